@@ -1,0 +1,1 @@
+"""M+: a language model with a latent memory. Tensors and token ids; no documents, no terminal."""

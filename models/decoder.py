@@ -1,0 +1,184 @@
+"""One way through the base model: its Llama decoder stack, seen under one adapter.
+
+Adds to `transformers`' Llama only what memory needs: running the layers one by one behind a prefix
+of keys and values, and turning hidden states into such a prefix. Knows nothing of memories,
+retrieval or training.
+
+Shapes: B batch, T text tokens, n prefix tokens, L layers, D hidden size, H key/value heads,
+d head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaForCausalLM, rotate_half
+
+Rotary = tuple[Tensor, Tensor]
+
+
+class KeyValues(Protocol):
+    """What a decoder layer attends to besides its own tokens (a `transformers` cache, in part)."""
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Take a layer's new keys and values (B, H, T, d); return all it shall attend to."""
+
+
+class Prefix:
+    """Keys and values of one layer in front of the text; keeps nothing, so gradients flow."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys = keys  # (B, H, n, d), rotated
+        self.values = values
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
+
+
+class KeyValueCache:
+    """Keys and values of every layer in buffers of fixed size, filled from the left."""
+
+    def __init__(
+        self, layers: int, shape: tuple[int, int, int, int], dtype: torch.dtype, device: Any
+    ) -> None:
+        """Buffers for `layers` layers of `shape` (B, H, capacity, d)."""
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._lengths = [0] * layers
+        self.capacity = shape[2]
+
+    def __len__(self) -> int:
+        """Tokens the last layer holds (all layers, between passes)."""
+        return self._lengths[-1]
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        start = self._lengths[layer_idx]
+        stop = start + keys.shape[2]
+        if stop > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens, {stop} were given")
+        self._keys[layer_idx][:, :, start:stop] = keys
+        self._values[layer_idx][:, :, start:stop] = values
+        self._lengths[layer_idx] = stop
+        return self._keys[layer_idx][:, :, :stop], self._values[layer_idx][:, :, :stop]
+
+
+class Decoder:
+    """A Llama model under one adapter, layer by layer.
+
+    Two decoders may share one model (adapters kept apart) or each hold its own (adapters merged).
+    """
+
+    def __init__(self, llama: LlamaForCausalLM, adapter: str | None = None) -> None:
+        self.llama = llama
+        self.adapter = adapter
+        config = llama.config
+        self.layers: int = config.num_hidden_layers
+        self.hidden: int = config.hidden_size
+        self.kv_heads: int = config.num_key_value_heads
+        self.head_size: int = getattr(config, "head_dim", None) or (
+            config.hidden_size // config.num_attention_heads
+        )
+        self.positions: int = config.max_position_embeddings
+
+    @property
+    def device(self) -> torch.device:
+        return self.llama.model.embed_tokens.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.llama.model.embed_tokens.weight.dtype
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this decoder's adapter the one the model's layers apply."""
+        if self.adapter is not None:
+            switch_adapter(self.llama, self.adapter)
+        yield
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) to the hidden states that enter layer 0 (B, T, D)."""
+        embedded: Tensor = self.llama.model.embed_tokens(ids)
+        return embedded
+
+    def rotary(self, start: int, length: int) -> Rotary:
+        """Cosines and sines (1, length, d) of positions start, start + 1, ..."""
+        positions = torch.arange(start, start + length, device=self.device)[None]
+        sample = torch.empty(0, dtype=self.dtype, device=self.device)
+        rotary: Rotary = self.llama.model.rotary_emb(sample, position_ids=positions)
+        return rotary
+
+    def layer(
+        self,
+        index: int,
+        hidden: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None,
+        cache: KeyValues | None,
+    ) -> Tensor:
+        """Run decoder layer `index` over hidden (B, T, D) behind what `cache` holds."""
+        out: Tensor = self.llama.model.layers[index](
+            hidden,
+            attention_mask=mask,
+            position_embeddings=rotary,
+            past_key_values=cache,
+        )
+        return out
+
+    def mask(self, queries: int, prefix: int) -> Tensor | None:
+        """Causal mask (1, 1, T, n + T), additive; None where the kernel needs none.
+
+        SDPA's own causal mask is aligned top-left, so a prefix needs this one.
+        """
+        if queries == 1 or self.llama.config._attn_implementation.startswith("flash"):
+            return None
+        allowed = torch.ones(queries, prefix + queries, dtype=torch.bool, device=self.device)
+        zeros = torch.zeros((), dtype=self.dtype, device=self.device)
+        least = torch.finfo(self.dtype).min
+        return torch.where(allowed.tril(diagonal=prefix), zeros, least)[None, None]
+
+    def normed(self, index: int, states: Tensor) -> Tensor:
+        """States as layer `index`'s projections see them (after its input norm)."""
+        out: Tensor = self.llama.model.layers[index].input_layernorm(states)
+        return out
+
+    def keys_values(self, index: int, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, n, H, d) of states (B, n, D) entering layer `index`, not rotated."""
+        normed = self.normed(index, states)
+        attention = self.llama.model.layers[index].self_attn
+        shape = (*states.shape[:-1], self.kv_heads, self.head_size)
+        return attention.k_proj(normed).view(shape), attention.v_proj(normed).view(shape)
+
+    def final(self, hidden: Tensor) -> Tensor:
+        """Logits (B, T, V) of what left the last layer."""
+        logits: Tensor = self.llama.lm_head(self.llama.model.norm(hidden))
+        return logits
+
+
+def rotate(keys: Tensor, rotary: Rotary) -> Tensor:
+    """Rotate keys (B, n, H, d) to their positions, laid out for attention: (B, H, n, d)."""
+    cos, sin = (part[:, None] for part in rotary)  # (1, 1, n, d)
+    keys = keys.transpose(1, 2)
+    return keys * cos + rotate_half(keys) * sin
+
+
+def switch_adapter(model: nn.Module, name: str) -> None:
+    """Make adapter `name` the active one in every LoRA layer, leaving gradients as they are.
+
+    PEFT's own `set_adapter` also freezes the adapters it leaves; reading and writing are trained
+    together, so both must keep theirs.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module._active_adapter = [name]

@@ -1,0 +1,214 @@
+"""Reading memory: the prompt behind [BOS][recalled][short-term], then the answer, token by token.
+
+Three layers: `prefill` and `decode` over tensors, `stream` of typed events, and the sampling that
+turns logits into ids. Knows token ids, not text.
+
+Shapes: T prompt tokens, n prefix tokens, H key/value heads, d head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.decoder import KeyValueCache, rotate
+from models.memory import Memory
+from models.network import MPlusModel
+from models.recall import (
+    ChunkRecall,
+    ChunkScore,
+    Recall,
+    TokenRecall,
+    recall_chunks,
+    score_chunks,
+)
+
+
+class PromptTooLong(ValueError):
+    """The prompt and the answer do not fit the base's positions behind the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How ids are drawn from logits: greedy at temperature 0, else from the top-p nucleus."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}: give 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}: give more than 0, up to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the question brought back, before the first token."""
+
+    ranked: tuple[ChunkScore, ...]
+    """Chunks by their fit, best first."""
+    recalled_tokens: int
+    stm_tokens: int
+    ltm_tokens: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One token of the answer."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of an answer: at a stop token, or at the limit."""
+
+    reason: str
+    new_tokens: int
+
+
+Event = Recalled | Generated | Finished
+
+
+def stream(
+    model: MPlusModel,
+    memory: Memory,
+    prompt_ids: Sequence[int],
+    query_ids: Sequence[int],
+    *,
+    max_new_tokens: int,
+    stop_ids: Collection[int] = (),
+    sampling: Sampling | None = None,
+) -> Iterator[Event]:
+    """Answer a prompt from memory.
+
+    Args:
+        prompt_ids: the whole prompt as the model is to see it, without BOS.
+        query_ids: the part of it to look up in memory: the bare question.
+
+    Yields:
+        `Recalled` once, `Generated` per token (stop tokens are not yielded), `Finished` once.
+
+    Raises:
+        PromptTooLong: prompt and answer do not fit behind the memory.
+    """
+    room = model.generate.positions - 1 - model.config.recalled_tokens - len(memory.stm)
+    if not prompt_ids or len(prompt_ids) + max_new_tokens > room:
+        raise PromptTooLong(
+            f"the prompt has {len(prompt_ids)} tokens and the answer up to {max_new_tokens}: "
+            f"{room} fit"
+        )
+    ranked, recall = look_up(model, memory, query_ids)
+    logits, cache = prefill(model, memory, recall, prompt_ids, spare=max_new_tokens)
+    if isinstance(recall, TokenRecall):
+        ranked = recall.chunk_scores()
+    yield Recalled(tuple(ranked), len(recall), len(memory.stm), memory.ltm_tokens, len(prompt_ids))
+    count = 0
+    for token in decode(model, cache, logits, sampling or Sampling()):
+        if token in stop_ids:
+            yield Finished("stop", count)
+            return
+        if count == max_new_tokens:
+            break
+        count += 1
+        yield Generated(token)
+        if count == max_new_tokens:
+            break
+    yield Finished("length", count)
+
+
+@torch.no_grad()
+def look_up(
+    model: MPlusModel, memory: Memory, query_ids: Sequence[int]
+) -> tuple[Sequence[ChunkScore], Recall]:
+    """Rank what is in memory for a question, and recall the best of long-term memory.
+
+    With recall of `tokens` the ranking is known only after the prefill (`chunk_scores`).
+    """
+    if model.config.recall == "tokens":
+        return (), TokenRecall(model, memory, model.config.recalled_tokens)
+    ranked = score_chunks(model, memory, query_ids)
+    tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
+    return ranked, ChunkRecall(tokens.to(model.device))
+
+
+@torch.no_grad()
+def prefill(
+    model: MPlusModel,
+    memory: Memory,
+    recall: Recall,
+    prompt_ids: Sequence[int],
+    *,
+    spare: int,
+    all_logits: bool = False,
+) -> tuple[Tensor, KeyValueCache]:
+    """Read the prompt behind the memory.
+
+    Args:
+        spare: room to leave in the cache for tokens to come.
+        all_logits: logits of every prompt token instead of the last one's.
+
+    Returns:
+        Logits (T or 1, V) in float32, and the cache to go on with.
+    """
+    decoder, stm = model.generate, memory.stm.tokens
+    text, before = len(prompt_ids), 1 + len(recall) + len(stm)
+    shape = (1, decoder.kv_heads, before + text + spare, decoder.head_size)
+    cache = KeyValueCache(decoder.layers, shape, decoder.dtype, decoder.device)
+    prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
+    mask = decoder.mask(text, before)
+    with decoder.active():
+        hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
+        for index in range(decoder.layers):
+            bos_keys, bos_values = decoder.keys_values(index, model.generate_bos[index][None])
+            parts = [(bos_keys[0], bos_values[0])]
+            if len(recall):
+                parts.append(recall.layer(index, hidden))
+            parts.append((stm.keys[index], stm.values[index]))
+            keys = torch.cat([part[0] for part in parts])[None]
+            values = torch.cat([part[1] for part in parts])[None]
+            cache.update(rotate(keys, prefix_rotary), values.transpose(1, 2), index)
+            hidden = decoder.layer(index, hidden, rotary, mask, cache)
+        logits = decoder.final(hidden if all_logits else hidden[:, -1:])
+    return logits[0].float(), cache
+
+
+@torch.no_grad()
+def decode(
+    model: MPlusModel, cache: KeyValueCache, logits: Tensor, sampling: Sampling
+) -> Iterator[int]:
+    """Ids one after the other, for as long as the caller asks and the cache has room.
+
+    Args:
+        logits: of the last token read (..., V); the first id is drawn from them.
+    """
+    decoder = model.generate
+    generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    while True:
+        token = draw(logits[-1], sampling, generator)
+        yield token
+        if len(cache) == cache.capacity:
+            return
+        rotary = decoder.rotary(len(cache), 1)
+        with decoder.active():
+            hidden = decoder.embed(torch.tensor([[token]], device=decoder.device))
+            for index in range(decoder.layers):
+                hidden = decoder.layer(index, hidden, rotary, None, cache)
+            logits = decoder.final(hidden)[0].float()
+
+
+def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    """One id from logits (V,)."""
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    chances = torch.softmax(logits.cpu() / sampling.temperature, dim=-1)
+    ordered, ids = chances.sort(descending=True, stable=True)
+    outside = ordered.cumsum(0) - ordered >= sampling.top_p
+    ordered[outside] = 0
+    return int(ids[torch.multinomial(ordered, 1, generator=generator)])

@@ -1,0 +1,103 @@
+"""The M+ network: two decoders over one base, a retriever, and the few vectors of its own.
+
+Holds weights only; a `Memory` is always passed in and comes back (`models.update`,
+`models.generate`). Knows no files: `models.checkpoints` builds one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.config import ConfigError, MPlusConfig
+from models.decoder import Decoder
+from models.memory import Memory, ShortTermMemory, Tokens
+from models.retriever import Retriever
+
+
+class MPlusModel:
+    """Weights of M+ and the shapes that follow from them.
+
+    Args:
+        config: memory geometry; checked against the base.
+        update: the decoder that writes (reads chunks).
+        generate: the decoder that reads memory and answers.
+        retriever: scores memory tokens for a question.
+        bos_id: the token whose states lead every prefix, unless `bos` is given.
+        bos: a learned state per layer (L, 1, D) that leads every prefix (published checkpoint).
+        new_memory_embedding: added to the last K positions at every layer of an update pass
+            (1, 1, D) (published checkpoint).
+
+    Raises:
+        ConfigError: the geometry does not fit the base.
+    """
+
+    def __init__(
+        self,
+        config: MPlusConfig,
+        update: Decoder,
+        generate: Decoder,
+        retriever: Retriever,
+        *,
+        bos_id: int,
+        bos: Tensor | None = None,
+        new_memory_embedding: Tensor | None = None,
+    ) -> None:
+        config.check_base(layers=generate.layers, positions=generate.positions)
+        if config.recall == "tokens" and config.scorer != "sigmoid":
+            raise ConfigError(f"recall 'tokens' needs scorer 'sigmoid', not {config.scorer!r}")
+        self.config = config
+        self.update = update
+        self.generate = generate
+        self.retriever = retriever
+        self.bos_id = bos_id
+        self.learned_bos = bos
+        self.new_memory_embedding = new_memory_embedding
+        self.update_bos = self.bos_states(update)
+        self.generate_bos = self.bos_states(generate)
+
+    @property
+    def device(self) -> torch.device:
+        return self.generate.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.generate.dtype
+
+    @torch.no_grad()
+    def bos_states(self, decoder: Decoder) -> Tensor:
+        """What enters each layer at position 0 (L, 1, D): BOS sees itself alone."""
+        if self.learned_bos is not None:
+            return self.learned_bos
+        with decoder.active():
+            hidden = decoder.embed(torch.tensor([[self.bos_id]], device=decoder.device))
+            rotary, states = decoder.rotary(0, 1), []
+            for index in range(decoder.layers):
+                states.append(hidden[0])
+                hidden = decoder.layer(index, hidden, rotary, None, None)
+        return torch.stack(states)
+
+    def empty_memory(self) -> Memory:
+        """A memory that has read nothing."""
+        decoder = self.generate
+        shape = (decoder.layers, 0, decoder.kv_heads, decoder.head_size)
+        rows = len(self.retriever.layers)
+        tokens = Tokens(
+            self._zeros(shape),
+            self._zeros(shape),
+            self._zeros((rows, 0, self.retriever.width)),
+            torch.zeros((1, 0), dtype=torch.int64, device=self.device),
+        )
+        ages = torch.zeros((1, 0), dtype=torch.int64, device=self.device)
+        tail = self._zeros((decoder.layers, 0, decoder.hidden))
+        return Memory(ShortTermMemory(tokens, ages, tail), (), clock=0, chunks=0)
+
+    def modules(self) -> list[nn.Module]:
+        """The torch modules that hold the weights, each once."""
+        found: list[nn.Module] = [self.generate.llama, self.retriever]
+        if self.update.llama is not self.generate.llama:
+            found.insert(0, self.update.llama)
+        return found
+
+    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)

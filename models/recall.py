@@ -1,0 +1,223 @@
+"""Recall: which long-term memory a question brings back, and where an answer may have come from.
+
+`chunks`: the question is read once on its own, every chunk is scored over all retriever layers, and
+the best chunks come back whole, for all layers alike. `tokens` (the paper): each layer scores its
+own memory tokens with the prompt's states at that layer, in the middle of the prefill.
+
+Shapes: q question tokens, m memory tokens, C chunks, k recalled tokens, D hidden size,
+H key/value heads, d head size, P retriever width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.decoder import Prefix, rotate
+from models.memory import Memory, Segment, Tokens, concatenate, take_rows
+from models.network import MPlusModel
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkScore:
+    """How well a chunk fits a question; scores compare within one question only."""
+
+    chunk: int
+    score: float
+
+
+class Recall(Protocol):
+    """What one question brings back from long-term memory, layer by layer."""
+
+    def __len__(self) -> int:
+        """k, the tokens recalled in each layer."""
+
+    def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (k, H, d) for layer `index`, whose prompt states (1, q, D) are given."""
+
+
+class ChunkRecall:
+    """Whole chunks, the same for all layers."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return self._tokens.keys[index], self._tokens.values[index]
+
+
+class TokenRecall:
+    """Each layer's best tokens (M+, section 3.2), oldest first; remembers what it chose."""
+
+    def __init__(self, model: MPlusModel, memory: Memory, budget: int) -> None:
+        self._model = model
+        self._segments = memory.segments
+        self._count = min(budget, memory.ltm_tokens)
+        self.indices: dict[int, Tensor] = {}
+        """Layer to the positions in long-term memory it recalled (k,), oldest first."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        retriever, decoder = self._model.retriever, self._model.generate
+        queries = retriever.queries(index, decoder.normed(index, hidden[0]))
+        keys = torch.cat([segment.tokens.retriever_keys[index] for segment in self._segments])
+        scores = retriever.token_scores(index, queries, keys.to(queries.device))
+        best = scores.topk(self._count).indices.sort().values.cpu()
+        born = torch.cat([_row(segment.born, index) for segment in self._segments])
+        best = best[_oldest_first(born[best])]
+        self.indices[index] = best
+        gathered = gather(self._segments, best[None], layers=slice(index, index + 1))
+        return gathered.keys[0].to(hidden.device), gathered.values[0].to(hidden.device)
+
+    def chunk_scores(self) -> tuple[ChunkScore, ...]:
+        """Chunks by how many of their tokens all layers together recalled, most first."""
+        votes: dict[int, int] = {}
+        for index, best in self.indices.items():
+            chunks = torch.cat([_row(segment.tokens.chunks, index) for segment in self._segments])
+            for chunk in chunks[best].tolist():
+                if chunk >= 0:
+                    votes[chunk] = votes.get(chunk, 0) + 1
+        total = max(sum(len(best) for best in self.indices.values()), 1)
+        ranked = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))
+        return tuple(ChunkScore(chunk, count / total) for chunk, count in ranked)
+
+
+@torch.no_grad()
+def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> list[ChunkScore]:
+    """Every chunk in memory, short-term and long-term, best first (ties: the older first).
+
+    A chunk's score is the sum over retriever layers and question tokens of the best similarity
+    to one of its memory tokens.
+    """
+    if memory.is_empty or not query_ids:
+        return []
+    queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+    best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
+    for tokens in _everything(memory):
+        numbers = tokens.chunks[0].cpu()
+        known = numbers >= 0
+        for row, query in enumerate(queries):
+            scores = model.retriever.token_scores(row, query, tokens.retriever_keys[row].float())
+            index = numbers[known].expand(scores.shape[0], -1)
+            best[row].scatter_reduce_(1, index, scores.cpu()[:, known], "amax")
+    totals = best.sum(dim=(0, 1))
+    order = totals.argsort(descending=True, stable=True)
+    return [
+        ChunkScore(int(chunk), float(totals[chunk]))
+        for chunk in order
+        if torch.isfinite(totals[chunk])
+    ]
+
+
+@torch.no_grad()
+def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
+    """The question ids (1, q) read on their own behind BOS: queries (q, P) per retriever layer."""
+    decoder, retriever = model.generate, model.retriever
+    rows = {index: row for row, index in enumerate(retriever.layers)}
+    rotary, mask = decoder.rotary(1, ids.shape[1]), decoder.mask(ids.shape[1], 1)
+    first = decoder.rotary(0, 1)
+    queries: list[Tensor] = []
+    with decoder.active():
+        hidden = decoder.embed(ids)
+        for index in range(max(rows) + 1):
+            if index in rows:
+                normed = decoder.normed(index, hidden[0])
+                queries.append(retriever.queries(rows[index], normed).float())
+            if index < max(rows):
+                keys, values = decoder.keys_values(index, model.generate_bos[index][None])
+                prefix = Prefix(rotate(keys, first), values.transpose(1, 2))
+                hidden = decoder.layer(index, hidden, rotary, mask, prefix)
+    return queries
+
+
+def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> Tokens:
+    """The long-term tokens of the best chunks that fit into `budget`, oldest first."""
+    spans = chunk_spans(memory.segments)
+    chosen: list[int] = []
+    left = budget
+    for score in ranked:
+        size = sum(stop - start for _, start, stop in spans.get(score.chunk, ()))
+        if 0 < size <= left:
+            chosen.append(score.chunk)
+            left -= size
+    parts = [
+        memory.segments[number].tokens.slice(start, stop)
+        for chunk in sorted(chosen)
+        for number, start, stop in spans[chunk]
+    ]
+    return concatenate(parts) if parts else memory.stm.tokens.slice(0, 0)
+
+
+def chunk_spans(segments: Sequence[Segment]) -> dict[int, list[tuple[int, int, int]]]:
+    """Chunk to its runs in long-term memory: (segment number, start, stop)."""
+    spans: dict[int, list[tuple[int, int, int]]] = {}
+    for number, segment in enumerate(segments):
+        chunks, counts = torch.unique_consecutive(segment.tokens.chunks[0], return_counts=True)
+        start = 0
+        for chunk, count in zip(chunks.tolist(), counts.tolist(), strict=True):
+            spans.setdefault(chunk, []).append((number, start, start + count))
+            start += count
+    return spans
+
+
+def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(None)) -> Tokens:
+    """Tokens at `index` (1 or L, k), counted over all segments, of the layers named.
+
+    Reads only the segments that hold one of them.
+    """
+    starts = torch.tensor([0, *(len(segment) for segment in segments)]).cumsum(0)
+    owner = torch.searchsorted(starts, index, right=True) - 1
+    out: Tokens | None = None
+    for number in owner.unique().tolist():
+        tokens = segments[number].tokens
+        layer_tokens = Tokens(
+            tokens.keys[layers], tokens.values[layers], tokens.retriever_keys, tokens.chunks
+        )
+        mine = owner == number
+        local = torch.where(mine, index - starts[number], 0)
+        keys = take_rows(layer_tokens.keys, local)
+        values = take_rows(layer_tokens.values, local)
+        chunks = take_rows(layer_tokens.chunks[layers] if tokens.chunks.shape[0] > 1
+                           else layer_tokens.chunks, local)
+        if out is None:
+            out = Tokens(keys, values, keys.new_zeros(0, keys.shape[1], 0), chunks)
+            continue
+        pick = mine[..., None, None]
+        out = Tokens(
+            torch.where(pick, keys, out.keys),
+            torch.where(pick, values, out.values),
+            out.retriever_keys,
+            torch.where(mine, chunks, out.chunks),
+        )
+    assert out is not None, "gather needs at least one index"
+    return out
+
+
+def _everything(memory: Memory) -> Iterator[Tokens]:
+    for segment in memory.segments:
+        yield segment.tokens
+    if len(memory.stm):
+        yield memory.stm.tokens
+
+
+def _oldest_first(born: Tensor) -> Tensor:
+    """The order (k,) that puts the oldest of born (k,) first.
+
+    Tokens of equal age come as NumPy's unstable sort leaves them: the reference lays them out so,
+    and a stable order gives other logits.
+    """
+    return torch.from_numpy(np.argsort(-born.numpy())[::-1].copy())
+
+
+def _row(rows: Tensor, index: int) -> Tensor:
+    return rows[index if rows.shape[0] > 1 else 0]

@@ -1,0 +1,149 @@
+"""The retriever: what a question and a memory token look like to each other, layer by layer.
+
+Two small perceptrons a layer, f_q for the question and f_k for memory tokens, and one way to score
+them per `MPlusConfig.scorer`. Knows nothing of where keys are stored or what is done with scores.
+
+Shapes: n or m memory tokens, q question tokens, R layers with a retriever, D hidden size,
+P retriever width. States come in as the layer's projections see them (after its input norm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import MPlusConfig
+
+
+class Perceptron(nn.Module):
+    """D -> hidden -> P with one non-linearity and no bias."""
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, activation: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.inner = nn.Linear(inputs, hidden, bias=False)
+        self.outer = nn.Linear(hidden, outputs, bias=False)
+        self.activation = activation
+
+    def forward(self, states: Tensor) -> Tensor:
+        out: Tensor = self.outer(self.activation(self.inner(states)))
+        return out
+
+
+class SigmoidRetriever(nn.Module):
+    """The paper's: the mean over question tokens of sigmoid(f_q(h) . f_k(m)), one score a token."""
+
+    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = config.layers_with_retriever(layers)
+        form = (hidden, config.retriever_hidden, config.retriever_width, functional.silu)
+        self.query = nn.ModuleList(Perceptron(*form) for _ in self.layers)
+        self.key = nn.ModuleList(Perceptron(*form) for _ in self.layers)
+        self.width = config.retriever_width
+
+    def keys(self, row: int, states: Tensor) -> Tensor:
+        """Memory tokens (..., n, D) of the row-th retriever layer to keys (..., n, P)."""
+        out: Tensor = self.key[row](states)
+        return out
+
+    def queries(self, row: int, states: Tensor) -> Tensor:
+        """Question tokens (..., q, D) to queries (..., q, P)."""
+        out: Tensor = self.query[row](states)
+        return out
+
+    def token_scores(self, row: int, queries: Tensor, keys: Tensor) -> Tensor:
+        """Scores (m,) of memory tokens with keys (m, P) for queries (q, P)."""
+        return (queries @ keys.to(queries).T).sigmoid().mean(dim=0)
+
+
+class MaxSimRetriever(nn.Module):
+    """Late interaction: each question token looks for its best memory token in a chunk.
+
+    A chunk's score is the sum over layers and question tokens of gate(h) * max_j cos(f_q(h), f_k(m_j)):
+    the form of ColBERT (arXiv 2004.12832), with a learned gate that says which question tokens tell.
+    f_q and f_k are perceptrons beside a linear path, so that they start as useful projections.
+    """
+
+    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = config.layers_with_retriever(layers)
+        self.width = config.retriever_width
+        inner = config.retriever_hidden
+        self.query = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
+        self.key = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
+        self.gate = nn.ModuleList(nn.Linear(hidden, 1) for _ in self.layers)
+        with torch.no_grad():
+            for query, key in zip(self.query, self.key, strict=True):
+                query.linear.weight.copy_(key.linear.weight)
+            for gate in self.gate:
+                gate.weight.zero_()
+                gate.bias.zero_()
+
+    def keys(self, row: int, states: Tensor) -> Tensor:
+        """Memory tokens (..., n, D) of the row-th retriever layer to unit keys (..., n, P)."""
+        return functional.normalize(self.key[row](states), dim=-1)
+
+    def queries(self, row: int, states: Tensor) -> Tensor:
+        """Question tokens (..., q, D) to queries (..., q, P); their length is their gate."""
+        gate = functional.softplus(self.gate[row](states))
+        return functional.normalize(self.query[row](states), dim=-1) * gate
+
+    def token_scores(self, row: int, queries: Tensor, keys: Tensor) -> Tensor:
+        """Similarities (q, m) of every question token and memory token."""
+        return queries @ keys.to(queries).T
+
+
+class CosineRetriever(nn.Module):
+    """Untrained: MaxSim over the hidden states themselves, every question token weighing the same.
+
+    At layer 0 this counts which of the question's tokens occur in a chunk.
+    """
+
+    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = config.layers_with_retriever(layers)
+        self.width = hidden
+
+    def keys(self, row: int, states: Tensor) -> Tensor:
+        """Memory tokens (..., n, D) to unit keys (..., n, D)."""
+        return functional.normalize(states, dim=-1)
+
+    def queries(self, row: int, states: Tensor) -> Tensor:
+        """Question tokens (..., q, D) to unit queries (..., q, D)."""
+        return functional.normalize(states, dim=-1)
+
+    def token_scores(self, row: int, queries: Tensor, keys: Tensor) -> Tensor:
+        """Similarities (q, m) of every question token and memory token."""
+        return queries @ keys.to(queries).T
+
+
+class _Tower(nn.Module):
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.perceptron = (
+            Perceptron(inputs, hidden, outputs, functional.relu) if hidden else None
+        )
+        if self.perceptron is not None:
+            nn.init.zeros_(self.perceptron.outer.weight)
+
+    def forward(self, states: Tensor) -> Tensor:
+        out: Tensor = self.linear(states)
+        return out if self.perceptron is None else out + self.perceptron(states)
+
+
+Retriever = SigmoidRetriever | MaxSimRetriever | CosineRetriever
+
+
+def make_retriever(config: MPlusConfig, layers: int, hidden: int) -> Retriever:
+    """The retriever a configuration asks for, freshly initialised."""
+    kinds: dict[str, type[SigmoidRetriever] | type[MaxSimRetriever] | type[CosineRetriever]] = {
+        "sigmoid": SigmoidRetriever,
+        "maxsim": MaxSimRetriever,
+        "cosine": CosineRetriever,
+    }
+    return kinds[config.scorer](config, layers, hidden)

@@ -1,0 +1,1 @@
+"""Training of M+: both adapters and the retriever, on a frozen base."""

@@ -1,0 +1,119 @@
+"""A training run as data: what is trained, on what, for how long. Read, validated and saved whole.
+
+Knows no tensors; `models.training.loop` carries it out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.config import ConfigError, MPlusConfig
+
+PROMPT_TEMPLATE = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+REFUSAL = "The text does not say."
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """One stage of training. Token counts are text tokens unless said otherwise."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    """Fields of `MPlusConfig` for the checkpoint that comes out."""
+    qa: tuple[str, ...] = ()
+    """JSON-lines files of passages with questions (`.jsonl` or `.jsonl.gz`)."""
+    books: tuple[str, ...] = ()
+    """JSON-lines files of whole books."""
+    validation: tuple[str, ...] = ()
+    """JSON-lines files of passages with questions that are never trained on."""
+
+    steps: int = 1000
+    streams: int = 2
+    """Chunks written a step, each the next of a stream of text of its own."""
+    questions: int = 6
+    """Questions asked of each stream a step, at most."""
+    continuations: int = 1
+    """Passages of memory each stream continues word for word a step."""
+    continuation_tokens: int = 96
+    cue_tokens: int = 12
+    """Tokens of a continuation that are given."""
+    distractors: int = 4
+    """Other chunks in the prefix, at most; each step draws how many."""
+    past: float = 0.3
+    """Share of steps whose questions may be about earlier chunks of the stream."""
+    fresh: float = 0.3
+    """Share of chunks that start a new stream (nothing before them)."""
+    unanswerable: float = 0.1
+    """Share of questions whose passage was not read: the answer is the refusal."""
+    facts: float = 0.15
+    """Share of passages that are made-up facts."""
+    pool: int = 32
+    """Recent chunks kept as distractors and as the retriever's negatives."""
+    negatives: int = 14
+    """Chunks besides the right one the retriever chooses among, per step."""
+
+    learning_rate: float = 5e-4
+    retriever_learning_rate: float = 1e-3
+    warmup: int = 20
+    final_rate: float = 0.1
+    """Learning rate at the end, as a share of the peak (cosine schedule)."""
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    accumulate: int = 1
+    """Batches per optimiser step."""
+    train_update: bool = True
+    train_generate: bool = True
+    train_retriever: bool = True
+    retriever_weight: float = 0.3
+
+    seed: int = 0
+    save_every: int = 100
+    validate_every: int = 200
+    validation_questions: int = 50
+
+    def __post_init__(self) -> None:
+        MPlusConfig.from_dict(dict(self.model))
+        for name in ("steps", "streams", "pool", "accumulate", "save_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give 1 or more")
+        for name in ("past", "fresh", "unanswerable", "facts", "final_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
+        if self.cue_tokens >= self.continuation_tokens:
+            raise ConfigError("cue_tokens must be less than continuation_tokens")
+        if not (self.train_update or self.train_generate or self.train_retriever):
+            raise ConfigError("nothing is trained: set train_update, train_generate or both")
+
+    @property
+    def mplus(self) -> MPlusConfig:
+        """The checkpoint's configuration."""
+        return MPlusConfig.from_dict(dict(self.model))
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path, **overrides: Any) -> TrainingConfig:
+        """A configuration from a JSON file, with some fields replaced.
+
+        Raises:
+            ConfigError: not JSON, an unknown field, or a value out of range.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{path} is not JSON: {error}") from None
+        known = {entry.name for entry in dataclasses.fields(cls)}
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"{path}: unknown field {name!r}")
+        for name in ("qa", "books", "validation"):
+            values[name] = tuple(values.get(name, ()))
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{path}: {error}") from None

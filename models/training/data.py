@@ -1,0 +1,209 @@
+"""Training text: passages with questions, books and made-up facts, packed into chunks of ids.
+
+Reads JSON lines (plain or gzipped): passages as {"source", "id", "context", "qas": [{"question",
+"answers": [...]}]}, books as {"title", "author", "text"}. Knows a tokenizer, no tensors.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from models.training.facts import FactMaker
+
+
+class Encoder(Protocol):
+    """Text to ids, no special tokens added."""
+
+    def __call__(self, text: str) -> list[int]: ...
+
+
+class DataError(ValueError):
+    """A data file that is missing or not in the documented form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    text: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    text: str
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkText:
+    """One chunk's ids with the questions its text answers."""
+
+    ids: tuple[int, ...]
+    questions: tuple[Question, ...]
+
+
+def read_lines(paths: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
+    """Records of JSON-lines files.
+
+    Raises:
+        DataError: a file is missing or a line is not a JSON object.
+    """
+    for path in map(Path, paths):
+        opener: Any = gzip.open if path.suffix == ".gz" else open
+        try:
+            with opener(path, "rt", encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    record = json.loads(line)
+                    if not isinstance(record, dict):
+                        raise DataError(f"{path}:{number}: not a JSON object")
+                    yield record
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def read_passages(paths: Iterable[str | Path]) -> list[Passage]:
+    """Passages with questions.
+
+    Raises:
+        DataError: a record lacks a field.
+    """
+    passages = []
+    for record in read_lines(paths):
+        try:
+            questions = tuple(
+                Question(qa["question"].strip(), tuple(answer.strip() for answer in qa["answers"]))
+                for qa in record["qas"]
+                if qa["answers"]
+            )
+            passages.append(Passage(record["context"].strip(), questions))
+        except (KeyError, TypeError) as error:
+            raise DataError(f"passage {record.get('id', '?')}: missing {error}") from None
+    return passages
+
+
+def read_books(paths: Iterable[str | Path]) -> list[str]:
+    """The texts of whole books."""
+    return [str(record["text"]) for record in read_lines(paths)]
+
+
+class ChunkMaker:
+    """Packs chunks of at most `size` ids: passages with their questions, facts, and book text.
+
+    Deterministic for a seed; `state` and `restore` carry it over a pause.
+    """
+
+    def __init__(
+        self,
+        encode: Encoder,
+        passages: Sequence[Passage],
+        books: Sequence[str],
+        size: int,
+        *,
+        facts: float,
+        seed: int,
+    ) -> None:
+        self._encode, self._size, self._facts = encode, size, facts
+        self._passages, self._books = passages, books
+        self._random = random.Random(seed)
+        self._fact_maker = FactMaker(seed)
+        self._order: list[int] = []
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here, as JSON values."""
+        version, internal, gauss = self._random.getstate()
+        return {"order": self._order, "random": [version, list(internal), gauss]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        version, internal, gauss = state["random"]
+        self._order = list(state["order"])
+        self._random.setstate((version, tuple(internal), gauss))
+        self._fact_maker = FactMaker(self._random.getrandbits(32))
+
+    def chunk(self) -> ChunkText:
+        """The next chunk, full."""
+        pieces: list[tuple[list[int], tuple[Question, ...]]] = []
+        left = self._size
+        while left >= 24:
+            if self._random.random() < self._facts or not self._passages:
+                ids, questions = self._fact_piece(left)
+            else:
+                ids, questions = self._passage_piece(left)
+            if not ids:
+                break
+            pieces.append((ids, questions))
+            left -= len(ids)
+            if self._random.random() < 0.3:
+                break
+        if left > 0:
+            pieces.append((self._book_piece(left), ()))
+        self._random.shuffle(pieces)
+        ids = [token for piece, _ in pieces for token in piece][: self._size]
+        questions = tuple(question for _, asked in pieces for question in asked)
+        return ChunkText(tuple(ids), questions)
+
+    def stray_question(self) -> Question | None:
+        """A question whose passage is most likely nowhere near."""
+        if not self._passages:
+            return None
+        passage = self._random.choice(self._passages)
+        return self._random.choice(passage.questions) if passage.questions else None
+
+    def _passage_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
+        if not self._order:
+            self._order = list(range(len(self._passages)))
+            self._random.shuffle(self._order)
+        passage = self._passages[self._order.pop()]
+        ids = self._encode(passage.text + "\n\n")
+        if len(ids) <= room:
+            return ids, passage.questions
+        if room < min(len(ids), self._size // 2):
+            return [], ()
+        return self._window(passage, room)
+
+    def _window(self, passage: Passage, room: int) -> tuple[list[int], tuple[Question, ...]]:
+        """A part of a long passage, with the questions whose answer it holds word for word."""
+        text = passage.text
+        start = self._random.randrange(max(len(text) - 3 * room, 1))
+        start = text.rfind(". ", 0, start) + 1
+        ids = self._encode(text[start : start + 6 * room].strip() + "\n\n")[:room]
+        kept = text[start : start + 3 * room].lower()
+        found = tuple(q for q in passage.questions if any(a.lower() in kept for a in q.answers))
+        return ids, found
+
+    def _fact_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
+        facts = [self._fact_maker.fact() for _ in range(self._random.randint(1, 5))]
+        if self._books:
+            sentences = [f"{self._book_sentence()} {fact.sentence}" for fact in facts]
+        else:
+            sentences = [fact.sentence for fact in facts]
+        ids, questions = [], []
+        for sentence, fact in zip(sentences, facts, strict=True):
+            more = self._encode(sentence + "\n\n")
+            if len(ids) + len(more) > room:
+                break
+            ids += more
+            questions.append(Question(fact.question, (fact.answer,)))
+        return ids, tuple(questions)
+
+    def _book_sentence(self) -> str:
+        text = self._random.choice(self._books)
+        at = self._random.randrange(max(len(text) - 400, 1))
+        start = text.find(". ", at) + 2
+        stop = text.find(". ", start + 20)
+        return " ".join(text[start : min(stop + 1, start + 300)].split())
+
+    def _book_piece(self, room: int) -> list[int]:
+        if not self._books:
+            passage = self._random.choice(self._passages)
+            return (self._encode(passage.text + "\n\n") * (room // 8 + 1))[:room]
+        text = self._random.choice(self._books)
+        at = self._random.randrange(max(len(text) - 8 * room, 1))
+        start = text.find("\n", at) + 1
+        return self._encode(" ".join(text[start : start + 8 * room].split()))[:room]

@@ -1,0 +1,241 @@
+"""The training loop: batches in, a checkpoint and its curves out; stops and resumes anywhere.
+
+State lives in the run's folder: `config.json`, `log.csv`, and `last/` (weights, optimiser, data
+position and random states, replaced atomically). Yields typed events; prints nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from models.config import ConfigError
+from models.network import MPlusModel
+from models.training.config import TrainingConfig
+from models.training.optimiser import MasterAdamW, cosine
+from models.training.processes import Processes
+from models.training.sampler import Sampler
+from models.training.trainee import Losses, Trainee
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimiser step: its mean losses in nats, and how fast it went."""
+
+    step: int
+    answer: float
+    continuation: float
+    retriever: float
+    recall_at_1: float
+    gradient: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Figures on questions that are never trained on."""
+
+    step: int
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    step: int
+    folder: Path
+
+
+Event = Step | Validated | Saved
+
+
+class Run:
+    """A run in a folder; `events` carries it on from where it stopped."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainingConfig,
+        trainee: Trainee,
+        sampler: Sampler,
+        validate: Callable[[], dict[str, float]] | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        self._processes = processes or Processes()
+        self.folder, self.config = folder, config
+        self._trainee, self._sampler, self._validate = trainee, sampler, validate
+        groups = parameter_groups(trainee, config)
+        self._learning = [weight for weights, _ in groups for weight in weights]
+        self._optimiser = MasterAdamW(groups, weight_decay=config.weight_decay, clip=config.clip)
+        self._step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "last").exists():
+            self._resume()
+        elif self._processes.is_main:
+            (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+
+    @property
+    def model(self) -> MPlusModel:
+        return self._trainee.model
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return self._step
+
+    def events(self, until: int | None = None) -> Iterator[Event]:
+        """Train up to step `until` (by default the configured end)."""
+        config = self.config
+        end = config.steps if until is None else min(until, config.steps)
+        while self._step < end:
+            event = self._one_step()
+            self._log(event)
+            yield event
+            due = self._step % config.validate_every == 0 or self._step == config.steps
+            if self._validate and due and self._processes.is_main:
+                figures = self._validate()
+                self._log_validation(figures)
+                yield Validated(self._step, figures)
+            if self._step % config.save_every == 0 or self._step == end:
+                yield Saved(self._step, self.save())
+
+    def _one_step(self) -> Step:
+        config, started = self.config, time.perf_counter()
+        totals = [0.0] * 4
+        for _ in range(config.accumulate):
+            losses, written = self._trainee(self._sampler.batch())
+            total_loss(losses, config).div(config.accumulate).backward()
+            self._sampler.remember(written)
+            for at, value in enumerate(_values(losses)):
+                totals[at] += value / config.accumulate
+        self._processes.average(self._learning)
+        share = cosine(self._step, config.steps, config.warmup, config.final_rate)
+        gradient = self._optimiser.step(share)
+        self._step += 1
+        return Step(self._step, *totals, gradient, time.perf_counter() - started)
+
+    def save(self) -> Path:
+        """Write everything the run needs to go on, atomically; the main process does."""
+        new, last = self.folder / "last.new", self.folder / "last"
+        samplers = self._processes.gather(self._sampler.state())
+        if not self._processes.is_main:
+            return last
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        save_file(trained_weights(self._trainee), new / "weights.safetensors")
+        state = {name: value.contiguous() for name, value in self._optimiser.state_dict().items()}
+        save_file(state, new / "optimiser.safetensors")
+        save_file({"torch": torch.get_rng_state()}, new / "random.safetensors")
+        position = {"step": self._step, "samplers": samplers}
+        (new / "position.json").write_text(json.dumps(position), encoding="utf-8")
+        old = self.folder / "last.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if last.exists():
+            os.replace(last, old)
+        os.replace(new, last)
+        shutil.rmtree(old, ignore_errors=True)
+        return last
+
+    def _resume(self) -> None:
+        last = self.folder / "last"
+        load_weights(self._trainee, load_file(last / "weights.safetensors"))
+        self._optimiser.load_state_dict(load_file(last / "optimiser.safetensors"))
+        torch.set_rng_state(load_file(last / "random.safetensors")["torch"])
+        position = json.loads((last / "position.json").read_text(encoding="utf-8"))
+        self._step = position["step"]
+        if len(position["samplers"]) != self._processes.size:
+            raise ConfigError(
+                f"{last} was written by {len(position['samplers'])} processes: resume with as many"
+            )
+        self._sampler.restore(position["samplers"][self._processes.rank])
+
+    def _log(self, event: Step) -> None:
+        self._append("log.csv", {name: getattr(event, name) for name in Step.__slots__})
+
+    def _log_validation(self, figures: dict[str, float]) -> None:
+        self._append("validation.csv", {"step": self._step, **figures})
+
+    def _append(self, name: str, row: dict[str, Any]) -> None:
+        if not self._processes.is_main:
+            return
+        path = self.folder / name
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(
+                {key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()}
+            )
+
+
+def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
+    """Reading and recall in one figure, in nats."""
+    reading = losses.answer + losses.continuation
+    return reading + config.retriever_weight * losses.retriever
+
+
+def parameter_groups(
+    trainee: Trainee, config: TrainingConfig
+) -> list[tuple[list[nn.Parameter], float]]:
+    """The weights that learn, with their rates: adapters, then the retriever."""
+    for parameter in trainee.parameters():
+        parameter.requires_grad_(False)
+    adapters = [
+        weight
+        for name, weight in trainee.llama.named_parameters()
+        if (config.train_update and ".update_lora." in name)
+        or (config.train_generate and ".generate_lora." in name)
+    ]
+    retriever = list(trainee.retriever.parameters()) if config.train_retriever else []
+    for weight in (*adapters, *retriever):
+        weight.requires_grad_(True)
+    return [(adapters, config.learning_rate), (retriever, config.retriever_learning_rate)]
+
+
+def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
+    """Adapters and retriever by name."""
+    llama = {
+        f"llama.{name}": weight.detach().contiguous()
+        for name, weight in trainee.llama.named_parameters()
+        if "_lora." in name
+    }
+    retriever = {
+        f"retriever.{name}": weight.detach().contiguous()
+        for name, weight in trainee.retriever.named_parameters()
+    }
+    return llama | retriever
+
+
+def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
+    """Adapters and retriever from `trained_weights`."""
+    own = dict(trainee.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            own[name].copy_(value)
+
+
+def _values(losses: Losses) -> tuple[float, float, float, float]:
+    return (
+        float(losses.answer.detach()),
+        float(losses.continuation.detach()),
+        float(losses.retriever.detach()),
+        losses.recall_at_1,
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Fix torch's and Python's random states."""
+    torch.manual_seed(seed)
+    random.seed(seed)

@@ -1,0 +1,71 @@
+"""The processes a run is spread over: `accelerate launch`, `torchrun`, or just this one.
+
+Only adapters and retriever learn, some 40 MB of gradients, so averaging them after the backward
+pass is all the data parallelism there is to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those of the run."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device | str) -> Processes:
+        """Join the group that the launcher describes in the environment; alone without one."""
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        if size == 1:
+            return cls()
+        if not distributed.is_initialized():
+            on_gpu = torch.device(device).type == "cuda"
+            distributed.init_process_group("nccl" if on_gpu else "gloo")
+        return cls(distributed.get_rank(), size)
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """Which of `count` streams are this process's.
+
+        Raises:
+            ValueError: they do not divide evenly.
+        """
+        if count % self.size:
+            raise ValueError(f"{count} streams do not divide among {self.size} processes")
+        each = count // self.size
+        return range(self.rank * each, (self.rank + 1) * each)
+
+    def average(self, weights: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over the processes; a missing one counts as zeros."""
+        if self.size == 1:
+            return
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+            distributed.all_reduce(weight.grad)
+            weight.grad.div_(self.size)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, in rank order."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
+    def leave(self) -> None:
+        if self.size > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()

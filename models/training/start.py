@@ -1,0 +1,122 @@
+"""From a training configuration and a base to a run: builds the network, the data and the loop.
+
+Also writes what a run has learned as a checkpoint of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from models.checkpoints import attach_adapters, base_fingerprint, save_own
+from models.checkpoints.adapters import GENERATE, UPDATE
+from models.checkpoints.base import load_base
+from models.decoder import Decoder
+from models.network import MPlusModel
+from models.prompts import PromptFormat, encode_plain
+from models.retriever import make_retriever
+from models.training.config import PROMPT_TEMPLATE, TrainingConfig
+from models.training.data import ChunkMaker, read_books, read_passages
+from models.training.loop import Run, load_weights
+from models.training.processes import Processes
+from models.training.sampler import Sampler, Stream, Wording
+from models.training.trainee import Trainee
+from models.training.validation import make_probes, validate
+
+PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
+
+
+def start(
+    config: TrainingConfig,
+    folder: Path,
+    base: Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.bfloat16,
+    weights: Path | None = None,
+    processes: Processes | None = None,
+) -> tuple[Run, Any]:
+    """A run in `folder`, new or resumed, and the base's tokenizer.
+
+    Args:
+        base: folder of the base model in Hugging Face's format.
+        processes: those the run is spread over; each builds its own share of the streams.
+        weights: `weights.safetensors` of an earlier stage to start a new run from.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: one line each.
+    """
+    torch.manual_seed(config.seed)
+    loaded = load_base(base, device=device, dtype=dtype, attention="sdpa")
+    model = make_model(config, loaded.llama, loaded.bos_id)
+    wording = make_wording(loaded.tokenizer, loaded.stop_ids)
+    passages, books = read_passages(config.qa), read_books(config.books)
+    size = config.mplus.chunk_tokens
+    streams = []
+    processes = processes or Processes()
+    for number in processes.share(config.streams):
+        seed = config.seed * 1000 + number
+        maker = ChunkMaker(wording.encode, passages, books, size, facts=config.facts, seed=seed)
+        streams.append(Stream(config, maker, wording, seed))
+    trainee = Trainee(model)
+    if weights is not None and not (folder / "last").exists():
+        load_weights(trainee, load_file(weights))
+    sampler = Sampler(config, model, streams, wording)
+    check = _validation(config, model, wording, loaded.tokenizer, books)
+    return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
+
+
+def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
+    """The network with fresh adapters and retriever on a base, everything in the base's type."""
+    mplus, dtype = config.mplus, llama.dtype
+    attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
+    update = Decoder(llama, UPDATE if mplus.update_lora_rank else None)
+    generate = Decoder(llama, GENERATE if mplus.generate_lora_rank else None)
+    retriever = make_retriever(mplus, generate.layers, generate.hidden)
+    retriever.to(llama.device, dtype)
+    return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id)
+
+
+def make_wording(tokenizer: Any, stop_ids: frozenset[int]) -> Wording:
+    """How questions are put to a base: its own end of turn ends an answer."""
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    if end is None or end not in stop_ids:
+        end = min(stop_ids)
+    return Wording(
+        lambda text: encode_plain(tokenizer, text),
+        lambda question: PROMPT.render(tokenizer, question),
+        end,
+    )
+
+
+def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str) -> None:
+    """Write what the run has learned so far as a checkpoint."""
+    model = run.model
+    save_own(
+        folder,
+        config=model.config,
+        base_reference=base_reference,
+        name=name,
+        prompt=PROMPT,
+        retriever=model.retriever,
+        llama=model.generate.llama,
+        base_fingerprint=base_fingerprint(base),
+    )
+
+
+def _validation(
+    config: TrainingConfig, model: MPlusModel, wording: Wording, tokenizer: Any, books: list[str]
+) -> Callable[[], dict[str, float]] | None:
+    if not config.validation or not config.validation_questions:
+        return None
+    held_out = read_passages(config.validation)
+    size = config.mplus.chunk_tokens
+    filler = ChunkMaker(wording.encode, held_out, books[:3], size, facts=0, seed=99)
+    probes = make_probes(
+        wording.encode, held_out, filler, size, config.validation_questions, seed=7
+    )
+    return lambda: validate(model, wording, tokenizer.decode, probes, crowd=7)

@@ -1,0 +1,257 @@
+"""One training step of M+: write a chunk of every stream, read it back among others, score recall.
+
+Gradients flow from the answers through the generate adapter and the new memory tokens into the
+update adapter. Chunks of earlier steps are in the prefix too, detached: they cost no writing, and
+teach the readers to find their way among distractors. The retriever learns beside them, on detached
+states, to tell the chunk a question is about from others (contrastive cross-entropy).
+
+Shapes: S streams, T text tokens, K memory tokens a chunk, n prefix tokens, L layers, D hidden size,
+R retriever layers, q question tokens, C candidate chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.decoder import Decoder, Prefix, rotate
+from models.network import MPlusModel
+from models.retriever import MaxSimRetriever
+from models.training.pool import Remembered
+from models.training.rows import IGNORED, Rows
+from models.update import memory_states
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question for the retriever."""
+
+    ids: Tensor
+    """(q,)."""
+    stream: int
+    gold: int
+    """Its chunk among the stream's candidates: 0 the new one, then the negatives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step reads and is asked. Everything but the tensors of `rows` is per stream."""
+
+    chunks: Tensor
+    """(S, T) ids to write."""
+    tails: Tensor
+    """(L, S, k, D) what each stream's update pass sees before its chunk, detached."""
+    distractors: tuple[tuple[Remembered, ...], ...]
+    """Chunks in front of the new one, in prefix order."""
+    places: tuple[int, ...]
+    """How many of the distractors come before the stream's own chunk."""
+    rows: Rows
+    queries: tuple[Query, ...]
+    negatives: tuple[tuple[Remembered, ...], ...]
+    """Other chunks of the stream the retriever chooses among."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Mean losses of one step in nats; a kind the batch lacks is 0."""
+
+    answer: Tensor
+    continuation: Tensor
+    retriever: Tensor
+    recall_at_1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The new memory of every stream, detached, for the streams' tails and the pool."""
+
+    states: Tensor
+    """(L, S, K, D)."""
+    keys: Tensor
+    """(L, S, K, H, d)."""
+    values: Tensor
+    normed: Tensor
+    """(R, S, K, D)."""
+
+
+class Trainee(nn.Module):
+    """The network as one module with one forward, so that DDP and FSDP can wrap it."""
+
+    def __init__(self, model: MPlusModel) -> None:
+        super().__init__()
+        self.llama = model.generate.llama
+        self.retriever = model.retriever
+        self._model = [model]  # a list: the model is no submodule of this one
+
+    @property
+    def model(self) -> MPlusModel:
+        return self._model[0]
+
+    def forward(self, batch: Batch) -> tuple[Losses, Written]:
+        model = self.model
+        update_bos = model.bos_states(model.update)
+        states = memory_states(model.update, model.config, batch.chunks, batch.tails, update_bos)
+        keys, values, normed = self._encoded(states)
+        hidden = self._read(batch, keys, values)
+        answer, continuation = self._reading_losses(hidden, batch.rows)
+        retriever, recall = self._retriever_loss(batch, normed)
+        with torch.no_grad():
+            written = Written(states.detach(), torch.stack(keys), torch.stack(values), normed)
+        return Losses(answer, continuation, retriever, recall), written
+
+    def _encoded(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Keys and values (S, K, H, d) of each layer, and the detached normed states (R, S, K, D).
+
+        Lists, and `unbind`: the gradient of an indexed stack is a stack of zeros for every layer.
+        """
+        decoder = self.model.generate
+        keys, values, by_layer = [], [], states.unbind(0)
+        with decoder.active():
+            for index in range(decoder.layers):
+                key, value = decoder.keys_values(index, by_layer[index])
+                keys.append(key)
+                values.append(value)
+        layers = self.model.retriever.layers
+        with torch.no_grad():
+            normed = [decoder.normed(index, by_layer[index]) for index in layers]
+        return keys, values, torch.stack(normed)
+
+    def _read(self, batch: Batch, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+        """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix."""
+        decoder, rows = self.model.generate, batch.rows
+        streams = rows.ids.shape[0]
+        longest = max(
+            sum(part.keys.shape[1] for part in parts) for parts in batch.distractors
+        )
+        own = keys[0].shape[1]
+        before = 1 + longest + own
+        seen = torch.zeros(streams, before, dtype=torch.bool, device=decoder.device)
+        lengths = []
+        for stream, parts in enumerate(batch.distractors):
+            length = 1 + own + sum(part.keys.shape[1] for part in parts)
+            seen[stream, :length] = True
+            lengths.append(length)
+        starts = torch.tensor(lengths, device=decoder.device)
+        positions = starts[:, None] + rows.offsets
+        sample = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
+        rotary = decoder.llama.model.rotary_emb(sample, position_ids=positions)
+        prefix_rotary = decoder.rotary(0, before)
+        mask = rows.mask(seen, decoder.dtype)
+        bos = self.model.bos_states(decoder)
+        with decoder.active():
+            hidden = decoder.embed(rows.ids)
+            for index in range(decoder.layers):
+                lead = decoder.keys_values(index, bos[index][None])
+                layer = (keys[index], values[index])
+                both = [
+                    _lay_out(batch, [side[0] for side in lead], layer, part, index, before)
+                    for part in (0, 1)
+                ]
+                prefix = Prefix(rotate(both[0], prefix_rotary), both[1].transpose(1, 2))
+                hidden = decoder.layer(index, hidden, rotary, mask, prefix)
+        return hidden
+
+    def _reading_losses(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        asked = rows.targets != IGNORED
+        logits = self.model.generate.final(hidden[asked])
+        losses = functional.cross_entropy(logits.float(), rows.targets[asked], reduction="none")
+        kinds = rows.kinds[asked]
+        streams = torch.arange(len(rows.ids), device=kinds.device)[:, None].expand(rows.ids.shape)
+        owners = streams[asked]
+        return tuple(  # type: ignore[return-value]
+            _mean_of_means(losses, owners, kinds == kind, len(rows.ids)) for kind in (1, 2)
+        )
+
+    def _retriever_loss(self, batch: Batch, normed: Tensor) -> tuple[Tensor, float]:
+        """-log softmax of the right chunk's score among its stream's candidates.
+
+        Mean over a stream's questions, then over streams.
+        """
+        retriever = self.model.retriever
+        if not batch.queries or not isinstance(retriever, MaxSimRetriever):
+            return normed.new_zeros((), dtype=torch.float32), 0.0
+        states, real = question_states(self.model, [query.ids for query in batch.queries])
+        total, hits = normed.new_zeros((), dtype=torch.float32), 0
+        for stream, negatives in enumerate(batch.negatives):
+            mine = [at for at, query in enumerate(batch.queries) if query.stream == stream]
+            if not mine:
+                continue
+            candidates = [normed[:, stream], *(chunk.normed for chunk in negatives)]
+            own = [state[mine] for state in states]
+            scores = score_candidates(retriever, own, real[mine], candidates)
+            golds = [batch.queries[at].gold for at in mine]
+            gold = torch.tensor(golds, device=scores.device)
+            total = total + functional.cross_entropy(scores, gold)
+            hits += int((scores.argmax(dim=1) == gold).sum())
+        return total / len(batch.negatives), hits / len(batch.queries)
+
+
+def score_candidates(
+    retriever: MaxSimRetriever, states: Sequence[Tensor], real: Tensor, chunks: Sequence[Tensor]
+) -> Tensor:
+    """Scores (Q, C) of chunks (R, K, D) for questions with states (Q, q, D) a retriever layer.
+
+    Args:
+        real: (Q, q) which question tokens are no padding.
+    """
+    lengths = [chunk.shape[1] for chunk in chunks]
+    scores = torch.zeros(len(real), len(chunks), device=real.device)
+    for row, normed in enumerate(torch.cat(list(chunks), dim=1)):
+        queries = retriever.queries(row, states[row]) * real[..., None]
+        found = retriever.token_scores(row, queries.flatten(0, 1), retriever.keys(row, normed))
+        best = [part.amax(dim=1) for part in found.float().split(lengths, dim=1)]
+        scores = scores + torch.stack(best, dim=1).unflatten(0, real.shape).sum(dim=1)
+    return scores
+
+
+@torch.no_grad()
+def question_states(model: MPlusModel, questions: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """Each question (q,) read behind BOS alone: normed states (Q, q, D) at the retriever's layers,
+    padded to the longest, and which tokens are no padding (Q, q)."""
+    decoder, layers = model.generate, model.retriever.layers
+    longest = max(len(ids) for ids in questions)
+    longest += -(longest + 1) % 16
+    padded = torch.stack([functional.pad(ids, (1, longest - len(ids))) for ids in questions])
+    padded[:, 0] = model.bos_id
+    lengths = torch.tensor([len(ids) for ids in questions], device=padded.device)
+    real = torch.arange(longest, device=padded.device)[None] < lengths[:, None]
+    rotary, mask = decoder.rotary(0, longest + 1), decoder.mask(longest + 1, 0)
+    states = []
+    with decoder.active():
+        hidden = decoder.embed(padded)
+        for index in range(max(layers) + 1):
+            if index in layers:
+                states.append(decoder.normed(index, hidden[:, 1:]))
+            if index < max(layers):
+                hidden = decoder.layer(index, hidden, rotary, mask, None)
+    return states, real
+
+
+def _lay_out(
+    batch: Batch,
+    lead: list[Tensor],
+    layer: tuple[Tensor, Tensor],
+    part: int,
+    index: int,
+    before: int,
+) -> Tensor:
+    """One side (keys or values) of every stream's prefix (S, n, H, d), padded on the right."""
+    rows = []
+    for stream, others in enumerate(batch.distractors):
+        sides = [(other.keys if part == 0 else other.values)[index] for other in others]
+        own = layer[part][stream]
+        place = batch.places[stream]
+        row = torch.cat([lead[part], *sides[:place], own, *sides[place:]])
+        rows.append(functional.pad(row, (0, 0, 0, 0, 0, before - row.shape[0])))
+    return torch.stack(rows)
+
+
+def _mean_of_means(losses: Tensor, owners: Tensor, chosen: Tensor, streams: int) -> Tensor:
+    """Mean over streams of each one's mean loss; a stream without one counts 0."""
+    sums = losses.new_zeros(streams).index_add(0, owners[chosen], losses[chosen])
+    counts = losses.new_zeros(streams).index_add(0, owners[chosen], torch.ones_like(losses[chosen]))
+    return (sums / counts.clamp(min=1)).mean()
