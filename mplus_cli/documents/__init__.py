@@ -1,0 +1,24 @@
+"""Sources to documents, documents to chunks.
+
+Reads PDF, EPUB, HTML, Markdown and plain text into clean text with page numbers, and cuts that
+text into chunks of at most so many tokens. Knows nothing of tensors, the terminal, or where
+memories are stored; a tokenizer is anything with `encode`.
+"""
+
+from mplus_cli.documents.chunks import Chunk, Tokenizer, split_chunks
+from mplus_cli.documents.model import Document, DocumentError, Page, PageRange, Source
+from mplus_cli.documents.reading import read_document
+from mplus_cli.documents.sources import find_sources
+
+__all__ = [
+    "Chunk",
+    "Document",
+    "DocumentError",
+    "Page",
+    "PageRange",
+    "Source",
+    "Tokenizer",
+    "find_sources",
+    "read_document",
+    "split_chunks",
+]

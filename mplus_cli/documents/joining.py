@@ -1,0 +1,132 @@
+"""Puts lines together into paragraphs, once it is decided which belong together.
+
+Each line comes with a `Joint`: how it goes on. This module does the going on: spaces, hyphens at
+line ends, no space between Chinese characters, and which page every character belongs to. It does
+not know how the joints were found.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+from mplus_cli.documents.characters import SOFT_HYPHEN, is_wide
+
+HYPHENS = "-\u2010" + SOFT_HYPHEN
+_WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
+_LAST_HALF = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)[-\u2010]\Z")
+_FIRST_HALF = re.compile(r"([^\W\d_]+)")
+_SPACES = re.compile(r"\s+")
+
+
+class Joint(Enum):
+    """How a line goes on: in the same paragraph, on a new line, or with a new paragraph."""
+
+    JOIN = " "
+    LINE = "\n"
+    PARAGRAPH = "\n\n"
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of text, what follows it, and the index of its page."""
+
+    text: str
+    joint: Joint = Joint.JOIN
+    page: int = 0
+    verbatim: bool = False  # keeps its indentation and inner spaces
+
+
+def join_lines(lines: Sequence[Line], page_total: int = 1) -> list[str]:
+    """The text of each page; one after the other they are the text of all `lines`."""
+    hyphens = Hyphens(lines)
+    pages: list[list[str]] = [[] for _ in range(page_total)]
+    for index, line in enumerate(lines):
+        following = lines[index + 1] if index + 1 < len(lines) else None
+        text = _plain(line)
+        if following is None:
+            pages[line.page].append(text.rstrip())
+        elif line.joint is Joint.JOIN:
+            pages[line.page].append(hyphens.joined(text, _plain(following)))
+        else:
+            pages[line.page].append(text.replace(SOFT_HYPHEN, "").rstrip() + line.joint.value)
+    return ["".join(page).replace(SOFT_HYPHEN, "") for page in pages]
+
+
+def _plain(line: Line) -> str:
+    return line.text.rstrip() if line.verbatim else _SPACES.sub(" ", line.text).strip()
+
+
+class Hyphens:
+    """Tells a hyphen that breaks a word at a line end from one that is part of it.
+
+    The document itself is the dictionary: a compound or a whole word seen elsewhere decides; where
+    neither is, two halves that are words of their own stay a compound, unless this document is
+    known to break words.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        texts = [line.text.replace(SOFT_HYPHEN, "") for line in lines]
+        self.broken = [
+            _halves(a.text.rstrip(), b.text.lstrip())
+            for a, b in pairwise(lines)
+            if a.joint is Joint.JOIN and a.text.rstrip().endswith(("-", "\u2010"))
+        ]
+        self.words = _count(texts) if any(self.broken) else Counter()
+        votes = sum(self._vote(*halves) for halves in self.broken if halves)
+        self.breaks_words = votes > 0
+
+    def _vote(self, left: str, right: str) -> int:
+        """1 where the document elsewhere has the two halves as one word, -1 as a compound, or 0."""
+        whole, compound = self.words[left + right], self.words[f"{left}-{right}"]
+        return (whole > compound) - (whole < compound)
+
+    def joined(self, text: str, following: str) -> str:
+        """`text`, ready for `following`: with a space, without its hyphen, or as it is."""
+        if text.endswith(SOFT_HYPHEN):
+            return text.rstrip(SOFT_HYPHEN)
+        if not following or not text:
+            return text
+        halves = _halves(text, following)
+        if halves:
+            return text[:-1] if self._breaks(*halves) else text
+        if text[-1] in HYPHENS and text[-2:-1].isalnum() and following[0].isalnum():
+            return text  # Anglo-/Saxon, 1914-/1918
+        if text.endswith(("--", "—")) and text.rstrip("-—")[-1:].strip() and following[0].isalnum():
+            return text
+        if is_wide(text[-1]) and is_wide(following[0]):
+            return text
+        return text + " "
+
+    def _breaks(self, left: str, right: str) -> bool:
+        vote = self._vote(left, right)
+        if vote:
+            return vote > 0
+        first, last = left.rsplit("-", 1)[-1], right
+        both_words = min(len(first), len(last)) >= 3 and self.words[first] and self.words[last]
+        return self.breaks_words or not both_words
+
+
+def _halves(text: str, following: str) -> tuple[str, str] | None:
+    """The two halves, in lower case, of a word hyphenated between two lines."""
+    left = _LAST_HALF.search(text[-60:])
+    right = _FIRST_HALF.match(following[:60])
+    if not left or not right or not right.group(1)[0].islower():
+        return None
+    return left.group(1).lower(), right.group(1).lower()
+
+
+def _count(texts: Iterable[str]) -> Counter[str]:
+    words: Counter[str] = Counter()
+    for text in texts:
+        found = [word.lower().replace("\u2010", "-") for word in _WORD.findall(text)]
+        # The halves at the ends of a line are no evidence.
+        if text.rstrip().endswith(("-", "\u2010")) and found:
+            found.pop()
+        words.update(found)
+        for word in found:
+            if "-" in word:
+                words.update(word.split("-"))
+    return words

@@ -1,0 +1,16 @@
+"""What a reader of one format hands back; `reading` makes the Document of it."""
+
+from dataclasses import dataclass
+
+from mplus_cli.documents.model import Kind, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The format's name, the title the file gives itself ("" if none), pages and warnings."""
+
+    kind: Kind
+    title: str
+    pages: tuple[Page, ...]
+    page_count: int | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,180 @@
+"""PDF to pages of clean text. Knows no PDF library: the worker process does.
+
+pdfium first, because its text is better and faster; pypdf where pdfium is not installed or cannot
+open the file.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mplus_cli.documents import pdf_process
+from mplus_cli.documents.characters import clean_characters
+from mplus_cli.documents.flow_pdf import Placed, flow_pdf
+from mplus_cli.documents.joining import join_lines
+from mplus_cli.documents.model import DocumentError, Page, PageRange
+from mplus_cli.documents.parts import Parts
+from mplus_cli.documents.pdf_process import Extraction
+from mplus_cli.documents.running_heads import running_lines
+
+_PRODUCER_PREFIX = re.compile(r"^(?:microsoft (?:word|powerpoint)|untitled|powerpoint) ?- ?", re.I)
+_NO_TITLE = re.compile(
+    r"(?:untitled|no title|title|unknown|none|null|document|doc|book|layout|slide|presentation)"
+    r"[\s\d]*|.*\.(?:docx?|pdf|indd|qxd|qxp|tex|dvi|ps|rtf|odt|pptx?|xlsx?|p65|fm|txt|html?)"
+    r"|.*[\\/].*[\\/].*|[\W\d_]*|.*[\ufffd\ue000-\uf8ff].*|(?:file|https?):.*",
+    re.I | re.S,
+)
+_LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
+_MAX_TITLE = 200
+
+
+def read_pdf(
+    data: bytes,
+    label: str,
+    pages: PageRange | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Parts:
+    """The pages of a PDF, or of its part `pages`. Raises DocumentError; `label` names the file."""
+    got = _extract(data, label, pages, progress)
+    first, last = _selection(got.count, label, pages)
+    numbers = range(first, min(last, first + pdf_process.MAX_PAGES - 1) + 1)
+    raw = [got.lines.get(number, []) for number in numbers]
+    texts = _clean(raw)
+    left = sum(bool(text.strip()) for text in texts)
+    repeats = left * 2 < sum(bool(lines) for lines in raw)
+    if repeats:  # what is most of the text is no running head, or the rest is pictures
+        texts = _clean(raw, keep_heads=True)
+    if not any(text.strip() for text in texts):
+        if len(got.skipped) >= len(numbers):
+            raise _damaged(label)
+        raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
+    read = [Page(number, text) for number, text in zip(numbers, texts, strict=True)]
+    skipped = [number for number in sorted(got.skipped) if number in numbers]
+    warnings = _warnings(read, skipped)
+    if len(numbers) < last - first + 1:
+        warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
+    if repeats and len(read) > 1:
+        warnings.append("most pages hold only a header or page number (scanned?): run OCR on it")
+    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings))
+
+
+def _extract(
+    data: bytes,
+    label: str,
+    pages: PageRange | None,
+    progress: Callable[[int, int], None] | None,
+) -> Extraction:
+    """What pdfium gives or, where it gives nothing, pypdf."""
+    reason = ""
+    for engine in ("pdfium", "pypdf"):
+        got = _run(data, engine, label, pages, progress)
+        if got.failed == "encrypted":
+            raise DocumentError(f"{label} is encrypted: remove the password and try again")
+        if got.lines and got.count:
+            return got
+        reason = got.failed or reason
+    if reason == "missing":
+        raise DocumentError(f"{label} cannot be read: install pypdfium2 to read PDF files")
+    raise _damaged(label)
+
+
+def _run(
+    data: bytes,
+    engine: str,
+    label: str,
+    pages: PageRange | None,
+    progress: Callable[[int, int], None] | None,
+) -> Extraction:
+    first, last = (pages.first or 1, pages.last) if pages else (1, None)
+    checked = False
+    got = Extraction()
+    for got in pdf_process.extract(data, engine, first, last):
+        if got.count > 0 and not checked:
+            _selection(got.count, label, pages)
+            checked = True
+        done = len(got.lines) + len(got.skipped)
+        if progress and done:
+            progress(done, max(done, min(last or got.count, got.count) - first + 1))
+    return got
+
+
+def _selection(count: int, label: str, pages: PageRange | None) -> tuple[int, int]:
+    try:
+        return (pages or PageRange(None, None)).within(count)
+    except ValueError:
+        asked = str(pages)
+        some = "1 page" if count == 1 else f"{count} pages"
+        message = f"{label} has {some}: pages {asked} are not all in it"
+        raise DocumentError(message) from None
+
+
+def _damaged(label: str) -> DocumentError:
+    return DocumentError(f"{label} is not a readable PDF (damaged or truncated): get a fresh copy")
+
+
+def _clean(pages: Sequence[list[list[Any]]], *, keep_heads: bool = False) -> list[str]:
+    """The clean text of each page, running heads dropped (or not) and paragraphs joined."""
+    placed = [[line for raw in page if (line := _line(raw))] for page in pages]
+    kept: list[list[Placed | str]] = []
+    orders = [_top_to_bottom(page) for page in placed]
+    texts = [
+        [_text(page[index]) for index in order] for page, order in zip(placed, orders, strict=True)
+    ]
+    heads: list[set[int]] = [set() for _ in pages] if keep_heads else running_lines(texts)
+    for page, order, dropped in zip(placed, orders, heads, strict=True):
+        gone = {order[index] for index in dropped}
+        kept.append([line for index, line in enumerate(page) if index not in gone])
+    return join_lines(flow_pdf(kept), len(pages))
+
+
+def _line(raw: list[Any]) -> Placed | str | None:
+    text = " ".join(_LEADERS.sub(" ... ", clean_characters(raw[0])).split())
+    if not text or not text.strip("\ufffd"):
+        return None
+    return Placed(text, *raw[1:]) if len(raw) == 5 else text
+
+
+def _text(line: Placed | str) -> str:
+    return line.text if isinstance(line, Placed) else line
+
+
+def _top_to_bottom(page: Sequence[Placed | str]) -> list[int]:
+    """The order of lines by height, where all have one: heads need not come first in the file."""
+    if not all(isinstance(line, Placed) for line in page):
+        return list(range(len(page)))
+    heights = [-line.y for line in page if isinstance(line, Placed)]
+    return sorted(range(len(page)), key=heights.__getitem__)
+
+
+def _warnings(pages: Sequence[Page], skipped: Sequence[int]) -> list[str]:
+    warnings = []
+    if skipped:
+        some = "page" if len(skipped) == 1 else "pages"
+        were = "was" if len(skipped) == 1 else "were"
+        warnings.append(f"{some} {_ranges(skipped)} could not be read and {were} left out")
+    empty = [page for page in pages if not page.text.strip() and page.number not in set(skipped)]
+    if len(empty) >= 2 and len(empty) * 5 >= len(pages):
+        share = f"{len(empty)} of {len(pages)} pages"
+        warnings.append(f"{share} have no text (scanned?): run OCR to read them too")
+    return warnings
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """[1, 2, 3, 7] as "1-3, 7", the first dozen of them."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][-1:] = [number] if len(runs[-1]) > 1 else [runs[-1][0], number]
+        else:
+            runs.append([number])
+    shown = ["-".join(map(str, run)) for run in runs[:12]]
+    return ", ".join(shown) + (", ..." if len(runs) > 12 else "")
+
+
+def sane_title(title: str) -> str:
+    """A title from a file's metadata, or "" if it is what software puts there by itself."""
+    title = " ".join(clean_characters(title).split())
+    title = _PRODUCER_PREFIX.sub("", title).strip()
+    if len(title) > _MAX_TITLE or _NO_TITLE.fullmatch(title):
+        return ""
+    return title

@@ -1,0 +1,199 @@
+"""The process that opens a PDF: `python -m mplus_cli.documents.pdf_worker ENGINE FIRST LAST`.
+
+Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title"} or
+{"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines"} or
+{"page", "error"}. A line is [text] or [text, x0, x1, y, size]. It runs apart because PDF libraries
+can crash or loop on hostile files, which only a process boundary contains. It cleans nothing.
+"""
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from mplus_cli.documents.pdf_mending import mended
+
+_MAX_PAGE_CHARACTERS = 2_000_000
+_MEMORY_BYTES = 4 << 30
+_CPU_SECONDS = 3600  # for a process whose parent was killed
+_PASSWORD_ERRORS = (4, 5)  # pdfium's: wrong password, unknown security scheme
+
+Message = dict[str, Any]
+
+
+class Failed(Exception):
+    """The document cannot be opened: "encrypted", "damaged", or "missing" (the library is)."""
+
+
+def main(engine: str, first: int, last: int) -> None:
+    """Write the messages for pages `first` to `last` (from 1), read with pdfium or pypdf."""
+    _limit_resources()
+    sys.setrecursionlimit(1000)
+    with _private_stdout() as out:
+        data = sys.stdin.buffer.read()
+        try:
+            read = {"pdfium": pdfium_messages, "pypdf": pypdf_messages}[engine]
+            for message in read(data, first, last):
+                out.write(json.dumps(message) + "\n")
+                out.flush()
+        except Failed as error:
+            out.write(json.dumps({"failed": str(error)}) + "\n")
+
+
+def _limit_resources() -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+
+
+@contextlib.contextmanager
+def _private_stdout() -> Iterator[TextIO]:
+    """The real stdout, while whatever libraries print goes nowhere."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+        yield out
+
+
+def pdfium_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
+    """The messages, by pdfium."""
+    document = _open_pdfium(data)
+    count = len(document)
+    title = ""
+    with contextlib.suppress(Exception):
+        title = document.get_metadata_value("Title")
+    yield {"count": count, "title": title}
+    yield from _pages(lambda index: _pdfium_lines(document, index), first, min(last, count))
+
+
+def _open_pdfium(data: bytes) -> Any:
+    """The document, mended if it does not open as it is."""
+    try:
+        import pypdfium2
+    except (ImportError, OSError) as error:
+        raise Failed("missing") from error
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in _PASSWORD_ERRORS:
+            raise Failed("encrypted") from error
+    try:
+        return pypdfium2.PdfDocument(mended(data))
+    except pypdfium2.PdfiumError as error:
+        raise Failed("damaged") from error
+
+
+def pypdf_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
+    """The messages, by pypdf: slower and without coordinates, but it repairs more."""
+    import io
+    import logging
+
+    logging.disable(logging.CRITICAL)
+    try:
+        from pypdf import PdfReader
+        from pypdf.errors import DependencyError, FileNotDecryptedError
+    except ImportError as error:
+        raise Failed("missing") from error
+    try:
+        reader = PdfReader(io.BytesIO(data), strict=False)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise Failed("encrypted")
+        count = len(reader.pages)
+    except (DependencyError, FileNotDecryptedError) as error:
+        raise Failed("encrypted") from error
+    except Failed:
+        raise
+    except Exception as error:  # whatever a damaged file makes it raise
+        raise Failed("damaged") from error
+    title = ""
+    with contextlib.suppress(Exception):
+        title = (reader.metadata and reader.metadata.title) or ""
+    yield {"count": count, "title": title}
+
+    def lines(index: int) -> list[list[Any]]:
+        text = reader.pages[index].extract_text()[:_MAX_PAGE_CHARACTERS]
+        return [[line] for line in text.splitlines()]
+
+    yield from _pages(lines, first, min(last, count))
+
+
+def _pages(lines_of: Callable[[int], list[list[Any]]], first: int, last: int) -> Iterator[Message]:
+    for number in range(first, last + 1):
+        try:
+            lines = lines_of(number - 1)
+        except Exception as error:  # one bad page is no reason to lose the others
+            yield {"page": number, "error": type(error).__name__}
+        else:
+            yield {"page": number, "lines": lines}
+
+
+def _pdfium_lines(document: Any, index: int) -> list[list[Any]]:
+    """The lines of a page as pdfium groups them, with their places."""
+    page = document[index]
+    try:
+        text_page = page.get_textpage()
+        try:
+            return [_measured(text_page, line) for line in _character_lines(text_page)]
+        finally:
+            text_page.close()
+    finally:
+        page.close()
+
+
+def _character_lines(text_page: Any) -> Iterator[list[tuple[int, int]]]:
+    """(index, code) of the characters of each line.
+
+    pdfium gives line ends as characters of their own, and the hyphen of a word broken at a line
+    end as code 2, after which there is no line end.
+    """
+    from pypdfium2 import raw
+
+    line: list[tuple[int, int]] = []
+    for index in range(min(text_page.count_chars(), _MAX_PAGE_CHARACTERS)):
+        code = raw.FPDFText_GetUnicode(text_page, index)
+        if code in (10, 13):
+            if line:
+                yield line
+            line = []
+            continue
+        broken = code in (2, 0xFFFE)
+        line.append((index, ord("-") if broken else code))
+        if broken:
+            yield line
+            line = []
+    if line:
+        yield line
+
+
+def _measured(text_page: Any, line: list[tuple[int, int]]) -> list[Any]:
+    """[text] and, where it has one, the place of a line."""
+    import ctypes
+
+    from pypdfium2 import raw
+
+    text = "".join(chr(code) for _, code in line if code < 0x110000)
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    inked = [index for index, code in line if code > 32]
+    if not inked:
+        return [text.strip()]
+    first, last = raw.FS_RECTF(), raw.FS_RECTF()
+    x, y = ctypes.c_double(), ctypes.c_double()
+    known = (
+        raw.FPDFText_GetLooseCharBox(text_page, inked[0], first)
+        and raw.FPDFText_GetLooseCharBox(text_page, inked[-1], last)
+        and raw.FPDFText_GetCharOrigin(text_page, inked[0], x, y)
+    )
+    place = [first.left, last.right, y.value, abs(first.top - first.bottom)]
+    if not known or not all(map(math.isfinite, place)) or place[1] <= place[0] or not place[3]:
+        return [text.strip()]
+    return [text.strip(), *(round(value, 2) for value in place)]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,118 @@
+"""Finds what repeats at the top and bottom of pages: running heads and feet, and page numbers.
+
+Knows a page as a list of texts, from top to bottom; nothing of coordinates or PDF.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+_DEPTH = 3  # lines from the edge that can be heads or feet
+_MAX_GAP = 4  # pages between two sights of the same head: facing pages, a plate, a chapter's start
+_MIN_SIGHTS = 3
+_MAX_LENGTH = 120
+_ROMAN = r"(?=[ivxlcdm])m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})(?<=[ivxlcdm])"
+_EDGE_NUMBER = re.compile(rf"^(?:\d+|{_ROMAN})\b|\b(?:\d+|{_ROMAN})$")
+_BARE = re.compile(
+    rf"\W*(?:(?:page|p\.|pg\.|seite|page:)\s*)?(\d{{1,4}}|{_ROMAN})(?:\s*(?:of|/|von)\s*\d+)?\W*",
+    re.IGNORECASE,
+)
+_NUMERALS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
+
+
+def running_lines(pages: Sequence[Sequence[str]]) -> list[set[int]]:
+    """For each page, the indices of the lines that are heads, feet or bare page numbers."""
+    tops = [_edge(page, from_top=True) for page in pages]
+    bottoms = [_edge(page, from_top=False) for page in pages]
+    dropped: list[set[int]] = [set() for _ in pages]
+    for edges in (tops, bottoms):
+        heads = _recurring(pages, edges)
+        numbers = _page_numbers(pages, edges)
+        for page, edge in enumerate(edges):
+            for index in edge:
+                if (page, index) not in heads and (page, index) not in numbers:
+                    break
+                dropped[page].add(index)
+    return dropped
+
+
+def _edge(page: Sequence[str], *, from_top: bool) -> list[int]:
+    """The outermost lines of a page, the outer first. Half of a short page is no edge."""
+    filled = [index for index, text in enumerate(page) if text.strip()]
+    depth = min(_DEPTH, (len(filled) + 1) // 2)
+    return filled[:depth] if from_top else filled[::-1][:depth]
+
+
+def _key(text: str) -> str:
+    """What a head is but for its page number, case and spacing; empty for a bare number."""
+    text = " ".join(text.casefold().split()).strip(" -–—|·•.[]")
+    return _EDGE_NUMBER.sub("", text).strip(" -–—|·•.[]")
+
+
+def _recurring(pages: Sequence[Sequence[str]], edges: Sequence[list[int]]) -> set[tuple[int, int]]:
+    """(page, line) of every head that is seen on three pages or more, none far from the next."""
+    sights: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for page, edge in enumerate(edges):
+        for index in edge:
+            text = pages[page][index]
+            key = _key(text)
+            if key and len(text) <= _MAX_LENGTH:
+                sights[key].append((page, index))
+                generic = re.sub(r"\d+", "#", key)
+                if generic != key:
+                    sights[generic].append((page, index))
+    heads: set[tuple[int, int]] = set()
+    for found in sights.values():
+        for run in _runs(found):
+            if len({page for page, _ in run}) >= _MIN_SIGHTS:
+                heads.update(run)
+    return {(page, index) for page, index in heads if page or not _is_title(pages[page][index])}
+
+
+def _is_title(text: str) -> bool:
+    """Whether what the pages' heads say, here on the first page, is the title: it has no number."""
+    return not _EDGE_NUMBER.search(" ".join(text.casefold().split()).strip(" -–—|·•.[]"))
+
+
+def _runs(sights: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """`sights`, in page order, cut where more than `_MAX_GAP` pages lie between two."""
+    runs: list[list[tuple[int, int]]] = []
+    for sight in sights:
+        if runs and sight[0] - runs[-1][-1][0] <= _MAX_GAP:
+            runs[-1].append(sight)
+        else:
+            runs.append([sight])
+    return runs
+
+
+def _page_numbers(
+    pages: Sequence[Sequence[str]], edges: Sequence[list[int]]
+) -> set[tuple[int, int]]:
+    """(page, line) of bare numbers that count along with the pages.
+
+    A number counts along if another page has one at the same distance from its position, or if it
+    is the position itself.
+    """
+    offsets: dict[tuple[int, int], int] = {}
+    for page, edge in enumerate(edges):
+        for index in edge:
+            value = _number(pages[page][index])
+            if value is not None:
+                offsets[page, index] = value - page
+    common = Counter(offsets.values())
+    return {sight for sight, offset in offsets.items() if common[offset] > 1 or offset == 1}
+
+
+def _number(text: str) -> int | None:
+    """The page number that `text` is, if it is nothing else."""
+    match = _BARE.fullmatch(text.strip()) if len(text) <= 24 else None
+    if not match:
+        return None
+    digits = match.group(1)
+    if digits.isdecimal():
+        return int(digits)
+    values = [_NUMERALS[letter] for letter in digits.lower()]
+    return sum(
+        -value if value < after else value
+        for value, after in zip(values, [*values[1:], 0], strict=True)
+    )

@@ -1,0 +1,87 @@
+"""From command-line arguments to the list of files to read. Opens none of them."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mplus_cli.documents.model import DocumentError, Source
+
+SUFFIXES = frozenset(
+    {".pdf", ".epub", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", ".markdown"}
+)
+
+
+def find_sources(arguments: Sequence[str]) -> list[Source]:
+    """Files, the documents of folders, and "-" for stdin, each once, in the order given.
+
+    A folder is searched recursively for files of known kinds, hidden ones skipped, in natural
+    order ("ch2" before "ch10": the order is the order of reading). Raises DocumentError for
+    what is not there and for a folder without documents.
+    """
+    found: dict[object, Source] = {}
+    for argument in arguments:
+        for source in _expand(argument):
+            identity = source.path.resolve() if source.path is not None else None
+            found.setdefault(identity, source)
+    return list(found.values())
+
+
+def _expand(argument: str) -> Iterable[Source]:
+    if argument == "-":
+        return [Source(None, "-")]
+    if not argument or "\0" in argument:
+        raise DocumentError(f"{argument!r} is not a file name: name a file, a folder or -")
+    path = Path(argument)
+    try:
+        if path.is_dir():
+            return _folder(path, argument)
+        if path.exists():
+            return [Source(path, argument)]
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DocumentError(f"{argument} cannot be read: {reason}") from error
+    raise DocumentError(_missing(path, argument))
+
+
+def _folder(folder: Path, argument: str) -> list[Source]:
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [
+            Path(root, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
+    sources = [Source(path, str(path)) for path in sorted(files, key=_natural) if path.is_file()]
+    if not sources:
+        kinds = ".pdf, .epub, .txt, .md or .html"
+        raise DocumentError(f"{argument} has no documents in it: it should hold {kinds} files")
+    return sources
+
+
+def _natural(path: Path) -> list[list[tuple[int, str]]]:
+    """A sort key that compares runs of digits as numbers, folder by folder."""
+    return [
+        [
+            (int(piece), "") if piece.isdecimal() and len(piece) < 19 else (-1, piece)
+            for piece in re.split(r"(\d+)", part.casefold())
+        ]
+        for part in path.parts
+    ]
+
+
+def _missing(path: Path, argument: str) -> str:
+    """The message for what is not there, with the nearest name that is."""
+    import difflib
+
+    if path.is_symlink():
+        return f"{argument} is a link to a file that does not exist"
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return f"{argument} does not exist: there is no folder {path.parent}"
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    if not close:
+        return f"{argument} does not exist: check the name"
+    return f"{argument} does not exist: did you mean {path.parent / close[0]}?"

@@ -1,0 +1,154 @@
+"""Chunks: nothing lost, nothing twice, never too long, cut where a reader would."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mplus_cli.documents import Chunk, Document, Page, chunks, split_chunks
+
+
+class Words:
+    """Runs of letters, single other characters and spaces are tokens."""
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]|\s", text)]
+        return [hash(text[a:b]) for a, b in spans], spans
+
+
+class SpacelessWords(Words):
+    """As many tokenizers do, leaves white space out of the offsets."""
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        spans = [match.span() for match in re.finditer(r"\S+", text)]
+        return [len(text[a:b]) for a, b in spans], spans
+
+
+class Bytes:
+    """Each UTF-8 byte is a token: several share the offsets of one character."""
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for index, character in enumerate(text):
+            data = character.encode("utf-8", "surrogatepass")
+            ids += data
+            offsets += [(index, index + 1)] * len(data)
+        return ids, offsets
+
+
+def document(*texts: str, numbered: bool = True) -> Document:
+    pages = tuple(Page(n if numbered else None, text) for n, text in enumerate(texts, 1))
+    return Document("x", "X", "0", "text", pages, None, ())
+
+
+def cut(text: str, size: int) -> list[Chunk]:
+    return split_chunks(document(text), Words(), size)
+
+
+@given(
+    st.text(alphabet=st.sampled_from("ab .\n!é漢😀\"'"), max_size=300),
+    st.integers(1, 40),
+    st.sampled_from([Words(), Bytes(), SpacelessWords()]),
+)
+def test_lossless_and_bounded(text: str, size: int, tokenizer: Words) -> None:
+    made = split_chunks(document(text), tokenizer, size)
+    ids = tokenizer.encode(text)[0]
+    assert [one for chunk in made for one in chunk.ids] == ids
+    assert all(1 <= len(chunk.ids) <= size for chunk in made)
+    assert [chunk.index for chunk in made] == list(range(len(made)))
+    assert "".join(chunk.text for chunk in made) == (text if ids else "")
+
+
+@given(st.text(min_size=1, max_size=200), st.integers(4, 30))
+def test_bytes_of_a_character_stay_together(text: str, size: int) -> None:
+    for chunk in split_chunks(document(text), Bytes(), size):
+        assert bytes(chunk.ids) == chunk.text.encode("utf-8", "surrogatepass")
+
+
+def test_a_character_of_more_tokens_than_a_chunk() -> None:
+    made = split_chunks(document("😀b"), Bytes(), 1)
+    assert [chunk.text for chunk in made] == ["😀", "", "", "", "b"]
+
+
+FILLER = "so " * 20  # 40 tokens
+
+
+def test_prefers_a_paragraph_end_to_a_later_sentence_end() -> None:
+    text = FILLER + "one two three four.\n\nFive. Six seven eight nine ten eleven twelve"
+    assert cut(text, 60)[0].text.endswith("four.\n\n")
+
+
+def test_prefers_a_late_sentence_end_to_an_early_paragraph_end() -> None:
+    text = FILLER + ".\n\nOne two three four five six. Seven eight nine ten eleven"
+    assert cut(text, 60)[0].text.rstrip().endswith("six.")
+
+
+def test_takes_a_word_end_where_no_sentence_ends() -> None:
+    made = split_chunks(document("aaaa bbbb cccc dddd eeee"), Bytes(), 12)
+    assert made[0].text.strip() == "aaaa bbbb"
+
+
+def test_cuts_anywhere_in_text_without_spaces() -> None:
+    made = split_chunks(document("x" * 25), Bytes(), 10)
+    assert [len(chunk.ids) for chunk in made] == [10, 10, 5]
+
+
+@pytest.mark.parametrize("word", ["Mr.", "Mrs.", "Dr.", "St.", "e.g.", "J.", "J.R.R.", "No."])
+def test_an_abbreviation_ends_no_sentence(word: str) -> None:
+    text = f"{FILLER}It was all over. They met {word} Smith there again and went on"
+    assert cut(text, 62)[0].text.rstrip().endswith("all over.")
+
+
+@pytest.mark.parametrize("end", ["stop.”", 'stop."', "stop!’", "stop?)", "stop…", "art.", "sat."])
+def test_closing_quotes_belong_to_the_sentence(end: str) -> None:
+    text = f"He told them all to {end} Then they went on and on and on"
+    assert cut(text, 16)[0].text.rstrip().endswith(end)
+
+
+def test_chinese_sentences_need_no_space() -> None:
+    made = split_chunks(document("一二三四五六七。八九十一二三"), Bytes(), 30)
+    assert made[0].text == "一二三四五六七。"
+
+
+def test_pages_first_and_last() -> None:
+    made = split_chunks(document("aaa bbb ", "ccc ddd\n\n", "eee fff ggg"), Words(), 6)
+    assert [(chunk.text, chunk.pages) for chunk in made] == [
+        ("aaa bbb ccc ", (1, 2)),
+        ("ddd\n\neee fff", (2, 3)),
+        (" ggg", (3, 3)),
+    ]
+
+
+def test_white_space_names_no_further_page() -> None:
+    made = split_chunks(document("aaa bbb\n\n", "  ccc"), Words(), 5)
+    assert [chunk.pages for chunk in made] == [(1, 1), (2, 2)]
+
+
+def test_no_page_numbers_no_pages() -> None:
+    made = split_chunks(document("some text", numbered=False), Words(), 50)
+    assert [chunk.pages for chunk in made] == [None]
+
+
+def test_huge_text_goes_through_the_tokenizer_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "PIECE_CHARACTERS", 40)
+    seen: list[str] = []
+
+    class Recording(Words):
+        def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+            seen.append(text)
+            return super().encode(text)
+
+    text = "A short paragraph here.\n\n" * 9
+    made = split_chunks(document(text), Recording(), 7)
+    assert "".join(seen) == text
+    assert max(map(len, seen)) <= 40
+    assert all(piece.endswith("\n\n") for piece in seen)
+    assert "".join(chunk.text for chunk in made) == text
+    assert all(len(chunk.ids) <= 7 for chunk in made)
+
+
+def test_chunks_of_no_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="chunk_tokens"):
+        cut("text", 0)

@@ -1,0 +1,88 @@
+"""HTML: what is text, what is a paragraph, and in which encoding."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mplus_cli.documents import Document, DocumentError, Source, read_document
+
+
+def read(tmp_path: Path, data: bytes | str, name: str = "page.html") -> Document:
+    path = tmp_path / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_document(Source(path, str(path)))
+
+
+def body(tmp_path: Path, markup: str) -> str:
+    return read(tmp_path, f"<html><body>{markup}</body></html>").text
+
+
+def test_title_text_and_what_is_dropped(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        "<!DOCTYPE html><html><head><title> A\n tale </title><style>p {}</style></head><body>"
+        "<nav>Menu</nav><script>alert(1)</script><h1>Head</h1><p>One <b>t</b>wo &amp; "
+        "&eacute;&nbsp;x</p><p hidden>no</p><p style='display: none'>no</p><!-- no --></body>",
+    )
+    assert (document.kind, document.title, document.page_count) == ("html", "A tale", None)
+    assert document.text == "Head\n\nOne two & é x"
+
+
+def test_blocks(tmp_path: Path) -> None:
+    made = body(tmp_path, "a<div>b<p>c\n  d</p>e</div><ul><li>f</li><li>g</li></ul>h<br>i")
+    assert made == "a\n\nb\n\nc d\n\ne\n\n- f\n- g\n\nh\ni"
+
+
+def test_tables_and_preformatted(tmp_path: Path) -> None:
+    table = "<table><tr><th>k</th><th>v</th></tr><tr><td>1</td><td>2</td></tr></table>"
+    assert body(tmp_path, f"{table}<pre>x\n   y</pre>") == "k | v\n1 | 2\n\nx\n   y"
+
+
+def test_ruby_readings_are_dropped(tmp_path: Path) -> None:
+    assert body(tmp_path, "<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>字") == "漢字"
+
+
+def test_declared_charset(tmp_path: Path) -> None:
+    markup = '<html><meta charset="koi8-r"><p>привет</p></html>'
+    assert read(tmp_path, markup.encode("koi8-r")).text == "привет"
+
+
+def test_a_wrong_charset_does_not_matter(tmp_path: Path) -> None:
+    for name in ("utf-16", "no-such", "ascii"):
+        markup = f'<html><meta charset="{name}"><p>Größe</p></html>'
+        assert read(tmp_path, markup).text == "Größe"
+
+
+def test_self_closing_elements_of_xhtml(tmp_path: Path) -> None:
+    made = read(
+        tmp_path, "<?xml version='1.0'?><html><head><title/><script src='x'/></head><p>t</p></html>"
+    )
+    assert (made.text, made.title) == ("t", "Page")
+
+
+@pytest.mark.parametrize(
+    "start", ["<html>", "<!doctype HTML><html>", "\n<!-- x --><html lang='en'>"]
+)
+def test_html_by_another_name(tmp_path: Path, start: str) -> None:
+    document = read(tmp_path, f"{start}<p>text</p></html>", "page.txt")
+    assert (document.kind, document.text) == ("html", "text")
+
+
+def test_cdata_is_text(tmp_path: Path) -> None:
+    assert body(tmp_path, "<p>a <![CDATA[1 < 2 & 3]]> b</p>") == "a 1 < 2 & 3 b"
+
+
+def test_unclosed_sections_take_no_time(tmp_path: Path) -> None:
+    started = time.monotonic()
+    body(tmp_path, "<p>a</p>" + "<![CDATA[" * 40_000)
+    assert time.monotonic() - started < 5
+
+
+def test_deep_nesting(tmp_path: Path) -> None:
+    assert body(tmp_path, "<p>start</p>" + "<div><b>" * 20_000 + "x").startswith("start")
+
+
+def test_no_text(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="has no text"):
+        body(tmp_path, "<img src='x.png'>")
