@@ -200,10 +200,12 @@ class ChunkMaker:
         return " ".join(text[start : min(stop + 1, start + 300)].split())
 
     def _book_piece(self, room: int) -> list[int]:
-        if not self._books:
-            passage = self._random.choice(self._passages)
-            return (self._encode(passage.text + "\n\n") * (room // 8 + 1))[:room]
-        text = self._random.choice(self._books)
-        at = self._random.randrange(max(len(text) - 8 * room, 1))
-        start = text.find("\n", at) + 1
-        return self._encode(" ".join(text[start : start + 8 * room].split()))[:room]
+        """Exactly `room` ids of running text."""
+        texts = self._books or [passage.text for passage in self._passages]
+        ids: list[int] = []
+        while len(ids) < room:
+            text = self._random.choice(texts)
+            at = self._random.randrange(max(len(text) - 8 * room, 1))
+            start = text.find("\n", at) + 1
+            ids += self._encode(" ".join(text[start : start + 8 * room].split()) + "\n\n")
+        return ids[:room]

@@ -1,0 +1,137 @@
+"""The parts of training: data, facts, rows, schedule."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.training.data import (
+    ChunkMaker,
+    DataError,
+    Passage,
+    Question,
+    read_books,
+    read_passages,
+)
+from models.training.facts import FactMaker
+from models.training.optimiser import MasterAdamW, cosine
+from models.training.rows import IGNORED, ROUND, Piece, pack
+from models.training.validation import hit, normalise
+
+
+def encode(text: str) -> list[int]:
+    return list(text.encode())
+
+
+PASSAGES = [
+    Passage(f"Passage {n} says that the answer is {n * 7}.", (Question(f"Q{n}?", (str(n * 7),)),))
+    for n in range(20)
+]
+
+
+def maker(seed: int = 0, facts: float = 0.2) -> ChunkMaker:
+    book = "It rained. " * 400 + "\n" + "The wind rose again. " * 400
+    return ChunkMaker(encode, PASSAGES, [book], 400, facts=facts, seed=seed)
+
+
+def test_chunks_are_full_and_hold_the_answers_of_their_questions() -> None:
+    chunks = maker()
+    asked = 0
+    for _ in range(50):
+        chunk = chunks.chunk()
+        text = bytes(chunk.ids).decode()
+        assert len(chunk.ids) == 400
+        for question in chunk.questions:
+            assert any(answer in text for answer in question.answers), question
+            asked += 1
+    assert asked > 50
+
+
+def test_chunks_are_the_same_for_a_seed_and_go_on_after_a_pause() -> None:
+    one, two = maker(3), maker(3)
+    assert [one.chunk() for _ in range(5)] == [two.chunk() for _ in range(5)]
+    paused = maker(9, facts=0.0)
+    paused.restore(one.state())
+    other = maker(4, facts=0.0)
+    other.restore(one.state())
+    assert [paused.chunk() for _ in range(5)] == [other.chunk() for _ in range(5)]
+
+
+def test_facts_never_share_a_person() -> None:
+    facts = FactMaker(1)
+    made = [facts.fact() for _ in range(3000)]
+    assert len({fact.question for fact in made}) == len(made)
+    assert all(fact.answer in fact.sentence for fact in made)
+
+
+def test_rows_pack_pieces_that_do_not_see_each_other() -> None:
+    first = Piece((1, 2), (3, 4), "answer")
+    second = Piece((5,), (6,), "continuation")
+    rows = pack([[first, second], [second]], pad=0)
+    assert rows.ids.shape == (2, ROUND)
+    assert rows.ids[0, :4].tolist() == [1, 2, 3, 5]
+    assert rows.targets[0, :4].tolist() == [IGNORED, 3, 4, 6]
+    assert rows.offsets[0, :4].tolist() == [0, 1, 2, 0]
+    assert rows.kinds[0, :4].tolist() == [0, 1, 1, 2]
+    seen = torch.tensor([[True, True], [True, False]])
+    mask = rows.mask(seen, torch.float32)[:, 0] == 0
+    assert mask[0, 2, :6].tolist() == [True, True, True, True, True, False]
+    assert mask[0, 3, :6].tolist() == [True, True, False, False, False, True]
+    assert mask[1, 0, :3].tolist() == [True, False, True]
+
+
+def test_cosine_warms_up_and_ends_where_it_should() -> None:
+    assert cosine(0, 100, 10, 0.1) == pytest.approx(0.1)
+    assert cosine(9, 100, 10, 0.1) == pytest.approx(1.0)
+    assert cosine(10, 100, 10, 0.1) == pytest.approx(1.0)
+    assert cosine(100, 100, 10, 0.1) == pytest.approx(0.1)
+
+
+def test_small_steps_are_not_lost_in_bf16() -> None:
+    weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    optimiser = MasterAdamW([([weight], 1e-4)], weight_decay=0.0, clip=1.0)
+    for _ in range(100):
+        weight.grad = torch.full_like(weight, 0.1)
+        optimiser.step(1.0)
+    assert weight[0].item() == pytest.approx(0.99, abs=0.005)
+    again = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    other = MasterAdamW([([again], 1e-4)], weight_decay=0.0, clip=1.0)
+    other.load_state_dict({name: value.clone() for name, value in optimiser.state_dict().items()})
+    for model, step in ((weight, optimiser), (again, other)):
+        model.grad = torch.full_like(model, random.Random(0).random())
+        step.step(1.0)
+    assert torch.equal(weight, again)
+
+
+@pytest.mark.parametrize(
+    ("answer", "golds", "right"),
+    [
+        ("It was the Eiffel Tower.", ["eiffel tower"], True),
+        ("in 1973, they said", ["1973"], True),
+        ("in 19735", ["1973"], False),
+        ("a cat", ["the"], False),
+        ("nearly $12 a barrel", ["$12", "x"], True),
+    ],
+)
+def test_hits(answer: str, golds: list[str], right: bool) -> None:
+    assert hit(answer, golds) is right
+
+
+def test_normalise_is_squads() -> None:
+    assert normalise("  The  Cat, an (old) one ") == "cat old one"
+
+
+@pytest.mark.parametrize("line", ["not json", "[1]", '{"qas": []}', '{"context": "a"}'])
+def test_bad_data_says_so(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(DataError):
+        read_passages([path])
+
+
+def test_missing_data_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        read_books([tmp_path / "nowhere.jsonl"])

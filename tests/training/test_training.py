@@ -1,0 +1,239 @@
+"""Training on a tiny base: it learns, it stops and resumes, and processes share its streams."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.checkpoints import load
+from models.config import ConfigError
+from models.training.config import TrainingConfig
+from models.training.loop import Run, Saved, Step, Validated
+from models.training.start import export, start
+
+MODEL = {
+    "chunk_tokens": 32,
+    "new_tokens": 16,
+    "stm_tokens": 64,
+    "recalled_tokens": 32,
+    "max_prompt_tokens": 128,
+    "scorer": "maxsim",
+    "retriever_width": 8,
+    "retriever_hidden": 8,
+    "retriever_layers": [0, 2],
+    "update_lora_rank": 4,
+    "generate_lora_rank": 4,
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, list[str]]:
+    """Small files in the documented forms, one of them gzipped."""
+    passages = [
+        {
+            "source": "made-up",
+            "id": str(number),
+            "context": f"The {thing} of Ald is {colour}.",
+            "qas": [{"question": f"What colour is the {thing}?", "answers": [colour]}],
+        }
+        for number, (thing, colour) in enumerate(
+            [("door", "red"), ("boat", "blue"), ("hat", "green"), ("cart", "black")]
+        )
+    ]
+    qa = tmp_path / "qa.jsonl.gz"
+    with gzip.open(qa, "wt") as file:
+        file.writelines(json.dumps(passage) + "\n" for passage in passages)
+    books = tmp_path / "books.jsonl"
+    text = "It was a fine day. The sea was calm, and nobody spoke of the storm.\n" * 40
+    books.write_text(json.dumps({"title": "A", "author": "B", "text": text}) + "\n")
+    return {"qa": [str(qa)], "books": [str(books)], "validation": [str(qa)]}
+
+
+def make(data: dict[str, list[str]], **changes: object) -> TrainingConfig:
+    values: dict[str, object] = {
+        "model": MODEL,
+        "qa": tuple(data["qa"]),
+        "books": tuple(data["books"]),
+        "validation": (),
+        "steps": 6,
+        "streams": 2,
+        "questions": 2,
+        "continuation_tokens": 16,
+        "cue_tokens": 4,
+        "pool": 4,
+        "negatives": 3,
+        "warmup": 2,
+        "save_every": 3,
+        "validate_every": 3,
+    }
+    return TrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def begin(config: TrainingConfig, folder: Path, base: Path, **options: object) -> Run:
+    run, _ = start(config, folder, base, dtype=torch.float32, **options)  # type: ignore[arg-type]
+    return run
+
+
+def steps(run: Run, until: int | None = None) -> list[Step]:
+    return [event for event in run.events(until) if isinstance(event, Step)]
+
+
+def test_it_learns(data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path) -> None:
+    config = make(data, steps=40, learning_rate=5e-3, save_every=40)
+    seen = steps(begin(config, tmp_path / "run", tiny_base_folder))
+    first = sum(step.answer + step.continuation for step in seen[:5])
+    last = sum(step.answer + step.continuation for step in seen[-5:])
+    assert last < 0.9 * first
+    assert all(step.seconds > 0 and step.gradient > 0 for step in seen)
+
+
+def test_only_adapters_and_retriever_learn(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    run = begin(make(data), tmp_path / "run", tiny_base_folder)
+    before = {name: w.clone() for name, w in run.model.generate.llama.named_parameters()}
+    retriever = {name: w.clone() for name, w in run.model.retriever.named_parameters()}
+    steps(run)
+    changed = {
+        name
+        for name, weight in run.model.generate.llama.named_parameters()
+        if not torch.equal(weight, before[name])
+    }
+    for part in (".update_lora.", ".generate_lora."):
+        assert any(part in name for name in changed)
+    assert all("_lora." in name for name in changed)
+    assert any(not torch.equal(w, retriever[n]) for n, w in run.model.retriever.named_parameters())
+
+
+def test_resumes_with_weights_optimiser_position_and_log(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    folder, config = tmp_path / "run", make(data)
+    first = begin(config, folder, tiny_base_folder)
+    assert [step.step for step in steps(first, until=3)] == [1, 2, 3]
+    saved = load_file(folder / "last" / "weights.safetensors")
+    second = begin(config, folder, tiny_base_folder)
+    assert second.step == 3
+    own = dict(second.model.generate.llama.named_parameters())
+    for name, weight in saved.items():
+        if name.startswith("llama."):
+            assert torch.equal(weight, own[name.removeprefix("llama.")]), name
+    assert [step.step for step in steps(second)] == [4, 5, 6]
+    assert len((folder / "log.csv").read_text().splitlines()) == 7
+    assert TrainingConfig.read(folder / "config.json") == config
+
+
+def test_a_resumed_run_equals_another_resumed_run(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    results = []
+    for name in ("a", "b"):
+        steps(begin(make(data), tmp_path / name, tiny_base_folder), until=3)
+        steps(begin(make(data), tmp_path / name, tiny_base_folder))
+        results.append(load_file(tmp_path / name / "last" / "weights.safetensors"))
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_validation_and_saving_come_when_due(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    config = make(data, validation=tuple(data["validation"]), validation_questions=2)
+    events = list(begin(config, tmp_path / "run", tiny_base_folder).events())
+    validated = [event for event in events if isinstance(event, Validated)]
+    assert [event.step for event in validated] == [3, 6]
+    assert set(validated[0].figures) == {"alone", "among", "recall_at_1"}
+    assert [event.step for event in events if isinstance(event, Saved)] == [3, 6]
+
+
+def test_export_loads_as_a_checkpoint(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    run = begin(make(data), tmp_path / "run", tiny_base_folder)
+    steps(run, until=3)
+    folder = tmp_path / "checkpoint"
+    export(run, folder, name="tiny", base=tiny_base_folder, base_reference="tiny-base")
+    loaded = load(folder, base=tiny_base_folder, dtype=torch.float32)
+    assert loaded.name == "tiny"
+    assert loaded.model.config == run.config.mplus
+
+
+def test_two_processes_match_one(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    config = make(data, steps=3)
+    steps(begin(config, tmp_path / "one", tiny_base_folder))
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    script = (
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from models.training.config import TrainingConfig\n"
+        "from models.training.processes import Processes\n"
+        "from models.training.start import start\n"
+        "processes = Processes.join('cpu')\n"
+        "run, _ = start(TrainingConfig.read(Path(sys.argv[1])), Path(sys.argv[2]),\n"
+        "               Path(sys.argv[3]), dtype=torch.float32, processes=processes)\n"
+        "list(run.events())\n"
+        "processes.leave()\n"
+    )
+    where = [str(path), str(tmp_path / "two"), str(tiny_base_folder)]
+    base = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29617", "WORLD_SIZE": "2"}
+    base["PYTHONPATH"] = str(Path(__file__).parents[2])
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *where],
+            env=base | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in (0, 1)
+    ]
+    assert [child.wait(timeout=300) for child in children] == [0, 0]
+    one = load_file(tmp_path / "one" / "last" / "weights.safetensors")
+    two = load_file(tmp_path / "two" / "last" / "weights.safetensors")
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"fresh": 1.5}, "fresh"),
+        ({"cue_tokens": 16}, "cue_tokens"),
+        ({"model": {"chunk_tokens": 8, "new_tokens": 16}}, "new_tokens"),
+        (
+            {"train_update": False, "train_generate": False, "train_retriever": False},
+            "nothing is trained",
+        ),
+    ],
+)
+def test_bad_configurations_say_so(
+    data: dict[str, list[str]], change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        make(data, **change)
+
+
+def test_unknown_fields_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"stepz": 3}')
+    with pytest.raises(ConfigError, match="stepz"):
+        TrainingConfig.read(path)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny matrices: more threads only get in each other's way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
