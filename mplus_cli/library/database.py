@@ -1,0 +1,285 @@
+"""`memory.db`: the SQLite file of a memory, whose last transaction is the memory's last commit.
+
+Knows the schema and the rows; no tensors, and no files but its own.
+
+Table `times` alone holds wall-clock values. All other tables depend only on what was read and in
+which order: an interrupted and resumed run leaves the same rows as an uninterrupted one.
+
+A rollback journal with synchronous=EXTRA leaves one file at rest, and what was committed stays so
+through a power cut: files that a commit replaces may be deleted right after it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mplus_cli.errors import MismatchError, MplusError
+from mplus_cli.library.durable import DISK_FULL
+from mplus_cli.library.seal import Row, chain, seal
+from mplus_cli.library.values import (
+    ChunkRow,
+    DocumentRow,
+    ModelIdentity,
+    NewDocument,
+    SegmentRow,
+    State,
+    View,
+)
+
+FILE = "memory.db"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE times (what TEXT PRIMARY KEY, at TEXT NOT NULL);
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL,
+    kind TEXT NOT NULL, pages INTEGER, tokens INTEGER NOT NULL, chunks INTEGER NOT NULL,
+    chunks_read INTEGER NOT NULL, digest TEXT NOT NULL);
+CREATE INDEX documents_sha256 ON documents (sha256);
+CREATE TABLE chunks (
+    number INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (id),
+    position INTEGER NOT NULL, text TEXT NOT NULL, tokens INTEGER NOT NULL,
+    first_page INTEGER, last_page INTEGER);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY, file TEXT NOT NULL, tokens INTEGER NOT NULL,
+    skip INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, clock INTEGER NOT NULL,
+    chunks INTEGER NOT NULL, tokens INTEGER NOT NULL, stm_file TEXT NOT NULL,
+    stm_tokens INTEGER NOT NULL, stm_bytes INTEGER NOT NULL, stm_sha256 TEXT NOT NULL,
+    chunks_sha256 TEXT NOT NULL, seal TEXT NOT NULL);
+"""
+_DOCUMENTS = """
+SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest,
+    coalesce((SELECT at FROM times WHERE what = 'document/' || id), '')
+FROM documents ORDER BY id
+"""
+_CHUNKS = """
+SELECT number, document, title, path, position, text, chunks.tokens, first_page, last_page
+FROM chunks JOIN documents ON documents.id = chunks.document
+"""
+Connection = sqlite3.Connection
+
+
+def now() -> str:
+    """The time as the database writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def connect(folder: Path, name: str) -> Iterator[Connection]:
+    """The database of memory `name` in `folder`, which must be there.
+
+    It is opened for reading and writing also to read, so that what a killed process left half
+    written is rolled back.
+
+    Raises:
+        MismatchError: it is damaged, missing, or of a newer mplus.
+        MplusError: the disk is full, or the file cannot be opened.
+    """
+    file = folder / FILE
+    with _sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
+        _configure(connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise MismatchError(
+                f'memory "{name}" was written by a newer mplus (format {version}, this one reads '
+                f"up to {SCHEMA_VERSION}): upgrade mplus"
+            )
+        if version < 1:
+            raise MismatchError(
+                f'memory "{name}" is damaged: {FILE} is not the database of a memory: '
+                "remove the memory and read its documents again"
+            )
+        yield connection
+
+
+def create(folder: Path, name: str, identity: ModelIdentity, created: str, updated: str) -> None:
+    """Write a new database, of a memory that has read nothing, into `folder`."""
+    file = folder / FILE
+    settings = {
+        "model": identity.name,
+        "fingerprint": identity.fingerprint,
+        "geometry": json.dumps(identity.geometry, sort_keys=True),
+    }
+    with _sqlite_errors(file, name), closing(_open(file, "rwc")) as connection:
+        _configure(connection)
+        with transaction(connection):
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.executemany("INSERT INTO settings VALUES (?, ?)", sorted(settings.items()))
+            put_times(connection, {"created": created, "updated": updated})
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]:
+    """One transaction: all of the block's statements, or none; a reader sees one commit."""
+    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def read_view(connection: Connection) -> View:
+    """What the last commit left."""
+    with transaction(connection, write=False):
+        settings = dict(connection.execute("SELECT key, value FROM settings"))
+        times = dict(connection.execute("SELECT what, at FROM times WHERE what NOT LIKE '%/%'"))
+        state = connection.execute(
+            "SELECT number, clock, chunks, tokens, stm_file, stm_tokens, stm_bytes, stm_sha256, "
+            "chunks_sha256 FROM state"
+        ).fetchone()
+        segments = connection.execute(
+            "SELECT number, file, tokens, skip, bytes, sha256 FROM segments ORDER BY number"
+        ).fetchall()
+        documents = connection.execute(_DOCUMENTS).fetchall()
+    try:
+        geometry = json.loads(settings["geometry"])
+        return View(
+            ModelIdentity(settings["model"], settings["fingerprint"], geometry),
+            State(*state) if state else None,
+            tuple(SegmentRow(*row) for row in segments),
+            tuple(DocumentRow(*row) for row in documents),
+            times["created"],
+            times["updated"],
+        )
+    except (KeyError, ValueError) as error:
+        raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
+
+
+def read_chunks(connection: Connection, below: int) -> list[ChunkRow]:
+    """The chunks with numbers under `below`, ascending."""
+    rows = connection.execute(f"{_CHUNKS} WHERE number < ? ORDER BY number", (below,))
+    return [ChunkRow(*row) for row in rows]
+
+
+def read_chunk(connection: Connection, number: int) -> ChunkRow | None:
+    """Chunk `number`, None where there is none."""
+    row = connection.execute(f"{_CHUNKS} WHERE number = ?", (number,)).fetchone()
+    return ChunkRow(*row) if row else None
+
+
+def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
+    """Add documents, by id, of which nothing was read yet."""
+    for number, new in documents.items():
+        connection.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (
+                number,
+                new.path,
+                new.title,
+                new.sha256,
+                new.kind,
+                new.pages,
+                new.tokens,
+                new.chunks,
+                new.digest,
+            ),
+        )
+        put_times(connection, {f"document/{number}": at})
+
+
+def put_progress(connection: Connection, document: int, chunks_read: int) -> None:
+    """Say how much of a document was read."""
+    connection.execute("UPDATE documents SET chunks_read = ? WHERE id = ?", (chunks_read, document))
+
+
+def put_chunks(connection: Connection, rows: Sequence[Row]) -> None:
+    """Add chunks."""
+    connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def put_segments(connection: Connection, rows: Sequence[SegmentRow]) -> None:
+    """Make these the files of long-term memory."""
+    connection.execute("DELETE FROM segments")
+    connection.executemany(
+        "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
+        [(row.number, row.file, row.tokens, row.skip, row.bytes, row.sha256) for row in rows],
+    )
+
+
+def put_state(connection: Connection, state: State) -> None:
+    """Make this the state of the memory and seal all rows; the last step of a commit."""
+    connection.execute(
+        "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+        (
+            state.commit,
+            state.clock,
+            state.chunks,
+            state.tokens,
+            state.stm_file,
+            state.stm_tokens,
+            state.stm_bytes,
+            state.stm_sha256,
+            state.chunks_sha256,
+        ),
+    )
+    connection.execute("UPDATE state SET seal = ?", (seal(connection),))
+
+
+def put_times(connection: Connection, times: Mapping[str, str]) -> None:
+    """Set wall-clock values: `created`, `updated`, `document/<id>`."""
+    connection.executemany("INSERT OR REPLACE INTO times VALUES (?, ?)", list(times.items()))
+
+
+def check(connection: Connection) -> list[str]:
+    """What is wrong with the database by itself: its pages, its references, its rows' digests."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    found += [
+        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
+        for row in connection.execute("PRAGMA foreign_key_check")
+    ]
+    with transaction(connection, write=False):
+        state = connection.execute("SELECT chunks_sha256, seal FROM state").fetchone()
+        rows = connection.execute("SELECT * FROM chunks ORDER BY number")
+        if chain("", rows) != (state[0] if state else ""):
+            found.append("the chunks are not those that were read")
+        if state and state[1] != seal(connection):
+            found.append("rows are not those that were written")
+    return found
+
+
+def _open(file: Path, mode: str) -> Connection:
+    uri = f"{file.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _configure(connection: Connection) -> None:
+    for pragma in ("synchronous = EXTRA", "fullfsync = ON", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _sqlite_errors(file: Path, name: str) -> Iterator[None]:
+    """Turn what SQLite raises into errors of ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise MplusError(DISK_FULL) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise MplusError(f'memory "{name}" is busy: run the command again') from error
+        if not file.exists():
+            raise MismatchError(
+                f'memory "{name}" is damaged: {FILE} is missing: put it back, or remove the '
+                "memory and read its documents again"
+            ) from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
+            raise MplusError(
+                f'memory "{name}" cannot be used: {error}: check {file} and its permissions'
+            ) from error
+        raise MismatchError(
+            f'memory "{name}" is damaged: {FILE}: {error}: `mplus memory verify {name}` says more'
+        ) from error

@@ -1,0 +1,178 @@
+"""The library: a folder of memories, and what may happen to their names.
+
+A name appears and disappears at once: memories are made in a hidden folder and renamed, and removed
+by renaming to a hidden folder that is then deleted. What an interrupted process left of those is
+cleaned up by the next one that changes a name. Knows nothing of what is in a memory.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.library import database
+from mplus_cli.library.durable import disk_errors, sync_folder
+from mplus_cli.library.lock import Locked, Locks
+from mplus_cli.library.names import is_valid_name, missing_message, validate_name
+from mplus_cli.library.stored import StoredMemory
+from mplus_cli.library.values import MemorySummary, ModelIdentity
+
+_NEW = ".new-"
+_TRASH = ".trash-"
+
+
+class Library:
+    """The memories under `home`; the folder is made when something is first written."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "memories"
+        self.locks = Locks(self.folder / ".locks")
+
+    def names(self) -> list[str]:
+        """The names of the memories, sorted."""
+        try:
+            entries = [entry for entry in self.folder.iterdir() if is_valid_name(entry.name)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise MplusError(
+                f"cannot read {self.folder}: {error.strerror}: check the folder"
+            ) from error
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+    def summaries(self) -> list[MemorySummary]:
+        """A line for each memory, by name; of a damaged one, what is wrong with it."""
+        return [self._summary(name) for name in self.names()]
+
+    def path(self, name: str) -> Path:
+        """The folder of a memory; MplusError if there is none of this name."""
+        return self.open(name).folder
+
+    def open(self, name: str) -> StoredMemory:
+        """A memory.
+
+        Raises:
+            UsageError: it cannot be the name of one.
+            MplusError: there is none of this name.
+        """
+        validate_name(name)
+        names = self.names()
+        if name not in names:
+            raise MplusError(missing_message(name, names))
+        return self._at(name)
+
+    def create(self, name: str, identity: ModelIdentity) -> StoredMemory:
+        """A new memory that has read nothing.
+
+        Raises:
+            UsageError: the name is not valid, or taken.
+        """
+        validate_name(name)
+        with self.staging() as folder:
+            at = database.now()
+            database.create(folder, name, identity, created=at, updated=at)
+            return self.publish(folder, name)
+
+    def open_or_create(self, name: str, identity: ModelIdentity) -> StoredMemory:
+        """A memory for a model, made if there is none; MismatchError if another model wrote it."""
+        validate_name(name)
+        if name not in self.names():
+            with suppress(UsageError):  # another process was faster
+                return self.create(name, identity)
+        stored = self.open(name)
+        stored.check(identity)
+        return stored
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a memory another name.
+
+        Raises:
+            UsageError: the new name is not valid, or taken.
+            MplusError: there is no such memory, or it is being written.
+        """
+        validate_name(new)
+        with self._changing():
+            stored = self.open(old)
+            self._check_free(new)
+            lock = stored.lock()
+            try:
+                stored.folder.rename(self.folder / new)
+                sync_folder(self.folder)
+            except BaseException:
+                lock.release()
+                raise
+            lock.delete()
+
+    def remove(self, name: str) -> None:
+        """Delete a memory; MplusError if there is no such memory, or it is being written."""
+        with self._changing():
+            stored = self.open(name)
+            lock = stored.lock()
+            trash = self.folder / f"{_TRASH}{secrets.token_hex(8)}"
+            try:
+                stored.folder.rename(trash)
+                sync_folder(self.folder)
+            except BaseException:
+                lock.release()
+                raise
+            lock.delete()
+        shutil.rmtree(trash, ignore_errors=True)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A hidden folder in which a memory is made; it is deleted unless it was published."""
+        with self._changing():
+            folder = self.folder / f"{_NEW}{secrets.token_hex(8)}"
+            lock = self.locks.take(folder.name)
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with disk_errors(), self.locks.names():
+                lock.delete()
+
+    def publish(self, folder: Path, name: str) -> StoredMemory:
+        """Give a staged memory its name; UsageError if it is taken by now."""
+        validate_name(name)
+        with disk_errors(), self.locks.names():
+            self._check_free(name)
+            sync_folder(folder)
+            folder.rename(self.folder / name)
+            sync_folder(self.folder)
+        return self._at(name)
+
+    def _check_free(self, name: str) -> None:
+        if (self.folder / name).exists():
+            raise UsageError(f'there is already a memory "{name}": choose another name')
+
+    def _at(self, name: str) -> StoredMemory:
+        return StoredMemory(self.folder / name, name, self.locks)
+
+    def _summary(self, name: str) -> MemorySummary:
+        try:
+            return self._at(name).summary()
+        except (MplusError, OSError) as error:
+            return MemorySummary(name, error=str(error))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock on names, leftovers cleaned up."""
+        with disk_errors(), self.locks.names():
+            self._clean()
+            yield
+
+    def _clean(self) -> None:
+        """Delete what interrupted processes left; what a living one makes is locked."""
+        for entry in list(self.folder.iterdir()):
+            if entry.name.startswith(_TRASH):
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name.startswith(_NEW):
+                with suppress(Locked):
+                    lock = self.locks.take(entry.name)
+                    shutil.rmtree(entry, ignore_errors=True)
+                    lock.delete()

@@ -1,0 +1,130 @@
+"""Locks between processes, one file each in one folder; the system drops them when a process dies.
+
+Knows nothing of what they guard. The files lie beside the memories, not in them, so that a memory
+can be renamed while its lock is held.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mplus_cli.errors import MplusError
+
+WAIT_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+_NAMES = ".names"
+_FAR = 1 << 30  # where Windows locks a byte, so that the process number stays readable
+
+
+class Locked(Exception):
+    """Another process, or this one, has the lock. `pid` is None where it did not say."""
+
+    def __init__(self, pid: int | None) -> None:
+        super().__init__(pid)
+        self.pid = pid
+
+
+class Lock:
+    """A lock that is held, until `release` or the end of the process."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let go of it; the file stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def delete(self) -> None:
+        """Let go of it and remove the file; only while `Locks.names` is held."""
+        if sys.platform == "win32":
+            self.release()
+        self._path.unlink(missing_ok=True)
+        self.release()
+
+
+class Locks:
+    """The locks of a library, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def names(self) -> Iterator[None]:
+        """Hold the lock on which names there are, waiting for it; for moments only.
+
+        Raises:
+            MplusError: it was not to be had for `WAIT_SECONDS`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self._wait()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def take(self, name: str) -> Lock:
+        """Take the lock `name`, at once or not at all; only while `names` is held.
+
+        Raises:
+            Locked: someone has it.
+        """
+        path = self.folder / name
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _try_lock(descriptor):
+                raise Locked(_read_pid(descriptor))
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, b"%d\n" % os.getpid())
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return Lock(path, descriptor)
+
+    def _wait(self) -> Lock:
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return self.take(_NAMES)
+            except Locked as error:
+                if time.monotonic() > until:
+                    holder = f" (pid {error.pid})" if error.pid else ""
+                    raise MplusError(
+                        f"another process{holder} has the library of memories: wait for it"
+                    ) from error
+            time.sleep(_POLL_SECONDS)
+
+
+def _read_pid(descriptor: int) -> int | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    text = os.read(descriptor, 32).strip()
+    return int(text) if text.isdigit() else None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,46 @@
+"""Names of memories: which ones are allowed, and which one was probably meant.
+
+Knows no folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from mplus_cli.errors import UsageError
+
+MAX_LENGTH = 100
+_ALLOWED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether a memory may be called so."""
+    return len(name) <= MAX_LENGTH and _ALLOWED.fullmatch(name) is not None
+
+
+def validate_name(name: str) -> None:
+    """Check the name of a memory.
+
+    Raises:
+        UsageError: it is empty, too long, starts with a dot or has other characters.
+    """
+    if not name:
+        raise UsageError("a memory's name is empty: give it a name such as research")
+    if len(name) > MAX_LENGTH:
+        raise UsageError(f"a memory's name has {len(name)} characters: use {MAX_LENGTH} or fewer")
+    if not is_valid_name(name):
+        raise UsageError(
+            f"{name!r} cannot name a memory: use A-Z, a-z, 0-9, '.', '_' and '-', no dot first"
+        )
+
+
+def missing_message(name: str, names: Sequence[str]) -> str:
+    """What to say about a memory that is not there, given those that are."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f'there is no memory "{name}"; did you mean "{close[0]}"?'
+    if names:
+        return f'there is no memory "{name}": `mplus memory list` shows those there are'
+    return f'there is no memory "{name}": read something first with `mplus ingest`'

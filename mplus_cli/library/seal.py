@@ -1,0 +1,32 @@
+"""Digests over rows of `memory.db`, by which `mplus memory verify` knows them again.
+
+Times are left out: they are the only values that two equal runs do not share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable
+
+Row = tuple[int, int, int, str, int, int | None, int | None]
+"""A row of `chunks`: number, document, position, text, tokens, first_page, last_page."""
+
+
+def chain(start: str, rows: Iterable[Row]) -> str:
+    """A digest over rows of `chunks`, given the one over those before them ("" if none)."""
+    for row in rows:
+        content = json.dumps(row, separators=(",", ":"))
+        start = hashlib.sha256(f"{start}{content}".encode()).hexdigest()
+    return start
+
+
+def seal(connection: sqlite3.Connection) -> str:
+    """A digest over all rows but the times; of the chunks, over their digest in `state`."""
+    digest = hashlib.sha256()
+    for table in ("settings", "documents", "segments", "state"):
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1"):
+            values = row[:-1] if table == "state" else row  # without the seal itself
+            digest.update(json.dumps(values).encode())
+    return digest.hexdigest()

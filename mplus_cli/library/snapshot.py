@@ -1,0 +1,167 @@
+"""Snapshots: a memory as one portable safetensors file, with its text, checked when it is loaded.
+
+The file has the tensors of long-term memory in one piece (`ltm.*`), those of short-term memory
+(`stm.*`), the chunks' texts as UTF-8 JSON (`chunks`), and in its metadata `format`, `version`,
+`memory` (JSON: name, identity, counts, documents, times) and `sha256`: the digest of the whole
+file, with zeros in the place of these 64 digits. Its bytes depend on the memory alone, not on how
+long-term memory was cut into files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.library import tensors
+from mplus_cli.library.durable import disk_errors, sync_file, sync_folder
+from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, VERSION, Snapshot, restore
+from mplus_cli.library.tensors import Joined
+from mplus_cli.library.values import ChunkRow, Progress, View
+
+if TYPE_CHECKING:
+    from mplus_cli.library.library import Library
+    from mplus_cli.library.stored import StoredMemory
+
+
+def save(
+    stored: StoredMemory, file: Path, progress: Progress | None = None, *, overwrite: bool = False
+) -> None:
+    """Write a memory to one file, which appears when it is complete.
+
+    Raises:
+        UsageError: the file is there already and may not be overwritten.
+        MplusError: the memory is empty, or the file cannot be written.
+        MismatchError: the memory is damaged.
+    """
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} exists already: choose another name, or remove it first")
+    view, memory = stored.load_view()
+    parts = {f"stm.{name}": part for name, part in tensors.split_stm(memory.stm).items()}
+    if memory.segments:
+        joined = tensors.join_segments(memory.segments)
+        parts |= {f"ltm.{name}": part for name, part in joined.items()}
+    parts["chunks"] = _text(stored.all_chunks(view))
+    metadata = {
+        "sha256": NO_DIGEST,  # first, so that no other text with zeros comes before it
+        "format": FORMAT,
+        "version": str(VERSION),
+        "memory": json.dumps(_describe(stored.name, view), sort_keys=True),
+    }
+    with disk_errors(), _beside(file) as target:
+        _write(target, parts, metadata, progress)
+
+
+def load(
+    library: Library, file: Path, name: str | None = None, progress: Progress | None = None
+) -> StoredMemory:
+    """Make a memory of a snapshot; everything is checked before it appears.
+
+    Args:
+        name: what to call it; by default what it was called when it was saved.
+
+    Raises:
+        UsageError: the name is not valid, or taken.
+        MismatchError: the file is damaged, no snapshot, or of a newer mplus.
+        MplusError: the file cannot be read, or the disk is full.
+    """
+    snapshot = Snapshot.open(file, progress)
+    name = snapshot.name if name is None else name
+    if name in library.names():
+        raise UsageError(f'there is already a memory "{name}": load it with --as and another name')
+    with library.staging() as folder:
+        with disk_errors():
+            restore(snapshot, folder, name)
+        return library.publish(folder, name)
+
+
+def _describe(name: str, view: View) -> dict[str, object]:
+    """What the file says about the memory besides its tensors and texts, as JSON values."""
+    assert view.state is not None
+    documents = [
+        {
+            "path": row.path,
+            "title": row.title,
+            "sha256": row.sha256,
+            "kind": row.kind,
+            "pages": row.pages,
+            "tokens": row.tokens,
+            "chunks": row.chunks,
+            "chunks_read": row.chunks_read,
+            "digest": row.digest,
+            "added": row.added,
+        }
+        for row in view.documents
+    ]
+    identity = view.identity
+    return {
+        "name": name,
+        "model": {
+            "name": identity.name,
+            "fingerprint": identity.fingerprint,
+            "geometry": identity.geometry,
+        },
+        "clock": view.state.clock,
+        "chunks": view.state.chunks,
+        "tokens": view.state.tokens,
+        "stm_tokens": view.state.stm_tokens,
+        "ltm_tokens": view.ltm_tokens,
+        "documents": documents,
+        "created": view.created,
+        "updated": view.updated,
+    }
+
+
+def _text(rows: list[ChunkRow]) -> Joined:
+    """The chunks as UTF-8 JSON in a tensor (1, bytes)."""
+    import torch
+
+    values = [
+        [row.document_id, row.position, row.text, row.tokens, row.first_page, row.last_page]
+        for row in rows
+    ]
+    data = bytearray(json.dumps(values, separators=(",", ":")).encode())
+    return Joined([torch.frombuffer(data, dtype=torch.uint8)[None]])
+
+
+def _write(
+    file: BinaryIO,
+    parts: Mapping[str, Joined],
+    metadata: Mapping[str, str],
+    progress: Progress | None,
+) -> None:
+    """Write everything in one pass, then the digest of it in its place."""
+    start = tensors.header(parts, metadata)
+    total = len(start) + sum(part.bytes for part in parts.values())
+    digest = hashlib.sha256(start)
+    done = file.write(start)
+    for part in parts.values():
+        for data in part.data():
+            digest.update(data)
+            done += file.write(data)
+            if progress is not None:
+                progress(done, total)
+    file.seek(start.index(NO_DIGEST.encode()))
+    file.write(digest.hexdigest().encode())
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the name `file` when the block ends, and vanishes if it fails."""
+    if not file.parent.is_dir():
+        raise MplusError(f"there is no folder {file.parent}: make it first")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as opened:
+            yield opened
+            sync_file(opened)
+        os.replace(temporary, file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(file.parent)

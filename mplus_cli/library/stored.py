@@ -1,0 +1,193 @@
+"""One memory of the library: its documents, its chunks, its tensors, and the right to write it.
+
+Readers take no lock. They see the last commit; where a new commit removes a file that they have
+just looked up, they look again. Knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mplus_cli.errors import MismatchError, MplusError
+from mplus_cli.library import database, files
+from mplus_cli.library.durable import disk_errors
+from mplus_cli.library.lock import Lock, Locked, Locks
+from mplus_cli.library.tensors import DamagedFile
+from mplus_cli.library.values import (
+    ChunkRow,
+    DocumentRow,
+    MemoryMap,
+    MemorySummary,
+    ModelIdentity,
+    Problem,
+    Progress,
+    View,
+)
+from mplus_cli.library.writer import Writer
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.memory import Memory
+
+T = TypeVar("T")
+
+
+class StoredMemory:
+    """A memory in its folder. Holds nothing of it: every method reads what is there now."""
+
+    def __init__(self, folder: Path, name: str, locks: Locks) -> None:
+        self.folder = folder
+        self.name = name
+        self._locks = locks
+
+    def view(self) -> View:
+        """All that the database says about the last commit, but for the chunks' texts.
+
+        Raises:
+            MismatchError: the database is damaged or of a newer mplus.
+        """
+        with database.connect(self.folder, self.name) as connection:
+            return database.read_view(connection)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that wrote it."""
+        return self.view().identity
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was committed yet, so that there is nothing to load."""
+        return self.view().state is None
+
+    def check(self, identity: ModelIdentity) -> None:
+        """Check that a model can read this memory.
+
+        Raises:
+            MismatchError: another model wrote it.
+        """
+        wrote = self.identity
+        if wrote.fingerprint != identity.fingerprint:
+            raise MismatchError(
+                f'memory "{self.name}" was written by model {wrote}; it cannot be read with '
+                f"{identity}: use that model, or another memory with -m"
+            )
+
+    def summary(self) -> MemorySummary:
+        """Its line of `mplus memory list`; reads the database only."""
+        view = self.view()
+        held = sum(size for size, _ in files.named_files(view).values())
+        return MemorySummary(
+            name=self.name,
+            model=view.identity.name,
+            documents=len(view.documents),
+            tokens=view.state.tokens if view.state else 0,
+            chunks=view.chunks,
+            stm_tokens=view.state.stm_tokens if view.state else 0,
+            ltm_tokens=view.ltm_tokens,
+            bytes=held + (self.folder / database.FILE).stat().st_size,
+            created=view.created,
+            updated=view.updated,
+        )
+
+    def documents(self) -> list[DocumentRow]:
+        """Its documents, in the order they were begun."""
+        return list(self.view().documents)
+
+    def chunk(self, number: int) -> ChunkRow:
+        """Chunk `number`, counted from 0 over all documents; MismatchError if it has no text."""
+        return self.chunks([number])[0]
+
+    def chunks(self, numbers: Sequence[int]) -> list[ChunkRow]:
+        """Chunks by number, in the order asked for; MismatchError if one has no text."""
+        with database.connect(self.folder, self.name) as connection:
+            rows = [(number, database.read_chunk(connection, number)) for number in numbers]
+        missing = [number for number, row in rows if row is None]
+        if missing:
+            raise self._damaged(f"chunk {missing[0]} has no text")
+        return [row for _, row in rows if row is not None]
+
+    def all_chunks(self, view: View) -> list[ChunkRow]:
+        """Every chunk there was as of a commit, in order."""
+        with database.connect(self.folder, self.name) as connection:
+            return database.read_chunks(connection, view.chunks)
+
+    def load(self, device: torch.device | str = "cpu") -> Memory:
+        """The memory: short-term on `device`, long-term mapped from its files.
+
+        Raises:
+            MplusError: nothing was read into it yet.
+            MismatchError: a file is missing or is not what was written.
+        """
+        return self.load_view(device)[1]
+
+    def load_view(self, device: torch.device | str = "cpu") -> tuple[View, Memory]:
+        """The last commit, and its memory (see `load`)."""
+        return self.steadily(lambda view: (view, files.open_memory(self.folder, view, device)))
+
+    def steadily(self, read: Callable[[View], T]) -> T:
+        """What `read` makes of the last commit, read anew if another came meanwhile.
+
+        Raises:
+            MplusError: nothing was committed yet.
+            MismatchError: `read` raised DamagedFile.
+        """
+        view = self.view()
+        while True:
+            if view.state is None:
+                raise MplusError(
+                    f'memory "{self.name}" is empty: read something first with `mplus ingest`'
+                )
+            try:
+                return read(view)
+            except DamagedFile as error:
+                newer = self.view()
+                if newer.state == view.state:
+                    raise self._damaged(str(error)) from error
+                view = newer
+
+    @contextmanager
+    def writer(self) -> Iterator[Writer]:
+        """The right to write, for the block.
+
+        Raises:
+            MplusError: another process has it.
+        """
+        with disk_errors(), self._locks.names():
+            lock = self.lock()
+        try:
+            yield Writer(self.folder, self.name, self.view())
+        finally:
+            lock.release()
+
+    def lock(self) -> Lock:
+        """Take the memory's lock, at once or not at all; only while the names are locked."""
+        try:
+            return self._locks.take(self.name)
+        except Locked as error:
+            pid = f" (pid {error.pid})" if error.pid else ""
+            raise MplusError(
+                f'memory "{self.name}" is being written by another process{pid}: wait for it or '
+                "choose another memory with -m"
+            ) from error
+
+    def verify(self, progress: Progress | None = None) -> list[Problem]:
+        """Everything that is wrong with it; an empty list if nothing is."""
+        from mplus_cli.library.verify import verify
+
+        return verify(self, progress)
+
+    def map(self) -> MemoryMap:
+        """Where its documents' chunks are now."""
+        from mplus_cli.library.mapping import draw_map
+
+        return draw_map(self)
+
+    def _damaged(self, reason: str) -> MismatchError:
+        return MismatchError(
+            f'memory "{self.name}" is damaged: {reason}: `mplus memory verify {self.name}` says '
+            "more"
+        )

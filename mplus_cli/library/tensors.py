@@ -1,0 +1,224 @@
+"""Tensors in files: short-term memory and segments of long-term memory as safetensors.
+
+Written by hand, in one pass: the format is 8 bytes of header length, a JSON header, raw data. So a
+file's bytes depend on the tensors alone, its SHA-256 is known when it is written, and what comes
+from several places is never joined in memory. Read by mapping: nothing is read before it is used.
+Knows no database and no names of memories.
+
+Shapes: as in `models.memory`. L layers, R layers with a retriever, m or n memory tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mplus_cli.library.durable import new_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from models.memory import Segment, ShortTermMemory
+
+SEGMENT_FORMAT = "mplus-segment"
+STM_FORMAT = "mplus-stm"
+LTM_FOLDER = "ltm"
+_ALIGNMENT = 64  # of the data in the file: mapped tensors then start on a cache line
+_HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
+_CODES = {
+    "torch.bfloat16": "BF16",
+    "torch.float16": "F16",
+    "torch.float32": "F32",
+    "torch.float64": "F64",
+    "torch.int64": "I64",
+    "torch.uint8": "U8",
+}
+
+
+class DamagedFile(Exception):
+    """A file that is not what was written. `file` is its name, `reason` what is wrong."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file} {reason}")
+        self.file = file
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Tensors (1 or L, m, ...) one after the other along m, without joining them."""
+
+    parts: Sequence[Tensor]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.parts[0].dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        layers = max(part.shape[0] for part in self.parts)
+        length = sum(part.shape[1] for part in self.parts)
+        return (layers, length, *self.parts[0].shape[2:])
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def data(self) -> Iterator[memoryview]:
+        """The bytes, a layer and a part at a time."""
+        import torch
+
+        for layer in range(self.shape[0]):
+            for part in self.parts:
+                row = part[layer if part.shape[0] > 1 else 0].detach().cpu().contiguous()
+                yield row.flatten().view(torch.uint8).numpy().data
+
+
+def header(tensors: Mapping[str, Joined], metadata: Mapping[str, str]) -> bytes:
+    """The start of a safetensors file: header length and header, padded."""
+    entries: dict[str, object] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name, tensor in tensors.items():
+        stop = start + tensor.bytes
+        code = _CODES[str(tensor.dtype)]
+        entries[name] = {"dtype": code, "shape": tensor.shape, "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def read_header(file: BinaryIO) -> bytes:
+    """The start of a safetensors file, as `header` made it; ValueError if there is none."""
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    text = file.read(length) if len(start) == 8 and length <= _HEADER_LIMIT else b""
+    if not text or len(text) != length:
+        raise ValueError("no header")
+    return start + text
+
+
+def write(path: Path, tensors: Mapping[str, Joined], metadata: Mapping[str, str]) -> Written:
+    """Write a new safetensors file.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left there.
+    """
+    digest, size = hashlib.sha256(), 0
+    with new_file(path) as file:
+        for data in _pieces(tensors, metadata):
+            file.write(data)
+            digest.update(data)
+            size += len(data)
+    return Written(size, digest.hexdigest())
+
+
+def _pieces(
+    tensors: Mapping[str, Joined], metadata: Mapping[str, str]
+) -> Iterator[bytes | memoryview]:
+    yield header(tensors, metadata)
+    for tensor in tensors.values():
+        yield from tensor.data()
+
+
+def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, mapped from it.
+
+    Args:
+        size: the bytes the file must have.
+
+    Raises:
+        DamagedFile: it is missing, has another size, or is no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / file
+    try:
+        found = path.stat().st_size
+        if size is not None and found != size:
+            raise DamagedFile(file, f"has {found} bytes instead of {size}")
+        with safe_open(path, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise DamagedFile(file, "is missing") from error
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DamagedFile(file, f"cannot be read ({_one_line(error)})") from error
+
+
+def join_segments(segments: Sequence[Segment]) -> dict[str, Joined]:
+    """The tensors of one segment that holds what several do."""
+    return {
+        "born": Joined([segment.born for segment in segments]),
+        "chunks": Joined([segment.tokens.chunks for segment in segments]),
+        "keys": Joined([segment.tokens.keys for segment in segments]),
+        "values": Joined([segment.tokens.values for segment in segments]),
+        "retriever_keys": Joined([segment.tokens.retriever_keys for segment in segments]),
+    }
+
+
+def split_stm(stm: ShortTermMemory) -> dict[str, Joined]:
+    """The tensors of short-term memory."""
+    return {
+        "ages": Joined([stm.ages]),
+        "chunks": Joined([stm.tokens.chunks]),
+        "keys": Joined([stm.tokens.keys]),
+        "values": Joined([stm.tokens.values]),
+        "retriever_keys": Joined([stm.tokens.retriever_keys]),
+        "tail": Joined([stm.tail]),
+    }
+
+
+def make_segment(file: str, tensors: Mapping[str, Tensor]) -> Segment:
+    """A segment of tensors named as `join_segments` does; DamagedFile if they are not one."""
+    from models.memory import Segment, Tokens
+
+    _check_shapes(file, tensors, "born")
+    tokens = Tokens(*(tensors[name] for name in ("keys", "values", "retriever_keys", "chunks")))
+    return Segment(tokens, tensors["born"])
+
+
+def make_stm(
+    file: str, tensors: Mapping[str, Tensor], device: torch.device | str
+) -> ShortTermMemory:
+    """Short-term memory of tensors named as `split_stm` does, copied to `device`."""
+    from models.memory import ShortTermMemory, Tokens
+
+    _check_shapes(file, tensors, "ages")
+    tail = tensors.get("tail")
+    if tail is None or tail.dim() != 3 or tail.shape[0] != tensors["keys"].shape[0]:
+        raise DamagedFile(file, "holds no tail of short-term memory")
+    copied = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
+    tokens = Tokens(*(copied[name] for name in ("keys", "values", "retriever_keys", "chunks")))
+    return ShortTermMemory(tokens, copied["ages"], copied["tail"])
+
+
+def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
+    """Check that these are memory tokens: every tensor there, all of the same number."""
+    dimensions = {"keys": 4, "values": 4, "retriever_keys": 3, "chunks": 2, times: 2}
+    for name, dimension in dimensions.items():
+        if name not in tensors or tensors[name].dim() != dimension:
+            raise DamagedFile(file, f"has no tensor {name} of {dimension} dimensions")
+    if len({tensors[name].shape[1] for name in dimensions}) != 1:
+        raise DamagedFile(file, "has tensors of different lengths")
+    if tensors["keys"].shape != tensors["values"].shape:
+        raise DamagedFile(file, "has keys and values of different shapes")
+    if {str(tensors[name].dtype) for name in ("chunks", times)} != {"torch.int64"}:
+        raise DamagedFile(file, "has chunk numbers or times that are no whole numbers")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,211 @@
+"""The values of this package: identities, rows, summaries, the map of a memory, problems.
+
+Knows no file, no database and no tensor. Tokens are text tokens unless a name says otherwise;
+short-term (stm) and long-term (ltm) tokens are memory tokens per layer. Times are UTC, ISO 8601.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done so far and the bytes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model wrote a memory."""
+
+    name: str
+    fingerprint: str
+    """Hexadecimal, over base weights, adapters, tokenizer and config."""
+    geometry: dict[str, Any]
+    """The config as JSON values."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.fingerprint[:8]}…)"
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySummary:
+    """A line of `mplus memory list`. Counts are 0 and texts empty where `error` says why."""
+
+    name: str
+    model: str = ""
+    documents: int = 0
+    tokens: int = 0
+    chunks: int = 0
+    stm_tokens: int = 0
+    ltm_tokens: int = 0
+    bytes: int = 0
+    """Size on disk of the files that the last commit names."""
+    created: str = ""
+    updated: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document that is about to be read."""
+
+    path: str
+    title: str
+    sha256: str
+    kind: str
+    pages: int | None
+    tokens: int
+    chunks: int
+    digest: str
+    """Hexadecimal, over the token ids of all chunks: only a document cut alike can be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document of a memory."""
+
+    id: int
+    path: str
+    title: str
+    sha256: str
+    kind: str
+    pages: int | None
+    tokens: int
+    """Of the whole document, whether it was read to the end or not."""
+    chunks: int
+    chunks_read: int
+    digest: str
+    added: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was read to the end."""
+        return self.chunks_read == self.chunks
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk that was read and is about to be committed."""
+
+    text: str
+    tokens: int
+    first_page: int | None
+    last_page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk of a memory: its number there, from 0, and its position in its document, from 0."""
+
+    number: int
+    document_id: int
+    document_title: str
+    document_path: str
+    position: int
+    text: str
+    tokens: int
+    first_page: int | None
+    last_page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A file of long-term memory."""
+
+    number: int
+    file: str
+    """Relative to the memory's folder."""
+    tokens: int
+    """Memory tokens per layer in the file."""
+    skip: int
+    """How many of them, the oldest, were forgotten since (`ltm_capacity`)."""
+    bytes: int
+    sha256: str
+
+    @property
+    def kept(self) -> int:
+        """Memory tokens per layer that the memory has of it."""
+        return self.tokens - self.skip
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the last commit left."""
+
+    commit: int
+    """Its number, from 1."""
+    clock: int
+    chunks: int
+    tokens: int
+    """Text tokens read so far."""
+    stm_file: str
+    stm_tokens: int
+    stm_bytes: int
+    stm_sha256: str
+    chunks_sha256: str
+    """A digest over the chunks' texts and pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that the database says about one commit, but for the chunks' texts."""
+
+    identity: ModelIdentity
+    state: State | None
+    """None: nothing was committed yet."""
+    segments: tuple[SegmentRow, ...]
+    documents: tuple[DocumentRow, ...]
+    created: str
+    updated: str
+
+    @property
+    def ltm_tokens(self) -> int:
+        return sum(segment.kept for segment in self.segments)
+
+    @property
+    def chunks(self) -> int:
+        return self.state.chunks if self.state else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSpan:
+    """Where a document's chunks are: (first, last) numbers, in runs (one, unless interrupted)."""
+
+    document: DocumentRow
+    runs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """Where a chunk's memory tokens are now: how many in each, per layer (the mean of layers)."""
+
+    number: int
+    document_id: int
+    first_page: int | None
+    last_page: int | None
+    stm_tokens: float
+    ltm_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMap:
+    """What `mplus memory map` draws."""
+
+    documents: tuple[DocumentSpan, ...]
+    chunks: tuple[ChunkPlace, ...]
+    segments: tuple[SegmentRow, ...]
+    stm_tokens: int
+    ltm_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that `mplus memory verify` found."""
+
+    file: str
+    """Relative to the memory's folder."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}"

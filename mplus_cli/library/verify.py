@@ -1,0 +1,161 @@
+"""Everything that can be wrong with a memory: its database, its files' checksums, its counts.
+
+Knows no repair: a damaged memory is loaded from a snapshot, or read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mplus_cli.errors import MismatchError
+from mplus_cli.library import database, files
+from mplus_cli.library.tensors import DamagedFile
+from mplus_cli.library.values import Problem, Progress, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.memory import Memory
+    from mplus_cli.library.stored import StoredMemory
+
+_BLOCK = 1 << 20
+
+
+def verify(stored: StoredMemory, progress: Progress | None) -> list[Problem]:
+    """Everything that is wrong with a stored memory, read anew if a commit came meanwhile."""
+    while True:
+        try:
+            view, found = check_database(stored.folder, stored.name)
+        except MismatchError as error:
+            return [Problem(database.FILE, str(error))]
+        found += _check_files(stored.folder, view, progress)
+        if not found and view.state is not None:
+            found += _check_tensors(stored.folder, view)
+        if not found or stored.view().state == view.state:
+            return found
+
+
+def check_memory(view: View, memory: Memory) -> list[Problem]:
+    """What does not fit together in a memory and the database's view of it."""
+    if view.state is None:
+        return []
+    geometry = view.identity.geometry
+    ordered = geometry.get("ages_in_stm", True) and geometry.get("drop", "oldest") == "oldest"
+    limits = (view.state.clock, view.chunks)
+    stm = memory.stm
+    found: list[Problem] = []
+    born = memory.clock - 1 - stm.ages
+    for message in _check_tokens(born, stm.tokens.chunks, limits, ordered):
+        found.append(Problem(view.state.stm_file, message))
+    for row, segment in zip(view.segments, memory.segments, strict=True):
+        for message in _check_tokens(segment.born, segment.tokens.chunks, limits, ordered):
+            found.append(Problem(row.file, message))
+        shapes = zip(_layout(segment.tokens.keys), _layout(stm.tokens.keys), strict=True)
+        if any(one != other for one, other in shapes):
+            found.append(Problem(row.file, "has another shape than short-term memory"))
+    times = [*(segment.born for segment in memory.segments), born]
+    if ordered and not found and _out_of_order(times):
+        found.append(Problem(database.FILE, "names long-term memory in another order"))
+    return found
+
+
+def check_database(folder: Path, name: str) -> tuple[View, list[Problem]]:
+    """What does not fit together in a memory's database, and the view of it."""
+    with database.connect(folder, name) as connection:
+        messages = database.check(connection)
+        view = database.read_view(connection)
+        rows = [(row.document_id, row.tokens) for row in database.read_chunks(connection, 1 << 62)]
+    tokens = view.state.tokens if view.state else 0
+    if len(rows) != view.chunks:
+        messages.append(f"has the text of {len(rows)} chunks instead of {view.chunks}")
+    elif sum(count for _, count in rows) != tokens:
+        messages.append(f"the chunks have not the {tokens} tokens that were read")
+    for document in view.documents:
+        read = sum(1 for owner, _ in rows if owner == document.id)
+        if read != document.chunks_read or read > document.chunks:
+            messages.append(
+                f"document {document.id} has {read} chunks instead of {document.chunks_read}"
+            )
+    return view, [Problem(database.FILE, message) for message in messages]
+
+
+def _check_files(folder: Path, view: View, progress: Progress | None) -> list[Problem]:
+    named = files.named_files(view)
+    total = sum(size for size, _ in named.values())
+    done, found = 0, []
+    for file, (size, sha256) in named.items():
+        try:
+            for message in _check_file(folder / file, size, sha256, _after(done, total, progress)):
+                found.append(Problem(file, message))
+        except OSError as error:
+            found.append(Problem(file, f"cannot be read: {error.strerror}"))
+        done += size
+    return found
+
+
+def _check_file(
+    path: Path, size: int, sha256: str, progress: Callable[[int], None]
+) -> Iterator[str]:
+    if not path.exists():
+        yield "is missing"
+        return
+    found = path.stat().st_size
+    if found != size:
+        yield f"has {found} bytes instead of {size}"
+        return
+    digest, read = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            read += len(block)
+            progress(read)
+    if digest.hexdigest() != sha256:
+        yield "is not what was written: its checksum differs"
+
+
+def _after(done: int, total: int, progress: Progress | None) -> Callable[[int], None]:
+    def report(read: int) -> None:
+        if progress is not None:
+            progress(done + read, total)
+
+    return report
+
+
+def _check_tensors(folder: Path, view: View) -> list[Problem]:
+    try:
+        return check_memory(view, files.open_memory(folder, view, "cpu"))
+    except DamagedFile as error:
+        return [Problem(error.file, error.reason)]
+
+
+def _check_tokens(
+    born: Tensor, chunks: Tensor, limits: tuple[int, int], ordered: bool
+) -> Iterator[str]:
+    """Check times of birth and chunk numbers (L or 1, n) against the clock and the chunks read.
+
+    `ordered`: the oldest tokens are dropped first, and ages count from when they were written.
+    """
+    clock, count = limits
+    if not born.shape[1]:
+        return
+    if int(born.max()) >= clock:
+        yield f"has tokens younger than the memory's clock ({clock})"
+    if ordered and bool((born.diff(dim=1) < 0).any()):
+        yield "has tokens that are not in the order they were written"
+    if int(chunks.max()) >= count or int(chunks.min()) < -1:
+        yield f"has tokens of chunks that were never read ({count} were)"
+
+
+def _layout(keys: Tensor) -> tuple[int, int, int]:
+    """Layers, heads and head size of keys (L, n, H, d)."""
+    return keys.shape[0], keys.shape[2], keys.shape[3]
+
+
+def _out_of_order(times: Sequence[Tensor]) -> bool:
+    """Whether times of birth (L or 1, n), one part after the other, go backwards."""
+    from models.memory import cat_layers
+
+    return bool((cat_layers(times).diff(dim=1) < 0).any())

@@ -1,0 +1,148 @@
+"""Crashes: a process killed at any moment of an ingest leaves the last commit.
+
+The killed processes are real: forked from this one, so that each is there at once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from mplus_cli.library import Library, durable
+
+if not hasattr(os, "fork"):
+    pytest.skip("needs fork", allow_module_level=True)
+
+STEPS = {
+    (durable, "sync_file"): durable.sync_file,
+    (durable, "sync_folder"): durable.sync_folder,
+    (os, "replace"): os.replace,
+    (os, "unlink"): os.unlink,
+}
+
+
+@pytest.fixture
+def documents(tiny):
+    return [tiny.make_document("alpha", 130, pages=4), tiny.make_document("beta", 40)]
+
+
+@pytest.fixture
+def whole(tmp_path, tiny, model, small_commits, documents):
+    """What an uninterrupted run leaves."""
+    return tiny.contents(tiny.make_memory(tmp_path / "whole", model, *documents).folder)
+
+
+def start(work):
+    """Run `work` in a process of its own; its number."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+def ended_by_itself(pid):
+    _, status = os.waitpid(pid, 0)
+    assert status in (0, signal.SIGKILL), "the process failed"
+    return status == 0
+
+
+def die_at(step, count, monkeypatch):
+    """Make this process kill itself at the `count`-th step that reaches the disk."""
+    left = [count]
+
+    def wrapped(call):
+        def run(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0 and step == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = call(*args, **kwargs)
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return run
+
+    for (module, name), call in STEPS.items():
+        monkeypatch.setattr(module, name, wrapped(call))
+    from mplus_cli.library import files, library
+
+    for module in (files, library):
+        monkeypatch.setattr(module, "sync_folder", durable.sync_folder)
+
+
+def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
+    """Kill and start again until it is done, many times over."""
+    began = time.monotonic()
+    tiny.make_memory(tmp_path / "timed", model, *documents)
+    usual = time.monotonic() - began
+    chance, kills = random.Random(0), 0
+    for attempt in range(6):
+        home = tmp_path / f"home{attempt}"
+
+        def work(home=home):
+            stored = Library(home).open_or_create("book", tiny.IDENTITY)
+            tiny.ingest(stored, model, *documents)
+
+        while True:
+            pid = start(work)
+            time.sleep(chance.uniform(0, usual * 0.8))
+            os.kill(pid, signal.SIGKILL)
+            if ended_by_itself(pid):
+                break
+            kills += 1
+            if "book" in Library(home).names():
+                stored = Library(home).open("book")
+                assert stored.verify() == []
+                if not stored.is_empty:
+                    stored.load()
+        assert tiny.contents(home / "memories" / "book") == whole
+    assert kills >= 12
+
+
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_killed_at_each_step_to_the_disk(tmp_path, tiny, model, documents, whole, step):
+    # Dying before and after every other step covers all that lies between two steps.
+    count, done = -1, False
+    while not done:
+        count += 2
+        home = tmp_path / f"home{count}"
+
+        def work(home=home, count=count):
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                die_at(step, count, monkeypatch)
+                stored = Library(home).open_or_create("book", tiny.IDENTITY)
+                tiny.ingest(stored, model, *documents)
+
+        done = ended_by_itself(start(work))
+        stored = Library(home).open_or_create("book", tiny.IDENTITY)
+        assert stored.verify() == []
+        tiny.ingest(stored, model, *documents)
+        assert tiny.contents(stored.folder) == whole
+        assert sorted(path.name for path in stored.folder.parent.iterdir()) == [".locks", "book"]
+    assert count > 30
+
+
+def test_leftovers_of_a_killed_remove_go_with_the_next_change(tmp_path, tiny, model, monkeypatch):
+    library = Library(tmp_path)
+    library.create("book", tiny.IDENTITY)
+
+    def work():
+        monkeypatch.setattr(
+            "shutil.rmtree", lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        library.remove("book")
+
+    assert not ended_by_itself(start(work))
+    assert library.names() == []
+    assert any(path.name.startswith(".trash-") for path in library.folder.iterdir())
+    library.create("other", tiny.IDENTITY)
+    assert sorted(path.name for path in library.folder.iterdir()) == [".locks", "other"]
