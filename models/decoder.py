@@ -84,19 +84,20 @@ class Decoder:
         config = llama.config
         self.layers: int = config.num_hidden_layers
         self.hidden: int = config.hidden_size
-        self.kv_heads: int = config.num_key_value_heads
-        self.head_size: int = getattr(config, "head_dim", None) or (
-            config.hidden_size // config.num_attention_heads
-        )
+        self.kv_heads = int(config.num_key_value_heads or config.num_attention_heads)
+        head_size = getattr(config, "head_dim", None)
+        self.head_size = int(head_size or config.hidden_size // config.num_attention_heads)
         self.positions: int = config.max_position_embeddings
 
     @property
     def device(self) -> torch.device:
-        return self.llama.model.embed_tokens.weight.device
+        device: torch.device = self.llama.model.embed_tokens.weight.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.llama.model.embed_tokens.weight.dtype
+        dtype: torch.dtype = self.llama.model.embed_tokens.weight.dtype
+        return dtype
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -168,7 +169,8 @@ def rotate(keys: Tensor, rotary: Rotary) -> Tensor:
     """Rotate keys (B, n, H, d) to their positions, laid out for attention: (B, H, n, d)."""
     cos, sin = (part[:, None] for part in rotary)  # (1, 1, n, d)
     keys = keys.transpose(1, 2)
-    return keys * cos + rotate_half(keys) * sin
+    rotated: Tensor = keys * cos + rotate_half(keys) * sin
+    return rotated
 
 
 def switch_adapter(model: nn.Module, name: str) -> None:

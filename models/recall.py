@@ -187,8 +187,10 @@ def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(Non
         local = torch.where(mine, index - starts[number], 0)
         keys = take_rows(layer_tokens.keys, local)
         values = take_rows(layer_tokens.values, local)
-        chunks = take_rows(layer_tokens.chunks[layers] if tokens.chunks.shape[0] > 1
-                           else layer_tokens.chunks, local)
+        chunks = take_rows(
+            layer_tokens.chunks[layers] if tokens.chunks.shape[0] > 1 else layer_tokens.chunks,
+            local,
+        )
         if out is None:
             out = Tokens(keys, values, keys.new_zeros(0, keys.shape[1], 0), chunks)
             continue

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -75,13 +74,9 @@ class MaxSimRetriever(nn.Module):
         inner = config.retriever_hidden
         self.query = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
         self.key = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
-        self.gate = nn.ModuleList(nn.Linear(hidden, 1) for _ in self.layers)
-        with torch.no_grad():
-            for query, key in zip(self.query, self.key, strict=True):
-                query.linear.weight.copy_(key.linear.weight)
-            for gate in self.gate:
-                gate.weight.zero_()
-                gate.bias.zero_()
+        self.gate = nn.ModuleList(_zero_linear(hidden) for _ in self.layers)
+        for row in range(len(self.layers)):
+            self.query[row].load_state_dict(self.key[row].state_dict())
 
     def keys(self, row: int, states: Tensor) -> Tensor:
         """Memory tokens (..., n, D) of the row-th retriever layer to unit keys (..., n, P)."""
@@ -121,13 +116,18 @@ class CosineRetriever(nn.Module):
         return queries @ keys.to(queries).T
 
 
+def _zero_linear(inputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, 1)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class _Tower(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=False)
-        self.perceptron = (
-            Perceptron(inputs, hidden, outputs, functional.relu) if hidden else None
-        )
+        self.perceptron = Perceptron(inputs, hidden, outputs, functional.relu) if hidden else None
         if self.perceptron is not None:
             nn.init.zeros_(self.perceptron.outer.weight)
 

@@ -131,7 +131,7 @@ def compress(states: Tensor, config: MPlusConfig) -> Tensor:
         index = torch.arange(ratio - 1, length + ratio - 1, ratio, device=states.device)
         return states[:, index.clamp(max=length - 1)]
     whole = length - length % ratio
-    pooled = states[:, :whole].unflatten(1, (-1, ratio)).mean(dim=2)
+    pooled: Tensor = states[:, :whole].unflatten(1, (-1, ratio)).mean(dim=2)
     if whole == length:
         return pooled
     return torch.cat([pooled, states[:, whole:].mean(dim=1, keepdim=True)], dim=1)

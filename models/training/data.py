@@ -183,7 +183,8 @@ class ChunkMaker:
             sentences = [f"{self._book_sentence()} {fact.sentence}" for fact in facts]
         else:
             sentences = [fact.sentence for fact in facts]
-        ids, questions = [], []
+        ids: list[int] = []
+        questions: list[Question] = []
         for sentence, fact in zip(sentences, facts, strict=True):
             more = self._encode(sentence + "\n\n")
             if len(ids) + len(more) > room:

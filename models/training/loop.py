@@ -123,7 +123,9 @@ class Run:
         share = cosine(self._step, config.steps, config.warmup, config.final_rate)
         gradient = self._optimiser.step(share)
         self._step += 1
-        return Step(self._step, *totals, gradient, time.perf_counter() - started)
+        answer, continuation, retriever, recall = totals
+        seconds = time.perf_counter() - started
+        return Step(self._step, answer, continuation, retriever, recall, gradient, seconds)
 
     def save(self) -> Path:
         """Write everything the run needs to go on, atomically; the main process does."""

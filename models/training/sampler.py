@@ -36,9 +36,7 @@ class Wording:
     """The id that ends an answer."""
 
     def piece(self, question: str, answer: str) -> Piece:
-        return Piece(
-            tuple(self.prompt(question)[0]), (*self.encode(answer), self.end), "answer"
-        )
+        return Piece(tuple(self.prompt(question)[0]), (*self.encode(answer), self.end), "answer")
 
 
 @dataclass(frozen=True, slots=True)

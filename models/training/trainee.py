@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.decoder import Decoder, Prefix, rotate
+from models.decoder import Prefix, rotate
 from models.network import MPlusModel
 from models.retriever import MaxSimRetriever
 from models.training.pool import Remembered
@@ -124,9 +124,7 @@ class Trainee(nn.Module):
         """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix."""
         decoder, rows = self.model.generate, batch.rows
         streams = rows.ids.shape[0]
-        longest = max(
-            sum(part.keys.shape[1] for part in parts) for parts in batch.distractors
-        )
+        longest = max(sum(part.keys.shape[1] for part in parts) for parts in batch.distractors)
         own = keys[0].shape[1]
         before = 1 + longest + own
         seen = torch.zeros(streams, before, dtype=torch.bool, device=decoder.device)

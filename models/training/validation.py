@@ -27,11 +27,16 @@ class Probe:
 
 
 def make_probes(
-    encode: Encoder, passages: Sequence[Passage], filler: ChunkMaker, size: int, count: int, seed: int
+    encode: Encoder,
+    passages: Sequence[Passage],
+    filler: ChunkMaker,
+    size: int,
+    count: int,
+    seed: int,
 ) -> list[Probe]:
     """Probes of full chunks: one passage each, at a random place in other text."""
     draw = random.Random(seed)
-    probes = []
+    probes: list[Probe] = []
     for passage in draw.sample(list(passages), min(2 * count, len(passages))):
         ids = encode(passage.text + "\n\n")
         if len(ids) > size or not passage.questions or len(probes) == count:

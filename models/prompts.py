@@ -1,0 +1,183 @@
+"""From a question to token ids: chat templates, earlier turns, and text that cannot pose as markup.
+
+Only the literal parts of a format are read for special tokens. Text of the user (question, context,
+earlier turns) is always plain text, so "<|im_end|>" in a question is eleven characters and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PLAIN_TEMPLATE = "Question: {question}\nAnswer:"
+_HOLE = "{question}"
+# Private-use characters: they pass through chat templates untouched and stand for a user's text.
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """How a question is put to a model."""
+
+    template: str | None = None
+    """One turn, with a `{question}` placeholder; special tokens are written out. None: the
+    tokenizer's chat template, or `Question: ... Answer:` where it has none."""
+    system: str | None = None
+    """System message for the chat template; a template of one's own writes it out."""
+    answer_end: str = "\n\n"
+    """What follows an earlier answer in a chat, where `template` or the plain form is used."""
+
+    def __post_init__(self) -> None:
+        if self.template is not None and self.template.count(_HOLE) != 1:
+            raise ValueError(f"the prompt template needs {_HOLE} exactly once: {self.template!r}")
+        if self.template is not None and self.system is not None:
+            raise ValueError(
+                "a prompt has a template or a system message: write it in the template"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """This format as JSON values."""
+        return {"template": self.template, "system": self.system, "answer_end": self.answer_end}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PromptFormat:
+        """A format from JSON values.
+
+        Raises:
+            ValueError: an unknown field, or a value that is no text.
+        """
+        known = cls().to_dict()
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"unknown prompt field {name!r}: known are {', '.join(known)}")
+            if not isinstance(value, str) and (value is not None or name == "answer_end"):
+                raise ValueError(f"prompt field {name!r} is {value!r}: give a text")
+        return cls(**values)
+
+    def render(
+        self,
+        tokenizer: Any,
+        question: str,
+        *,
+        turns: Sequence[tuple[str, str]] = (),
+        context: str | None = None,
+    ) -> tuple[list[int], list[int]]:
+        """The ids of the whole prompt, without BOS, and of the bare question.
+
+        Args:
+            turns: earlier questions and answers of a chat, oldest first.
+            context: text to show in front of the question.
+
+        Raises:
+            ValueError: the question is empty.
+        """
+        question = question.strip()
+        if not question:
+            raise ValueError("the question is empty")
+        asked = question if context is None else f"{context.strip()}\n\n{question}"
+        texts = [text for turn in turns for text in turn] + [asked]
+        prompt = self._ids(tokenizer, texts)
+        bos = tokenizer.bos_token_id
+        # A template that writes BOS once starts with it; ChatML's BOS opens every turn and stays.
+        if prompt[:1] == [bos] and self._ids(tokenizer, [asked]).count(bos) == 1:
+            prompt = prompt[1:]
+        return prompt, encode_plain(tokenizer, question)
+
+    def _ids(self, tokenizer: Any, texts: Sequence[str]) -> list[int]:
+        """Ids of a conversation: questions and answers in turn, the last a question."""
+        skeleton = self._skeleton(tokenizer, len(texts))
+        return _encode(tokenizer, skeleton, [*texts, self.system or ""])
+
+    def _skeleton(self, tokenizer: Any, count: int) -> str:
+        """The literal text of a prompt, with a mark in place of each of `count` texts.
+
+        The system message is the text after the last one.
+        """
+        marks = [f"{_OPEN}{number}{_CLOSE}" for number in range(count + 1)]
+        if self.template is None and getattr(tokenizer, "chat_template", None):
+            roles = ("user", "assistant")
+            messages = [{"role": roles[n % 2], "content": marks[n]} for n in range(count)]
+            if self.system is not None:
+                messages.insert(0, {"role": "system", "content": marks[count]})
+            text: str = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+            return text
+        template = self.template or PLAIN_TEMPLATE
+        parts = [] if self.system is None else [marks[count] + "\n\n"]
+        for number in range(0, count - 1, 2):
+            parts.append(template.replace(_HOLE, marks[number]))
+            parts.append(f" {marks[number + 1]}" if _ends_in_word(template) else marks[number + 1])
+            parts.append(self.answer_end)
+        parts.append(template.replace(_HOLE, marks[count - 1]))
+        return "".join(parts)
+
+
+def encode_plain(tokenizer: Any, text: str) -> list[int]:
+    """Ids of a text in which nothing is a special token, and no BOS."""
+    ids: list[int] = []
+    for piece in _without_added(tokenizer, text):
+        encoded = tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
+        ids += encoded["input_ids"]
+    return ids
+
+
+def _encode(tokenizer: Any, skeleton: str, texts: Sequence[str]) -> list[int]:
+    """Ids of a skeleton: special tokens of its literal parts, everything between as plain text.
+
+    A user's text and the literal text around it are encoded together, as the base saw them.
+    """
+    special = tokenizer.get_added_vocab()
+    ids: list[int] = []
+    plain = ""
+    for part, is_user in _parts(skeleton, texts):
+        if is_user:
+            plain += part
+            continue
+        for piece in _split(part, special):
+            if piece in special:
+                ids += encode_plain(tokenizer, plain) if plain else []
+                ids.append(special[piece])
+                plain = ""
+            else:
+                plain += piece
+    return ids + (encode_plain(tokenizer, plain) if plain else [])
+
+
+def _parts(skeleton: str, texts: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Literal parts (False) and user's texts (True), in order."""
+    for number, part in enumerate(_MARK.split(skeleton)):
+        yield (texts[int(part)], True) if number % 2 else (part, False)
+
+
+def _split(text: str, tokens: Sequence[str] | dict[str, int]) -> list[str]:
+    """Text cut around every occurrence of a token; the longest where several start."""
+    if not tokens:
+        return [text] if text else []
+    ordered = sorted(tokens, key=len, reverse=True)
+    pattern = "|".join(re.escape(token) for token in ordered)
+    return [piece for piece in re.split(f"({pattern})", text) if piece]
+
+
+def _without_added(tokenizer: Any, text: str) -> list[str]:
+    """Text in pieces of which none holds an added token whole.
+
+    `split_special_tokens` alone leaves added tokens that are not marked special. Runs of spaces,
+    which some vocabularies add, are no markup.
+    """
+    added = {token for token in tokenizer.get_added_vocab() if len(token.strip()) > 1}
+    pieces = [""]
+    for piece in _split(text, added):
+        if piece in added:
+            pieces[-1] += piece[0]
+            pieces.append(piece[1:])
+        else:
+            pieces[-1] += piece
+    return [piece for piece in pieces if piece]
+
+
+def _ends_in_word(template: str) -> bool:
+    return template[-1] not in " \n>]"

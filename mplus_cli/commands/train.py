@@ -1,0 +1,92 @@
+"""`mplus train`: teach a base to write, recall and read memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import settings_of
+
+
+def train(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A JSON file, or the name of a recipe that comes with mplus."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The run's folder. An old one is resumed.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="A Llama-architecture base; default: the embedded one."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Start from an earlier stage's weights.safetensors."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(metavar="STEP", help="Stop after this step; resume later.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the checkpoint here; use it with --model."),
+    ] = None,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="Explain every setting of a recipe, and exit.")
+    ] = False,
+) -> None:
+    """Train both adapters and the retriever of M+ on a frozen base.
+
+    Three stages, each a recipe: 1-write (one chunk, written and read back), 2-many (several chunks
+    in a row, distractors in the prefix), 3-recall (the retriever among many chunks, unanswerable
+    questions). Each starts from the one before:
+
+    mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
+
+    mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
+
+    mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
+
+    Data are JSON lines, plain or gzipped. qa: {"context": text, "qas": [{"question": text,
+    "answers": [text, ...]}]}; books: {"text": text}; validation: like qa, never trained on.
+    Without data, made-up facts alone (facts=1) need books only.
+
+    Another base: --base FOLDER, and geometry in the recipe's "model" (chunk_tokens, new_tokens,
+    stm_tokens, recalled_tokens, retriever_layers, ... see MPlusConfig).
+
+    The run's folder holds config.json, log.csv (losses in nats), validation.csv and last/ (weights,
+    optimiser, data position); Ctrl-C loses the steps since the last save at most. Several processes
+    or GPUs: accelerate launch -m mplus_cli train ... with the same arguments; the recipe's streams
+    are shared out among them.
+    """
+    from mplus_cli.errors import UsageError
+    from mplus_cli.training import Order, describe_fields, read_recipe, recipes
+    from mplus_cli.training import train as run
+    from mplus_cli.training_view import TrainingView
+
+    settings = settings_of(context)
+    if fields:
+        for name, default, meaning in describe_fields():
+            screen.out(f"{name} = {default}")
+            if meaning:
+                screen.out(f"    {meaning}")
+        return
+    if recipe is None or out is None:
+        raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
+    order = Order(recipe, out, base, weights, tuple(changes or ()), export, until)
+    total = read_recipe(order).steps
+    with screen.meter() as meter:
+        view = TrainingView(meter, total if until is None else min(until, total))
+        for event in run(settings, order, progress=meter.report):
+            view.show(event)
+    view.summary(out, export)
