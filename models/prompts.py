@@ -7,7 +7,7 @@ earlier turns) is always plain text, so "<|im_end|>" in a question is eleven cha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,7 +153,7 @@ def _parts(skeleton: str, texts: Sequence[str]) -> Iterator[tuple[str, bool]]:
         yield (texts[int(part)], True) if number % 2 else (part, False)
 
 
-def _split(text: str, tokens: Sequence[str] | dict[str, int]) -> list[str]:
+def _split(text: str, tokens: Collection[str]) -> list[str]:
     """Text cut around every occurrence of a token; the longest where several start."""
     if not tokens:
         return [text] if text else []

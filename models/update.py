@@ -1,4 +1,4 @@
-"""Writing: a chunk of text becomes memory tokens, and what short-term memory drops becomes long-term.
+"""Writing: a chunk of text becomes memory tokens; what short-term memory drops becomes long-term.
 
 The update pass computes no logits, and of the last layer only what memory keeps of it.
 
@@ -138,7 +138,7 @@ def compress(states: Tensor, config: MPlusConfig) -> Tensor:
 
 
 def encode(model: MPlusModel, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Memory states (L, B, n, D) to keys, values (L, B, n, H, d) and retriever keys (R, B, n, P)."""
+    """States (L, B, n, D) to keys, values (L, B, n, H, d) and retriever keys (R, B, n, P)."""
     decoder, retriever = model.generate, model.retriever
     keys, values = [], []
     with decoder.active():
@@ -193,7 +193,7 @@ def _draw(
     seed: int,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
-    """Which of `have` tokens stay and which go, ascending: (1 or L, have - drop), (1 or L, drop)."""
+    """Which of `have` tokens stay and go, ascending: (1 or L, have - drop), (1 or L, drop)."""
     if config.drop == "oldest":
         order = torch.arange(have)[None]
         return order[:, drop:], order[:, :drop]

@@ -1,0 +1,233 @@
+"""LoRA adapters of the two passes: read and written in PEFT's format, merged or kept live.
+
+Knows adapters and a Llama, not where a checkpoint keeps them.
+
+Shapes: r rank, I inputs and O outputs of a projection.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+from models.checkpoints.loaded import CheckpointError
+from models.decoder import Decoder
+
+UPDATE = "update_lora"
+GENERATE = "generate_lora"
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter apart from any model: W + scale * B A."""
+
+    rank: int
+    alpha: float
+    weights: Mapping[str, tuple[Tensor, Tensor]]
+    """Projection (`model.layers.0.self_attn.q_proj`) to A (r, I) and B (O, r)."""
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The kinds of projections it adapts, sorted."""
+        return tuple(sorted({name.rpartition(".")[2] for name in self.weights}))
+
+
+def attach_adapters(
+    llama: LlamaForCausalLM,
+    rank_update: int,
+    rank_generate: int,
+    alpha: float | None = None,
+    targets: Sequence[str] = PROJECTIONS,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Inject fresh adapters for both passes, ready to train: LoRA trainable, the base frozen.
+
+    Args:
+        rank_update, rank_generate: ranks; 0 leaves that pass without an adapter.
+        alpha: LoRA's alpha; by default twice the rank of each.
+        dtype: of the adapters' weights (float32, as in PEFT, whatever the base's).
+    """
+    llama.requires_grad_(False)
+    for name, rank in ((UPDATE, rank_update), (GENERATE, rank_generate)):
+        if rank:
+            inject(llama, name, rank, 2 * rank if alpha is None else alpha, targets, dtype)
+
+
+def inject(
+    llama: LlamaForCausalLM,
+    name: str,
+    rank: int,
+    alpha: float,
+    targets: Sequence[str],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Inject one fresh adapter under `name`; those already there stay trainable."""
+    with warnings.catch_warnings():
+        # PEFT warns of a second adapter in the same model, which is the point here.
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        inject_adapter_in_model(_peft_config(rank, alpha, targets), llama, name)
+    for parameter_name, parameter in llama.named_parameters():
+        if ".lora_" in parameter_name:
+            parameter.requires_grad_(True)
+            if f".{name}." in parameter_name:
+                parameter.data = parameter.data.to(dtype)
+
+
+def decoders(
+    llama: LlamaForCausalLM, update: Adapter | None, generate: Adapter | None, *, merge: bool
+) -> tuple[Decoder, Decoder]:
+    """The decoders of the update and the generate pass over one base.
+
+    Merged, each has its own adapted weights and shares all others (embeddings, norms, head);
+    otherwise both see `llama` itself, with the adapters live and trainable.
+
+    Raises:
+        CheckpointError: an adapter does not fit the base.
+    """
+    if merge:
+        writing = llama if update is generate else twin(llama)
+        merge_into(writing, update)
+        if writing is not llama:
+            merge_into(llama, generate)
+        reading = Decoder(llama)
+        return reading if writing is llama else Decoder(writing), reading
+    for name, adapter in ((UPDATE, update), (GENERATE, generate)):
+        if adapter is not None:
+            _check_fit(llama, adapter)
+            inject(llama, name, adapter.rank, adapter.alpha, adapter.targets)
+            _fill(llama, name, adapter)
+    return Decoder(llama, UPDATE), Decoder(llama, GENERATE)
+
+
+def twin(llama: LlamaForCausalLM) -> LlamaForCausalLM:
+    """Another model over the very same weights."""
+    shared = {id(tensor): tensor for tensor in chain(llama.parameters(), llama.buffers())}
+    return copy.deepcopy(llama, shared)
+
+
+def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
+    """Give a model the adapted weights, computed in float32, one by one; twins keep theirs."""
+    if adapter is None:
+        return
+    _check_fit(llama, adapter)
+    for name, (a, b) in adapter.weights.items():
+        linear = llama.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        weight = linear.weight
+        a, b = a.to(weight.device, torch.float32), b.to(weight.device, torch.float32)
+        total = torch.addmm(weight.float(), b, a, alpha=adapter.scale)
+        linear.weight = nn.Parameter(total.to(weight.dtype), requires_grad=False)
+
+
+def extract(llama: nn.Module, name: str) -> Adapter | None:
+    """The injected adapter `name` of a model, or None where it has none."""
+    weights, rank, alpha = {}, 0, 0.0
+    for module_name, module in llama.named_modules():
+        if isinstance(module, LoraLayer) and name in module.lora_A:
+            a, b = _halves(module, name)
+            weights[module_name] = (a.detach(), b.detach())
+            rank, alpha = module.r[name], module.lora_alpha[name]
+    return Adapter(rank, alpha, weights) if weights else None
+
+
+def save_adapter(adapter: Adapter, folder: Path) -> None:
+    """Write an adapter in PEFT's format, in bfloat16."""
+    folder.mkdir(parents=True)
+    _peft_config(adapter.rank, adapter.alpha, adapter.targets).save_pretrained(str(folder))
+    tensors = {}
+    for name, (a, b) in adapter.weights.items():
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to("cpu", torch.bfloat16).contiguous()
+        tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.to("cpu", torch.bfloat16).contiguous()
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def load_adapter(folder: Path) -> Adapter:
+    """Read a plain LoRA adapter from a folder in PEFT's format.
+
+    Raises:
+        CheckpointError: missing files, or a variant of LoRA that is not W + alpha / r * B A.
+    """
+    path = folder / "adapter_model.safetensors"
+    if not (folder / "adapter_config.json").exists() or not path.exists():
+        raise CheckpointError(f"{folder}: has no adapter_config.json with {path.name}")
+    config = LoraConfig.from_pretrained(str(folder))
+    unread = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
+    for field in unread:
+        if getattr(config, field, None):
+            raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are read")
+    return Adapter(config.r, config.lora_alpha, pair_up(load_file(path), folder))
+
+
+def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """PEFT's tensors, named `base_model.model.<projection>.lora_A.weight`, as pairs."""
+    halves: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, dot, half = key.removeprefix(_PREFIX).partition(".lora_")
+        if not dot or half not in ("A.weight", "B.weight"):
+            raise CheckpointError(f"{source}: has an unexpected tensor {key}")
+        halves.setdefault(name, {})[half[0]] = tensor
+    for name, pair in halves.items():
+        for half in "AB":
+            if half not in pair:
+                raise CheckpointError(f"{source}: has no tensor {name}.lora_{half}.weight")
+    return {name: (pair["A"], pair["B"]) for name, pair in halves.items()}
+
+
+def _peft_config(rank: int, alpha: float, targets: Sequence[str]) -> Any:
+    return LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]
+        lora_dropout=0.0,
+        target_modules=list(targets),
+        task_type="CAUSAL_LM",
+        bias="none",
+    )
+
+
+def _check_fit(llama: LlamaForCausalLM, adapter: Adapter) -> None:
+    linears = {n: m for n, m in llama.named_modules() if isinstance(m, (nn.Linear, LoraLayer))}
+    for name, (a, b) in adapter.weights.items():
+        if name not in linears:
+            raise CheckpointError(
+                f"the adapter's {name} is not in the base: it is for another base"
+            )
+        weight = linears[name].weight
+        if weight.shape != (b.shape[0], a.shape[1]) or a.shape[0] != b.shape[1]:
+            raise CheckpointError(f"the adapter's {name} has another shape than the base's")
+        if a.shape[0] != adapter.rank:
+            raise CheckpointError(f"the adapter's {name} has rank {a.shape[0]}, not {adapter.rank}")
+
+
+@torch.no_grad()
+def _fill(llama: LlamaForCausalLM, name: str, adapter: Adapter) -> None:
+    for module_name, (a, b) in adapter.weights.items():
+        layer = llama.get_submodule(module_name)
+        assert isinstance(layer, LoraLayer)
+        for inside, given in zip(_halves(layer, name), (a, b), strict=True):
+            inside.copy_(given)
+    held = extract(llama, name)
+    if held is None or held.weights.keys() != adapter.weights.keys():
+        raise CheckpointError(f"adapter {name} covers some layers only: load it merged")
+
+
+def _halves(layer: Any, name: str) -> tuple[Tensor, Tensor]:
+    """A (r, I) and B (O, r) of adapter `name` as they live in a PEFT layer."""
+    return layer.lora_A[name].weight, layer.lora_B[name].weight

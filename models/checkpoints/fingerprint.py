@@ -1,0 +1,85 @@
+"""Fingerprint of a checkpoint: equal for checkpoints whose memories are interchangeable.
+
+SHA-256 over the M+ config, the base's config, the tokenizer's vocabulary, and every weights file
+(base, adapters, retriever). A file of up to 64 MB counts with all its bytes. A larger one counts
+with its name, its size, its header and 64 evenly spaced samples of 64 KiB, so that opening a model
+costs milliseconds: this tells checkpoints apart, it is no proof against a forger.
+
+Left out, because no memory depends on them: the prompt format, chat templates, generation defaults,
+and the version of `transformers` that wrote a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+WHOLE_BYTES = 64 * 1024 * 1024
+SAMPLES = 64
+SAMPLE_BYTES = 64 * 1024
+PLAIN_HEADER_BYTES = 4 * 1024 * 1024
+"""Read as the header of a large file that is not safetensors (GGUF keeps its vocabulary there)."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
+_NO_CONFIG = (
+    "transformers_version",
+    "_name_or_path",
+    "_model_name_or_path",
+    "torch_dtype",
+    "dtype",
+)
+
+
+def fingerprint(config: dict[str, Any], files: Iterable[Path]) -> str:
+    """SHA-256 (hex) of an M+ config as JSON values and of files, in the order given."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for path in files:
+        _add_file(digest, path)
+    return digest.hexdigest()
+
+
+def base_files(base: Path) -> list[Path]:
+    """What counts of a base: a `.gguf` file itself, or a folder's config, tokenizer and weights."""
+    if base.is_file():
+        return [base]
+    named = [base / name for name in ("config.json", *TOKENIZER_FILES)]
+    return [path for path in named if path.exists()] + sorted(base.glob("*.safetensors"))
+
+
+def _add_file(digest: hashlib._Hash, path: Path) -> None:
+    size = path.stat().st_size
+    if path.name == "config.json":
+        content = _config_bytes(path)
+    elif size <= WHOLE_BYTES:
+        content = path.read_bytes()
+    else:
+        content = _samples(path, size)
+    digest.update(f"\n{path.name}\n{len(content)}\n".encode())
+    digest.update(content)
+
+
+def _config_bytes(path: Path) -> bytes:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in values.items() if key not in _NO_CONFIG}
+    return json.dumps(kept, sort_keys=True).encode()
+
+
+def _samples(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        header = PLAIN_HEADER_BYTES
+        if path.suffix == ".safetensors":
+            header = min(int.from_bytes(file.read(8), "little"), WHOLE_BYTES)
+        parts = [str(size).encode(), file.read(header)]
+        for number in range(SAMPLES):
+            file.seek((size - SAMPLE_BYTES) * number // (SAMPLES - 1))
+            parts.append(file.read(SAMPLE_BYTES))
+    return b"".join(parts)

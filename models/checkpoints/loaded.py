@@ -1,0 +1,78 @@
+"""What loading a checkpoint yields, and the one error that loading raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.config import ConfigError
+from models.memory import Memory
+from models.network import MPlusModel
+from models.prompts import PromptFormat
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded; one line: what is wrong with which path, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checkpoint ready to read and answer."""
+
+    model: MPlusModel
+    tokenizer: Any
+    """The base's `transformers` tokenizer."""
+    name: str
+    fingerprint: str
+    """SHA-256 (hex) of what a memory depends on: see `models.checkpoints.fingerprint`."""
+    prompt: PromptFormat
+    stop_ids: frozenset[int]
+    """Ids that end an answer."""
+    initial_memory: Memory | None = None
+    """The memory the checkpoint ships with; None: new memories start empty."""
+
+
+@contextmanager
+def explained(path: object) -> Iterator[None]:
+    """Turn what reading a damaged or unfit checkpoint raises into a `CheckpointError`."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+        raise CheckpointError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: damaged safetensors file ({_first_line(error)}): fetch it again"
+        ) from error
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The folder's safetensors weights, sorted by name.
+
+    Raises:
+        CheckpointError: there are none (pickled `.bin` weights are never read).
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    if any(folder.glob("*.bin")) or any(folder.glob("*.pt*")):
+        raise CheckpointError(
+            f"{folder}: has pickled weights only, which are never read: convert them to safetensors"
+        )
+    raise CheckpointError(
+        f"{folder}: has no .safetensors weights: point to a complete model folder"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else ""
+    return f"missing {text}" if isinstance(error, KeyError) else text or type(error).__name__

@@ -1,0 +1,183 @@
+"""Our own checkpoints: a folder with what M+ adds to a base, and a reference to that base.
+
+    mplus.json           {"format": 1, "name", "base", "base_fingerprint"?, "config", "prompt"}
+    update_lora/         the update adapter in PEFT's format; absent at rank 0
+    generate_lora/       the generate adapter, likewise
+    retriever.safetensors
+
+`base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from models.checkpoints.adapters import (
+    GENERATE,
+    UPDATE,
+    Adapter,
+    decoders,
+    extract,
+    load_adapter,
+    save_adapter,
+)
+from models.checkpoints.base import fetch_from_hub, load_base, read_json
+from models.checkpoints.files import atomic_folder
+from models.checkpoints.fingerprint import base_files, fingerprint
+from models.checkpoints.loaded import CheckpointError, Loaded, explained
+from models.config import MPlusConfig
+from models.network import MPlusModel
+from models.prompts import PromptFormat
+from models.retriever import Retriever, make_retriever
+
+FORMAT = 1
+CARD = "mplus.json"
+RETRIEVER = "retriever.safetensors"
+
+
+def save_own(
+    folder: str | Path,
+    *,
+    config: MPlusConfig,
+    base_reference: str,
+    name: str,
+    prompt: PromptFormat,
+    retriever: Retriever,
+    llama: nn.Module,
+    base_fingerprint: str | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all; one that is there is replaced. Weights in bfloat16.
+
+    Args:
+        base_reference: path relative to `folder`, Hub id, or a name the loader's caller resolves.
+        llama: the base with the adapters injected (`attach_adapters`).
+        base_fingerprint: of the base's files (`base_fingerprint`); checked at loading if given.
+
+    Raises:
+        CheckpointError: the adapters of `llama` are not of the ranks that `config` says.
+    """
+    adapters = {
+        UPDATE: _of_rank(llama, UPDATE, config.update_lora_rank),
+        GENERATE: _of_rank(llama, GENERATE, config.generate_lora_rank),
+    }
+    card: dict[str, Any] = {"format": FORMAT, "name": name, "base": base_reference}
+    if base_fingerprint is not None:
+        card["base_fingerprint"] = base_fingerprint
+    card |= {"config": config.to_dict(), "prompt": prompt.to_dict()}
+    state = {
+        key: tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        for key, tensor in retriever.state_dict().items()
+    }
+    with atomic_folder(Path(folder)) as fresh:
+        for adapter_name, adapter in adapters.items():
+            if adapter is not None:
+                save_adapter(adapter, fresh / adapter_name)
+        save_file(state, fresh / RETRIEVER, metadata={"format": "pt"})
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        (fresh / CARD).write_text(text, encoding="utf-8")
+
+
+def load_own(
+    folder: Path,
+    *,
+    base: Path | None,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    attention: str,
+    merge: bool,
+) -> Loaded:
+    """Load a checkpoint of ours.
+
+    Raises:
+        CheckpointError: damaged, of a newer format, or its base is not there or another one.
+    """
+    card = _read_card(folder)
+    with explained(folder / CARD):
+        config = MPlusConfig.from_dict(card["config"])
+        prompt = PromptFormat.from_dict(card["prompt"])
+        name = str(card["name"])
+    base_path = base or _find_base(folder, str(card["base"]))
+    _check_base(folder, card, base_path)
+    loaded = load_base(base_path, device=device, dtype=dtype, attention=attention)
+    with explained(folder):
+        update = _read_adapter(folder / UPDATE, config.update_lora_rank)
+        generate = _read_adapter(folder / GENERATE, config.generate_lora_rank)
+        writing, reading = decoders(loaded.llama, update, generate, merge=merge)
+        retriever = make_retriever(config, reading.layers, reading.hidden)
+        retriever.load_state_dict(load_file(folder / RETRIEVER))
+        retriever.requires_grad_(not merge).to(device, dtype)
+        model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id)
+        mark = fingerprint(config.to_dict(), [*base_files(base_path), *_own_files(folder)])
+    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
+
+
+def base_fingerprint(base: Path) -> str:
+    """SHA-256 (hex) of a base alone."""
+    return fingerprint({}, base_files(base))
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    card = read_json(folder / CARD)
+    if card.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / CARD}: has format {card.get('format')!r}, here {FORMAT} is read: "
+            "update mplus"
+        )
+    for field in ("name", "base", "config", "prompt"):
+        if field not in card:
+            raise CheckpointError(f"{folder / CARD}: has no field {field!r}")
+    return card
+
+
+def _find_base(folder: Path, reference: str) -> Path:
+    path = folder / reference
+    if path.is_dir() or (path.suffix == ".gguf" and path.is_file()):
+        return path.resolve()
+    if reference.count("/") == 1 and not reference.startswith("."):
+        return fetch_from_hub(reference)
+    raise CheckpointError(
+        f"{folder}: its base {reference!r} is not there: fetch it (mplus model pull), "
+        "or name its folder"
+    )
+
+
+def _check_base(folder: Path, card: dict[str, Any], base: Path) -> None:
+    expected = card.get("base_fingerprint")
+    if expected is not None and expected != base_fingerprint(base):
+        raise CheckpointError(
+            f"{folder}: was trained on another base than {base}: use {card['base']!r} as it came"
+        )
+
+
+def _of_rank(llama: nn.Module, name: str, rank: int) -> Adapter | None:
+    adapter = extract(llama, name)
+    found = 0 if adapter is None else adapter.rank
+    if found != rank:
+        raise CheckpointError(f"adapter {name} has rank {found}, the config says {rank}")
+    return adapter
+
+
+def _read_adapter(folder: Path, rank: int) -> Adapter | None:
+    if rank == 0:
+        return None
+    adapter = load_adapter(folder)
+    if adapter.rank != rank:
+        raise CheckpointError(f"{folder}: has rank {adapter.rank}, {CARD} says {rank}")
+    return adapter
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """The weights of the checkpoint itself, and the adapters' configs (they hold the scale)."""
+    files = [folder / RETRIEVER]
+    for name in (UPDATE, GENERATE):
+        files += [
+            folder / name / "adapter_config.json",
+            folder / name / "adapter_model.safetensors",
+        ]
+    return [path for path in files if path.exists()]

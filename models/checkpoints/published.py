@@ -1,0 +1,301 @@
+"""The layout of the published checkpoint (`YuWangX/mplus-8b`): its names, and what they are here.
+
+The only module that knows the reference's words. From `num_blocks`, `num_ltm_blocks` and
+`num_tokens` (memory counted in blocks of K tokens) follow N, K0 and K; the adapter `default` writes
+and `decoder_adapter` reads; `query_proj` and `key_proj` are the retriever's f_q and f_k (the third,
+`encoder_query_proj`, serves training only); `memory` and `ltm.*` are the memory it ships with.
+
+Differences kept on purpose: long-term memory forgets nothing (the reference drops tokens whose
+`ltm_recall_frequencies` have run out), and with fewer tokens than K0 it is recalled once, not
+repeated up to K0.
+
+Shapes: L layers, N short-term and m long-term memory tokens, D hidden size, P retriever width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers.models.llama.configuration_llama import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaRotaryEmbedding
+
+from models.checkpoints.adapters import Adapter, decoders
+from models.checkpoints.base import bos_id, load_tokenizer, quiet, read_json, stop_ids
+from models.checkpoints.fingerprint import base_files, fingerprint
+from models.checkpoints.loaded import CheckpointError, Loaded, checkpoint_files, explained
+from models.config import MPlusConfig
+from models.memory import Memory, Segment, ShortTermMemory, Tokens
+from models.network import MPlusModel
+from models.prompts import PromptFormat
+from models.retriever import Retriever, make_retriever
+from models.update import encode
+
+CHUNK_TOKENS = 512
+"""Text tokens the reference reads at a time (M+, section 4.1)."""
+PROMPT_TOKENS = 1024
+_FIELDS = ("num_blocks", "num_tokens", "num_ltm_blocks", "add_decoder_lora", "selector_hidden_dim")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the weights of a published checkpoint hold, without its tokenizer."""
+
+    model: MPlusModel
+    memory: Memory
+
+
+def is_published(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` is one of this layout."""
+    return "num_blocks" in config and "num_tokens" in config
+
+
+def load_published(
+    folder: Path,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    attention: str,
+    merge: bool = True,
+) -> Loaded:
+    """Load a published checkpoint with the memory it ships with.
+
+    Raises:
+        CheckpointError: a field or tensor is missing, or a setting is not the published one's.
+    """
+    with quiet(), explained(folder):
+        tokenizer = load_tokenizer(folder)
+        network = load_network(
+            folder,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            tokenizer=tokenizer,
+            merge=merge,
+        )
+        config = network.model.config
+        return Loaded(
+            model=network.model,
+            tokenizer=tokenizer,
+            name=folder.resolve().name,
+            fingerprint=fingerprint(config.to_dict(), base_files(folder)),
+            prompt=PromptFormat(),
+            stop_ids=stop_ids(network.model.generate.llama, tokenizer),
+            initial_memory=network.memory,
+        )
+
+
+def load_network(
+    folder: Path,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    attention: str,
+    tokenizer: Any = None,
+    merge: bool = True,
+) -> Network:
+    """The network and the memory of a published checkpoint.
+
+    Raises:
+        CheckpointError: as `load_published`.
+    """
+    raw = read_json(folder / "config.json")
+    tensors = Tensors(folder, device, dtype)
+    config = memory_config(raw, tensors.shape(_selector(0, "query", 0))[0], folder)
+    llama = _llama(folder, tensors, attention)
+    update = _adapter(raw, tensors, "default")
+    generate = _adapter(raw, tensors, "decoder_adapter") if raw["add_decoder_lora"] else update
+    writing, reading = decoders(llama, update, generate, merge=merge)
+    model = MPlusModel(
+        config,
+        writing,
+        reading,
+        _retriever(config, tensors, reading.layers, reading.hidden),
+        bos_id=0 if tokenizer is None else bos_id(llama, tokenizer),
+        bos=tensors["bos_embedding"],
+        new_memory_embedding=tensors["new_memory_positional_emb"],
+    )
+    return Network(model, _memory(model, tensors))
+
+
+def memory_config(raw: Mapping[str, Any], retriever_hidden: int, folder: Path) -> MPlusConfig:
+    """The memory geometry that a published `config.json` describes.
+
+    Raises:
+        CheckpointError: a field is missing, or has a value that no published checkpoint has.
+    """
+    for field in _FIELDS:
+        if field not in raw:
+            raise CheckpointError(f"{folder / 'config.json'}: has no field {field!r}")
+    for field, expected in (("add_bos_embedding", True), ("update_ltm_mode", "immediate")):
+        if raw.get(field) != expected:
+            raise CheckpointError(
+                f"{folder / 'config.json'}: {field} is {raw.get(field)!r}, "
+                f"only {expected!r} is read"
+            )
+    tokens = raw["num_tokens"]
+    stm = (raw["num_blocks"] - raw["num_ltm_blocks"]) * tokens
+    recalled = raw["num_ltm_blocks"] * tokens
+    positions = raw["max_position_embeddings"]
+    lora = raw.get("lora_config")
+    rank = 0 if lora is None else lora["r"]
+    return MPlusConfig(
+        chunk_tokens=max(CHUNK_TOKENS, tokens),
+        new_tokens=tokens,
+        stm_tokens=stm,
+        recalled_tokens=recalled,
+        max_prompt_tokens=max(min(PROMPT_TOKENS, positions - 1 - stm - recalled), 0),
+        memory_state="output",
+        memory_positions="last",
+        drop="random",
+        recall="tokens",
+        ages_in_stm=False,
+        scorer="sigmoid",
+        retriever_width=raw["selector_hidden_dim"],
+        retriever_hidden=retriever_hidden,
+        update_lora_rank=rank,
+        generate_lora_rank=rank,
+    )
+
+
+class Tensors:
+    """The tensors of a folder's safetensors files by name, each read when asked for."""
+
+    def __init__(self, folder: Path, device: torch.device | str, dtype: torch.dtype) -> None:
+        self._folder = folder
+        self._device = device
+        self._dtype = dtype
+        self._files: dict[str, Any] = {}
+        for path in checkpoint_files(folder):
+            file = safe_open(str(path), framework="pt")
+            self._files |= dict.fromkeys(file.keys(), file)
+        index = folder / "model.safetensors.index.json"
+        if index.exists():
+            for name in read_json(index).get("weight_map", {}):
+                self._file(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The tensor in the dtype and on the device asked for."""
+        tensor: Tensor = self._file(name).get_tensor(name)
+        return tensor.to(self._device, self._dtype)
+
+    def exact(self, name: str) -> Tensor:
+        """The tensor as stored, on the CPU."""
+        tensor: Tensor = self._file(name).get_tensor(name)
+        return tensor
+
+    def shape(self, name: str) -> list[int]:
+        shape: list[int] = self._file(name).get_slice(name).get_shape()
+        return shape
+
+    def __iter__(self) -> Any:
+        return iter(self._files)
+
+    def _file(self, name: str) -> Any:
+        if name not in self._files:
+            raise CheckpointError(
+                f"{self._folder}: has no tensor {name}: fetch the checkpoint again"
+            )
+        return self._files[name]
+
+
+def _llama(folder: Path, tensors: Tensors, attention: str) -> LlamaForCausalLM:
+    """The base alone, its weights taken one by one into an empty model."""
+    config = LlamaConfig.from_pretrained(folder, local_files_only=True)
+    if config.model_type != "llama":
+        raise CheckpointError(f"{folder}: is a {config.model_type!r} model, not a Llama")
+    with torch.device("meta"):
+        llama: LlamaForCausalLM = LlamaForCausalLM._from_config(
+            config, attn_implementation=attention
+        )
+    tied = config.tie_word_embeddings and "lm_head.weight" not in tensors
+    for name, empty in list(llama.named_parameters()):
+        if name == "lm_head.weight" and tied:
+            continue
+        module, _, leaf = name.rpartition(".")
+        adapted = f"{module}.base_layer.{leaf}"
+        weight = tensors[adapted if adapted in tensors else name]
+        if weight.shape != empty.shape:
+            raise CheckpointError(f"{folder}: {name} has the wrong shape {tuple(weight.shape)}")
+        setattr(llama.get_submodule(module), leaf, nn.Parameter(weight, requires_grad=False))
+    if tied:
+        llama.lm_head.weight = llama.model.embed_tokens.weight
+    rotary = LlamaRotaryEmbedding(config=config)
+    llama.model.rotary_emb = rotary.to(llama.model.embed_tokens.weight.device)
+    llama.eval()
+    return llama
+
+
+def _adapter(raw: Mapping[str, Any], tensors: Tensors, name: str) -> Adapter | None:
+    lora = raw.get("lora_config")
+    if lora is None:
+        return None
+    ending = f".lora_A.{name}.weight"
+    weights = {}
+    for key in tensors:
+        if key.endswith(ending):
+            b = key.replace(".lora_A.", ".lora_B.")
+            weights[key.removesuffix(ending)] = (tensors[key], tensors[b])
+    if not weights:
+        raise CheckpointError(f"the checkpoint has no tensors of its adapter {name!r}")
+    return Adapter(lora["r"], lora["lora_alpha"], weights)
+
+
+def _retriever(config: MPlusConfig, tensors: Tensors, layers: int, hidden: int) -> Retriever:
+    with torch.device("meta"):
+        retriever = make_retriever(config, layers, hidden)
+    state = {
+        f"{side}.{layer}.{part}.weight": tensors[_selector(layer, side, number)]
+        for layer in range(layers)
+        for side in ("query", "key")
+        for part, number in (("inner", 0), ("outer", 2))
+    }
+    retriever.load_state_dict(state, assign=True)
+    return retriever.requires_grad_(False)
+
+
+def _selector(layer: int, side: str, number: int) -> str:
+    return f"model.layers.{layer}.self_attn.{side}_proj.{number}.weight"
+
+
+@torch.no_grad()
+def _memory(model: MPlusModel, tensors: Tensors) -> Memory:
+    """The shipped memory: all of short-term memory has age 0, long-term memory its `ltm_ages`."""
+    states = tensors["memory"]  # (L, N, D)
+    ages = torch.zeros((1, states.shape[1]), dtype=torch.int64, device=states.device)
+    stm = ShortTermMemory(
+        _tokens(model, states), ages, states[:, -model.config.new_tokens :].clone()
+    )
+    if "ltm.0" not in tensors:
+        return Memory(stm, (), clock=0, chunks=0)
+    layers = range(model.generate.layers)
+    count = min(tensors.shape(f"ltm.{layer}")[0] for layer in layers)
+
+    def newest(name: str, read: Callable[[str], Tensor]) -> Tensor:
+        """The last `count` rows of every layer: where layers forgot unevenly, the newest common."""
+        rows = [read(f"{name}.{layer}") for layer in layers]
+        return torch.stack([row[len(row) - count :] for row in rows])
+
+    ltm_ages = newest("ltm_ages", tensors.exact).round().to(torch.int64)
+    clock = int(ltm_ages.max()) + 1 if count else 0
+    tokens = _tokens(model, newest("ltm", tensors.__getitem__))
+    shipped = Tokens(
+        tokens.keys, tokens.values, newest("ltm_keys", tensors.__getitem__), tokens.chunks
+    )
+    segment = Segment(shipped.to("cpu"), clock - 1 - ltm_ages)
+    return Memory(stm, (segment,) if count else (), clock=clock, chunks=0)
+
+
+def _tokens(model: MPlusModel, states: Tensor) -> Tokens:
+    """Memory tokens of states (L, n, D) that came with the checkpoint."""
+    keys, values, retriever_keys = encode(model, states[:, None])
+    chunks = torch.full((1, states.shape[1]), -1, dtype=torch.int64, device=states.device)
+    return Tokens(keys[:, 0], values[:, 0], retriever_keys[:, 0], chunks)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models.config import ConfigError, MPlusConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"chunk_tokens": 0}, "chunk_tokens"),
+        ({"new_tokens": 0}, "new_tokens"),
+        ({"stm_tokens": -1}, "stm_tokens"),
+        ({"stm_tokens": True}, "stm_tokens"),
+        ({"stm_tokens": 2.5}, "stm_tokens"),
+        ({"recalled_tokens": -1}, "recalled_tokens"),
+        ({"max_prompt_tokens": -1}, "max_prompt_tokens"),
+        ({"retriever_width": 0}, "retriever_width"),
+        ({"retriever_hidden": -1}, "retriever_hidden"),
+        ({"update_lora_rank": -1}, "update_lora_rank"),
+        ({"generate_lora_rank": -1}, "generate_lora_rank"),
+        ({"memory_state": "middle"}, "memory_state"),
+        ({"memory_positions": "first"}, "memory_positions"),
+        ({"drop": "newest"}, "drop"),
+        ({"recall": "all"}, "recall"),
+        ({"scorer": "bm25"}, "scorer"),
+        ({"ltm_capacity": 0}, "ltm_capacity"),
+        ({"chunk_tokens": 128, "new_tokens": 256}, "more than chunk_tokens"),
+        ({"new_tokens": 256, "stm_tokens": 128}, "more than stm_tokens"),
+        ({"chunk_tokens": 500, "new_tokens": 200}, "multiple of new_tokens"),
+        ({"drop": "random"}, "needs drop 'oldest'"),
+        ({"retriever_layers": ()}, "retriever_layers is empty"),
+        ({"recall": "tokens", "retriever_layers": (0,)}, "needs a retriever in every layer"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigError, match=names):
+        MPlusConfig(**changes)
+
+
+def test_uneven_chunks_are_fine_for_the_last_positions() -> None:
+    assert MPlusConfig(chunk_tokens=500, new_tokens=200, memory_positions="last").ratio == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "positions", "layers", "names"),
+    [
+        ({}, 4096, 4, "answering 4097"),
+        (
+            {"stm_tokens": 256, "recalled_tokens": 0, "max_prompt_tokens": 0},
+            768,
+            4,
+            "reading needs 769",
+        ),
+        ({"retriever_layers": (0, 4)}, 8192, 4, "layer 4"),
+        ({"retriever_layers": (-1, 2)}, 8192, 4, "retriever_layers"),
+    ],
+)
+def test_geometry_is_checked_against_the_base(
+    changes: dict[str, Any], positions: int, layers: int, names: str
+) -> None:
+    config = MPlusConfig(**changes)
+    with pytest.raises(ConfigError, match=names):
+        config.check_base(layers=layers, positions=positions)
+    MPlusConfig(**(changes | {"retriever_layers": (0,)})).check_base(layers=8, positions=8192)
+
+
+def test_json_and_back() -> None:
+    config = MPlusConfig(retriever_layers=(3, 1), ltm_capacity=5)
+    values = config.to_dict() | {"retriever_layers": [3, 1]}
+    assert MPlusConfig.from_dict(values) == config
+    assert config.layers_with_retriever(8) == (1, 3)
+    assert MPlusConfig().layers_with_retriever(3) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"stm": 1}, "unknown field 'stm'"),
+        ({"stm_tokens": "2048"}, "stm_tokens"),
+        ({"ages_in_stm": 1}, "ages_in_stm"),
+        ({"ltm_capacity": 1.5}, "ltm_capacity"),
+        ({"retriever_layers": ["0"]}, "retriever_layers"),
+        ({"scorer": 3}, "scorer"),
+    ],
+)
+def test_json_that_does_not_fit_is_refused(values: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigError, match=names):
+        MPlusConfig.from_dict(values)

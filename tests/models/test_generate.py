@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.generate import Finished, Generated, PromptTooLong, Recalled, Sampling, draw, stream
+from models.update import read_chunk
+
+Ids = Callable[[int, int], list[int]]
+Build = Callable[..., Any]
+
+
+def answer(model: Any, memory: Any, prompt: list[int], **options: Any) -> list[Any]:
+    options = {"max_new_tokens": 6} | options
+    return list(stream(model, memory, prompt, prompt, **options))
+
+
+@pytest.fixture
+def read_network(build_network: Build, chunk_ids: Ids) -> tuple[Any, Any]:
+    model = build_network()
+    memory = model.empty_memory()
+    for number in range(4):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    return model, memory
+
+
+def test_events_come_in_order(read_network: tuple[Any, Any], chunk_ids: Ids) -> None:
+    events = answer(*read_network, chunk_ids(99, 5))
+    assert isinstance(events[0], Recalled)
+    assert (events[0].stm_tokens, events[0].ltm_tokens, events[0].prompt_tokens) == (16, 16, 5)
+    assert events[0].recalled_tokens == 16
+    assert len(events[0].ranked) == 4
+    assert all(isinstance(event, Generated) for event in events[1:-1])
+    assert len(events) == 8
+    assert events[-1] == Finished("length", 6)
+
+
+def test_a_stop_token_ends_the_answer_unseen(read_network: tuple[Any, Any], chunk_ids: Ids) -> None:
+    prompt = chunk_ids(99, 5)
+    ids = [event.id for event in answer(*read_network, prompt)[1:-1]]
+    stop = ids[2]
+    events = answer(*read_network, prompt, stop_ids={stop})
+    kept = ids[: ids.index(stop)]
+    assert [event.id for event in events[1:-1]] == kept
+    assert events[-1] == Finished("stop", len(kept))
+
+
+def test_no_token_asked_for(read_network: tuple[Any, Any], chunk_ids: Ids) -> None:
+    assert answer(*read_network, chunk_ids(99, 5), max_new_tokens=0)[1:] == [Finished("length", 0)]
+
+
+def test_the_same_seed_gives_the_same_answer(read_network: tuple[Any, Any], chunk_ids: Ids) -> None:
+    def sampled(seed: int) -> list[Any]:
+        sampling = Sampling(temperature=2.0, seed=seed)
+        return answer(*read_network, chunk_ids(99, 5), max_new_tokens=12, sampling=sampling)
+
+    assert sampled(1) == sampled(1)
+    assert sampled(1) != sampled(2)
+
+
+def test_the_published_way_names_chunks_after_the_prefill(
+    build_network: Build, chunk_ids: Ids
+) -> None:
+    model = build_network(published=True)
+    memory = model.empty_memory()
+    for number in range(5):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    recalled = answer(model, memory, chunk_ids(99, 5))[0]
+    assert recalled.recalled_tokens == 16
+    assert {score.chunk for score in recalled.ranked} <= set(range(5))
+    assert recalled.ranked
+
+
+def test_a_prompt_has_a_limit(build_network: Build, chunk_ids: Ids) -> None:
+    model = build_network(positions=64, max_prompt_tokens=16)
+    memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
+    room = 64 - 1 - 16 - 8
+    assert answer(model, memory, [5] * (room - 6))[-1].reason == "length"
+    with pytest.raises(PromptTooLong, match=f"{room} fit"):
+        answer(model, memory, [5] * (room - 5))
+    with pytest.raises(PromptTooLong):
+        answer(model, memory, [])
+
+
+def test_greedy_takes_the_likeliest() -> None:
+    logits = torch.tensor([0.1, 3.0, -1.0, 2.9])
+    assert draw(logits, Sampling(), torch.Generator()) == 1
+
+
+@pytest.mark.parametrize(
+    ("top_p", "allowed"), [(0.5, {0}), (0.51, {0, 2}), (0.85, {0, 2, 1}), (1.0, {0, 1, 2, 3})]
+)
+def test_top_p_keeps_the_smallest_nucleus(top_p: float, allowed: set[int]) -> None:
+    logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log()
+    generator = torch.Generator().manual_seed(0)
+    sampling = Sampling(temperature=1.0, top_p=top_p)
+    assert {draw(logits, sampling, generator) for _ in range(300)} == allowed
+
+
+def test_draws_follow_the_temperature() -> None:
+    logits, generator = torch.tensor([1.0, 0.0]), torch.Generator().manual_seed(0)
+    for temperature in (0.5, 1.0, 4.0):
+        sampling = Sampling(temperature=temperature)
+        drawn = [draw(logits, sampling, generator) for _ in range(3000)]
+        expected = float(torch.softmax(logits / temperature, 0)[0])
+        assert drawn.count(0) / 3000 == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [({"temperature": -0.1}, "temperature"), ({"top_p": 0.0}, "top_p"), ({"top_p": 1.1}, "top_p")],
+)
+def test_sampling_is_checked(options: dict[str, float], names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        Sampling(**options)  # type: ignore[arg-type]

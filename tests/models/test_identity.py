@@ -1,0 +1,86 @@
+"""Identity memory is the base itself: the same logits as with the text in the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.generate import Sampling, decode, look_up, prefill
+from models.recall import ChunkRecall, TokenRecall
+from models.update import read_chunk
+
+Ids = Callable[[int, int], list[int]]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("lengths", [(8,), (5,), (8, 8), (8, 3)])
+def test_identity_memory_gives_the_base_s_logits(
+    build_network: Callable[..., Any], chunk_ids: Ids, attention: str, lengths: tuple[int, ...]
+) -> None:
+    model = build_network(attention)
+    memory, text = model.empty_memory(), [0]
+    for number, length in enumerate(lengths):
+        ids = chunk_ids(number, length)
+        memory = read_chunk(model, memory, ids)
+        text += ids
+    prompt = chunk_ids(99, 6)
+    nothing = ChunkRecall(memory.stm.tokens.slice(0, 0))
+    logits, _ = prefill(model, memory, nothing, prompt, spare=0, all_logits=True)
+    base = model.generate.llama(torch.tensor([text + prompt])).logits[0, len(text) :]
+    assert base.std() > 0.1
+    torch.testing.assert_close(logits, base, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_decoding_with_the_cache_is_reading_again(
+    build_network: Callable[..., Any], chunk_ids: Ids, published: bool
+) -> None:
+    model = build_network(published=published)
+    memory = model.empty_memory()
+    for number in range(4):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    prompt = chunk_ids(99, 6)
+    _, recall = look_up(model, memory, prompt)
+    logits, cache = prefill(model, memory, recall, prompt, spare=5)
+    steps = decode(model, cache, logits, Sampling())
+    drawn = [next(steps) for _ in range(6)]
+    if isinstance(recall, TokenRecall):
+        recall = _frozen(recall)
+    for count in range(5):
+        again, _ = prefill(model, memory, recall, prompt + drawn[: count + 1], spare=0)
+        assert int(again[-1].argmax()) == drawn[count + 1]
+    assert next(steps, None) is None, "the cache is full"
+
+
+def _frozen(recall: TokenRecall) -> Any:
+    """The same recalled tokens whatever the query: recall happens once, at the prompt."""
+    chosen = dict(recall.indices)
+
+    class Frozen:
+        def __len__(self) -> int:
+            return len(recall)
+
+        def layer(self, index: int, _: torch.Tensor) -> Any:
+            parts = [segment.tokens for segment in recall._segments]
+            keys = torch.cat([part.keys[index] for part in parts])
+            values = torch.cat([part.values[index] for part in parts])
+            return keys[chosen[index]], values[chosen[index]]
+
+    return Frozen()
+
+
+def test_an_empty_memory_is_the_base_behind_bos(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    model = build_network()
+    memory = model.empty_memory()
+    assert memory.is_empty
+    prompt = chunk_ids(0, 4)
+    ranked, recall = look_up(model, memory, prompt)
+    assert not ranked and len(recall) == 0
+    logits, _ = prefill(model, memory, recall, prompt, spare=0)
+    base = model.generate.llama(torch.tensor([[0, *prompt]])).logits[0, -1:]
+    torch.testing.assert_close(logits, base, atol=1e-4, rtol=0)

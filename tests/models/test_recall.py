@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from models.config import ConfigError
+from models.memory import Memory, Segment, merge
+from models.recall import (
+    ChunkScore,
+    TokenRecall,
+    chunk_spans,
+    gather,
+    question_queries,
+    recall_chunks,
+    score_chunks,
+)
+from models.update import compact, read_chunk
+
+Ids = Callable[[int, int], list[int]]
+Build = Callable[..., Any]
+
+
+@pytest.fixture
+def read_many(build_network: Build, chunk_ids: Ids) -> Callable[..., tuple[Any, Memory]]:
+    def read(count: int = 7, **changes: Any) -> tuple[Any, Memory]:
+        model = build_network(**changes)
+        memory = model.empty_memory()
+        for number in range(count):
+            memory = read_chunk(model, memory, chunk_ids(number, 8))
+        return model, memory
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"scorer": "maxsim", "retriever_layers": (0, 2)},
+        {"scorer": "maxsim", "retriever_layers": None},
+    ],
+    ids=["cosine", "maxsim", "maxsim everywhere"],
+)
+def test_chunk_scores_against_plain_loops(
+    read_many: Any, chunk_ids: Ids, changes: dict[str, Any]
+) -> None:
+    model, memory = read_many(**changes)
+    question = chunk_ids(3, 8)[2:6]
+    queries = question_queries(model, torch.tensor([question]))
+    tokens = [segment.tokens for segment in memory.segments] + [memory.stm.tokens]
+    expected = {}
+    for chunk in range(7):
+        total = 0.0
+        for row, query in enumerate(queries):
+            for one in query:
+                best = -float("inf")
+                for part in tokens:
+                    for place, number in enumerate(part.chunks[0].tolist()):
+                        if number == chunk:
+                            best = max(best, float(one @ part.retriever_keys[row, place]))
+                total += best
+        expected[chunk] = total
+    found = score_chunks(model, memory, question)
+    assert {score.chunk for score in found} == set(range(7))
+    for score in found:
+        assert score.score == pytest.approx(expected[score.chunk], abs=1e-4)
+    order = [score.score for score in found]
+    assert order == sorted(order, reverse=True)
+    if model.config.scorer == "cosine":
+        assert found[0].chunk == 3, "its own words are in that chunk"
+
+
+def test_a_question_is_read_by_the_base_behind_bos(build_network: Build) -> None:
+    model = build_network(scorer="maxsim", retriever_layers=(0, 2))
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        states = model.generate.llama(
+            torch.tensor([[0, 5, 6, 7]]), output_hidden_states=True
+        ).hidden_states
+    for row, layer in enumerate((0, 2)):
+        normed = model.generate.normed(layer, states[layer][0, 1:])
+        expected = model.retriever.queries(row, normed)
+        torch.testing.assert_close(question_queries(model, ids)[row], expected, atol=1e-5, rtol=0)
+
+
+def test_nothing_to_score(build_network: Build, read_many: Any) -> None:
+    model = build_network()
+    assert score_chunks(model, model.empty_memory(), [5]) == []
+    model, memory = read_many()
+    assert score_chunks(model, memory, []) == []
+
+
+def test_tokens_that_came_with_the_checkpoint_are_no_chunk(read_many: Any, chunk_ids: Ids) -> None:
+    model, memory = read_many()
+    first = memory.segments[0]
+    shipped = replace(first.tokens, chunks=torch.full_like(first.tokens.chunks, -1))
+    memory = memory.with_segments([Segment(shipped, first.born), *memory.segments[1:]])
+    assert 0 not in {score.chunk for score in score_chunks(model, memory, chunk_ids(0, 4))}
+
+
+def test_recall_takes_the_best_that_fit_oldest_first(read_many: Any) -> None:
+    _, memory = read_many()
+    ranked = [ChunkScore(chunk, 0.0) for chunk in (4, 6, 1, 3, 0)]
+    recalled = recall_chunks(memory, ranked, 17)
+    # Chunks 5 and 6 are in short-term memory: there is nothing of them to recall.
+    assert recalled.chunks[0].tolist() == [1] * 8 + [4] * 8
+    everything = merge(memory.segments).tokens
+    assert torch.equal(recalled.keys[:, :8], everything.keys[:, 8:16])
+    assert torch.equal(recalled.values[:, 8:], everything.values[:, 32:40])
+
+
+@pytest.mark.parametrize(("budget", "count"), [(0, 0), (7, 0), (8, 8), (15, 8), (100, 40)])
+def test_recall_keeps_to_its_budget(read_many: Any, budget: int, count: int) -> None:
+    _, memory = read_many()
+    ranked = [ChunkScore(chunk, 0.0) for chunk in range(7)]
+    assert len(recall_chunks(memory, ranked, budget)) == count
+
+
+def test_a_chunk_half_in_long_term_memory_is_recalled_in_part(
+    build_network: Build, chunk_ids: Ids
+) -> None:
+    model = build_network(stm_tokens=12)
+    memory = model.empty_memory()
+    for number in range(3):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    assert chunk_spans(memory.segments) == {0: [(0, 0, 4), (1, 0, 4)], 1: [(1, 4, 8)]}
+    recalled = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 12)
+    assert recalled.chunks[0].tolist() == [0] * 8 + [1] * 4
+    smaller = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 11)
+    assert smaller.chunks[0].tolist() == [1] * 4
+
+
+def test_token_recall_against_plain_loops(read_many: Any, chunk_ids: Ids) -> None:
+    model, memory = read_many(published=True)
+    hidden = model.generate.embed(torch.tensor([chunk_ids(99, 5)]))
+    recall = TokenRecall(model, memory, 16)
+    ltm = merge(memory.segments)
+    for layer in range(3):
+        normed = model.generate.normed(layer, hidden[0])
+        queries = model.retriever.queries(layer, normed)
+        scores = []
+        for key in ltm.tokens.retriever_keys[layer]:
+            chances = [1 / (1 + float((-(query @ key)).exp())) for query in queries]
+            scores.append(sum(chances) / len(chances))
+        best = sorted(range(len(scores)), key=lambda place: -scores[place])[:16]
+        keys, values = recall.layer(layer, hidden)
+        found = recall.indices[layer].tolist()
+        assert sorted(found) == sorted(best)
+        born = ltm.born.expand(3, -1)[layer][found].tolist()
+        assert born == sorted(born)
+        assert torch.equal(keys, ltm.tokens.keys[layer, found])
+        assert torch.equal(values, ltm.tokens.values[layer, found])
+    votes = recall.chunk_scores()
+    assert sum(vote.score for vote in votes) == pytest.approx(1.0)
+    assert [vote.score for vote in votes] == sorted((vote.score for vote in votes), reverse=True)
+
+
+def test_recalled_tokens_do_not_depend_on_the_segments(read_many: Any, chunk_ids: Ids) -> None:
+    model, memory = read_many(published=True)
+    hidden = model.generate.embed(torch.tensor([chunk_ids(99, 5)]))
+    apart, together = TokenRecall(model, memory, 16), TokenRecall(model, compact(memory), 16)
+    for layer in range(3):
+        for one, other in zip(
+            apart.layer(layer, hidden), together.layer(layer, hidden), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gather_across_segments(read_many: Any, shared: bool) -> None:
+    _, memory = read_many()
+    everything = merge(memory.segments).tokens
+    index = torch.tensor([[39, 0, 17, 8, 16]])
+    if not shared:
+        index = torch.cat([index, index.flip(1), torch.tensor([[1, 1, 2, 30, 31]])])
+    found, expected = gather(memory.segments, index), everything.take(index)
+    assert torch.equal(found.keys, expected.keys)
+    assert torch.equal(found.values, expected.values)
+    assert torch.equal(found.chunks.expand(3, -1), expected.chunks.expand(3, -1))
+
+
+def test_recall_of_tokens_needs_the_sigmoid_scorer(build_network: Build) -> None:
+    with pytest.raises(ConfigError, match="scorer 'sigmoid'"):
+        build_network(published=True, scorer="maxsim")

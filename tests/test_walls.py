@@ -1,0 +1,89 @@
+"""The walls between the parts: who may import whom, who may print, what stays cheap to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "transformers", "peft")
+PRINTERS = (
+    "print",
+    "Console",
+    "rich.print",
+    "rich.console.Console",
+    "sys.stdout.write",
+    "sys.stderr.write",
+)
+# The door may have to say that it was interrupted before the screen module is there.
+MAY_PRINT = ("mplus_cli/screen.py", "mplus_cli/__main__.py")
+
+
+def sources(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"no sources in {package}"
+    return found
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def prints(tree: ast.AST) -> Iterator[int]:
+    """Lines that print: print(), a rich Console, or a write to a standard stream."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        if name in PRINTERS:
+            yield node.lineno
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", sources("models"), ids=relative)
+def test_models_import_nothing_of_the_tool(path: Path) -> None:
+    names = set(imported(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not {name for name in names if name.split(".")[0] in ("mplus_cli", "rich", "click")}
+
+
+@pytest.mark.parametrize("path", sources("mplus_cli"), ids=relative)
+def test_only_the_screen_prints(path: Path) -> None:
+    lines = list(prints(ast.parse(path.read_text(encoding="utf-8"))))
+    if relative(path) not in MAY_PRINT:
+        assert lines == []
+
+
+@pytest.mark.parametrize("path", sources("models"), ids=relative)
+def test_the_library_prints_only_where_it_is_a_program(path: Path) -> None:
+    lines = list(prints(ast.parse(path.read_text(encoding="utf-8"))))
+    if relative(path) != "models/checkpoints/parity.py":
+        assert lines == []
+
+
+@pytest.mark.parametrize("module", ["mplus_cli.documents", "mplus_cli.library"])
+def test_no_heavy_import(module: str) -> None:
+    program = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_walls_test_sees_what_it_looks_for() -> None:
+    tree = ast.parse(
+        "import mplus_cli.x\nfrom rich.console import Console\nc = Console()\nprint(1)"
+    )
+    assert set(imported(tree)) == {"mplus_cli.x", "rich.console"}
+    assert sorted(prints(tree)) == [3, 4]
