@@ -67,9 +67,10 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of an answer: at a stop token, or at the limit."""
+    """The end of an answer."""
 
     reason: str
+    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles."""
     new_tokens: int
 
 
@@ -109,18 +110,33 @@ def stream(
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()
     yield Recalled(tuple(ranked), len(recall), len(memory.stm), memory.ltm_tokens, len(prompt_ids))
-    count = 0
-    for token in decode(model, cache, logits, sampling or Sampling()):
+    said: list[int] = []
+    for token in decode(model, cache, logits, sampling or Sampling()) if max_new_tokens else ():
         if token in stop_ids:
-            yield Finished("stop", count)
+            yield Finished("stop", len(said))
             return
-        if count == max_new_tokens:
-            break
-        count += 1
+        said.append(token)
         yield Generated(token)
-        if count == max_new_tokens:
+        if goes_in_circles(said):
+            yield Finished("repetition", len(said))
+            return
+        if len(said) == max_new_tokens:
             break
-    yield Finished("length", count)
+    yield Finished("length", len(said))
+
+
+def goes_in_circles(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> bool:
+    """Whether the newest `tokens` ids, or more, are one stretch said over and over.
+
+    Small models at temperature 0 fall into such loops and never leave them.
+    """
+    for period in range(1, len(ids) // times + 1):
+        span = max(tokens, times * period)
+        if span > len(ids):
+            break
+        if all(ids[-at] == ids[-at - period] for at in range(1, span - period + 1)):
+            return True
+    return False
 
 
 @torch.no_grad()

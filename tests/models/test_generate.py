@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 import torch
 
-from models.generate import Finished, Generated, PromptTooLong, Recalled, Sampling, draw, stream
+from models.generate import (
+    Finished,
+    Generated,
+    PromptTooLong,
+    Recalled,
+    Sampling,
+    draw,
+    goes_in_circles,
+    stream,
+)
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -116,3 +125,23 @@ def test_draws_follow_the_temperature() -> None:
 def test_sampling_is_checked(options: dict[str, float], names: str) -> None:
     with pytest.raises(ValueError, match=names):
         Sampling(**options)  # type: ignore[arg-type]
+
+
+def test_circles_are_seen_and_lists_are_not() -> None:
+    loop = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    assert goes_in_circles([1, 2, 3] + loop * 3)
+    assert goes_in_circles([4] * 32)
+    assert not goes_in_circles([4] * 31)
+    assert not goes_in_circles([1, 2, 3] + loop * 2 + loop[:-1] + [99])
+    assert not goes_in_circles([n for item in range(12) for n in (7, 8, 100 + item)])
+    assert not goes_in_circles([])
+
+
+def test_an_answer_that_goes_in_circles_ends(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_network()
+    memory = read_chunk(model, model.empty_memory(), chunk_ids(1, 8))
+    monkeypatch.setattr("models.generate.draw", lambda *_: 7)
+    events = answer(model, memory, chunk_ids(2, 5), max_new_tokens=100)
+    assert events[-1] == Finished("repetition", 32)
