@@ -16,13 +16,12 @@ from models.checkpoints.adapters import attach_adapters
 from models.checkpoints.base import default_dtype, fetch_from_hub, load_base, read_json
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.gguf import convert_gguf
-from models.checkpoints.identity import identity_config
+from models.checkpoints.identity import identity_config, identity_prompt
 from models.checkpoints.loaded import CheckpointError, Loaded, explained
 from models.checkpoints.own import CARD, base_fingerprint, load_own, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
 from models.network import MPlusModel
-from models.prompts import PromptFormat
 from models.retriever import make_retriever
 
 __all__ = [
@@ -87,7 +86,8 @@ def load_identity(
         model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id)
         mark = fingerprint(config.to_dict(), base_files(path))
     name = path.stem if path.is_file() else path.resolve().name
-    return Loaded(model, loaded.tokenizer, name, mark, PromptFormat(), loaded.stop_ids)
+    prompt = identity_prompt(loaded.tokenizer)
+    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
 
 
 def _hub_id(reference: str | Path, path: Path) -> str:

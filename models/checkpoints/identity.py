@@ -6,9 +6,13 @@ any Llama reads and recalls chunks with it, uncompressed.
 
 from __future__ import annotations
 
+from typing import Any
+
 from models.config import ConfigError, MPlusConfig
+from models.prompts import PromptFormat
 
 LARGEST_CHUNK = 512
+_ASKED = "Answer in a few words, from the text above: {question}"
 
 
 def identity_config(positions: int, layers: int) -> MPlusConfig:
@@ -38,3 +42,15 @@ def identity_config(positions: int, layers: int) -> MPlusConfig:
     )
     config.check_base(layers=layers, positions=positions)
     return config
+
+
+def identity_prompt(tokenizer: Any) -> PromptFormat:
+    """How to ask a base that does not know that it has a memory: by pointing at the text above.
+
+    A system message between the memory and the question makes small models forget the former, so a
+    ChatML base is asked without one; others by their own chat template.
+    """
+    if {"<|im_start|>", "<|im_end|>"} <= set(tokenizer.get_added_vocab()):
+        template = f"<|im_start|>user\n{_ASKED}<|im_end|>\n<|im_start|>assistant\n"
+        return PromptFormat(template=template, answer_end="<|im_end|>\n")
+    return PromptFormat()

@@ -10,6 +10,32 @@ import typer
 from mplus_cli import screen
 from mplus_cli.commands.common import settings_of
 
+HELP = """\
+Train both adapters and the retriever of M+ on a frozen base.
+
+Three stages, each a recipe: 1-write (one chunk, written and read back), 2-many (several chunks in
+a row, distractors in the prefix), 3-recall (the retriever among many chunks, unanswerable
+questions). Each starts from the one before:
+
+mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
+
+mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
+
+mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
+
+Data are JSON lines, plain or gzipped. qa: {"context": text, "qas": [{"question": text, "answers":
+[text, ...]}]}; books: {"text": text}; validation: like qa, never trained on. Without data, made-
+up facts alone (facts=1) need books only.
+
+Another base: --base FOLDER, and geometry in the recipe's "model" (chunk_tokens, new_tokens,
+stm_tokens, recalled_tokens, retriever_layers, ... see MPlusConfig).
+
+The run's folder holds config.json, log.csv (losses in nats), validation.csv and last/ (weights,
+optimiser, data position); Ctrl-C loses the steps since the last save at most. Several processes
+or GPUs: accelerate launch -m mplus_cli train ... with the same arguments; the recipe's streams
+are shared out among them.
+"""
+
 
 def train(
     context: typer.Context,
@@ -45,30 +71,7 @@ def train(
         bool, typer.Option("--fields", help="Explain every setting of a recipe, and exit.")
     ] = False,
 ) -> None:
-    """Train both adapters and the retriever of M+ on a frozen base.
-
-    Three stages, each a recipe: 1-write (one chunk, written and read back), 2-many (several chunks
-    in a row, distractors in the prefix), 3-recall (the retriever among many chunks, unanswerable
-    questions). Each starts from the one before:
-
-    mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
-
-    mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
-
-    mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
-
-    Data are JSON lines, plain or gzipped. qa: {"context": text, "qas": [{"question": text,
-    "answers": [text, ...]}]}; books: {"text": text}; validation: like qa, never trained on.
-    Without data, made-up facts alone (facts=1) need books only.
-
-    Another base: --base FOLDER, and geometry in the recipe's "model" (chunk_tokens, new_tokens,
-    stm_tokens, recalled_tokens, retriever_layers, ... see MPlusConfig).
-
-    The run's folder holds config.json, log.csv (losses in nats), validation.csv and last/ (weights,
-    optimiser, data position); Ctrl-C loses the steps since the last save at most. Several processes
-    or GPUs: accelerate launch -m mplus_cli train ... with the same arguments; the recipe's streams
-    are shared out among them.
-    """
+    """Train both adapters and the retriever of M+ on a frozen base."""
     from mplus_cli.errors import UsageError
     from mplus_cli.training import Order, describe_fields, read_recipe, recipes
     from mplus_cli.training import train as run

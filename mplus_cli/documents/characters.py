@@ -36,10 +36,10 @@ _STRAY_JOINER = re.compile("(?<![\u0600-\u1cff\u2190-\u2bff\u3000-\U0010ffff])[\
 
 def clean_characters(text: str) -> str:
     """Unix line ends, plain spaces, expanded ligatures, nothing invisible, NFC."""
-    if not text.isascii():
-        text = text.translate(_TABLE)
-    else:
+    if text.isascii():
         text = text.replace("\x0b", "\n").replace("\x0c", "\n")
+    else:
+        text = text.translate(_TABLE)
     text = _LINE_END.sub("\n", text)
     text = _INVISIBLE.sub("", text)
     if text.isascii():

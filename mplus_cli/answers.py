@@ -1,0 +1,125 @@
+"""The values of answering: a question, the events of its answer, and the JSON of it.
+
+Knows no model and no screen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mplus_cli.errors import UsageError
+from mplus_cli.library import StoredMemory
+
+if TYPE_CHECKING:
+    from models.memory import Memory
+
+DEFAULT_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and how the answer is to be drawn."""
+
+    text: str
+    turns: tuple[tuple[str, str], ...] = ()
+    """Earlier questions and answers of a chat, oldest first."""
+    max_new_tokens: int | None = None
+    """None: as many as `DEFAULT_NEW_TOKENS`, or fewer where fewer fit."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    reread: int = 0
+    """How many of the best chunks to show the model as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A chunk that an answer may come from. `score` is its share of all chunks' scores, 0 to 1."""
+
+    document: str
+    pages: tuple[int, int] | None
+    chunk: int
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer took. Seconds count from the question, with the model loaded."""
+
+    prompt_tokens: int
+    new_tokens: int
+    stm_tokens: int
+    recalled_tokens: int
+    ltm_tokens: int
+    seconds_to_first_token: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Memory was searched; the answer follows."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """More of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end: everything about the answer."""
+
+    question: str
+    answer: str
+    memory: str
+    model: str
+    sources: tuple[Source, ...]
+    usage: Usage
+    reason: str
+    """Why it ended: at a `stop` token, or at the limit of its `length`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `mplus ask --json`."""
+        values = asdict(self)
+        del values["reason"]
+        for source in values["sources"]:
+            source["pages"] = list(source["pages"]) if source["pages"] else None
+        return values
+
+
+Event = Looked | Piece | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMemory:
+    """A memory that is loaded, and the store its texts come from."""
+
+    stored: StoredMemory
+    memory: Memory
+
+
+def check(question: Question) -> None:
+    """Check what can be checked before a model is loaded.
+
+    Raises:
+        UsageError: the question is empty, or a number is out of range.
+    """
+    if not question.text.strip():
+        raise UsageError('the question is empty: for example: mplus ask "Who is the narrator?"')
+    if question.max_new_tokens is not None and question.max_new_tokens < 1:
+        raise UsageError(f"--max-new-tokens is {question.max_new_tokens}: give 1 or more")
+    if not (math.isfinite(question.temperature) and question.temperature >= 0):
+        raise UsageError(f"--temperature is {question.temperature}: give 0 (greedy) or more")
+    if not 0 < question.top_p <= 1:
+        raise UsageError(f"--top-p is {question.top_p}: give more than 0, up to 1")
+    if not 0 <= question.seed < 1 << 63:
+        raise UsageError(f"--seed is {question.seed}: give a whole number from 0 to 2^63 - 1")
+    if question.reread < 0:
+        raise UsageError(f"--reread is {question.reread}: give 0 or more")

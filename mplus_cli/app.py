@@ -1,0 +1,163 @@
+"""The command line: its commands, the global options, and what a failure looks like.
+
+Global options may stand anywhere on the line. Knows no command's work: each command module imports
+what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mplus_cli import __version__, failures, screen
+from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.settings import Flags
+
+INTERRUPTED = 130
+_EPILOG = "The global options (mplus --help) work here too."
+_WITH_VALUE = ("--model", "--device", "--dtype", "--home")
+_SWITCHES = ("--offline", "--debug")
+
+app = typer.Typer(
+    name="mplus",
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _unwrapped(text: str) -> str:
+    """Help text whose paragraphs the terminal's width shall wrap, and whose brackets are its own."""
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return "\n\n".join(paragraphs).replace("[", "\\[")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        screen.out(f"mplus {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def global_options(
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FOLDER|HUB_ID", help="The model. Also MPLUS_MODEL."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda|mps", help="Also MPLUS_DEVICE.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where memories and models are. Also MPLUS_HOME."),
+    ] = None,
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Never use the network. Also HF_HUB_OFFLINE.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (
+        False
+    ),
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Read whole books into a latent memory, and ask it questions: on this machine, offline."""
+    context.obj = Flags(model, device, dtype, home, offline, debug)
+
+
+app.command("ingest", epilog=_EPILOG)(ingest.ingest)
+app.command("ask", epilog=_EPILOG)(ask.ask)
+app.command("chat", epilog=_EPILOG)(chat.chat)
+app.add_typer(memory.app, name="memory", epilog=_EPILOG)
+app.add_typer(model.app, name="model", epilog=_EPILOG)
+app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
+app.command("doctor", epilog=_EPILOG)(doctor.doctor)
+app.command("demo", epilog=_EPILOG)(demo.demo)
+
+
+def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Run a command line and return its exit code; failures are one line on stderr.
+
+    Args:
+        interrupted: whether Ctrl-C came, however it shows.
+    """
+    screen.prepare()
+    try:
+        given = hoist(arguments) or ["--help"]
+        command = typer.main.get_command(app)
+        code = command.main(args=given, prog_name="mplus", standalone_mode=False)
+        screen.flush()
+    except typer.TyperException as error:
+        screen.error(_usage(error))
+        return failures.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        screen.close_output()
+        return failures.FAILED
+    except Exception as error:
+        if "--debug" in arguments:
+            screen.traceback(error)
+        if interrupted() and not isinstance(error, MplusError):
+            return INTERRUPTED
+        message, code = failures.explain(error)
+        screen.error(message)
+        return code
+    return code or 0
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the global options in front, wherever they stood before `--`.
+
+    Raises:
+        UsageError: one of them is last and has no value.
+    """
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            rest += [argument, *left]
+        elif argument in _WITH_VALUE:
+            value = next(left, None)
+            if value is None:
+                raise UsageError(f"{argument} needs a value (see mplus --help)")
+            first += [argument, value]
+        elif argument in _SWITCHES or argument.startswith(tuple(f"{o}=" for o in _WITH_VALUE)):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+def _usage(error: typer.TyperException) -> str:
+    """A usage error of the parser as one line: what is wrong, the nearest name, where to look."""
+    message = failures.one_line(error.format_message()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    context: Any = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
+    if isinstance(option, str) and message.startswith("no such option"):
+        known = [] if context is None else _options(context)
+        close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
+        message = f"no such option: {failures.one_line(option)}"
+        message += f"; did you mean {close[0]}?" if close else ""
+    path = "mplus" if context is None else context.command_path
+    return f"{message} (see {path} --help)"
+
+
+def _options(context: Any) -> list[str]:
+    """The options that a command takes, its own and the global ones."""
+    own = [name for parameter in context.command.params for name in parameter.opts]
+    return [name for name in own if name.startswith("-")] + [*_WITH_VALUE, *_SWITCHES]

@@ -1,0 +1,168 @@
+"""Which models there are, and which one a name, folder or Hub id means.
+
+Looks at names, folders and small JSON files only: loads nothing, fetches nothing, imports no torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mplus_cli.errors import UsageError
+from mplus_cli.settings import DEFAULT_MODEL
+
+BASE = "smollm2-135m-instruct"
+IDENTITY = f"{DEFAULT_MODEL}-identity"
+UNTRAINED = "untrained: identity memory, untrained scorer"
+CARD = "mplus.json"
+
+Kind = Literal["builtin", "installed", "folder", "file", "hub"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that was named, before anything of it is loaded."""
+
+    name: str
+    """What its memories will say wrote them."""
+    kind: Kind
+    reference: str | Path
+    """What `models.checkpoints.load` is to load."""
+    base: Path | None = None
+    """The folder of its base, where that is the embedded one."""
+    trained: bool = True
+    """False: known to have identity memory only."""
+
+    @property
+    def note(self) -> str:
+        """What a user should know of it, or nothing."""
+        return "" if self.trained else UNTRAINED
+
+
+def base_folder(home: Path) -> Path:
+    """Where the embedded base is, once it was fetched."""
+    return home / "base" / BASE
+
+
+def is_base_present(home: Path) -> bool:
+    return (base_folder(home) / "config.json").is_file()
+
+
+def find(model: str, home: Path) -> ModelChoice:
+    """The model that a name, folder, `.gguf` file or Hub id means.
+
+    Raises:
+        UsageError: it means none.
+    """
+    for choice in builtin(home):
+        if model == choice.name:
+            return choice
+    if model in (DEFAULT_MODEL, BASE):
+        return identity(home)
+    folder = home / "models" / model
+    if _is_plain_name(model) and folder.is_dir():
+        return ModelChoice(model, "installed", folder, _embedded_base(folder, home))
+    path = Path(model).expanduser()
+    if path.is_dir():
+        name = path.resolve().name
+        return ModelChoice(name, "folder", path, _embedded_base(path, home), _is_trained(path))
+    if path.is_file():
+        return ModelChoice(path.stem, "file", path, trained=False)
+    if model.count("/") == 1 and not model.startswith((".", "~", "/")):
+        return ModelChoice(model, "hub", model)
+    if _is_plain_name(model):
+        known = [choice.name for choice in every(home)]
+        close = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
+        hint = f'did you mean "{close[0]}"?' if close else "`mplus model list` shows the others"
+        raise UsageError(f'there is no model "{model}": {hint}')
+    raise UsageError(f"there is no model folder or file {model}: check the path")
+
+
+def builtin(home: Path) -> Iterator[ModelChoice]:
+    """The models that come with mplus; the default first."""
+    weights = weights_folder()
+    if (weights / CARD).is_file():
+        yield ModelChoice(DEFAULT_MODEL, "builtin", weights, base_folder(home))
+    yield identity(home)
+
+
+def identity(home: Path) -> ModelChoice:
+    """The embedded base with identity memory."""
+    return ModelChoice(IDENTITY, "builtin", base_folder(home), base_folder(home), trained=False)
+
+
+def weights_folder() -> Path:
+    """Where the trained weights of the default model are, in a release that has them."""
+    import models
+
+    return Path(models.__file__).parent / "weights" / DEFAULT_MODEL
+
+
+def every(home: Path) -> Iterator[ModelChoice]:
+    """All models that can be named here: those of mplus, those installed, those fetched."""
+    yield from builtin(home)
+    folder = home / "models"
+    if folder.is_dir():
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir() and _is_plain_name(entry.name):
+                base = _embedded_base(entry, home)
+                yield ModelChoice(entry.name, "installed", entry, base, _is_trained(entry))
+    for repository, path in fetched():
+        yield ModelChoice(repository, "hub", path, trained=_is_trained(path))
+
+
+def fetched() -> Iterator[tuple[str, Path]]:
+    """Hub ids of Llamas and M+ checkpoints in the local Hub cache, with their snapshots."""
+    for folder in sorted(_hub_cache().glob("models--*--*")):
+        snapshots = sorted(folder.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
+        if snapshots and _is_model(snapshots[-1]):
+            yield folder.name.removeprefix("models--").replace("--", "/", 1), snapshots[-1]
+
+
+def _hub_cache() -> Path:
+    given = os.environ.get("HF_HUB_CACHE")
+    if given:
+        return Path(given).expanduser()
+    home = os.environ.get("HF_HOME")
+    if home:
+        return Path(home).expanduser() / "hub"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "huggingface" / "hub"
+
+
+def _embedded_base(folder: Path, home: Path) -> Path | None:
+    return base_folder(home) if _card(folder).get("base") == BASE else None
+
+
+def _is_trained(folder: Path) -> bool:
+    return bool(_card(folder)) or "num_blocks" in _config(folder)
+
+
+def _is_model(folder: Path) -> bool:
+    return bool(_card(folder)) or _config(folder).get("model_type") == "llama"
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    return _json(folder / CARD)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return _json(folder / "config.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one where there is none: loading says what is wrong."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _is_plain_name(model: str) -> bool:
+    return not model.startswith(".") and not set(model) & {"/", "\\", os.sep, "\0"}

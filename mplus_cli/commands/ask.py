@@ -1,0 +1,65 @@
+"""`mplus ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="The question, or - to read it from stdin.")
+    ],
+    memory: MemoryOption = None,
+    as_json: JsonOption = False,
+    sources: Annotated[
+        bool,
+        typer.Option("--sources/--no-sources", help="Say where the answer may come from."),
+    ] = True,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Tokens of the answer at most.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(metavar="X", help="0: the likeliest; more: more varied.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(metavar="X", help="Draw from the likeliest tokens of this share.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of what is drawn.")] = 0,
+    no_stream: Annotated[
+        bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
+    ] = False,
+    reread: Annotated[
+        int, typer.Option(metavar="N", help="Show the model the text of the N best chunks.")
+    ] = 0,
+) -> None:
+    """Answer a question from a memory."""
+    from mplus_cli import answering
+    from mplus_cli.answer_view import show_answer
+    from mplus_cli.answers import Question, check
+    from mplus_cli.library import Library
+    from mplus_cli.session import open_memory, open_session
+
+    settings = settings_of(context)
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
+    asked = Question(
+        text,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        reread=reread,
+    )
+    check(asked)
+    stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
+    with screen.meter() as meter:
+        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
+        opened = answering.load_memory(session, stored)
+    events = answering.answer(session, opened, asked)
+    show_answer(events, as_json=as_json, sources=sources, stream=not no_stream)

@@ -1,0 +1,24 @@
+"""`mplus chat`: a conversation with a memory."""
+
+from __future__ import annotations
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import MemoryOption, settings_of
+
+
+def chat(context: typer.Context, memory: MemoryOption = None) -> None:
+    """Talk with a memory; /help says what can be typed. Without a terminal: a question a line."""
+    from mplus_cli import answering
+    from mplus_cli.chat import Conversation
+    from mplus_cli.chat_view import run_chat
+    from mplus_cli.library import Library
+    from mplus_cli.session import open_memory, open_session
+
+    settings = settings_of(context)
+    stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
+    with screen.meter() as meter:
+        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
+        opened = answering.load_memory(session, stored)
+    run_chat(Conversation(session, opened), settings.home / "history")

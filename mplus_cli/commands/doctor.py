@@ -1,0 +1,28 @@
+"""`mplus doctor`: is everything here that mplus needs?"""
+
+from __future__ import annotations
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import JsonOption, settings_of
+
+
+def doctor(context: typer.Context, as_json: JsonOption = False) -> int:
+    """Check the installation, the folders, the device and the model; say how to mend them."""
+    from dataclasses import asdict
+
+    from mplus_cli.checks import run_checks
+
+    settings = settings_of(context)
+    found = []
+    with screen.meter() as meter:
+        for check in run_checks(settings, meter.report):
+            found.append(check)
+            if not as_json:
+                meter.close()
+                screen.check_line(check.state, check.name, check.message, check.fix)
+    well = all(check.state != "fail" for check in found)
+    if as_json:
+        screen.json_out({"ok": well, "checks": [asdict(check) for check in found]})
+    return 0 if well else 1

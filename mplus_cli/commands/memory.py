@@ -1,0 +1,193 @@
+"""`mplus memory`: the memories of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.errors import MplusError, UsageError
+
+if TYPE_CHECKING:
+    from mplus_cli.library import StoredMemory
+
+app = typer.Typer(help="List, show, verify, rename, remove, save and load memories.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
+OptionalName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The memory; the default one if left out.")
+]
+
+
+@app.command("list")
+def list_memories(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the memories."""
+    from dataclasses import asdict
+
+    from mplus_cli.library import Library
+    from mplus_cli.memory_view import summaries_table
+
+    summaries = Library(settings_of(context).home).summaries()
+    if as_json:
+        screen.json_out([asdict(summary) for summary in summaries])
+    elif summaries:
+        screen.show(summaries_table(summaries))
+        for summary in summaries:
+            if summary.error:
+                screen.warning(summary.error)
+    else:
+        screen.note("there is no memory yet: read something, for example: mplus ingest book.pdf")
+
+
+@app.command("show")
+def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
+    """Show a memory and its documents."""
+    from mplus_cli.inspecting import describe
+    from mplus_cli.memory_view import description
+
+    described = describe(_open(context, name))
+    if as_json:
+        screen.json_out(described)
+    else:
+        screen.show(description(described))
+
+
+@app.command("map")
+def draw_map(
+    context: typer.Context, name: OptionalName = None, as_json: JsonOption = False
+) -> None:
+    """Draw which pages are in short-term and which in long-term memory."""
+    from mplus_cli.inspecting import map_json
+    from mplus_cli.memory_view import map_picture
+
+    stored = _open(context, name)
+    drawn = stored.map()
+    if as_json:
+        screen.json_out(map_json(stored.name, drawn))
+    elif not drawn.chunks:
+        screen.note(f'memory "{stored.name}" is empty: read something first with `mplus ingest`')
+    else:
+        screen.show(map_picture(drawn, screen.width(), unicode=screen.has_unicode()))
+
+
+@app.command("verify")
+def verify(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> int:
+    """Check every file of a memory against its checksum."""
+    stored = _open(context, name)
+    with screen.meter() as meter:
+        problems = stored.verify(lambda done, total: meter.report("verifying", done, total))
+    if as_json:
+        found = [{"file": problem.file, "message": problem.message} for problem in problems]
+        screen.json_out({"memory": stored.name, "ok": not problems, "problems": found})
+    elif not problems:
+        screen.out(f'memory "{stored.name}" is ok')
+    else:
+        for problem in problems:
+            screen.out(str(problem))
+    if problems:
+        screen.error(
+            f'memory "{stored.name}" is damaged: load it from a saved file, or remove it and read '
+            "its documents again"
+        )
+        return 3
+    return 0
+
+
+@app.command("rename")
+def rename(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Its name now.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its name to be.")],
+) -> None:
+    """Give a memory another name."""
+    from mplus_cli.library import Library
+
+    Library(settings_of(context).home).rename(old, new)
+    screen.note(f'memory "{old}" is now "{new}"')
+
+
+@app.command("rm")
+def remove(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a memory."""
+    from mplus_cli.library import Library
+    from mplus_cli.wording import count, size
+
+    library = Library(settings_of(context).home)
+    stored = library.open(name)
+    if not yes:
+        if not screen.is_interactive():
+            raise UsageError(f'memory "{name}" is not removed without --yes: no terminal to ask on')
+        try:
+            summary = stored.summary()
+            held = f"{count(summary.documents, 'document')}, {size(summary.bytes)}"
+        except MplusError:
+            held = "damaged"
+        if not screen.confirm(f'Delete memory "{name}" ({held})?'):
+            raise MplusError(f'memory "{name}" was not removed')
+    library.remove(name)
+    screen.note(f'memory "{name}" is removed')
+
+
+@app.command("path")
+def path(context: typer.Context, name: OptionalName = None) -> None:
+    """Print the folder of a memory."""
+    screen.out(str(_open(context, name).folder))
+
+
+@app.command("save")
+def save(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a memory to one portable file."""
+    from mplus_cli.library import snapshot
+    from mplus_cli.wording import size
+
+    stored = _open(context, name)
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder: name a file, such as {file / name}.safetensors")
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already: choose another name, or give --force")
+    with screen.meter() as meter:
+        snapshot.save(
+            stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force
+        )
+    screen.note(f'memory "{name}" is saved in {file} ({size(file.stat().st_size)})')
+
+
+@app.command("load")
+def load(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that save wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="What to call the memory.")
+    ] = None,
+) -> None:
+    """Make a memory of a saved file."""
+    from mplus_cli.library import Library, snapshot
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}: name one that `mplus memory save` wrote")
+    library = Library(settings_of(context).home)
+    with screen.meter() as meter:
+        stored = snapshot.load(
+            library, file, name, lambda done, total: meter.report("checking", done, total)
+        )
+    screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
+
+
+def _open(context: typer.Context, name: str | None) -> StoredMemory:
+    """The memory that is meant."""
+    from mplus_cli.library import Library
+
+    settings = settings_of(context)
+    return Library(settings.home).open(settings.memory if name is None else name)

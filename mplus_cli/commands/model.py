@@ -1,0 +1,77 @@
+"""`mplus model`: which models there are, and the base they need."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.settings import Settings
+
+app = typer.Typer(help="List, show and fetch models.")
+
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(metavar="[NAME]", help="A name, folder or Hub id; if left out, the one in use."),
+]
+
+
+@app.command("list")
+def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the models that can be named."""
+    from mplus_cli import inspecting
+    from mplus_cli.model_view import models_table
+
+    settings = settings_of(context)
+    listed = inspecting.list_models(settings.home, settings.model)
+    if as_json:
+        screen.json_out(listed)
+    else:
+        screen.show(models_table(listed))
+
+
+@app.command("show")
+def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
+    """Load a model and show its geometry, adapters, retriever, base and fingerprint."""
+    from mplus_cli import fetching, inspecting
+    from mplus_cli.model_view import model_description
+    from mplus_cli.session import open_session
+
+    settings = _settings(context, name)
+    with screen.meter() as meter:
+        session = open_session(settings, note=screen.note, progress=meter.report)
+    base = fetching.model_folder(settings)
+    described = inspecting.describe_model(session.choice, session.loaded, base)
+    if as_json:
+        screen.json_out(described)
+    else:
+        screen.show(model_description(described))
+
+
+@app.command("pull")
+def pull(context: typer.Context, name: OptionalModel = None) -> None:
+    """Fetch a model, or the base it needs; nothing is fetched twice."""
+    from mplus_cli import fetching
+
+    settings = _settings(context, name)
+    with screen.meter() as meter:
+        folder = fetching.pull(settings, progress=meter.report)
+    screen.note(f"{name or settings.model} is here: {folder}")
+
+
+@app.command("path")
+def path(context: typer.Context, name: OptionalModel = None) -> None:
+    """Print the folder of a model's base, in Hugging Face's format. Fetches nothing."""
+    from mplus_cli import fetching
+
+    screen.out(str(fetching.model_folder(_settings(context, name))))
+
+
+def _settings(context: typer.Context, name: str | None) -> Settings:
+    """The settings, with the model that is named here."""
+    from dataclasses import replace
+
+    settings = settings_of(context)
+    return settings if name is None else replace(settings, model=name)

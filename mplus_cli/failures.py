@@ -1,0 +1,72 @@
+"""From any exception to one line and an exit code. Knows no screen."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Iterator
+
+from mplus_cli.errors import MplusError
+
+FAILED, USAGE, MISMATCH = 1, 2, 3
+
+_SPACE = re.compile(r"\s+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What went wrong and what to do, as one line, and the exit code."""
+    message, code = _explain(error)
+    return one_line(message), code
+
+
+def one_line(text: str) -> str:
+    """Text without line ends and control characters, fit for a terminal."""
+    return _CONTROL.sub("?", _SPACE.sub(" ", text)).strip()
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, MplusError):
+        return str(error), error.exit_code
+    if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in _causes(error)):
+        return (
+            "the disk is full: free some space and run the same command again "
+            "(what was committed is kept)"
+        ), FAILED
+    if any(_is_out_of_memory(cause) for cause in _causes(error)):
+        return (
+            "out of memory: close other programs, use --device cpu, or a smaller model with --model"
+        ), FAILED
+    if _is_loaded("models.checkpoints.loaded", "CheckpointError", error):
+        return str(error), MISMATCH
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or str(error) or type(error).__name__
+        return f"{what}{reason}: check the path and its permissions", FAILED
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}: install mplus again with all it depends on", FAILED
+    name = type(error).__name__
+    return f"{name}: {error}: this is a bug of mplus; --debug shows where", FAILED
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def _is_loaded(module: str, name: str, error: BaseException) -> bool:
+    """Whether the error is of a class in a module; one not imported cannot have raised it."""
+    found = sys.modules.get(module)
+    return found is not None and isinstance(error, getattr(found, name))

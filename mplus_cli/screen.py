@@ -1,0 +1,271 @@
+"""The screen: the only module that prints. Answers and JSON on stdout, everything else on stderr.
+
+Where stderr is no terminal nothing moves: a meter writes a plain line now and then. Knows how
+things look on a terminal; not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mplus_cli.failures import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
+
+_WIDE = 240
+"""Columns of a table that goes to a file or a pipe."""
+_LINE_SECONDS = 30.0
+"""Between a meter's plain lines."""
+_open_line = [False]
+"""Whether what was printed last ended in the middle of a line."""
+_STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def prepare() -> None:
+    """Make any text printable: what the terminal's encoding lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def out(text: str) -> None:
+    """A line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def piece(text: str) -> None:
+    """Part of an answer on stdout, at once."""
+    if not text:
+        return
+    _open_line[0] = not text.endswith("\n")
+    sys.stdout.write(printable(text))
+    sys.stdout.flush()
+
+
+def flush() -> None:
+    """Write out what is buffered, so that a closed pipe shows here."""
+    sys.stdout.flush()
+
+
+def close_output() -> None:
+    """Send what is still to come nowhere: whoever read it has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+            continue
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(nowhere, stream.fileno())
+
+
+def json_out(value: Any) -> None:
+    """One JSON value on stdout."""
+    out(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    _plain(sys.stderr, one_line(text))
+
+
+def dim(text: str) -> None:
+    """An indented line on stderr that stands back."""
+    line = "  " + printable(text.replace("\n", " "))
+    if is_terminal():
+        _console(stderr=True).print(line, style="dim", overflow="fold")
+    else:
+        _plain(sys.stderr, line)
+
+
+def warning(text: str) -> None:
+    """A warning on stderr."""
+    note(f"mplus: warning: {text}")
+
+
+def error(text: str) -> None:
+    """A failure on stderr: one line."""
+    note(f"mplus: error: {text}")
+
+
+def interrupted() -> None:
+    """The line after Ctrl-C, on stderr; on a line of its own also where ^C was echoed."""
+    # On a terminal ^C was echoed: write over it, below an answer that was cut short.
+    start = ("\n" if _open_line[0] else "\r") if is_terminal() else ""
+    with contextlib.suppress(OSError):
+        _plain(
+            sys.stderr,
+            f"{start}mplus: interrupted; what was committed is kept: run the same command to go on",
+        )
+
+
+def check_line(state: str, name: str, message: str, fix: str) -> None:
+    """A line of `mplus doctor` on stdout."""
+    from rich.text import Text
+
+    line = Text(f"{state:<5}", style=_STATES[state])
+    line.append(f"{name:<13}{one_line(message)}", style="none")
+    if fix and state != "ok":
+        line.append(f": {one_line(fix)}", style="none")
+    show(line)
+
+
+def traceback(failure: BaseException) -> None:
+    """A failure's traceback on stderr, for `--debug`."""
+    import traceback as traceback_module
+
+    sys.stderr.write("".join(traceback_module.format_exception(failure)))
+
+
+def show(renderable: RenderableType) -> None:
+    """Something drawn by `rich` on stdout."""
+    _console(stderr=False).print(renderable)
+
+
+def passage(text: str) -> None:
+    """A passage of a document on stdout, indented."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    show(Padding(Text(printable(text.strip())), (0, 2, 1, 4)))
+
+
+def is_terminal() -> bool:
+    """Whether stderr is one, so that things may move."""
+    return sys.stderr.isatty()
+
+
+def is_interactive() -> bool:
+    """Whether someone sits there to type."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_conversation() -> bool:
+    """Whether someone sits there to type, and to read what comes on stdout."""
+    return is_interactive() and sys.stdout.isatty()
+
+
+def has_unicode() -> bool:
+    """Whether stdout takes block characters."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
+def console() -> Console:
+    """Stdout for what draws by itself."""
+    return _console(stderr=False)
+
+
+def is_wrapped() -> bool:
+    """Whether stdout is a terminal, which breaks long lines."""
+    return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Columns of stdout."""
+    return _console(stderr=False).width
+
+
+def confirm(question: str) -> bool:
+    """Ask a yes-or-no question; no is the default."""
+    sys.stderr.write(f"{one_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def printable(text: str) -> str:
+    """Text without what could steer a terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() or c.isspace() else "?" for c in text)
+
+
+@contextmanager
+def meter(*, quiet: bool = False) -> Iterator[Meter]:
+    """A progress display on stderr for as long as the block runs."""
+    shown = Meter(quiet=quiet)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class Meter:
+    """One line of progress that is drawn anew, or plain lines now and then, or nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._moves = is_terminal() and not quiet
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._what = ""
+        self._drawn = ("", False)
+        self._last_line = 0.0
+
+    def report(self, what: str, done: int = 0, total: int | None = None, detail: str = "") -> None:
+        """Show what is being done and how far it is; `total` None: not known."""
+        if self._quiet:
+            return
+        if self._moves:
+            self._draw(what, done, total, detail)
+        elif what != self._what:
+            self._last_line = time.monotonic()
+        elif total and time.monotonic() - self._last_line >= _LINE_SECONDS:
+            self._last_line = time.monotonic()
+            note(f"{what}: {done * 100 // total} % {detail}")
+        self._what = what
+
+    def close(self) -> None:
+        """Take the display away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _draw(self, what: str, done: int, total: int | None, detail: str) -> None:
+        label = one_line(what)
+        if self._progress is not None and (what, total is None) != self._drawn:
+            self.close()
+        if self._progress is None:
+            self._drawn = (what, total is None)
+            self._progress = _new_progress(bounded=total is not None)
+            self._task = self._progress.add_task(label, total=total, detail=detail)
+            self._progress.start()
+        assert self._task is not None
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
+
+
+def _new_progress(*, bounded: bool) -> Progress:
+    """A display of one task; with a bar and the time left where it is known how far it goes."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    bar = (
+        BarColumn(bar_width=10),
+        TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True),
+    )
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        *(bar if bounded else ()),
+        console=_console(stderr=True),
+        transient=True,
+    )
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() else _WIDE
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=wide)
+
+
+def _plain(stream: Any, text: str) -> None:
+    stream.write(text + "\n")
+    stream.flush()

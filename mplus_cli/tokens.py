@@ -1,0 +1,78 @@
+"""Text to token ids with offsets, and ids back to text as they come. Knows no model."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+_BROKEN = "\ufffd"
+
+
+class PlainTokenizer:
+    """What cutting documents needs: ids and offsets of text in which nothing is special."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        added = [token for token in tokenizer.get_added_vocab() if len(token) > 1]
+        added.sort(key=len, reverse=True)
+        self._added = re.compile("|".join(map(re.escape, added))) if added else None
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids and the (start, end) character offsets of each."""
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for start, stop in self._pieces(text):
+            encoded = self._tokenizer(
+                text[start:stop],
+                add_special_tokens=False,
+                split_special_tokens=True,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            ids += encoded["input_ids"]
+            offsets += [(start + a, start + b) for a, b in encoded["offset_mapping"]]
+        return ids, offsets
+
+    def _pieces(self, text: str) -> list[tuple[int, int]]:
+        """Text cut inside every added token, so that no piece holds one whole."""
+        if self._added is None:
+            return [(0, len(text))] if text else []
+        cuts = [match.start() + 1 for match in self._added.finditer(text)]
+        bounds = [0, *cuts, len(text)]
+        return [(a, b) for a, b in pairwise(bounds) if a < b]
+
+
+class AnswerText:
+    """An answer's text as its ids come: never half a character, no space around the whole."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._start = 0  # ids from here on are decoded anew with each id
+        self._done = 0  # ids before this one are in the text
+        self._space = ""  # held back: it may turn out to be the end
+        self.text = ""
+
+    def push(self, id: int) -> str:
+        """The text that is certain with this id; often nothing."""
+        self._ids.append(id)
+        before = self._decode(self._start, self._done)
+        after = self._decode(self._start, len(self._ids))
+        if after.endswith(_BROKEN) and len(self._ids) - self._done < 8:
+            return ""
+        self._start, self._done = self._done, len(self._ids)
+        return self._emit(after[len(before) :])
+
+    def _emit(self, new: str) -> str:
+        held = self._space + new if self.text else new.lstrip()
+        kept = held.rstrip()
+        self._space = held[len(kept) :]
+        self.text += kept
+        return kept
+
+    def _decode(self, start: int, stop: int) -> str:
+        text: str = self._tokenizer.decode(
+            self._ids[start:stop], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text

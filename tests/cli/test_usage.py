@@ -1,0 +1,120 @@
+"""The command line itself: help, versions, typing errors, global options, and what stays unloaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli import __version__, failures
+from mplus_cli.app import hoist
+from mplus_cli.errors import MismatchError
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("aks x", "did you mean 'ask'"),
+        ("memory lis", "did you mean 'list'"),
+        ("ask --jsno x", "did you mean --json"),
+        ("ask --modle x y", "did you mean --model"),
+        ("ask --zzz x", "no such option: --zzz"),
+        ("ask", "missing argument"),
+        ("memory", "missing command"),
+        ("ingest", "missing argument"),
+        ("ask x --seed y", "'--seed'"),
+        ("ask x y", "unexpected extra argument"),
+        ("--device gpu memory list", "--device is 'gpu'"),
+        ("memory list --dtype int4", "--dtype is 'int4'"),
+        ("ask x --home", "--home needs a value"),
+    ],
+)
+def test_a_usage_error_is_one_line(mplus: Any, line: str, said: str) -> None:
+    result = mplus(*line.split())
+    assert result.code == 2
+    assert result.out == ""
+    assert said.lower() in result.error.lower()
+    assert len(result.err.splitlines()) == 1
+
+
+def test_help(mplus: Any) -> None:
+    for line in ([], ["--help"], ["-h"]):
+        result = mplus(*line)
+        assert result.code == 0
+        for command in ("ingest", "ask", "chat", "memory", "model", "doctor", "demo"):
+            assert command in result.out
+    for line in (["ask", "-h"], ["memory", "load", "--help"], ["model", "-h"]):
+        assert mplus(*line).code == 0
+
+
+def test_version(mplus: Any) -> None:
+    assert mplus("--version").out == f"mplus {__version__}\n"
+
+
+def test_global_options_stand_anywhere() -> None:
+    line = ["ask", "why?", "--model", "m", "-m", "b", "--device=cpu", "--offline", "--", "--debug"]
+    front = ["--model", "m", "--device=cpu", "--offline"]
+    assert hoist(line) == [*front, "ask", "why?", "-m", "b", "--", "--debug"]
+
+
+def test_global_options_after_the_command(mplus: Any, tmp_path: Path) -> None:
+    for line in (("memory", "list", "--home", tmp_path), ("--home", tmp_path, "memory", "list")):
+        assert mplus(*line).code == 0
+    assert '"dflt"' in mplus("model", "show", "--model", "dflt").error
+
+
+@pytest.mark.parametrize(
+    "line", [["--help"], ["memory", "list"], ["ask", "--zzz"], ["ask", "x"], ["model", "list"]]
+)
+def test_no_torch_before_it_is_needed(line: list[str]) -> None:
+    program = (
+        "import sys; from mplus_cli.app import run; run(sys.argv[1:]); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'numpy')) * 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bug_is_one_line_and_debug_shows_it(mplus: Any, monkeypatch: Any) -> None:
+    def fail(self: object) -> None:
+        raise ValueError("two\nlines \x1b[31m")
+
+    monkeypatch.setattr("mplus_cli.library.Library.summaries", fail)
+    result = mplus("memory", "list")
+    assert (result.code, len(result.err.splitlines())) == (1, 1)
+    assert result.error.startswith("ValueError: two lines ?[31m")
+    assert "Traceback" in mplus("memory", "list", "--debug").err
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (MemoryError(), "out of memory", 1),
+        (RuntimeError("CUDA out of memory. Tried to allocate\n2 GiB"), "out of memory", 1),
+        (OSError(28, "No space left on device"), "the disk is full", 1),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied", 1),
+        (MismatchError("no fit"), "no fit", 3),
+    ],
+)
+def test_failures_are_explained(error: BaseException, said: str, code: int) -> None:
+    message, found = failures.explain(error)
+    assert said in message
+    assert found == code
+    assert "\n" not in message
+
+
+def test_a_full_disk_is_seen_behind_another_error() -> None:
+    error = ValueError("cannot be loaded")
+    error.__cause__ = OSError(28, "No space left on device")
+    assert failures.explain(error)[0].startswith("the disk is full")
+
+
+def test_interrupted_in_process(mplus: Any, monkeypatch: Any) -> None:
+    def interrupt(self: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mplus_cli.library.Library.summaries", interrupt)
+    assert mplus("memory", "list").code == 130
