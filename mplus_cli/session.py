@@ -87,9 +87,9 @@ def open_session(
     dtype = settings.dtype
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
+    loaded = load_model(settings, choice, dtype, note=note, progress=progress)
     if not choice.trained:
         note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
-    loaded = load_model(settings, choice, dtype, note=note, progress=progress)
     return Session(loaded, choice, Library(settings.home))
 
 
