@@ -15,6 +15,7 @@ import typer
 
 from mplus_cli import __version__, failures, screen
 from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
+from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.settings import Flags
 
@@ -83,6 +84,7 @@ app.command("chat", epilog=_EPILOG)(chat.chat)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
+app.add_typer(evaluate.app, name="eval", epilog=_EPILOG)
 app.command("doctor", epilog=_EPILOG)(doctor.doctor)
 app.command("demo", epilog=_EPILOG)(demo.demo)
 

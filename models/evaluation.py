@@ -1,0 +1,242 @@
+"""What experiments need of the network besides reading and answering: other ways to recall, the loss
+of text behind a memory, and the base on its own. Knows token ids; no data set, no file.
+
+Shapes: T text tokens, m long-term tokens, k recalled tokens, L layers, H key/value heads, d head size,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+from models.config import MPlusConfig
+from models.decoder import Decoder
+from models.generate import Sampling, decode, prefill
+from models.memory import Memory, Segment, cat_layers
+from models.network import MPlusModel
+from models.recall import (
+    ChunkRecall,
+    ChunkScore,
+    Recall,
+    TokenRecall,
+    gather,
+    recall_chunks,
+    score_chunks,
+)
+from models.retriever import make_retriever
+
+How = Literal["learned", "oracle", "random", "newest", "none"]
+"""By the retriever; the right chunk first, then by the retriever; any; the newest; nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an answer could draw on."""
+
+    ranked: tuple[int, ...]
+    """Chunks, best first."""
+    present: frozenset[int]
+    """Chunks of which at least one token was recalled or is in short-term memory."""
+
+
+class PriorityRecall:
+    """The tokens of highest priority in each layer, oldest first (recall of `tokens`)."""
+
+    def __init__(self, memory: Memory, priority: Tensor, budget: int) -> None:
+        """Choose by priority (1 or L, m)."""
+        self._segments = memory.segments
+        best = priority.topk(min(budget, priority.shape[1])).indices
+        born = _born(memory.segments)
+        times = torch.gather(born.expand(best.shape[0], -1), 1, best)
+        self.index = torch.gather(best, 1, times.argsort(dim=1, stable=True))
+
+    def __len__(self) -> int:
+        return self.index.shape[1]
+
+    def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        rows = self.index[index if self.index.shape[0] > 1 else 0][None]
+        found = gather(self._segments, rows, layers=slice(index, index + 1))
+        return found.keys[0].to(hidden.device), found.values[0].to(hidden.device)
+
+    def chunks(self) -> set[int]:
+        """The chunks it recalled something of."""
+        numbers = cat_layers([segment.tokens.chunks for segment in self._segments])
+        layers = max(numbers.shape[0], self.index.shape[0])
+        chosen = torch.gather(numbers.expand(layers, -1), 1, self.index.expand(layers, -1))
+        return set(chosen.unique().tolist())
+
+
+@torch.no_grad()
+def recall_as(
+    model: MPlusModel,
+    memory: Memory,
+    query_ids: Sequence[int],
+    how: How,
+    *,
+    gold: Collection[int] = (),
+    seed: str = "",
+) -> tuple[list[ChunkScore], Recall]:
+    """Recall in one of the ways that experiments compare.
+
+    Args:
+        gold: the chunks that answer the question, for `oracle`.
+        seed: of what `random` draws.
+
+    Returns:
+        The chunks, best first (known only after the prefill with recall of `tokens`), and the recall.
+    """
+    budget = 0 if how == "none" else model.config.recalled_tokens
+    if model.config.recall == "tokens":
+        if how == "learned" or not memory.ltm_tokens or not budget:
+            return [], TokenRecall(model, memory, budget)
+        return [], PriorityRecall(memory, _priority(memory, how, gold, seed), budget)
+    if how in ("random", "newest"):
+        ranked = _unscored(memory, how, seed)
+    else:
+        ranked = score_chunks(model, memory, query_ids)
+    if how == "oracle":
+        ranked.sort(key=lambda score: score.chunk not in gold)
+    tokens = recall_chunks(memory, ranked, budget)
+    return ranked, ChunkRecall(tokens.to(model.device))
+
+
+def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall, budget: int) -> Reached:
+    """What was there to answer from; after the prefill.
+
+    Args:
+        ranked: as `recall_as` gave them.
+        budget: the long-term tokens that were asked for.
+    """
+    present = set(memory.stm.tokens.chunks.unique().tolist())
+    if isinstance(recall, TokenRecall):
+        ranked = recall.chunk_scores()
+        present |= {score.chunk for score in ranked}
+    elif isinstance(recall, PriorityRecall):
+        present |= recall.chunks()
+    elif budget:
+        present |= set(recall_chunks(memory, ranked, budget).chunks.unique().tolist())
+    return Reached(tuple(score.chunk for score in ranked), frozenset(present - {-1}))
+
+
+def answer_ids(
+    model: MPlusModel,
+    memory: Memory,
+    recall: Recall,
+    prompt_ids: Sequence[int],
+    *,
+    limit: int,
+    stop_ids: Collection[int],
+) -> Iterator[int]:
+    """The ids of a greedy answer, at most `limit`."""
+    logits, cache = prefill(model, memory, recall, prompt_ids, spare=limit)
+    for count, token in enumerate(decode(model, cache, logits, Sampling()), start=1):
+        if token in stop_ids:
+            return
+        yield token
+        if count == limit:
+            return
+
+
+@torch.no_grad()
+def base_answer_ids(
+    llama: LlamaForCausalLM, prompt_ids: Sequence[int], *, limit: int, stop_ids: Collection[int]
+) -> Iterator[int]:
+    """The ids of the base's own greedy answer, at most `limit`: `transformers`' forward and cache."""
+    ids = torch.tensor([list(prompt_ids)], device=llama.device)
+    cache: Any = None
+    for _ in range(limit):
+        out = llama(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = out.past_key_values
+        token = int(out.logits[0, -1].argmax())
+        if token in stop_ids:
+            return
+        yield token
+        ids = torch.tensor([[token]], device=llama.device)
+
+
+@torch.no_grad()
+def memory_loss(
+    model: MPlusModel, memory: Memory, recall: Recall, lead: Sequence[int], ids: Sequence[int]
+) -> Tensor:
+    """Nats (T,) of the tokens `ids`, read by the generate pass behind a memory.
+
+    Args:
+        lead: the text just before, at least one token; it is not scored.
+    """
+    text = [*lead, *ids]
+    logits, _ = prefill(model, memory, recall, text[:-1], spare=0, all_logits=True)
+    return functional.cross_entropy(
+        logits[len(lead) - 1 :], torch.tensor(list(ids), device=logits.device), reduction="none"
+    )
+
+
+@torch.no_grad()
+def window_loss(llama: LlamaForCausalLM, before: Sequence[int], ids: Sequence[int]) -> Tensor:
+    """Nats (T,) of the tokens `ids` behind the tokens `before` (at least one), on the base alone."""
+    text = torch.tensor([[*before, *ids]], device=llama.device)
+    out = llama(input_ids=text[:, :-1], use_cache=False, logits_to_keep=len(ids))
+    return functional.cross_entropy(out.logits[0].float(), text[0, -len(ids) :], reduction="none")
+
+
+def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) -> MPlusModel:
+    """Identity memory on a base, with the chunks and the prefix of another configuration."""
+    own = MPlusConfig(
+        chunk_tokens=config.chunk_tokens,
+        new_tokens=config.chunk_tokens,
+        stm_tokens=max(config.stm_tokens, config.chunk_tokens),
+        recalled_tokens=config.recalled_tokens,
+        max_prompt_tokens=config.max_prompt_tokens,
+        memory_positions="strided",
+        scorer="cosine",
+        retriever_layers=(0,),
+    )
+    decoder = Decoder(llama)
+    retriever = make_retriever(own, decoder.layers, decoder.hidden)
+    return MPlusModel(own, decoder, decoder, retriever, bos_id=bos_id)
+
+
+def swapped_network(model: MPlusModel) -> MPlusModel:
+    """The network that writes with the generate adapter and reads with the update adapter."""
+    return MPlusModel(
+        model.config,
+        model.generate,
+        model.update,
+        model.retriever,
+        bos_id=model.bos_id,
+        bos=model.learned_bos,
+        new_memory_embedding=model.new_memory_embedding,
+    )
+
+
+def _unscored(memory: Memory, how: How, seed: str) -> list[ChunkScore]:
+    """Every chunk in long-term memory, in any order or the newest first."""
+    found = [segment.tokens.chunks.unique().tolist() for segment in memory.segments]
+    chunks = sorted({chunk for numbers in found for chunk in numbers} - {-1}, reverse=True)
+    if how == "random":
+        random.Random(seed).shuffle(chunks)
+    return [ChunkScore(chunk, 0.0) for chunk in chunks]
+
+
+def _priority(memory: Memory, how: How, gold: Collection[int], seed: str) -> Tensor:
+    """Priorities (1 or L, m) of long-term tokens: the newest, any, or the right chunks' first."""
+    born = _born(memory.segments).double()
+    if how == "random":
+        generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(62))
+        return torch.rand(born.shape, generator=generator)
+    if how == "newest":
+        return born
+    chunks = cat_layers([segment.tokens.chunks for segment in memory.segments])
+    right = torch.isin(chunks, torch.tensor(sorted(gold), dtype=chunks.dtype))
+    return born + right * (memory.clock + 1)
+
+
+def _born(segments: Sequence[Segment]) -> Tensor:
+    return cat_layers([segment.born for segment in segments])

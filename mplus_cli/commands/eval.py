@@ -1,0 +1,202 @@
+"""`mplus eval`: measure a checkpoint, and what one would use instead of it, on the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mplus_cli import screen
+from mplus_cli.commands.common import JsonOption, settings_of
+
+if TYPE_CHECKING:
+    from mplus_cli.evaluation.experiments import Common
+    from mplus_cli.evaluation.values import Event
+
+app = typer.Typer(
+    help="Measure how well a model remembers, next to baselines on the same base weights.",
+    no_args_is_help=True,
+)
+
+OutOption = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="The run's folder. An interrupted run goes on.")
+]
+ArmsOption = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,...", help="What to compare, or all; a wrong name lists them."),
+]
+BaseOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="The base, where the checkpoint does not say where it is."),
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Fewer questions and arms: ten minutes on two cores.")
+]
+DataOption = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="Questions; may be given several times.")
+]
+
+
+@app.command("retention")
+def retention(
+    context: typer.Context,
+    out: OutOption,
+    data: DataOption = None,
+    books: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Running text to read besides: JSON lines or a document."
+        ),
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Tokens to read after a passage; N:Q asks the first Q questions only; "
+            "alone: one chunk and nothing else.",
+            show_default="alone,0,20000,160000",
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(min=0, help="Passages asked about.", show_default="200")
+    ] = None,
+    facts: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Made-up facts asked about besides.")
+    ] = 0,
+    unread: Annotated[
+        int | None,
+        typer.Option(min=0, help="Questions of passages never read.", show_default="100"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    arms: ArmsOption = None,
+    base: BaseOption = None,
+    quick: QuickOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Knowledge retention: a passage, then so many tokens of other text, then its question.
+
+    Data are JSON lines, plain or gzipped: {"id", "context", "qas": [{"question", "answers"}]}. Without
+    data: made-up facts in the text of the example story. All questions share one stream of text; each
+    is asked when exactly the wanted number of tokens was read after its passage.
+    """
+    from mplus_cli.evaluation import experiments
+    from mplus_cli.evaluation.arms import DEFAULT, QUICK
+
+    order = experiments.RetentionOrder(
+        data=tuple(data or ()),
+        books=tuple(books or ()),
+        tokens=tokens or ("alone,0,20000" if quick else "alone,0,20000,160000"),
+        questions=questions if questions is not None else (12 if quick else 200),
+        facts=facts,
+        unread=unread if unread is not None else (6 if quick else 100),
+        seed=seed,
+    )
+    chosen = arms or ",".join(QUICK if quick else DEFAULT)
+    settings = settings_of(context)
+    _run(lambda common: experiments.retention(settings, order, common), out, chosen, base, as_json)
+
+
+@app.command("qa")
+def qa(
+    context: typer.Context,
+    out: OutOption,
+    data: DataOption = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="auto, documents, story, longbench, infinitebench, narrativeqa or needles.",
+        ),
+    ] = "auto",
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="The first so many questions only.")
+    ] = None,
+    arms: ArmsOption = None,
+    base: BaseOption = None,
+    quick: QuickOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Questions about long documents: exact match, F1, hit, pages among the sources, refusals.
+
+    Data are JSON lines {"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]},
+    or a file of LongBench, InfiniteBench (its task in the file's name), NarrativeQA, or RULER; each is
+    scored by its official metric too. Without data: the example story's questions.
+    """
+    from mplus_cli.evaluation import experiments
+    from mplus_cli.evaluation.arms import DEFAULT, QUICK
+
+    count = questions if questions is not None else (20 if quick else None)
+    order = experiments.QaOrder(tuple(data or ()), form, count)
+    chosen = arms or ",".join(QUICK if quick else DEFAULT)
+    settings = settings_of(context)
+    _run(lambda common: experiments.qa(settings, order, common), out, chosen, base, as_json)
+
+
+@app.command("perplexity")
+def perplexity(
+    context: typer.Context,
+    out: OutOption,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="BOOK", help="Long texts: documents, or JSON lines with text."),
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The first so many tokens of each only.")
+    ] = None,
+    arms: ArmsOption = None,
+    base: BaseOption = None,
+    quick: QuickOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Next-token loss over a long text, in nats: behind memory, and behind a window of text."""
+    from mplus_cli.evaluation import experiments
+    from mplus_cli.evaluation.arms import FOR_LOSS
+
+    limit = tokens if tokens is not None else (16384 if quick else None)
+    order = experiments.LossOrder(tuple(data or ()), limit)
+    chosen = arms or ",".join(FOR_LOSS)
+    settings = settings_of(context)
+    _run(
+        lambda common: experiments.perplexity(settings, order, common),
+        out,
+        chosen,
+        base,
+        as_json,
+        known=FOR_LOSS,
+    )
+
+
+@app.command("report")
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
+) -> None:
+    """Write report.md, plots and summary.jsonl of the runs in a folder."""
+    from mplus_cli.evaluation.report import write_report
+
+    with screen.meter() as meter:
+        meter.report("writing the report")
+        files = write_report(folder)
+    for file in files:
+        screen.out(str(file))
+
+
+def _run(
+    start: Callable[[Common], Iterator[Event]],
+    out: Path,
+    arms: str,
+    base: Path | None,
+    as_json: bool,
+    known: tuple[str, ...] | None = None,
+) -> None:
+    """Run an experiment with a display of how far it is, and show its tables."""
+    from mplus_cli.evaluation.arms import parse_arms
+    from mplus_cli.evaluation.experiments import Common
+    from mplus_cli.evaluation.view import follow, show_tables
+
+    chosen = parse_arms(arms, known) if known else parse_arms(arms)
+    with screen.meter() as meter:
+        follow(start(Common(out, chosen, base, screen.note, meter.report)), meter)
+    show_tables(out, as_json=as_json)
+    screen.note(f"every answer is in {out}; a report: mplus eval report {out}")

@@ -1,0 +1,167 @@
+"""Questions about long documents: each document is read once by each reader, then asked about.
+
+Yields typed events; prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mplus_cli.documents import Chunk, Document, split_chunks
+from mplus_cli.errors import MplusError
+from mplus_cli.evaluation.arms import Arm, Reader, readers
+from mplus_cli.evaluation.asking import Text, ask_base, ask_memory
+from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.bm25 import Index
+from mplus_cli.evaluation.documents import Reading
+from mplus_cli.evaluation.journal import Journal
+from mplus_cli.evaluation.reader import Job, read
+from mplus_cli.evaluation.values import (
+    Cost,
+    Event,
+    Noted,
+    Question,
+    Record,
+    Said,
+    Working,
+    score,
+)
+
+SETTING = "document"
+
+
+def run(
+    bench: Bench, readings: Sequence[Reading], arms: Sequence[Arm], journal: Journal
+) -> Iterator[Event]:
+    """Ask what is not in the journal yet; a document that cannot be read is noted and left out.
+
+    Raises:
+        MplusError: none of the documents can be read.
+    """
+    unknown = sum(not _has_passage(asked) for reading in readings for asked in reading.questions)
+    if unknown and any(arm.context == "gold" for arm in arms):
+        yield Noted(f"{unknown} questions without a known passage or pages are not in arm gold")
+    failed = 0
+    for number, reading in enumerate(readings):
+        if not _open(journal, reading.questions, arms):
+            continue
+        yield Working("documents", number, len(readings), reading.title)
+        try:
+            document = reading.load()
+            chunks = split_chunks(document, bench.session.plain_tokenizer, bench.chunk_tokens)
+            if not chunks:
+                raise MplusError(f"{reading.title} has no text in it")
+        except MplusError as error:
+            failed += 1
+            yield Noted(str(error))
+            continue
+        yield from _Subject(bench, journal, reading, document, chunks).run(arms)
+    if failed and failed == len(readings):
+        raise MplusError("none of the documents could be read: check the paths in --data")
+
+
+def _open(
+    journal: Journal, questions: Sequence[Question], arms: Sequence[Arm]
+) -> list[tuple[Arm, Question]]:
+    """What can be asked and has not been."""
+    return [
+        (arm, question)
+        for arm in arms
+        for question in questions
+        if (question.id, arm.name, SETTING) not in journal.answered
+        and (arm.context != "gold" or _has_passage(question))
+    ]
+
+
+def _has_passage(question: Question) -> bool:
+    return bool(question.passage) or question.pages is not None
+
+
+@dataclass
+class _Subject:
+    """One document and its questions."""
+
+    bench: Bench
+    journal: Journal
+    reading: Reading
+    document: Document
+    chunks: Sequence[Chunk]
+
+    def run(self, arms: Sequence[Arm]) -> Iterator[Event]:
+        for reader in readers(arms):
+            own = [arm for arm in arms if arm.reader == reader]
+            if not _open(self.journal, self.reading.questions, own):
+                continue
+            yield from self._base(own) if reader == "base" else self._memory(reader, own)
+
+    def _memory(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
+        total = len(self.chunks)
+        job = Job(reader, [chunk.ids for chunk in self.chunks], total)
+        network, work = self.bench.network(reader), self.journal.work
+        for count, memory in read(self.bench, job, work, self.journal.add_cost):
+            yield Working(f"{self.reading.title}: {reader} reads", count, total)
+            if count < total:
+                continue
+            for arm, question in _open(self.journal, self.reading.questions, arms):
+                gold = self._gold(question)
+                said = ask_memory(
+                    self.bench,
+                    network,
+                    memory,
+                    arm,
+                    question,
+                    gold or frozenset(),
+                    lambda number: self.chunks[number].text,
+                )
+                yield self._keep(arm, question, said, gold)
+        self.journal.clear_work()
+
+    def _base(self, arms: Sequence[Arm]) -> Iterator[Event]:
+        text = self._text(any(arm.context == "bm25" for arm in arms))
+        todo = _open(self.journal, self.reading.questions, arms)
+        for number, (arm, question) in enumerate(todo):
+            yield Working(f"{self.reading.title}: base", number, len(todo))
+            told = replace(question, passage=self._passage(question))
+            said = ask_base(self.bench, arm, told, text)
+            yield self._keep(arm, question, said, self._gold(question))
+
+    def _text(self, searched: bool) -> Text:
+        """The document as the base's arms see it; what indexing it takes is kept."""
+        index = None
+        texts = [chunk.text for chunk in self.chunks]
+        ids = [token for chunk in self.chunks for token in chunk.ids]
+        if searched:
+            index = Index()
+            index.add(texts)
+            seconds = round(index.time_whole(), 3)
+            size = index.bytes + sum(len(text.encode()) for text in texts)
+            self.journal.add_cost(Cost("bm25", len(ids), seconds, size, 0))
+        return Text(ids[-self.bench.budget :], index, len(texts), "", texts.__getitem__)
+
+    def _keep(
+        self, arm: Arm, question: Question, said: Said, gold: frozenset[int] | None
+    ) -> Record:
+        tokens = sum(len(chunk.ids) for chunk in self.chunks)
+        record = score(
+            question, said, arm=arm.name, setting=SETTING, gold=gold, before=tokens, after=None
+        )
+        return self.journal.add(record)
+
+    def _gold(self, question: Question) -> frozenset[int] | None:
+        """The chunks on the pages, or with the passage, that answer a question; None: not known."""
+        if question.pages is not None:
+            first, last = question.pages
+            on = [c.index for c in self.chunks if c.pages and c.pages[0] <= last]
+            return frozenset(n for n in on if (self.chunks[n].pages or (0, 0))[1] >= first)
+        if question.passage:
+            return frozenset(c.index for c in self.chunks if question.passage in c.text) or None
+        return None
+
+    def _passage(self, question: Question) -> str | None:
+        """What answers a question: its passage, or the text of its pages."""
+        if question.passage or question.pages is None:
+            return question.passage
+        first, last = question.pages
+        pages = [p.text for p in self.document.pages if first <= (p.number or 0) <= last]
+        return "".join(pages) or None

@@ -1,0 +1,167 @@
+"""`mplus eval` as a command: what it prints, keeps and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.commands.eval import app
+from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.bench import Bench
+from mplus_cli.settings import Flags
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tiny_checkpoint_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `mplus eval`; gives what came on stdout."""
+
+    def command(*arguments: object, model: Path = tiny_checkpoint_folder) -> str:
+        flags = Flags(str(model), "cpu", "float32", tmp_path / "home", True)
+        app([str(one) for one in arguments], obj=flags, standalone_mode=False)
+        return capsys.readouterr().out
+
+    return command
+
+
+def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--data", data_file, "--questions", 2, "--unread", 1, "--tokens", "0,40"]
+    options += ["--arms", "mplus,gold,bm25-1", "--out", out]
+    shown = json.loads(run("retention", *options, "--json"))
+    hits = [row for row in shown if row["table"] == "passages: exact hit"]
+    assert [(row["arm"], row["count"]) for row in hits] == [
+        (arm, 2) for arm in ("mplus", "gold", "bm25-1") for _ in range(2)
+    ]
+    again = run("retention", *options)
+    assert "passages: exact hit" in again
+    assert "0 tokens after (n 2)" in again
+    files = run("report", out).split()
+    assert [Path(file).name for file in files] == ["summary.jsonl", "report.md", "out-1.png"]
+    text = (out / "report.md").read_text()
+    assert "--data passages.jsonl" in text
+    assert str(tmp_path) not in text
+    with pytest.raises(UsageError, match="seed 0, not 1"):
+        run("retention", *options, "--seed", 1)
+
+
+def test_quick_without_data_asks_made_up_facts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mplus_cli.evaluation import retention
+
+    asked: dict[str, Any] = {}
+
+    def no_run(bench: Any, plan: Any, arms: Any, journal: Any) -> Any:
+        asked.update(plan=plan, arms=[arm.name for arm in arms])
+        return iter(())
+
+    monkeypatch.setattr(retention, "run", no_run)
+    run("retention", "--quick", "--out", tmp_path / "out")
+    plan = asked["plan"]
+    assert len(plan.alone) == 12
+    assert {target.question.kind for target in plan.alone} == {"facts"}
+    assert {ask.setting for ask in plan.asks} == {"0", "20000", "unread"}
+    assert asked["arms"] == ["mplus", "closed-book", "gold", "window", "bm25-1", "stm-only"]
+
+
+def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "qa"
+    run("qa", "--questions", 2, "--arms", "gold", "--out", out)
+    lines = [json.loads(line) for line in (out / "answers.jsonl").open()]
+    assert [line["id"] for line in lines] == ["story/1", "story/2"]
+    assert all(line["prompt_tokens"] > 100 for line in lines)
+
+
+def test_perplexity(run: Run, tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("The storm had taken the boat, the keeper wrote in the logbook. " * 20)
+    shown = run("perplexity", "--data", book, "--tokens", 100, "--out", tmp_path / "p")
+    for arm in ("mplus", "closed-book", "window", "stm-only", "identity"):
+        assert f"\n  {arm} " in shown
+    with pytest.raises(UsageError, match="no arm gold"):
+        run("perplexity", "--data", book, "--arms", "gold", "--out", tmp_path / "q")
+
+
+def test_a_plain_base_needs_no_base(run: Run, tiny_base_folder: Path, tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("The storm had taken the boat, the keeper wrote in the logbook. " * 60)
+    out = tmp_path / "p"
+    run(
+        "perplexity",
+        "--data",
+        book,
+        "--arms",
+        "window,identity",
+        "--out",
+        out,
+        model=tiny_base_folder,
+    )
+    assert len((out / "losses.jsonl").read_text().splitlines()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "none.jsonl"], "none.jsonl"),
+        (["--arms", "bm52"], "did you mean bm25"),
+        (["--tokens", "many"], "--tokens"),
+    ],
+)
+def test_mistakes_are_one_line(
+    run: Run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        run("retention", "--quick", "--out", tmp_path / "out", *arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_needs_no_torch() -> None:
+    program = (
+        "import sys; from mplus_cli.commands.eval import app\n"
+        "try: app(['retention', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'numpy', 'matplotlib', 'bm25s') if m in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert "--tokens" in done.stdout
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_the_base_is_found_by_the_checkpoints_card(
+    run: Run, tiny_checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    lone = tmp_path / "far" / "away"
+    shutil.copytree(tiny_checkpoint_folder, lone)
+    base = tiny_checkpoint_folder.parent / "tiny-base"
+    shutil.copytree(base, tmp_path / "tiny-base")
+    card = json.loads((lone / "mplus.json").read_text())
+    (lone / "mplus.json").write_text(json.dumps(card | {"base": "../../tiny-base"}))
+    run("retention", "--tokens", "0", "--facts", 1, "--questions", 0, "--unread", 0,
+        "--arms", "closed-book", "--out", tmp_path / "out", model=lone)  # fmt: skip
+    assert (tmp_path / "out" / "answers.jsonl").exists()
+
+
+def test_what_needs_a_base_says_so(bench: Bench) -> None:
+    from dataclasses import replace
+
+    from mplus_cli.evaluation.arms import parse_arms
+
+    choice = replace(bench.session.choice, reference="/no/such/folder", base=None)
+    lone = Bench(replace(bench.session, choice=choice))
+    lone.check(parse_arms("mplus,stm-only"))
+    with pytest.raises(UsageError, match="--base FOLDER"):
+        lone.check(parse_arms("mplus,gold"))

@@ -1,0 +1,174 @@
+"""`models.evaluation`: ways to recall, losses, and the base on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.config import MPlusConfig
+from models.decoder import Decoder
+from models.evaluation import (
+    PriorityRecall,
+    answer_ids,
+    base_answer_ids,
+    identity_network,
+    memory_loss,
+    reached,
+    recall_as,
+    swapped_network,
+    window_loss,
+)
+from models.memory import Memory
+from models.network import MPlusModel
+from models.recall import ChunkRecall, recall_chunks, score_chunks
+from models.retriever import make_retriever
+from models.update import read_chunk
+
+CONFIG: dict[str, Any] = {
+    "chunk_tokens": 8,
+    "new_tokens": 8,
+    "stm_tokens": 16,
+    "recalled_tokens": 16,
+    "max_prompt_tokens": 64,
+}
+PUBLISHED: dict[str, Any] = {
+    "memory_state": "output",
+    "memory_positions": "last",
+    "drop": "random",
+    "recall": "tokens",
+    "scorer": "sigmoid",
+    "ages_in_stm": False,
+    "retriever_width": 6,
+    "retriever_hidden": 5,
+}
+
+
+def ids(number: int, length: int = 8) -> list[int]:
+    generator = torch.Generator().manual_seed(number)
+    return torch.randint(3, 300, (length,), generator=generator).tolist()
+
+
+@pytest.fixture(scope="module")
+def networks(build_llama: Callable[..., Any]) -> dict[str, MPlusModel]:
+    llama = build_llama()
+    torch.manual_seed(3)
+    config = MPlusConfig(**CONFIG, **PUBLISHED)
+    retriever = make_retriever(config, 3, 32).requires_grad_(False)
+    decoder = Decoder(llama)
+    return {
+        "chunks": identity_network(llama, MPlusConfig(**CONFIG), 0),
+        "tokens": MPlusModel(config, decoder, decoder, retriever, bos_id=0),
+    }
+
+
+def read(network: MPlusModel, chunks: int) -> Memory:
+    memory = network.empty_memory()
+    for number in range(chunks):
+        memory = read_chunk(network, memory, ids(number))
+    return memory
+
+
+@pytest.mark.parametrize("kind", ["chunks", "tokens"])
+def test_the_oracle_recalls_what_it_is_told(kind: str, networks: dict[str, MPlusModel]) -> None:
+    network = networks[kind]
+    memory = read(network, 8)
+    for gold in range(6):
+        ranked, recall = recall_as(network, memory, ids(99), "oracle", gold={gold})
+        assert gold in reached(memory, ranked, recall, 16).present
+
+
+@pytest.mark.parametrize("kind", ["chunks", "tokens"])
+def test_the_newest_and_any(kind: str, networks: dict[str, MPlusModel]) -> None:
+    network = networks[kind]
+    memory = read(network, 8)
+
+    def recalled(how: Any, seed: str = "") -> tuple[frozenset[int], list[float]]:
+        ranked, recall = recall_as(network, memory, ids(99), how, seed=seed)
+        assert len(recall) == 16
+        keys, _ = recall.layer(0, torch.zeros(1, 1, 32))
+        return reached(memory, ranked, recall, 16).present, keys.flatten().tolist()
+
+    stored = torch.cat([segment.tokens.keys[0] for segment in memory.segments])
+    if kind == "chunks":
+        assert recalled("newest") == (frozenset({4, 5, 6, 7}), stored[-16:].flatten().tolist())
+    drawn = [recalled("random", str(seed)) for seed in range(6)]
+    assert recalled("random", "0") == drawn[0]
+    assert len({tuple(keys) for _, keys in drawn}) > 1
+
+
+def test_priorities_are_laid_out_oldest_first(networks: dict[str, MPlusModel]) -> None:
+    memory = read(networks["tokens"], 8)
+    _, recall = recall_as(networks["tokens"], memory, ids(99), "random", seed="7")
+    assert isinstance(recall, PriorityRecall)
+    born = torch.cat([segment.born.expand(3, -1) for segment in memory.segments], dim=1)
+    chosen = torch.gather(born, 1, recall.index.expand(3, -1))
+    assert torch.equal(chosen, chosen.sort(dim=1).values)
+    keys, _ = recall.layer(1, torch.zeros(1, 1, 32))
+    stored = torch.cat([segment.tokens.keys[1] for segment in memory.segments])
+    assert torch.equal(keys, stored[recall.index[-2 if len(recall.index) > 1 else 0]])
+
+
+@pytest.mark.parametrize("kind", ["chunks", "tokens"])
+def test_nothing_is_recalled(kind: str, networks: dict[str, MPlusModel]) -> None:
+    memory = read(networks[kind], 8)
+    ranked, recall = recall_as(networks[kind], memory, ids(99), "none")
+    assert len(recall) == 0
+    stm = set(memory.stm.tokens.chunks.unique().tolist())
+    assert reached(memory, ranked, recall, 0).present == stm
+
+
+def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None:
+    network = networks["chunks"]
+    memory = read(network, 8)
+    ranked, recall = recall_as(network, memory, ids(99), "learned")
+    assert ranked == score_chunks(network, memory, ids(99))
+    wanted = recall_chunks(memory, ranked, 16).chunks.unique().tolist()
+    assert isinstance(recall, ChunkRecall)
+    assert reached(memory, ranked, recall, 16).present == {*wanted, 6, 7}
+
+
+def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) -> None:
+    llama = build_llama()
+    prompt = ids(1, 20)
+    whole = llama.generate(torch.tensor([prompt]), max_new_tokens=10, do_sample=False)
+    wanted = whole[0, 20:].tolist()
+    assert list(base_answer_ids(llama, prompt, limit=10, stop_ids={2})) == wanted
+    stopped = list(base_answer_ids(llama, prompt, limit=10, stop_ids={wanted[4]}))
+    assert stopped == wanted[: wanted.index(wanted[4])]
+
+
+def test_the_loss_of_identity_memory_is_that_of_the_text(networks: dict[str, MPlusModel]) -> None:
+    network = networks["chunks"]
+    memory = read(network, 2)
+    lead, chunk = ids(50, 1), ids(51, 7)
+    _, recall = recall_as(network, memory, ids(1), "none")
+    behind = memory_loss(network, memory, recall, lead, chunk)
+    before = [0, *ids(0), *ids(1), *lead]
+    assert behind.shape == (7,)
+    torch.testing.assert_close(behind, window_loss(network.generate.llama, before, chunk))
+    without = window_loss(network.generate.llama, [0, *lead], chunk)
+    assert not torch.allclose(behind, without, atol=1e-2)
+
+
+def test_the_loss_is_the_cross_entropy(build_llama: Callable[..., Any]) -> None:
+    llama = build_llama()
+    text = ids(3, 12)
+    out = llama(input_ids=torch.tensor([text]), labels=torch.tensor([[-100] * 4 + text[4:]]))
+    assert float(window_loss(llama, text[:4], text[4:]).mean()) == pytest.approx(
+        float(out.loss), abs=1e-5
+    )
+
+
+def test_swapped_adapters(bench: Any) -> None:
+    model = bench.session.model
+    swapped = swapped_network(model)
+    assert swapped.update is model.generate
+    assert swapped.generate is model.update
+    assert not torch.equal(swapped.generate_bos[1:], model.generate_bos[1:])
+    memory = read_chunk(swapped, swapped.empty_memory(), ids(0))
+    _, recall = recall_as(swapped, memory, ids(1), "learned")
+    said = answer_ids(swapped, memory, recall, ids(1), limit=5, stop_ids=())
+    assert len(list(said)) == 5

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.evaluation import perplexity, qa
+from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
+from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, ask_base, base_prompt
+from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.documents import read_data
+from mplus_cli.evaluation.journal import Journal, read_losses, read_records
+from mplus_cli.evaluation.tables import loss_tables, qa_tables
+from mplus_cli.evaluation.values import Loss, Noted, Question, Record
+
+STORY = Path(__file__).resolve().parents[2] / "examples" / "story" / "questions.json"
+
+
+def write(path: Path, *records: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def test_the_layouts_are_recognised(tmp_path: Path) -> None:
+    own = {
+        "title": "T",
+        "text": "Bo is a cat.",
+        "questions": [{"question": "Who?", "answers": ["Bo"]}],
+    }
+    longbench = {
+        "input": "Who?",
+        "context": "Bo.",
+        "answers": ["Bo"],
+        "dataset": "triviaqa_e",
+        "all_classes": None,
+        "_id": "x",
+    }
+    infinite = {"id": 3, "context": "Bo.", "input": "Who?", "answer": ["Bo", "B"], "options": []}
+    narrative = {
+        "document": {"id": "d", "text": "Bo."},
+        "question": {"text": "Who?"},
+        "answers": [{"text": "Bo"}, {"text": "B"}],
+    }
+    ruler = {"index": 1, "input": "Read.\nBo.\nWho is it?", "outputs": ["Bo", "Cy"]}
+    needle = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
+    wanted = {
+        write(tmp_path / "own.jsonl", own): ("hit", ("Bo",), "Bo is a cat.", "Who?"),
+        write(tmp_path / "lb.jsonl", longbench): ("first-line-f1", ("Bo",), "Bo.", "Who?"),
+        write(tmp_path / "longbook_qa_eng.jsonl", infinite): ("f1", ("Bo", "B"), "Bo.", "Who?"),
+        write(tmp_path / "passkey.jsonl", infinite): ("first-number", ("Bo", "B"), "Bo.", "Who?"),
+        write(tmp_path / "nq.jsonl", narrative): ("rouge-l", ("Bo", "B"), "Bo.", "Who?"),
+        write(tmp_path / "niah_single_1" / "validation.jsonl", ruler): (
+            "match-all",
+            ("Bo", "Cy"),
+            "Read.\nBo.",
+            "Who is it?",
+        ),
+        write(tmp_path / "qa_1" / "validation.jsonl", ruler): (
+            "match-any",
+            ("Bo", "Cy"),
+            "Read.\nBo.",
+            "Who is it?",
+        ),
+        write(tmp_path / "needle.jsonl", needle): ("match-all", ("Bo",), "Bo.", "Who?"),
+    }
+    for path, (metric, answers, text, question) in wanted.items():
+        (reading,) = read_data(path)
+        (asked,) = reading.questions
+        assert (asked.metric, asked.answers, reading.text, asked.text) == (
+            metric,
+            answers,
+            text,
+            question,
+        )
+
+
+def test_the_example_storys_layout() -> None:
+    (reading,) = read_data(STORY)
+    assert reading.path is not None
+    assert reading.path.name == "story.pdf"
+    assert len(reading.questions) == 40
+    assert reading.questions[0].pages == (2, 2)
+
+
+def test_questions_of_the_same_text_share_it(tmp_path: Path) -> None:
+    record = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
+    path = write(tmp_path / "n.jsonl", record, record | {"context": "Cy."}, record)
+    first, second = read_data(path)
+    assert len(first.questions) == 2
+    assert len({question.id for question in first.questions}) == 2
+    assert second.text == "Cy."
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "message"),
+    [
+        ("a.jsonl", {"what": 1}, "layout is not known"),
+        ("a.jsonl", {"title": "T", "questions": []}, "record 1 is not of the layout documents"),
+        ("a.jsonl", {"context": "", "input": "", "answer": []}, "its name tells the task"),
+        (
+            "a.jsonl",
+            {"dataset": "gov_report", "all_classes": None, "answers": [], "input": ""},
+            "gov_report has no short answers",
+        ),
+    ],
+)
+def test_files_of_no_layout(tmp_path: Path, name: str, record: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_data(write(tmp_path / name, record))
+
+
+def two_documents(tmp_path: Path) -> Path:
+    names = ("Felix", "Morris", "Salem", "Tiger")
+    paged = " ".join(f"It is said here that cat {name} is of Ann." for name in names)
+    return write(
+        tmp_path / "books.jsonl",
+        {
+            "title": "cats",
+            "text": paged,
+            "questions": [
+                {"question": "Whose is cat Salem?", "answers": ["Ann"], "passage": "Salem"},
+                {"question": "Whose is cat 9?", "answers": ["Bo"]},
+            ],
+        },
+        {"title": "gone", "path": "gone.txt", "questions": [{"question": "Q?", "answers": ["a"]}]},
+    )
+
+
+def test_documents_are_read_and_asked(
+    bench: Bench, tmp_path: Path, new_journal: Callable[..., Journal]
+) -> None:
+    arms = parse_arms("mplus,gold,bm25-1,window,closed-book")
+    readings = read_data(two_documents(tmp_path))
+    events = list(qa.run(bench, readings, arms, new_journal("qa", "qa")))
+    noted = [event.line for event in events if isinstance(event, Noted)]
+    assert any("gone.txt" in line for line in noted)
+    assert any("2 questions" in line and "not in arm gold" in line for line in noted)
+    records = [event for event in events if isinstance(event, Record)]
+    counts = {arm.name: sum(r.arm == arm.name for r in records) for arm in arms}
+    assert counts == {"mplus": 2, "gold": 1, "bm25-1": 2, "window": 2, "closed-book": 2}
+    searched = next(r for r in records if r.arm == "bm25-1" and "Salem" in r.question)
+    assert searched.rank == 1
+    assert searched.found is True
+    again = qa.run(bench, readings, arms, new_journal("qa", "qa"))
+    assert not [event for event in again if isinstance(event, Record)]
+    columns = qa_tables(read_records(new_journal("qa", "qa").folder))[0].columns
+    assert columns == [
+        "exact match",
+        "F1",
+        "hit",
+        "refused",
+        "page hit@1",
+        "page hit@3",
+        "page hit@5",
+    ]
+
+
+def test_pages_are_the_gold_chunks_of_a_paged_document(
+    bench: Bench, new_journal: Callable[..., Journal]
+) -> None:
+    from mplus_cli.documents import Chunk, Document, Page
+
+    pages = tuple(Page(number, f"Text {number}. ") for number in (1, 2, 3))
+    chunks = [Chunk(n, f"Text {n + 1}. ", (5, 6), (n + 1, n + 1)) for n in range(3)]
+    question = Question("q", "documents", "Q?", ("a",), pages=(2, 3))
+    (reading,) = read_data(STORY)
+    document = Document("", "", "", "pdf", pages, 3, ())
+    subject = qa._Subject(bench, new_journal(), reading, document, chunks)
+    assert subject._gold(question) == frozenset({1, 2})
+    assert subject._passage(question) == "Text 2. Text 3. "
+
+
+def test_no_document_at_all(
+    bench: Bench, tmp_path: Path, new_journal: Callable[..., Journal]
+) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"title": "x", "path": "x.txt", "questions": [{"question": "Q?", "answers": ["a"]}]},
+    )
+    with pytest.raises(MplusError, match="none of the documents"):
+        list(qa.run(bench, read_data(path), parse_arms("mplus"), new_journal("qa", "qa")))
+
+
+def test_the_base_sees_its_own_template(bench: Bench) -> None:
+    prompt = base_prompt(bench, "Who is it?", "Bo is here.")
+    text = bench.base.tokenizer.decode(prompt)
+    asked = f"Bo is here.\n\nWho is it? {INSTRUCTION}"
+    wanted = bench.base.tokenizer.apply_chat_template(
+        [{"role": "user", "content": asked}], tokenize=False, add_generation_prompt=True
+    )
+    assert text == f"<|endoftext|>{wanted}"
+    merged, base = bench.session.model.generate.llama, bench.base.llama
+    assert base is not merged
+    weight = "model.layers.1.self_attn.q_proj.weight"
+    assert not base.get_parameter(weight).equal(merged.get_parameter(weight))
+
+
+def test_a_long_context_is_cut_to_the_budget(bench: Bench) -> None:
+    question = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
+    said = ask_base(bench, ARMS["gold"], question, None)
+    bare = len(base_prompt(bench, "Who?", ""))
+    assert bench.budget + bare - 8 <= said.prompt_tokens <= bench.budget + bare
+    assert said.prompt_tokens + LIMIT <= 2048
+
+
+def test_perplexity_of_every_arm_and_again(
+    bench: Bench, new_journal: Callable[..., Journal]
+) -> None:
+    import math
+
+    ids = bench.encode("the storm had taken the boat and the keeper wrote. " * 12)
+    book = perplexity.make_book("book", ids, 32, 170)
+    assert [len(chunk) for chunk in book.chunks] == [32] * 5 + [10]
+    arms = parse_arms(",".join(FOR_LOSS), FOR_LOSS)
+    events = perplexity.run(bench, [book], arms, new_journal("loss", "perplexity"))
+    losses = [event for event in events if isinstance(event, Loss)]
+    assert {(loss.arm, loss.chunk) for loss in losses} == {
+        (arm, chunk) for arm in FOR_LOSS for chunk in range(1, 6)
+    }
+    assert all(math.isfinite(loss.nats) and loss.nats > 0 for loss in losses)
+    by_arm = {loss.arm: loss.nats for loss in losses if loss.chunk == 1}
+    # One chunk in identity memory is the window's text, at the same positions.
+    assert by_arm["identity"] == pytest.approx(by_arm["window"], abs=1e-4)
+    assert by_arm["closed-book"] != pytest.approx(by_arm["window"], abs=1e-3)
+    again = perplexity.run(bench, [book], arms, new_journal("loss", "perplexity"))
+    assert not [event for event in again if isinstance(event, Loss)]
+    (table,) = loss_tables(read_losses(new_journal("loss", "perplexity").folder))
+    assert [row[0] for row in table.rows()] == [name for name in ARMS if name in FOR_LOSS]
+
+
+def test_what_the_base_sees(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mplus_cli.evaluation.asking import Text
+    from mplus_cli.evaluation.bm25 import Index
+
+    seen: list[str] = []
+
+    def no_answer(llama: Any, prompt: Any, **_: Any) -> Any:
+        seen.append(bench.decode(prompt))
+        return iter(())
+
+    monkeypatch.setattr("models.evaluation.base_answer_ids", no_answer)
+    chunks = [f"The {name} is by the sea in the rain today. " for name in ("boat", "mule", "bell")]
+    ids = bench.encode("".join(chunks) + "x " * bench.budget + "the very end")
+    index = Index()
+    index.add(chunks)
+    text = Text(ids, index, 3, "The lamp is lit.", chunks.__getitem__)
+    asked = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
+    for name in ("closed-book", "gold", "window", "bm25-1", "bm25"):
+        ask_base(bench, ARMS[name], asked, text)
+    closed, gold, window, best, more = seen
+    assert all(INSTRUCTION in prompt for prompt in seen)
+    assert "sea in the rain" not in closed + gold
+    assert "The passage.\n\nWhere is the mule" in gold
+    assert "the very end\n\nWhere" in window
+    assert "boat" not in window
+    assert chunks[1].strip() in best
+    assert "boat" not in best
+    # The best chunk is next to the question, and the text read in part can be found too.
+    assert more.index("boat") < more.index("mule is by")
+    last = Question("q", "k", "What is the lamp?", ("a",))
+    said = ask_base(bench, ARMS["bm25-1"], last, text)
+    assert "The lamp is lit." in seen[-1]
+    assert said.present == frozenset({3})

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.errors import UsageError
+from mplus_cli.evaluation import retention
+from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
+from mplus_cli.evaluation.asking import ask_memory
+from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.journal import Journal, RunCard, read_costs, read_records
+from mplus_cli.evaluation.plan import ALONE, Distance, Plan
+from mplus_cli.evaluation.reader import Job, read
+from mplus_cli.evaluation.tables import retention_tables
+from mplus_cli.evaluation.values import ANY, UNREAD, Record
+
+CHUNK = 32
+FEW = ",".join(QUICK)
+
+
+def run(bench: Bench, plan: Plan, arms: str, journal: Journal) -> list[Record]:
+    events = retention.run(bench, plan, parse_arms(arms), journal)
+    return [event for event in events if isinstance(event, Record)]
+
+
+def figures(folder: Path) -> list[str]:
+    return [table.markdown() for table in retention_tables(read_records(folder))]
+
+
+def untimed(records: list[Record]) -> list[Record]:
+    return [replace(record, first_seconds=0.0, seconds=0.0) for record in records]
+
+
+@pytest.fixture(scope="module")
+def everything(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All arms' answers to a small plan, in a folder."""
+    from mplus_cli.evaluation.plan import Distance, Order, make_plan, read_sources
+
+    lines = [
+        {
+            "id": f"g{number}/0",
+            "context": f"Cat {number} is of Ann.",
+            "qas": [{"question": f"Whose is cat {number}?", "answers": ["Ann"]}],
+        }
+        for number in range(8)
+    ]
+    order = Order((Distance(None), Distance(0), Distance(80)), 3, 0, 1, CHUNK, 0)
+    plan = make_plan(order, read_sources(lines), ["A sea of rain. " * 90], bench.encode)
+    folder = tmp_path_factory.mktemp("all")
+    journal = Journal(folder, RunCard("retention", {}, "", {}))
+    return plan, run(bench, plan, "all", journal), folder
+
+
+def test_every_arm_answers_everything_it_can(everything: Any) -> None:
+    plan, records, _ = everything
+    assert {record.arm for record in records} == set(ARMS)
+    places = {(t.question.id, ALONE) for t in plan.alone}
+    places |= {(ask.question.id, ask.setting) for ask in plan.asks}
+    once = {(t.question.id, ANY) for t in plan.alone}
+    never = {place for place in places if place[1] == UNREAD}
+    wanted = dict.fromkeys(ARMS, places) | {"closed-book": once | never, "gold": once}
+    for name in ARMS:
+        asked = [(record.id, record.setting) for record in records if record.arm == name]
+        assert len(asked) == len(set(asked))
+        assert set(asked) == wanted[name], name
+
+
+def test_the_oracle_finds_and_short_term_memory_forgets(everything: Any) -> None:
+    _, records, _ = everything
+    late = [record for record in records if record.setting == "80"]
+    assert all(record.after == 80 for record in late)
+    found = {
+        name: [record.found for record in late if record.arm == name]
+        for name in ("oracle-recall", "stm-only", "window", "bm25")
+    }
+    # 80 tokens after a chunk of 32 are 40 memory tokens of 48: its first tokens are dropped.
+    assert found["oracle-recall"] == [True] * 3
+    assert found["window"] == [None] * 3
+    assert None not in found["bm25"]
+    at_once = [r for r in records if r.setting == "0" and r.arm == "stm-only"]
+    assert [record.found for record in at_once] == [True] * 3
+
+
+def test_arms_answer_differently(everything: Any) -> None:
+    _, records, _ = everything
+    answers = {
+        name: tuple(r.answer for r in records if r.arm == name and r.setting == "80")
+        for name in ("mplus", "stm-only", "identity", "swapped-adapters", "reread2", "window")
+    }
+    assert len(set(answers.values())) == len(answers)
+    prompts = {r.arm: r.prompt_tokens for r in records if r.setting == "80"}
+    assert prompts["mplus"] < prompts["reread1"] < prompts["reread2"]
+
+
+def test_memories_are_gone_and_costs_are_kept(everything: Any) -> None:
+    _, _, folder = everything
+    assert not (folder / "work").exists()
+    costs = {cost.reader: cost for cost in read_costs(folder)}
+    assert set(costs) == {"mplus", "identity", "swapped", "bm25"}
+    assert costs["identity"].disk_bytes > costs["mplus"].disk_bytes > 0
+
+
+def test_sharing_gives_what_reading_each_alone_gives(
+    bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
+) -> None:
+    from models.update import read_chunk
+
+    shared = run(bench, plan, "mplus", new_journal())
+    for record in shared:
+        if record.setting == ALONE:
+            continue
+        ask = next(
+            a for a in plan.asks if (a.question.id, a.setting) == (record.id, record.setting)
+        )
+        network = bench.network("mplus")
+        memory = network.empty_memory()
+        ids = [token for chunk in plan.chunks for token in chunk]
+        ids = ids[: ask.chunks * CHUNK + ask.rest]
+        for start in range(0, len(ids), CHUNK):
+            memory = read_chunk(network, memory, ids[start : start + CHUNK])
+        said = ask_memory(
+            bench, network, memory, ARMS["mplus"], ask.question, frozenset(), lambda _: ""
+        )
+        assert said.answer == record.answer
+        assert said.present is not None
+        assert record.found == (None if ask.gold is None else ask.gold in said.present)
+
+
+def test_the_same_seed_gives_the_same_table(
+    bench: Bench, tiny_plan: Callable[..., Plan], new_journal: Callable[..., Journal]
+) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(bench, tiny_plan(seed=seed), FEW, new_journal(name))
+    folder = new_journal("a").folder.parent
+    assert figures(folder / "a") == figures(folder / "b")
+    ids = {name: {r.id for r in read_records(folder / name)} for name in "ac"}
+    assert ids["a"] != ids["c"]
+
+
+@pytest.mark.parametrize("stop", [1, 9, 14, 23])
+def test_an_interrupted_run_goes_on(
+    bench: Bench,
+    plan: Plan,
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+    stop: int,
+) -> None:
+    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
+    whole = run(bench, plan, FEW, new_journal("whole"))
+    events = retention.run(bench, plan, parse_arms(FEW), new_journal("torn"))
+    done = 0
+    for event in events:
+        done += isinstance(event, Record)
+        if done == stop:
+            break
+    events.close()  # type: ignore[attr-defined]
+    answers = new_journal("torn").folder / "answers.jsonl"
+    with answers.open("a") as file:
+        file.write('{"id": "half a li')
+    rest = run(bench, plan, FEW, new_journal("torn"))
+    assert len(rest) == len(whole) - stop
+    torn = new_journal("torn").folder
+    assert untimed(read_records(torn)) == untimed(sorted(whole, key=lambda record: record.key))
+    assert run(bench, plan, FEW, new_journal("torn")) == []
+
+
+def test_an_interrupted_reading_is_not_begun_anew(
+    bench: Bench,
+    plan: Plan,
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import models.update
+
+    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
+    read = models.update.read_chunk
+    chunks: list[int] = []
+
+    def counted(model: Any, memory: Any, ids: Any) -> Any:
+        chunks.append(memory.chunks)
+        return read(model, memory, ids)
+
+    monkeypatch.setattr("models.update.read_chunk", counted)
+    late = replace(plan, alone=(), asks=tuple(a for a in plan.asks if a.setting == UNREAD))
+    events = retention.run(bench, late, parse_arms("mplus"), new_journal())
+    for _ in range(5):
+        next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert chunks == [0, 1, 2, 3]
+    run(bench, late, "mplus", new_journal())
+    # The last commit was after two chunks of four.
+    assert chunks[4:] == list(range(2, len(plan.chunks)))
+
+
+def test_long_term_memory_is_mapped_and_the_same(
+    bench: Bench,
+    tiny_plan: Callable[..., Plan],
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from models.update import compact, read_chunk
+
+    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 4)
+    plan = tiny_plan(distances=(Distance(0), Distance(256)))
+    network = bench.network("mplus")
+    alone = network.empty_memory()
+    segments = []
+    job = Job("mplus", plan.chunks, len(plan.chunks))
+    for count, memory in read(bench, job, new_journal().work, lambda cost: None):
+        if count:
+            alone = read_chunk(network, alone, plan.chunks[count - 1])
+        segments.append(len(memory.segments))
+        if memory.segments:
+            mine, other = compact(memory).segments[0], compact(alone).segments[0]
+            assert torch.equal(mine.tokens.keys, other.tokens.keys)
+            assert torch.equal(mine.tokens.chunks, other.tokens.chunks)
+            assert torch.equal(memory.stm.tokens.values, alone.stm.tokens.values)
+    # Three chunks fit short-term memory; the commit after the eighth joins four that were dropped.
+    assert segments[:11] == [0, 0, 0, 0, 1, 2, 3, 4, 5, 3, 4]
+
+
+def test_an_arm_may_be_added_later(
+    bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
+) -> None:
+    run(bench, plan, "mplus", new_journal("one"))
+    added = run(bench, plan, "mplus,stm-only", new_journal("one"))
+    assert {record.arm for record in added} == {"stm-only"}
+    run(bench, plan, "mplus,stm-only", new_journal("two"))
+    folder = new_journal("one").folder.parent
+    assert figures(folder / "one") == figures(folder / "two")
+
+
+def test_a_folder_of_another_run_is_refused(new_journal: Callable[..., Journal]) -> None:
+    journal = new_journal()
+    other = RunCard("retention", {"new tokens": 33}, "", {})
+    with pytest.raises(UsageError, match="new tokens 32, not 33"):
+        Journal(journal.folder, other)
+
+
+@pytest.mark.parametrize("wrong", ["", "mplus,bm26"])
+def test_arms_that_are_none(wrong: str) -> None:
+    with pytest.raises(UsageError, match="--arms"):
+        parse_arms(wrong)
