@@ -5,32 +5,24 @@ Imports nothing heavy before the signal handler is in place. Knows no command.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from types import FrameType
+
+from mplus_cli.interrupts import Interrupts, without_interrupts
 
 INTERRUPTED = 130
 
 
-class _Interrupts:
-    """Whether Ctrl-C came: an import that it breaks may report something else instead."""
-
-    def __init__(self) -> None:
-        self.seen = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
-
-
 def main() -> None:
     """Run `mplus` with the arguments of the process, and exit."""
-    interrupts = _Interrupts()
+    interrupts = Interrupts()
     # Threads that spin while they wait cost nothing alone, and half the speed beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         signal.signal(signal.SIGINT, interrupts)
+        sys.unraisablehook = without_interrupts(sys.unraisablehook)
         from mplus_cli.app import run
 
         code = run(sys.argv[1:], interrupted=lambda: interrupts.seen)
@@ -42,6 +34,12 @@ def main() -> None:
         from mplus_cli import screen
 
         screen.interrupted()
+        # Not sys.exit: if Ctrl-C fell into code that an extension was running, Python would now
+        # kill itself with the signal instead of giving this code.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mplus_cli import interrupts
 from mplus_cli.answers import (
     Answer,
     Event,
@@ -42,7 +43,9 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     """
     stored.check(session.identity)
     session.check_dtype(stored)
-    return OpenMemory(stored, stored.load(session.model.device))
+    memory = stored.load(session.model.device)
+    interrupts.check()
+    return OpenMemory(stored, memory)
 
 
 def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli import base_model, catalog
+from mplus_cli import base_model, catalog, interrupts
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
@@ -88,6 +88,7 @@ def open_session(
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
     loaded = load_model(settings, choice, dtype, note=note, progress=progress)
+    interrupts.check()  # imports swallow it now and then
     if not choice.trained:
         note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
     return Session(loaded, choice, Library(settings.home))
