@@ -163,7 +163,7 @@ class Sampler:
             pieces += [stream.continuation() for _ in range(self._config.continuations)]
             rows.append(pieces)
             for one in asked:
-                if one.about is not None:
+                if self._config.train_retriever and one.about is not None:
                     ids = torch.tensor(self._wording.prompt(one.question)[1], device=device)
                     queries.append(Query(ids, number, index[one.about]))
         texts = [stream.text.ids for stream in self._streams]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
 from models.checkpoints.adapters import GENERATE, UPDATE
 from models.checkpoints.base import load_base
@@ -51,7 +52,8 @@ def start(
         ConfigError, DataError, CheckpointError: one line each.
     """
     torch.manual_seed(config.seed)
-    loaded = load_base(base, device=device, dtype=dtype, attention="sdpa")
+    attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
+    loaded = load_base(base, device=device, dtype=dtype, attention=attention)
     model = make_model(config, loaded.llama, loaded.bos_id)
     wording = make_wording(loaded.tokenizer, loaded.stop_ids)
     passages, books = read_passages(config.qa), read_books(config.books)

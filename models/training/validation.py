@@ -10,12 +10,15 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from models.generate import Generated, stream
+from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
 from models.recall import score_chunks
 from models.training.data import ChunkMaker, Encoder, Passage, Question
 from models.training.sampler import Wording
-from models.update import compact, read_chunk
+from models.update import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +71,38 @@ def validate(
     crowd: int,
 ) -> dict[str, float]:
     """Exact hit with the passage's chunk alone in memory, and with `crowd` others read after it;
-    and how often the retriever puts the right chunk first among all probes' chunks."""
+    and how often the retriever puts the right chunk first among all probes' chunks.
+
+    Every chunk is written once, as the first of a document, and laid out with others as asked.
+    """
     alone, among, first = 0, 0, 0
-    everything = model.empty_memory()
-    for probe in probes:
-        everything = compact(read_chunk(model, everything, probe.ids))
+    written = [_written(model, probe, number) for number, probe in enumerate(probes)]
+    everything = _memory(model, written)
     for number, probe in enumerate(probes):
         prompt, query = wording.prompt(probe.question.text)
-        for others in (0, crowd):
-            memory = read_chunk(model, model.empty_memory(), probe.ids)
-            for step in range(others):
-                memory = read_chunk(model, memory, probes[(number + 1 + step) % len(probes)].ids)
+        around = [written[(number + step) % len(probes)] for step in range(crowd + 1)]
+        for chunks in (around[:1], around):
+            memory = _memory(model, chunks)
             events = stream(model, memory, prompt, query, max_new_tokens=24, stop_ids={wording.end})
             said = decode([event.id for event in events if isinstance(event, Generated)])
             right = hit(said, probe.question.answers)
-            alone += right and not others
-            among += right and others > 0
+            alone += right and len(chunks) == 1
+            among += right and len(chunks) > 1
         first += score_chunks(model, everything, query)[0].chunk == number
     count = max(len(probes), 1)
     return {"alone": alone / count, "among": among / count, "recall_at_1": first / count}
+
+
+@torch.no_grad()
+def _written(model: MPlusModel, probe: Probe, number: int) -> Tokens:
+    ids = torch.tensor([probe.ids], device=model.device)
+    tail = model.empty_memory().stm.tail[:, None]
+    return write(model, ids, tail, chunk=number)[0]
+
+
+def _memory(model: MPlusModel, chunks: Sequence[Tokens]) -> Memory:
+    """A memory with these chunks in short-term memory."""
+    empty, tokens = model.empty_memory(), concatenate(chunks)
+    ages = torch.arange(len(tokens) - 1, -1, -1, device=model.device)[None]
+    numbers = int(tokens.chunks.max()) + 1
+    return Memory(ShortTermMemory(tokens, ages, empty.stm.tail), (), len(tokens), numbers)
