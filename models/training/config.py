@@ -54,6 +54,8 @@ class TrainingConfig:
     """Recent chunks kept as distractors and as the retriever's negatives."""
     negatives: int = 14
     """Chunks besides the right one the retriever chooses among, per step."""
+    recall_questions: int = 0
+    """Questions about those chunks that the retriever alone is asked, per stream and step."""
 
     learning_rate: float = 5e-4
     retriever_learning_rate: float = 1e-3

@@ -23,11 +23,12 @@ from torch import nn
 
 from models.config import ConfigError
 from models.network import MPlusModel
+from models.training.batch import Losses
 from models.training.config import TrainingConfig
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.processes import Processes
 from models.training.sampler import Sampler
-from models.training.trainee import Losses, Trainee
+from models.training.trainee import Trainee
 
 
 @dataclass(frozen=True, slots=True)

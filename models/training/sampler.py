@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from models.network import MPlusModel
+from models.training.batch import Batch, Query, Written
 from models.training.config import REFUSAL, TrainingConfig
 from models.training.data import ChunkMaker, ChunkText, Encoder, Question
 from models.training.pool import Pool, Remembered
 from models.training.rows import Piece, pack
-from models.training.trainee import Batch, Query, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,12 @@ class Stream:
                 asked.append(self._worded(own.pop(), self.count))
         return asked
 
+    def looked_up(self, crowd: Sequence[Remembered]) -> list[Asked]:
+        """Questions about the retriever's candidates, to be looked up and not answered."""
+        past = [(question, part.number) for part in crowd for question in part.questions]
+        count = min(self._config.recall_questions, len(past))
+        return [self._worded(*entry) for entry in self._random.sample(past, count)]
+
     def continuation(self) -> Piece:
         """A passage of the new chunk, to go on with word for word."""
         ids, config = self.text.ids, self._config
@@ -162,10 +168,13 @@ class Sampler:
             pieces = [self._wording.piece(one.question, one.answer) for one in asked]
             pieces += [stream.continuation() for _ in range(self._config.continuations)]
             rows.append(pieces)
-            for one in asked:
-                if self._config.train_retriever and one.about is not None:
-                    ids = torch.tensor(self._wording.prompt(one.question)[1], device=device)
-                    queries.append(Query(ids, number, index[one.about]))
+            if self._config.train_retriever:
+                asked += stream.looked_up(crowd)
+                queries += [
+                    Query(self._query_ids(one.question), number, index[one.about])
+                    for one in asked
+                    if one.about is not None
+                ]
         texts = [stream.text.ids for stream in self._streams]
         return Batch(
             chunks=torch.tensor(texts, device=device),
@@ -190,6 +199,9 @@ class Sampler:
                     stream.text.questions,
                 )
             )
+
+    def _query_ids(self, question: str) -> Tensor:
+        return torch.tensor(self._wording.prompt(question)[1], device=self._model.device)
 
     def _tail(self) -> Tensor:
         if self._tails is not None:

@@ -25,7 +25,7 @@ from models.training.data import ChunkMaker, read_books, read_passages
 from models.training.loop import Run, load_weights
 from models.training.processes import Processes
 from models.training.sampler import Sampler, Stream, Wording
-from models.training.trainee import Trainee
+from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
 
 PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
@@ -64,7 +64,8 @@ def start(
         seed = config.seed * 1000 + number
         maker = ChunkMaker(wording.encode, passages, books, size, facts=config.facts, seed=seed)
         streams.append(Stream(config, maker, wording, seed))
-    trainee = Trainee(model)
+    reads = config.train_update or config.train_generate
+    trainee = Trainee(model) if reads else RetrieverTrainee(model)
     if weights is not None and not (folder / "last").exists():
         load_weights(trainee, load_file(weights))
     sampler = Sampler(config, model, streams, wording)

@@ -6,13 +6,10 @@ teach the readers to find their way among distractors. The retriever learns besi
 states, to tell the chunk a question is about from others (contrastive cross-entropy).
 
 Shapes: S streams, T text tokens, K memory tokens a chunk, n prefix tokens, L layers, D hidden size,
-R retriever layers, q question tokens, C candidate chunks.
+R retriever layers.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,62 +17,10 @@ from torch.nn import functional
 
 from models.decoder import Prefix, rotate
 from models.network import MPlusModel
-from models.retriever import MaxSimRetriever
-from models.training.pool import Remembered
+from models.training.batch import Batch, Losses, Written
+from models.training.recall import recall_loss
 from models.training.rows import IGNORED, Rows
 from models.update import memory_states
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A question for the retriever."""
-
-    ids: Tensor
-    """(q,)."""
-    stream: int
-    gold: int
-    """Its chunk among the stream's candidates: 0 the new one, then the negatives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one step reads and is asked. Everything but the tensors of `rows` is per stream."""
-
-    chunks: Tensor
-    """(S, T) ids to write."""
-    tails: Tensor
-    """(L, S, k, D) what each stream's update pass sees before its chunk, detached."""
-    distractors: tuple[tuple[Remembered, ...], ...]
-    """Chunks in front of the new one, in prefix order."""
-    places: tuple[int, ...]
-    """How many of the distractors come before the stream's own chunk."""
-    rows: Rows
-    queries: tuple[Query, ...]
-    negatives: tuple[tuple[Remembered, ...], ...]
-    """Other chunks of the stream the retriever chooses among."""
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Mean losses of one step in nats; a kind the batch lacks is 0."""
-
-    answer: Tensor
-    continuation: Tensor
-    retriever: Tensor
-    recall_at_1: float
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The new memory of every stream, detached, for the streams' tails and the pool."""
-
-    states: Tensor
-    """(L, S, K, D)."""
-    keys: Tensor
-    """(L, S, K, H, d)."""
-    values: Tensor
-    normed: Tensor
-    """(R, S, K, D)."""
 
 
 class Trainee(nn.Module):
@@ -98,7 +43,7 @@ class Trainee(nn.Module):
         keys, values, normed = self._encoded(states)
         hidden = self._read(batch, keys, values)
         answer, continuation = self._reading_losses(hidden, batch.rows)
-        retriever, recall = self._retriever_loss(batch, normed)
+        retriever, recall = recall_loss(model, batch, normed)
         with torch.no_grad():
             written = Written(states.detach(), torch.stack(keys), torch.stack(values), normed)
         return Losses(answer, continuation, retriever, recall), written
@@ -164,69 +109,20 @@ class Trainee(nn.Module):
             _mean_of_means(losses, owners, kinds == kind, len(rows.ids)) for kind in (1, 2)
         )
 
-    def _retriever_loss(self, batch: Batch, normed: Tensor) -> tuple[Tensor, float]:
-        """-log softmax of the right chunk's score among its stream's candidates.
 
-        Mean over a stream's questions, then over streams.
-        """
-        retriever = self.model.retriever
-        if not batch.queries or not isinstance(retriever, MaxSimRetriever):
-            return normed.new_zeros((), dtype=torch.float32), 0.0
-        states, real = question_states(self.model, [query.ids for query in batch.queries])
-        total, hits = normed.new_zeros((), dtype=torch.float32), 0
-        for stream, negatives in enumerate(batch.negatives):
-            mine = [at for at, query in enumerate(batch.queries) if query.stream == stream]
-            if not mine:
-                continue
-            candidates = [normed[:, stream], *(chunk.normed for chunk in negatives)]
-            own = [state[mine] for state in states]
-            scores = score_candidates(retriever, own, real[mine], candidates)
-            golds = [batch.queries[at].gold for at in mine]
-            gold = torch.tensor(golds, device=scores.device)
-            total = total + functional.cross_entropy(scores, gold)
-            hits += int((scores.argmax(dim=1) == gold).sum())
-        return total / len(batch.negatives), hits / len(batch.queries)
+class RetrieverTrainee(Trainee):
+    """The same network where the retriever alone learns: chunks are written, nothing is read."""
 
-
-def score_candidates(
-    retriever: MaxSimRetriever, states: Sequence[Tensor], real: Tensor, chunks: Sequence[Tensor]
-) -> Tensor:
-    """Scores (Q, C) of chunks (R, K, D) for questions with states (Q, q, D) a retriever layer.
-
-    Args:
-        real: (Q, q) which question tokens are no padding.
-    """
-    lengths = [chunk.shape[1] for chunk in chunks]
-    scores = torch.zeros(len(real), len(chunks), device=real.device)
-    for row, normed in enumerate(torch.cat(list(chunks), dim=1)):
-        queries = retriever.queries(row, states[row]) * real[..., None]
-        found = retriever.token_scores(row, queries.flatten(0, 1), retriever.keys(row, normed))
-        best = [part.amax(dim=1) for part in found.float().split(lengths, dim=1)]
-        scores = scores + torch.stack(best, dim=1).unflatten(0, real.shape).sum(dim=1)
-    return scores
-
-
-@torch.no_grad()
-def question_states(model: MPlusModel, questions: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Each question (q,) read behind BOS alone: normed states (Q, q, D) at the retriever's layers,
-    padded to the longest, and which tokens are no padding (Q, q)."""
-    decoder, layers = model.generate, model.retriever.layers
-    longest = max(len(ids) for ids in questions)
-    longest += -(longest + 1) % 16
-    padded = torch.stack([functional.pad(ids, (1, longest - len(ids))) for ids in questions])
-    padded[:, 0] = model.bos_id
-    lengths = torch.tensor([len(ids) for ids in questions], device=padded.device)
-    real = torch.arange(longest, device=padded.device)[None] < lengths[:, None]
-    rotary, mask = decoder.rotary(0, longest + 1), decoder.mask(longest + 1, 0)
-    states = []
-    with decoder.active():
-        hidden = decoder.embed(padded)
-        for index in range(max(layers) + 1):
-            if index in layers:
-                states.append(decoder.normed(index, hidden[:, 1:]))
-            if index < max(layers):
-                hidden = decoder.layer(index, hidden, rotary, mask, None)
-    return states, real
+    def forward(self, batch: Batch) -> tuple[Losses, Written]:
+        model = self.model
+        with torch.no_grad():
+            bos = model.bos_states(model.update)
+            states = memory_states(model.update, model.config, batch.chunks, batch.tails, bos)
+            keys, values, normed = self._encoded(states)
+            written = Written(states, torch.stack(keys), torch.stack(values), normed)
+        loss, recall = recall_loss(model, batch, normed)
+        nothing = torch.zeros((), device=loss.device)
+        return Losses(nothing, nothing, loss, recall), written
 
 
 def _lay_out(

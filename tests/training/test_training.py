@@ -154,6 +154,21 @@ def test_validation_and_saving_come_when_due(
     assert [event.step for event in events if isinstance(event, Saved)] == [3, 6]
 
 
+def test_the_retriever_can_learn_alone(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    changes = {"train_update": False, "train_generate": False, "recall_questions": 4}
+    config = make(data, steps=60, retriever_learning_rate=1e-2, save_every=60, **changes)
+    run = begin(config, tmp_path / "run", tiny_base_folder)
+    before = {name: w.clone() for name, w in run.model.generate.llama.named_parameters()}
+    seen = steps(run)
+    for name, weight in run.model.generate.llama.named_parameters():
+        assert torch.equal(weight, before[name]), name
+    assert all(step.answer == step.continuation == 0 for step in seen)
+    first, last = (sum(step.retriever for step in part) for part in (seen[5:15], seen[-10:]))
+    assert last < 0.8 * first
+
+
 def test_export_loads_as_a_checkpoint(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
