@@ -99,14 +99,15 @@ class Trainee(nn.Module):
         return hidden
 
     def _reading_losses(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Of answers and of continuations: every piece of a stream counts the same, however long."""
         asked = rows.targets != IGNORED
         logits = self.model.generate.final(hidden[asked])
         losses = functional.cross_entropy(logits.float(), rows.targets[asked], reduction="none")
-        kinds = rows.kinds[asked]
-        streams = torch.arange(len(rows.ids), device=kinds.device)[:, None].expand(rows.ids.shape)
-        owners = streams[asked]
+        streams, kinds, most = len(rows.ids), rows.kinds[asked], int(rows.pieces.max()) + 1
+        stream = torch.arange(streams, device=kinds.device)[:, None].expand(rows.ids.shape)
+        piece = (stream * most + rows.pieces)[asked]
         return tuple(  # type: ignore[return-value]
-            _mean_of_means(losses, owners, kinds == kind, len(rows.ids)) for kind in (1, 2)
+            _mean_of_pieces(losses, piece, kinds == kind, (streams, most)) for kind in (1, 2)
         )
 
 
@@ -144,8 +145,19 @@ def _lay_out(
     return torch.stack(rows)
 
 
-def _mean_of_means(losses: Tensor, owners: Tensor, chosen: Tensor, streams: int) -> Tensor:
-    """Mean over streams of each one's mean loss; a stream without one counts 0."""
-    sums = losses.new_zeros(streams).index_add(0, owners[chosen], losses[chosen])
-    counts = losses.new_zeros(streams).index_add(0, owners[chosen], torch.ones_like(losses[chosen]))
-    return (sums / counts.clamp(min=1)).mean()
+def _mean_of_pieces(
+    losses: Tensor, piece: Tensor, chosen: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """Mean over streams of the mean over each one's pieces of their mean losses.
+
+    Args:
+        piece: the piece each loss belongs to, counted through all streams.
+        chosen: which losses count; a stream without one counts 0.
+        shape: streams, and pieces a stream at most.
+    """
+    empty = losses.new_zeros(shape[0] * shape[1])
+    sums = empty.index_add(0, piece[chosen], losses[chosen])
+    counts = empty.index_add(0, piece[chosen], torch.ones_like(losses[chosen]))
+    means = (sums / counts.clamp(min=1)).view(shape)
+    present = (counts > 0).view(shape).sum(dim=1).clamp(min=1)
+    return (means.sum(dim=1) / present).mean()
