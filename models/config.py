@@ -15,6 +15,7 @@ MemoryPositions = Literal["strided", "pooled", "last"]
 Drop = Literal["oldest", "random"]
 Recall = Literal["chunks", "tokens"]
 Scorer = Literal["maxsim", "sigmoid", "cosine"]
+LtmFormat = Literal["exact", "k8v8", "k8v4", "k4v4"]
 
 
 class ConfigError(ValueError):
@@ -52,6 +53,8 @@ class MPlusConfig:
     """Whether a token ages while in short-term memory; the published checkpoint's does not."""
     ltm_capacity: int | None = None
     """Memory tokens long-term memory keeps per layer (the newest); None: all, for ever."""
+    ltm_format: LtmFormat = "exact"
+    """Bits of keys and values in long-term memory (`models.packing`); `exact`: the model's type."""
 
     scorer: Scorer = "cosine"
     """How the retriever compares: `maxsim` (trained), `sigmoid` (published), `cosine` (untrained)."""
@@ -163,6 +166,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "drop": typing.get_args(Drop),
     "recall": typing.get_args(Recall),
     "scorer": typing.get_args(Scorer),
+    "ltm_format": typing.get_args(LtmFormat),
 }
 
 

@@ -11,15 +11,68 @@ layers hold the same memory tokens, which is so unless they drop at random.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 
+class TokenRows(ABC):
+    """Memory tokens of every layer, oldest first, in some form: a dataclass of tensors (G, n, ...).
+
+    G is L, R or 1. `Tokens` holds them exactly, `models.packing.Packed` in fewer bits.
+    """
+
+    __slots__ = ()
+    chunks: Tensor
+    """(L or 1, n) int64: the chunk each token was written from, -1 if it came with the checkpoint."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> tuple[int, int, int]:
+        """Layers, heads and head size: L, H, d."""
+
+    @abstractmethod
+    def unpack(self) -> Tokens:
+        """The tokens as the generate pass takes them."""
+
+    @abstractmethod
+    def lookup(self, row: int, start: int, stop: int) -> Tensor:
+        """Retriever keys (stop - start, P) of the row-th retriever layer."""
+
+    @abstractmethod
+    def of_layers(self, layers: slice) -> Self:
+        """The tokens of some layers, as views; the retriever's keys stay behind."""
+
+    def __len__(self) -> int:
+        return self.chunks.shape[1]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Tokens whose every tensor is changed alike."""
+        return type(self)(*(change(tensor) for tensor in self.tensors().values()))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by its name."""
+        whole: Any = self
+        return {field.name: getattr(self, field.name) for field in fields(whole)}
+
+    def slice(self, start: int, stop: int) -> Self:
+        """Tokens start..stop of every layer, as views."""
+        return self.each(lambda rows: rows[:, start:stop])
+
+    def take(self, index: Tensor) -> Self:
+        """The tokens `index` (L or 1, k) names in each layer."""
+        return self.each(lambda rows: take_rows(rows, index))
+
+    def to(self, device: torch.device | str) -> Self:
+        return self.each(lambda rows: rows.to(device))
+
+
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(TokenRows):
     """Memory tokens of every layer, oldest first, ready for the generate pass."""
 
     keys: Tensor
@@ -29,36 +82,22 @@ class Tokens:
     retriever_keys: Tensor
     """(R, n, P)."""
     chunks: Tensor
-    """(L or 1, n) int64: the chunk each token was written from, -1 if it came with the checkpoint."""
+    """As in `TokenRows`."""
 
-    def __len__(self) -> int:
-        return self.keys.shape[1]
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        layers, _, heads, size = self.keys.shape
+        return layers, heads, size
 
-    def slice(self, start: int, stop: int) -> Tokens:
-        """Tokens start..stop of every layer, as views."""
-        return Tokens(
-            self.keys[:, start:stop],
-            self.values[:, start:stop],
-            self.retriever_keys[:, start:stop],
-            self.chunks[:, start:stop],
-        )
+    def unpack(self) -> Tokens:
+        return self
 
-    def take(self, index: Tensor) -> Tokens:
-        """The tokens `index` (L or 1, k) names in each layer."""
-        return Tokens(
-            take_rows(self.keys, index),
-            take_rows(self.values, index),
-            take_rows(self.retriever_keys, index),
-            take_rows(self.chunks, index),
-        )
+    def lookup(self, row: int, start: int, stop: int) -> Tensor:
+        return self.retriever_keys[row, start:stop]
 
-    def to(self, device: torch.device | str) -> Tokens:
-        return Tokens(
-            self.keys.to(device),
-            self.values.to(device),
-            self.retriever_keys.to(device),
-            self.chunks.to(device),
-        )
+    def of_layers(self, layers: slice) -> Tokens:
+        chunks = self.chunks if self.chunks.shape[0] == 1 else self.chunks[layers]
+        return Tokens(self.keys[layers], self.values[layers], self.retriever_keys[:0], chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +118,7 @@ class ShortTermMemory:
 class Segment:
     """An immutable run of long-term memory, in CPU memory or mapped from a file."""
 
-    tokens: Tokens
+    tokens: TokenRows
     born: Tensor
     """(L or 1, m) int64: the memory's clock when each was written; its age is clock - 1 - born."""
 
@@ -113,30 +152,31 @@ class Memory:
         return replace(self, segments=tuple(segments))
 
 
+Rows = TypeVar("Rows", bound=TokenRows)
+
+
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     """Rows (G, n, ...) at `index` (1 or G, k), layer by layer: (G, k, ...)."""
     if index.shape[0] == 1:
         return rows[:, index[0]]
+    if not rows.shape[0]:
+        return rows.new_empty(0, index.shape[1], *rows.shape[2:])
     if rows.shape[0] == 1:
         rows = rows.expand(index.shape[0], *rows.shape[1:])
     layer = torch.arange(rows.shape[0], device=rows.device)[:, None]
     return rows[layer, index]
 
 
-def concatenate(parts: Sequence[Tokens]) -> Tokens:
-    """Tokens of several parts one after the other."""
-    return Tokens(
-        torch.cat([part.keys for part in parts], dim=1),
-        torch.cat([part.values for part in parts], dim=1),
-        torch.cat([part.retriever_keys for part in parts], dim=1),
-        cat_layers([part.chunks for part in parts]),
-    )
+def concatenate(parts: Sequence[Rows]) -> Rows:
+    """Tokens of several parts, all of one kind, one after the other."""
+    columns = zip(*(part.tensors().values() for part in parts), strict=True)
+    return type(parts[0])(*(cat_layers(column) for column in columns))
 
 
 def cat_layers(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenate (L or 1, n) tensors along n, widening the ones all layers share where needed."""
+    """Concatenate (L or 1, n, ...) tensors along n, widening what all layers share where needed."""
     layers = max(part.shape[0] for part in parts)
-    return torch.cat([part.expand(layers, -1) for part in parts], dim=1)
+    return torch.cat([part.expand(layers, *part.shape[1:]) for part in parts], dim=1)
 
 
 def merge(segments: Sequence[Segment]) -> Segment:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from models.decoder import Prefix, rotate
-from models.memory import Memory, Segment, Tokens, concatenate, take_rows
+from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
 
 
@@ -70,7 +70,9 @@ class TokenRecall:
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         retriever, decoder = self._model.retriever, self._model.generate
         queries = retriever.queries(index, decoder.normed(index, hidden[0]))
-        keys = torch.cat([segment.tokens.retriever_keys[index] for segment in self._segments])
+        keys = torch.cat(
+            [segment.tokens.lookup(index, 0, len(segment)) for segment in self._segments]
+        )
         scores = retriever.token_scores(index, queries, keys.to(queries.device))
         best = scores.topk(self._count).indices.sort().values.cpu()
         born = torch.cat([_row(segment.born, index) for segment in self._segments])
@@ -107,7 +109,9 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
         numbers = tokens.chunks[0].cpu()
         known = numbers >= 0
         for row, query in enumerate(queries):
-            scores = model.retriever.token_scores(row, query, tokens.retriever_keys[row].float())
+            scores = model.retriever.token_scores(
+                row, query, tokens.lookup(row, 0, len(tokens)).float()
+            )
             index = numbers[known].expand(scores.shape[0], -1)
             best[row].scatter_reduce_(1, index, scores.cpu()[:, known], "amax")
     totals = best.sum(dim=(0, 1))
@@ -151,7 +155,7 @@ def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> 
             chosen.append(score.chunk)
             left -= size
     parts = [
-        memory.segments[number].tokens.slice(start, stop)
+        memory.segments[number].tokens.slice(start, stop).unpack()
         for chunk in sorted(chosen)
         for number, start, stop in spans[chunk]
     ]
@@ -179,33 +183,24 @@ def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(Non
     owner = torch.searchsorted(starts, index, right=True) - 1
     out: Tokens | None = None
     for number in owner.unique().tolist():
-        tokens = segments[number].tokens
-        layer_tokens = Tokens(
-            tokens.keys[layers], tokens.values[layers], tokens.retriever_keys, tokens.chunks
-        )
         mine = owner == number
         local = torch.where(mine, index - starts[number], 0)
-        keys = take_rows(layer_tokens.keys, local)
-        values = take_rows(layer_tokens.values, local)
-        chunks = take_rows(
-            layer_tokens.chunks[layers] if tokens.chunks.shape[0] > 1 else layer_tokens.chunks,
-            local,
-        )
+        found = segments[number].tokens.of_layers(layers).take(local).unpack()
         if out is None:
-            out = Tokens(keys, values, keys.new_zeros(0, keys.shape[1], 0), chunks)
+            out = found
             continue
         pick = mine[..., None, None]
         out = Tokens(
-            torch.where(pick, keys, out.keys),
-            torch.where(pick, values, out.values),
+            torch.where(pick, found.keys, out.keys),
+            torch.where(pick, found.values, out.values),
             out.retriever_keys,
-            torch.where(mine, chunks, out.chunks),
+            torch.where(mine, found.chunks, out.chunks),
         )
     assert out is not None, "gather needs at least one index"
     return out
 
 
-def _everything(memory: Memory) -> Iterator[Tokens]:
+def _everything(memory: Memory) -> Iterator[TokenRows]:
     for segment in memory.segments:
         yield segment.tokens
     if len(memory.stm):

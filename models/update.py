@@ -25,6 +25,7 @@ from models.memory import (
     merge,
 )
 from models.network import MPlusModel
+from models.packing import pack
 
 
 @torch.no_grad()
@@ -175,7 +176,7 @@ def append(
         stay, go = stay.to(new.keys.device), go.to(new.keys.device)
         layers = max(stay.shape[0], ages.shape[0])
         ages = ages.expand(layers, -1)
-        gone = old.take(go).to("cpu")
+        gone = pack(old.take(go), config.ltm_format).to("cpu")
         dropped = Segment(gone, clock - 1 - _rows(ages, go).cpu())
         old, ages = old.take(stay), _rows(ages, stay)
     young = torch.arange(count - 1, -1, -1, device=new.keys.device)[None]

@@ -39,9 +39,16 @@ _NO_CONFIG = (
 )
 
 
+_LATER = {"ltm_format": "exact"}
+"""Settings younger than the first memories, with what those mean: at that value they do not count."""
+
+
 def fingerprint(config: dict[str, Any], files: Iterable[Path]) -> str:
     """SHA-256 (hex) of an M+ config as JSON values and of files, in the order given."""
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    counting = {
+        name: value for name, value in config.items() if name not in _LATER or value != _LATER[name]
+    }
+    digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode())
     for path in files:
         _add_file(digest, path)
     return digest.hexdigest()

@@ -121,9 +121,10 @@ def _compare_memory(
     ltm = merge(memory.segments)
     states, retriever_keys, born_ago = _golden_ltm(golden, step, keys.shape[0])
     keys, values, _ = encode(model, states[:, None])
-    yield Deviation(step, "LTM keys", _far(ltm.tokens.keys, keys[:, 0]), False)
-    yield Deviation(step, "LTM values", _far(ltm.tokens.values, values[:, 0]), False)
-    found = ltm.tokens.retriever_keys
+    held = ltm.tokens.unpack()
+    yield Deviation(step, "LTM keys", _far(held.keys, keys[:, 0]), False)
+    yield Deviation(step, "LTM values", _far(held.values, values[:, 0]), False)
+    found = held.retriever_keys
     yield Deviation(step, "LTM retriever keys", _far(found, retriever_keys), False)
     yield Deviation(step, "LTM ages", _unequal(memory.clock - 1 - ltm.born, born_ago), True)
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mplus_cli.errors import MismatchError, MplusError
 from mplus_cli.library.durable import DISK_FULL
@@ -32,7 +33,8 @@ from mplus_cli.library.values import (
 )
 
 FILE = "memory.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest format; 1 where long-term memory is exact, so that an older mplus goes on to read it."""
 BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -116,7 +118,12 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
                 connection.execute(statement)
             connection.executemany("INSERT INTO settings VALUES (?, ?)", sorted(settings.items()))
             put_times(connection, {"created": created, "updated": updated})
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {format_version(identity.geometry)}")
+
+
+def format_version(geometry: Mapping[str, Any]) -> int:
+    """The oldest format that can say what a memory of this geometry holds."""
+    return 1 if geometry.get("ltm_format", "exact") == "exact" else SCHEMA_VERSION
 
 
 @contextmanager

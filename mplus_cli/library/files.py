@@ -39,8 +39,9 @@ def write_segment(folder: Path, number: int, segments: Sequence[Segment]) -> Seg
     (folder / LTM_FOLDER).mkdir(exist_ok=True)
     sync_folder(folder)
     file = segment_file(number)
-    metadata = {"format": SEGMENT_FORMAT, "version": "1"}
-    written = tensors.write(folder / file, tensors.join_segments(segments), metadata)
+    joined = tensors.join_segments(segments)
+    metadata = {"format": SEGMENT_FORMAT, "version": tensors.segment_version(joined)}
+    written = tensors.write(folder / file, joined, metadata)
     kept = sum(len(segment) for segment in segments)
     return SegmentRow(number, file, kept, 0, written.bytes, written.sha256)
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.library import tensors
+from mplus_cli.library import database, tensors
 from mplus_cli.library.durable import disk_errors, sync_file, sync_folder
-from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, VERSION, Snapshot, restore
+from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
 from mplus_cli.library.tensors import Joined
 from mplus_cli.library.values import ChunkRow, Progress, View
 
@@ -50,7 +50,7 @@ def save(
     metadata = {
         "sha256": NO_DIGEST,  # first, so that no other text with zeros comes before it
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": str(database.format_version(view.identity.geometry)),
         "memory": json.dumps(_describe(stored.name, view), sort_keys=True),
     }
     with disk_errors(), _beside(file) as target:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "mplus-snapshot"
-VERSION = 1
+VERSION = database.SCHEMA_VERSION
 NO_DIGEST = "0" * 64
 SEGMENT_TOKENS = 8192
 """Memory tokens per layer in each file that long-term memory is cut into."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from models.memory import Segment, ShortTermMemory
+    from models.memory import Segment, ShortTermMemory, TokenRows
 
 SEGMENT_FORMAT = "mplus-segment"
 STM_FORMAT = "mplus-stm"
@@ -37,6 +37,7 @@ _CODES = {
     "torch.float32": "F32",
     "torch.float64": "F64",
     "torch.int64": "I64",
+    "torch.int8": "I8",
     "torch.uint8": "U8",
 }
 
@@ -161,13 +162,15 @@ def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, T
 
 def join_segments(segments: Sequence[Segment]) -> dict[str, Joined]:
     """The tensors of one segment that holds what several do."""
-    return {
-        "born": Joined([segment.born for segment in segments]),
-        "chunks": Joined([segment.tokens.chunks for segment in segments]),
-        "keys": Joined([segment.tokens.keys for segment in segments]),
-        "values": Joined([segment.tokens.values for segment in segments]),
-        "retriever_keys": Joined([segment.tokens.retriever_keys for segment in segments]),
-    }
+    parts = [segment.tokens.tensors() for segment in segments]
+    names = ("chunks", *(name for name in parts[0] if name != "chunks"))
+    tokens = {name: Joined([part[name] for part in parts]) for name in names}
+    return {"born": Joined([segment.born for segment in segments]), **tokens}
+
+
+def segment_version(joined: Mapping[str, Joined]) -> str:
+    """The version of the layout of `join_segments`: 2 where tokens are packed, 1 where exact."""
+    return "2" if "key_scales" in joined else "1"
 
 
 def split_stm(stm: ShortTermMemory) -> dict[str, Joined]:
@@ -184,11 +187,27 @@ def split_stm(stm: ShortTermMemory) -> dict[str, Joined]:
 
 def make_segment(file: str, tensors: Mapping[str, Tensor]) -> Segment:
     """A segment of tensors named as `join_segments` does; DamagedFile if they are not one."""
-    from models.memory import Segment, Tokens
+    from models.memory import Segment
 
     _check_shapes(file, tensors, "born")
-    tokens = Tokens(*(tensors[name] for name in ("keys", "values", "retriever_keys", "chunks")))
-    return Segment(tokens, tensors["born"])
+    return Segment(_make_tokens(file, tensors), tensors["born"])
+
+
+def _make_tokens(file: str, tensors: Mapping[str, Tensor]) -> TokenRows:
+    """Tokens in the form that the tensors' names tell; which form must fit is not known here."""
+    from models.memory import Tokens
+    from models.packing import Packed
+
+    own = {name: tensor for name, tensor in tensors.items() if name != "born"}
+    if not any(name.endswith("_scales") for name in own):
+        return Tokens(*(own[name] for name in ("keys", "values", "retriever_keys", "chunks")))
+    try:
+        packed = Packed(**own)
+    except TypeError as error:
+        raise DamagedFile(file, "has not the tensors of packed memory tokens") from error
+    if not packed.is_whole:
+        raise DamagedFile(file, "has codes and scales that do not fit together")
+    return packed
 
 
 def make_stm(
@@ -214,7 +233,8 @@ def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
             raise DamagedFile(file, f"has no tensor {name} of {dimension} dimensions")
     if len({tensors[name].shape[1] for name in dimensions}) != 1:
         raise DamagedFile(file, "has tensors of different lengths")
-    if tensors["keys"].shape != tensors["values"].shape:
+    exact = tensors["keys"].dtype == tensors["values"].dtype
+    if exact and tensors["keys"].shape != tensors["values"].shape:
         raise DamagedFile(file, "has keys and values of different shapes")
     if {str(tensors[name].dtype) for name in ("chunks", times)} != {"torch.int64"}:
         raise DamagedFile(file, "has chunk numbers or times that are no whole numbers")

@@ -53,8 +53,7 @@ def check_memory(view: View, memory: Memory) -> list[Problem]:
     for row, segment in zip(view.segments, memory.segments, strict=True):
         for message in _check_tokens(segment.born, segment.tokens.chunks, limits, ordered):
             found.append(Problem(row.file, message))
-        shapes = zip(_layout(segment.tokens.keys), _layout(stm.tokens.keys), strict=True)
-        if any(one != other for one, other in shapes):
+        if segment.tokens.layout != stm.tokens.layout:
             found.append(Problem(row.file, "has another shape than short-term memory"))
     times = [*(segment.born for segment in memory.segments), born]
     if ordered and not found and _out_of_order(times):
@@ -147,11 +146,6 @@ def _check_tokens(
         yield "has tokens that are not in the order they were written"
     if int(chunks.max()) >= count or int(chunks.min()) < -1:
         yield f"has tokens of chunks that were never read ({count} were)"
-
-
-def _layout(keys: Tensor) -> tuple[int, int, int]:
-    """Layers, heads and head size of keys (L, n, H, d)."""
-    return keys.shape[0], keys.shape[2], keys.shape[3]
 
 
 def _out_of_order(times: Sequence[Tensor]) -> bool:

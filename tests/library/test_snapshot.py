@@ -182,7 +182,7 @@ def in_memory(**changes):
     ("change", "message"),
     [
         (lambda metadata, header: metadata.update(format="other"), "not a snapshot"),
-        (lambda metadata, header: metadata.update(version="2"), "newer mplus"),
+        (lambda metadata, header: metadata.update(version="9"), "newer mplus"),
         (in_memory(name="../../x"), "damaged"),
         (in_memory(clock=3), "damaged"),
         (in_memory(chunks=1), "damaged"),

@@ -1,0 +1,135 @@
+"""Long-term memory in fewer bits: whole numbers with one scale a token and head.
+
+Symmetric: code = round(x / scale), scale = max |x| / largest code, rounded to the model's type
+before the codes are taken. Vectors of 4 bits are first turned by an orthonormal cosine transform,
+which spreads the few large channels that keys have over all (the idea of QuaRot,
+arXiv 2404.00456), and are turned back when they are unpacked. Retriever keys take 8 bits.
+
+Knows no model and no file. Shapes: as in `models.memory`; d is even.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.config import LtmFormat
+from models.memory import TokenRows, Tokens
+
+EIGHT, FOUR = 127, 7
+"""The largest code of 8 and of 4 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed(TokenRows):
+    """Memory tokens as codes and scales; the scales' type is that of the tokens they stand for."""
+
+    keys: Tensor
+    """(L, n, H, d) int8, or (L, n, H, d / 2) uint8 with two codes a byte; not rotated."""
+    values: Tensor
+    """The like."""
+    retriever_keys: Tensor
+    """(R, n, P) int8."""
+    chunks: Tensor
+    """As in `TokenRows`."""
+    key_scales: Tensor
+    """(L, n, H)."""
+    value_scales: Tensor
+    """(L, n, H)."""
+    retriever_scales: Tensor
+    """(R, n)."""
+
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        layers, _, heads, size = self.keys.shape
+        return layers, heads, size if self.keys.dtype == torch.int8 else 2 * size
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the tensors have the types and shapes that belong together."""
+        pairs = (
+            (self.keys, self.key_scales),
+            (self.values, self.value_scales),
+            (self.retriever_keys, self.retriever_scales),
+        )
+        sizes = {
+            2 * part.shape[-1] if part.dtype == torch.uint8 else part.shape[-1]
+            for part in (self.keys, self.values)
+        }
+        return (
+            all(codes.dtype in (torch.int8, torch.uint8) for codes, _ in pairs)
+            and all(scales.is_floating_point() for _, scales in pairs)
+            and all(codes.shape[:-1] == scales.shape for codes, scales in pairs)
+            and self.retriever_keys.dtype == torch.int8
+            and self.keys.shape[:-1] == self.values.shape[:-1]
+            and len(sizes) == 1
+        )
+
+    def unpack(self) -> Tokens:
+        return Tokens(
+            _decoded(self.keys, self.key_scales),
+            _decoded(self.values, self.value_scales),
+            _decoded(self.retriever_keys, self.retriever_scales),
+            self.chunks,
+        )
+
+    def lookup(self, row: int, start: int, stop: int) -> Tensor:
+        codes = self.retriever_keys[row, start:stop]
+        return codes * self.retriever_scales[row, start:stop, None]
+
+    def of_layers(self, layers: slice) -> Packed:
+        return Packed(
+            self.keys[layers],
+            self.values[layers],
+            self.retriever_keys[:0],
+            self.chunks if self.chunks.shape[0] == 1 else self.chunks[layers],
+            self.key_scales[layers],
+            self.value_scales[layers],
+            self.retriever_scales[:0],
+        )
+
+
+def pack(tokens: Tokens, form: LtmFormat) -> TokenRows:
+    """Tokens in the form that long-term memory keeps them in."""
+    if form == "exact":
+        return tokens
+    keys, key_scales = _coded(tokens.keys, FOUR if form == "k4v4" else EIGHT)
+    values, value_scales = _coded(tokens.values, EIGHT if form == "k8v8" else FOUR)
+    retriever_keys, retriever_scales = _coded(tokens.retriever_keys, EIGHT)
+    return Packed(
+        keys, values, retriever_keys, tokens.chunks, key_scales, value_scales, retriever_scales
+    )
+
+
+def _coded(vectors: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Vectors (..., d) as codes (..., d or d / 2) and scales (...)."""
+    exact = vectors.float()
+    if largest == FOUR:
+        exact = exact @ _cosines(exact.shape[-1], exact.device).T
+    scales = (exact.abs().amax(dim=-1) / largest).to(vectors.dtype)
+    steps = torch.where(scales > 0, scales, 1).float()[..., None]
+    codes = (exact / steps).round_().clamp_(-largest, largest)
+    if largest == EIGHT:
+        return codes.to(torch.int8), scales
+    low, high = (codes + 8).to(torch.uint8).unflatten(-1, (2, -1)).unbind(dim=-2)
+    return low | high << 4, scales
+
+
+def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
+    """Vectors (..., d) of codes and scales (...), in the scales' type."""
+    if codes.dtype == torch.int8:
+        return codes * scales[..., None]
+    numbers = torch.cat([codes & 15, codes >> 4], dim=-1).float() - 8
+    turned = numbers * scales[..., None].float()
+    return (turned @ _cosines(turned.shape[-1], turned.device)).to(scales.dtype)
+
+
+def _cosines(size: int, device: torch.device) -> Tensor:
+    """The orthonormal cosine transform (size, size), a row a frequency."""
+    number = torch.arange(size, dtype=torch.float64)
+    rows = torch.cos(math.pi / size * number[:, None] * (number[None] + 0.5))
+    rows[0] /= math.sqrt(2)
+    return (rows * math.sqrt(2 / size)).to(device, torch.float32)

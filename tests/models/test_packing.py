@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.checkpoints.fingerprint import fingerprint
+from models.config import ConfigError, MPlusConfig
+from models.memory import Memory, Tokens, concatenate
+from models.packing import Packed, pack
+from models.recall import TokenRecall, gather, recall_chunks, score_chunks
+from models.update import compact, read_chunk
+
+Build = Callable[..., Any]
+Ids = Callable[[int, int], list[int]]
+
+FORMS = ("k8v8", "k8v4", "k4v4")
+
+
+def read(build_network: Build, chunk_ids: Ids, **changes: Any) -> tuple[Any, Memory]:
+    model = build_network(**changes)
+    memory = model.empty_memory()
+    for number in range(7):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    return model, memory
+
+
+def tokens(dtype: torch.dtype = torch.float32, *, outlier: float = 1.0) -> Tokens:
+    generator = torch.Generator().manual_seed(4)
+    keys = torch.randn(3, 40, 2, 64, generator=generator)
+    keys[..., 5] *= outlier
+    return Tokens(
+        keys.to(dtype),
+        torch.randn(3, 40, 2, 64, generator=generator).to(dtype),
+        torch.randn(2, 40, 16, generator=generator).to(dtype),
+        torch.arange(40)[None] // 8,
+    )
+
+
+def error(found: torch.Tensor, exact: torch.Tensor) -> float:
+    """The largest relative error of any layer and head."""
+    off = (found.float() - exact.float()).norm(dim=(1, 3)) / exact.float().norm(dim=(1, 3))
+    return float(off.max())
+
+
+@pytest.mark.parametrize(
+    ("form", "keys", "values"), [("k8v8", 0.01, 0.01), ("k8v4", 0.01, 0.12), ("k4v4", 0.12, 0.12)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_errors_a_head(form: Any, keys: float, values: float, dtype: torch.dtype) -> None:
+    exact = tokens(dtype)
+    found = pack(exact, form).unpack()
+    assert found.keys.dtype == dtype
+    assert error(found.keys, exact.keys) < keys
+    assert error(found.values, exact.values) < values
+    far = (
+        found.retriever_keys - exact.retriever_keys
+    ).abs().max() / exact.retriever_keys.abs().max()
+    assert far < 0.01
+    assert torch.equal(found.chunks, exact.chunks)
+
+
+def test_a_large_channel_costs_the_others_little() -> None:
+    exact = tokens(outlier=20.0)
+    assert error(pack(exact, "k4v4").unpack().keys, exact.keys) < 0.12
+
+
+def test_nothing_and_zeros_pack() -> None:
+    exact = tokens().each(lambda rows: torch.zeros_like(rows))
+    for form in FORMS:
+        found = pack(exact, form).unpack()
+        assert not found.keys.any() and not found.values.any()
+        assert len(pack(exact.slice(0, 0), form).unpack()) == 0
+    assert pack(exact, "exact") is exact
+
+
+@pytest.mark.parametrize(("form", "size"), [("k8v8", 132), ("k8v4", 100), ("k4v4", 68)])
+def test_bytes_a_head(form: Any, size: int) -> None:
+    """Of keys and values of 64 numbers each, in bfloat16: 256 bytes as they are."""
+    packed = pack(tokens(torch.bfloat16), form)
+    assert isinstance(packed, Packed)
+    parts = (packed.keys, packed.values, packed.key_scales, packed.value_scales)
+    assert sum(part.nbytes for part in parts) == size * 3 * 40 * 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_slice_unpacks_as_the_whole_does(form: Any) -> None:
+    packed = pack(tokens(), form)
+    whole = packed.unpack()
+    part = packed.slice(8, 24).unpack()
+    again = concatenate([packed.slice(0, 8), packed.slice(8, 40)]).unpack()
+    for name, rows in whole.tensors().items():
+        torch.testing.assert_close(part.tensors()[name], rows[:, 8:24], atol=1e-6, rtol=0)
+        torch.testing.assert_close(again.tensors()[name], rows, atol=1e-6, rtol=0)
+    taken = packed.of_layers(slice(1, 2)).take(torch.tensor([[3, 30]])).unpack()
+    torch.testing.assert_close(taken.keys[0], whole.keys[1, [3, 30]], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_dropped_is_packed_and_recalled_nearly_the_same(
+    build_network: Build, chunk_ids: Ids, form: Any
+) -> None:
+    _, exact = read(build_network, chunk_ids)
+    model, memory = read(build_network, chunk_ids, ltm_format=form)
+    assert all(isinstance(segment.tokens, Packed) for segment in memory.segments)
+    assert torch.equal(memory.stm.tokens.keys, exact.stm.tokens.keys), "reading is as it was"
+    ranked = score_chunks(model, memory, chunk_ids(1, 8)[2:6])
+    assert ranked[0].chunk == score_chunks(model, exact, chunk_ids(1, 8)[2:6])[0].chunk == 1
+    found, wanted = recall_chunks(memory, ranked, 16), recall_chunks(exact, ranked, 16)
+    assert torch.equal(found.chunks, wanted.chunks)
+    assert error(found.keys, wanted.keys) < 0.2
+    assert error(found.values, wanted.values) < 0.2
+    merged = compact(memory)
+    for name, rows in recall_chunks(merged, ranked, 16).tensors().items():
+        torch.testing.assert_close(rows, found.tensors()[name], atol=1e-6, rtol=0)
+
+
+def test_recall_of_tokens_from_packed_memory(build_network: Build, chunk_ids: Ids) -> None:
+    model, memory = read(build_network, chunk_ids, published=True, ltm_format="k8v8")
+    recall = TokenRecall(model, memory, 6)
+    hidden = model.generate.embed(torch.tensor([chunk_ids(50, 5)]))
+    keys, values = recall.layer(2, hidden)
+    layer = gather(memory.segments, recall.indices[2][None], layers=slice(2, 3))
+    assert torch.equal(keys, layer.keys[0]) and torch.equal(values, layer.values[0])
+    assert len(recall) == 6 and keys.isfinite().all()
+
+
+def test_the_oldest_are_forgotten_in_packed_memory_too(
+    build_network: Build, chunk_ids: Ids
+) -> None:
+    _, memory = read(build_network, chunk_ids, ltm_format="k4v4", ltm_capacity=12)
+    assert memory.ltm_tokens == 12
+
+
+def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
+    values = MPlusConfig().to_dict()
+    old = {name: value for name, value in values.items() if name != "ltm_format"}
+    assert MPlusConfig.from_dict(old).ltm_format == "exact"
+    assert fingerprint(values, []) == fingerprint(old, [])
+    assert fingerprint(values | {"ltm_format": "k8v8"}, []) != fingerprint(old, [])
+    with pytest.raises(ConfigError, match="ltm_format"):
+        MPlusConfig(ltm_format="int3")  # type: ignore[arg-type]
