@@ -58,6 +58,9 @@ class MPlusConfig:
 
     scorer: Scorer = "cosine"
     """How the retriever compares: `maxsim` (trained), `sigmoid` (published), `cosine` (untrained)."""
+    relevance_weight: float = 0.0
+    """How much a chunk's score weighs when it is read: this times (its score - the best one's) is
+    added to the attention logits of its memory tokens; 0: all that is in the prefix weighs alike."""
     retriever_width: int = 64
     """P: width of a retriever key."""
     retriever_hidden: int = 256
@@ -99,6 +102,12 @@ class MPlusConfig:
             raise ConfigError("recall 'chunks' needs drop 'oldest': random drops tear chunks apart")
         if self.retriever_layers is not None and not self.retriever_layers:
             raise ConfigError("retriever_layers is empty: name a layer, or null for every layer")
+        if self.relevance_weight < 0:
+            raise ConfigError(f"relevance_weight is {self.relevance_weight}: give 0 or more")
+        if self.recall == "tokens" and self.relevance_weight:
+            raise ConfigError(
+                "relevance_weight needs recall of 'chunks': tokens have no chunk's score"
+            )
         if self.recall == "tokens" and self.retriever_layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
 
@@ -181,6 +190,8 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         return
     if name == "retriever_layers":
         fits = value is None or all(type(layer) is int for layer in value)
+    elif name == "relevance_weight":
+        fits = type(value) in (int, float)
     elif name == "ltm_capacity":
         fits = value is None or type(value) is int
     else:

@@ -47,13 +47,29 @@ class KeyValueCache:
     """Keys and values of every layer in buffers of fixed size, filled from the left."""
 
     def __init__(
-        self, layers: int, shape: tuple[int, int, int, int], dtype: torch.dtype, device: Any
+        self,
+        layers: int,
+        shape: tuple[int, int, int, int],
+        dtype: torch.dtype,
+        device: Any,
+        bias: Tensor | None = None,
     ) -> None:
-        """Buffers for `layers` layers of `shape` (B, H, capacity, d)."""
+        """Buffers for `layers` layers of `shape` (B, H, capacity, d).
+
+        Args:
+            bias: added to the attention logits of the first n tokens (n,) by all that come later.
+        """
         self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
         self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
         self._lengths = [0] * layers
         self.capacity = shape[2]
+        self._bias = None if bias is None else bias.to(dtype)
+
+    def mask(self) -> Tensor | None:
+        """Additive mask (1, 1, 1, n + 1) for the next token behind the n held; None: none needed."""
+        if self._bias is None:
+            return None
+        return nn.functional.pad(self._bias, (0, len(self) + 1 - len(self._bias)))[None, None, None]
 
     def __len__(self) -> int:
         """Tokens the last layer holds (all layers, between passes)."""
@@ -135,17 +151,29 @@ class Decoder:
         )
         return out
 
-    def mask(self, queries: int, prefix: int) -> Tensor | None:
+    def mask(self, queries: int, prefix: int, bias: Tensor | None = None) -> Tensor | None:
         """Causal mask (1, 1, T, n + T), additive; None where the kernel needs none.
 
         SDPA's own causal mask is aligned top-left, so a prefix needs this one.
+
+        Args:
+            bias: added to the logits of the prefix (n,).
+
+        Raises:
+            ValueError: a bias, and a kernel that takes no mask.
         """
-        if queries == 1 or self.llama.config._attn_implementation.startswith("flash"):
+        takes_none = self.llama.config._attn_implementation.startswith("flash")
+        if takes_none and bias is not None:
+            raise ValueError("flash attention cannot weigh memory: use sdpa or eager")
+        if takes_none or (queries == 1 and bias is None):
             return None
         allowed = torch.ones(queries, prefix + queries, dtype=torch.bool, device=self.device)
         zeros = torch.zeros((), dtype=self.dtype, device=self.device)
         least = torch.finfo(self.dtype).min
-        return torch.where(allowed.tril(diagonal=prefix), zeros, least)[None, None]
+        mask = torch.where(allowed.tril(diagonal=prefix), zeros, least)[None, None]
+        if bias is not None:
+            mask[..., :prefix] += bias.to(mask)
+        return mask
 
     def normed(self, index: int, states: Tensor) -> Tensor:
         """States as layer `index`'s projections see them (after its input norm)."""

@@ -66,6 +66,9 @@ class PriorityRecall:
         found = gather(self._segments, rows, layers=slice(index, index + 1))
         return found.keys[0].to(hidden.device), found.values[0].to(hidden.device)
 
+    def bias(self, stm_chunks: Tensor) -> Tensor | None:
+        return None
+
     def chunks(self) -> set[int]:
         """The chunks it recalled something of."""
         numbers = cat_layers([segment.tokens.chunks for segment in self._segments])
@@ -102,10 +105,15 @@ def recall_as(
         ranked = _unscored(memory, how, seed)
     else:
         ranked = score_chunks(model, memory, query_ids)
-    if how == "oracle":
-        ranked.sort(key=lambda score: score.chunk not in gold)
+    if how == "oracle" and ranked:
+        right = [
+            ChunkScore(score.chunk, ranked[0].score) for score in ranked if score.chunk in gold
+        ]
+        ranked = right + [score for score in ranked if score.chunk not in gold]
     tokens = recall_chunks(memory, ranked, budget)
-    return ranked, ChunkRecall(tokens.to(model.device))
+    weighed = ranked if how in ("learned", "oracle") else ()
+    weight = model.config.relevance_weight
+    return ranked, ChunkRecall(tokens.to(model.device), weighed, weight)
 
 
 def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall, budget: int) -> Reached:

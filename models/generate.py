@@ -151,7 +151,8 @@ def look_up(
         return (), TokenRecall(model, memory, model.config.recalled_tokens)
     ranked = score_chunks(model, memory, query_ids)
     tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
-    return ranked, ChunkRecall(tokens.to(model.device))
+    weight = model.config.relevance_weight
+    return ranked, ChunkRecall(tokens.to(model.device), ranked, weight)
 
 
 @torch.no_grad()
@@ -176,9 +177,12 @@ def prefill(
     decoder, stm = model.generate, memory.stm.tokens
     text, before = len(prompt_ids), 1 + len(recall) + len(stm)
     shape = (1, decoder.kv_heads, before + text + spare, decoder.head_size)
-    cache = KeyValueCache(decoder.layers, shape, decoder.dtype, decoder.device)
+    bias = recall.bias(stm.chunks[0])
+    if bias is not None:
+        bias = torch.nn.functional.pad(bias, (1, 0))  # BOS counts in full
+    cache = KeyValueCache(decoder.layers, shape, decoder.dtype, decoder.device, bias)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
-    mask = decoder.mask(text, before)
+    mask = decoder.mask(text, before, bias)
     with decoder.active():
         hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
         for index in range(decoder.layers):
@@ -211,11 +215,11 @@ def decode(
         yield token
         if len(cache) == cache.capacity:
             return
-        rotary = decoder.rotary(len(cache), 1)
+        rotary, mask = decoder.rotary(len(cache), 1), cache.mask()
         with decoder.active():
             hidden = decoder.embed(torch.tensor([[token]], device=decoder.device))
             for index in range(decoder.layers):
-                hidden = decoder.layer(index, hidden, rotary, None, cache)
+                hidden = decoder.layer(index, hidden, rotary, mask, cache)
             logits = decoder.final(hidden)[0].float()
 
 

@@ -40,18 +40,37 @@ class Recall(Protocol):
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (k, H, d) for layer `index`, whose prompt states (1, q, D) are given."""
 
+    def bias(self, stm_chunks: Tensor) -> Tensor | None:
+        """What is added to the attention logits of the recalled tokens and of short-term memory's,
+        whose chunks (N,) are given: (k + N,); None for nothing."""
+
 
 class ChunkRecall:
-    """Whole chunks, the same for all layers."""
+    """Whole chunks, the same for all layers.
 
-    def __init__(self, tokens: Tokens) -> None:
+    Args:
+        ranked: the scores that weigh what is in the prefix, times `weight`.
+    """
+
+    def __init__(
+        self, tokens: Tokens, ranked: Sequence[ChunkScore] = (), weight: float = 0.0
+    ) -> None:
         self._tokens = tokens
+        self._ranked = ranked
+        self._weight = weight
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return self._tokens.keys[index], self._tokens.values[index]
+
+    def bias(self, stm_chunks: Tensor) -> Tensor | None:
+        if not self._weight or not self._ranked:
+            return None
+        return relevance(
+            self._ranked, torch.cat([self._tokens.chunks[0], stm_chunks]), self._weight
+        )
 
 
 class TokenRecall:
@@ -80,6 +99,9 @@ class TokenRecall:
         self.indices[index] = best
         gathered = gather(self._segments, best[None], layers=slice(index, index + 1))
         return gathered.keys[0].to(hidden.device), gathered.values[0].to(hidden.device)
+
+    def bias(self, stm_chunks: Tensor) -> Tensor | None:
+        return None
 
     def chunk_scores(self) -> tuple[ChunkScore, ...]:
         """Chunks by how many of their tokens all layers together recalled, most first."""
@@ -121,6 +143,24 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
         for chunk in order
         if torch.isfinite(totals[chunk])
     ]
+
+
+LEAST_RELEVANCE = -12.0
+"""Below this a token has no weight that shows."""
+
+
+def relevance(ranked: Sequence[ChunkScore], chunks: Tensor, weight: float) -> Tensor:
+    """How much less than those of the best chunk memory tokens of `chunks` (n,) count: (n,).
+
+    Scores are logits of which chunk answers (the retriever learns them by cross-entropy), so their
+    differences are log odds, and adding them to attention logits reads every chunk by its chance.
+    Tokens of no chunk count in full.
+    """
+    score = {entry.chunk: entry.score for entry in ranked}
+    here = [score.get(chunk) for chunk in chunks.tolist()]
+    best = max((found for found in here if found is not None), default=0.0)
+    log_odds = [0.0 if found is None else weight * (found - best) for found in here]
+    return torch.tensor(log_odds, device=chunks.device).clamp(min=LEAST_RELEVANCE)
 
 
 @torch.no_grad()

@@ -69,6 +69,9 @@ def _frozen(recall: TokenRecall) -> Any:
             values = torch.cat([part.values[index] for part in parts])
             return keys[chosen[index]], values[chosen[index]]
 
+        def bias(self, _: torch.Tensor) -> None:
+            return None
+
     return Frozen()
 
 
