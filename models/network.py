@@ -77,6 +77,18 @@ class MPlusModel:
                 hidden = decoder.layer(index, hidden, rotary, None, None)
         return torch.stack(states)
 
+    def anew(self) -> MPlusModel:
+        """The same weights, with the states of BOS computed again: training leaves them stale."""
+        return MPlusModel(
+            self.config,
+            self.update,
+            self.generate,
+            self.retriever,
+            bos_id=self.bos_id,
+            bos=self.learned_bos,
+            new_memory_embedding=self.new_memory_embedding,
+        )
+
     def empty_memory(self) -> Memory:
         """A memory that has read nothing."""
         decoder = self.generate

@@ -38,6 +38,8 @@ class Batch:
     places: tuple[int, ...]
     """How many of the distractors come before the stream's own chunk."""
     rows: Rows
+    asked: tuple[tuple[Tensor, ...], ...]
+    """The bare questions (q,) of each stream's answers, which are the first pieces of its row."""
     queries: tuple[Query, ...]
     negatives: tuple[tuple[Remembered, ...], ...]
     """Other chunks of the stream the retriever chooses among."""

@@ -3,7 +3,7 @@
 Contrastive cross-entropy over whole chunks, scored as in use (late interaction), on detached states.
 
 Shapes: Q questions, q question tokens, C candidate chunks, K memory tokens a chunk, m tokens of all
-candidates, R retriever layers, D hidden size, P retriever width.
+candidates, R retriever layers, D hidden size, P retriever width, S streams, T row tokens.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.network import MPlusModel
+from models.recall import LEAST_RELEVANCE
 from models.retriever import MaxSimRetriever
 from models.training.batch import Batch
 
@@ -44,6 +45,36 @@ def recall_loss(model: MPlusModel, batch: Batch, normed: Tensor) -> tuple[Tensor
         total = total + functional.cross_entropy(scores, gold)
         hits += int((scores.argmax(dim=1) == gold).sum())
     return total / len(batch.negatives), hits / len(batch.queries)
+
+
+def prefix_relevance(model: MPlusModel, batch: Batch, normed: Tensor, before: int) -> Tensor | None:
+    """What the retriever's scores add to the attention logits of the prefix, as in use
+    (`models.recall.relevance`): (S, T, before) for every token of the rows; None for nothing.
+
+    The gradient of the answers flows into the retriever through it.
+    """
+    retriever, weight = model.retriever, model.config.relevance_weight
+    if not weight or not isinstance(retriever, MaxSimRetriever):
+        return None
+    rows = []
+    for stream, others in enumerate(batch.distractors):
+        pieces = batch.rows.pieces[stream]
+        none = torch.zeros(len(pieces), before, device=pieces.device)
+        if not batch.asked[stream]:
+            rows.append(none)
+            continue
+        states, real = question_states(model, batch.asked[stream])
+        place = batch.places[stream]
+        parts = [part.normed for part in others]
+        parts.insert(place, normed[:, stream])
+        scores = score_candidates(retriever, states, real, parts)  # (Q, C)
+        odds = weight * (scores - scores.amax(dim=1, keepdim=True))
+        lengths = torch.tensor([part.shape[1] for part in parts], device=scores.device)
+        tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(lengths, dim=1)
+        tokens = functional.pad(tokens, (1, before - 1 - tokens.shape[1], 0, 1))
+        # Padding and pieces without a question take the last row, of zeros.
+        rows.append(tokens[torch.where(pieces < 0, len(odds), pieces).clamp(max=len(odds))])
+    return torch.stack(rows)
 
 
 def score_candidates(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 IGNORED = -100
 ROUND = 64
@@ -47,11 +48,12 @@ class Rows:
     def to(self, device: torch.device) -> Rows:
         return Rows(*(getattr(self, name).to(device) for name in self.__slots__))
 
-    def mask(self, seen: Tensor, dtype: torch.dtype) -> Tensor:
+    def mask(self, seen: Tensor, dtype: torch.dtype, relevance: Tensor | None = None) -> Tensor:
         """Additive mask (S, 1, T, n + T).
 
         Args:
             seen: (S, n) which prefix tokens a stream has.
+            relevance: (S, T, n) added to the logits of those.
         """
         length = self.ids.shape[1]
         same = self.pieces[:, :, None] == self.pieces[:, None, :]
@@ -59,6 +61,8 @@ class Rows:
         prefix = seen[:, None, :].expand(-1, length, -1)
         allowed = torch.cat([prefix, same & causal], dim=2)
         zero = torch.zeros((), dtype=dtype, device=self.ids.device)
+        if relevance is not None:
+            zero = functional.pad(relevance, (0, length)).to(dtype)
         return torch.where(allowed, zero, torch.finfo(dtype).min)[:, None]
 
 

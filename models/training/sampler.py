@@ -157,6 +157,7 @@ class Sampler:
             self._tails = None
         device = self._model.device
         distractors, places, rows, queries, negatives = [], [], [], [], []
+        bare: list[tuple[Tensor, ...]] = []
         for number, stream in enumerate(self._streams):
             stream.advance()
             others, place, crowd = stream.surroundings()
@@ -168,6 +169,7 @@ class Sampler:
             pieces = [self._wording.piece(one.question, one.answer) for one in asked]
             pieces += [stream.continuation() for _ in range(self._config.continuations)]
             rows.append(pieces)
+            bare.append(tuple(self._query_ids(one.question) for one in asked))
             if self._config.train_retriever:
                 asked += stream.looked_up(crowd)
                 queries += [
@@ -182,6 +184,7 @@ class Sampler:
             distractors=tuple(distractors),
             places=tuple(places),
             rows=pack(rows, self._wording.end).to(device),
+            asked=tuple(bare),
             queries=tuple(queries),
             negatives=tuple(negatives),
         )

@@ -122,4 +122,4 @@ def _validation(
     probes = make_probes(
         wording.encode, held_out, filler, size, config.validation_questions, seed=7
     )
-    return lambda: validate(model, wording, tokenizer.decode, probes, crowd=7)
+    return lambda: validate(model.anew(), wording, tokenizer.decode, probes, crowd=7)

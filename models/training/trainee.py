@@ -18,7 +18,7 @@ from torch.nn import functional
 from models.decoder import Prefix, rotate
 from models.network import MPlusModel
 from models.training.batch import Batch, Losses, Written
-from models.training.recall import recall_loss
+from models.training.recall import prefix_relevance, recall_loss
 from models.training.rows import IGNORED, Rows
 from models.update import memory_states
 
@@ -41,7 +41,7 @@ class Trainee(nn.Module):
         update_bos = model.bos_states(model.update)
         states = memory_states(model.update, model.config, batch.chunks, batch.tails, update_bos)
         keys, values, normed = self._encoded(states)
-        hidden = self._read(batch, keys, values)
+        hidden = self._read(batch, keys, values, normed)
         answer, continuation = self._reading_losses(hidden, batch.rows)
         retriever, recall = recall_loss(model, batch, normed)
         with torch.no_grad():
@@ -65,7 +65,9 @@ class Trainee(nn.Module):
             normed = [decoder.normed(index, by_layer[index]) for index in layers]
         return keys, values, torch.stack(normed)
 
-    def _read(self, batch: Batch, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+    def _read(
+        self, batch: Batch, keys: list[Tensor], values: list[Tensor], normed: Tensor
+    ) -> Tensor:
         """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix."""
         decoder, rows = self.model.generate, batch.rows
         streams = rows.ids.shape[0]
@@ -83,7 +85,8 @@ class Trainee(nn.Module):
         sample = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
         rotary = decoder.llama.model.rotary_emb(sample, position_ids=positions)
         prefix_rotary = decoder.rotary(0, before)
-        mask = rows.mask(seen, decoder.dtype)
+        relevance = prefix_relevance(self.model, batch, normed, before)
+        mask = rows.mask(seen, decoder.dtype, relevance)
         bos = self.model.bos_states(decoder)
         with decoder.active():
             hidden = decoder.embed(rows.ids)

@@ -1,0 +1,117 @@
+"""What is trained is what is used: a row's logits are those of the generate pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.generate import look_up, prefill
+from models.memory import Memory, ShortTermMemory, Tokens, concatenate
+from models.network import MPlusModel
+from models.training.batch import Batch
+from models.training.config import TrainingConfig
+from models.training.start import start
+from models.update import memory_states
+
+MODEL = {
+    "chunk_tokens": 32,
+    "new_tokens": 16,
+    "stm_tokens": 128,
+    "recalled_tokens": 32,
+    "max_prompt_tokens": 128,
+    "scorer": "maxsim",
+    "retriever_width": 8,
+    "retriever_hidden": 8,
+    "retriever_layers": [0, 2],
+    "update_lora_rank": 4,
+    "generate_lora_rank": 4,
+}
+
+
+def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Memory:
+    """Short-term memory of chunks given as keys, values (L, K, H, d) and normed states (R, K, D)."""
+    tokens = []
+    for number, (keys, values, normed) in enumerate(parts):
+        lookup = torch.stack([model.retriever.keys(row, part) for row, part in enumerate(normed)])
+        numbers = torch.full((1, keys.shape[1]), number)
+        tokens.append(Tokens(keys, values, lookup, numbers))
+    stm, tail = concatenate(tokens), model.empty_memory().stm.tail
+    ages = torch.arange(len(stm))[None]
+    return Memory(ShortTermMemory(stm, ages, tail), (), len(stm), len(parts))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+@torch.no_grad()
+def test_rows_are_read_as_prompts_are(
+    tmp_path: Path, tiny_base_folder: Path, weight: float
+) -> None:
+    config = TrainingConfig(
+        model=MODEL | {"relevance_weight": weight},
+        facts=0.0,
+        qa=(_passages(tmp_path),),
+        streams=2,
+        questions=3,
+        past=0.5,
+        distractors=3,
+        continuation_tokens=16,
+        cue_tokens=4,
+        seed=5,
+    )
+    run, _ = start(config, tmp_path / "run", tiny_base_folder, dtype=torch.float32)
+    trainee, sampler, model = run._trainee, run._sampler, run.model
+    for name, parameter in trainee.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    model = model.anew()
+    batch = sampler.batch()
+    for _ in range(50):
+        if all(batch.distractors) and all(batch.asked):
+            break
+        sampler.remember(trainee(batch)[1])
+        batch = sampler.batch()
+    bos = model.bos_states(model.update)
+    states = memory_states(model.update, model.config, batch.chunks, batch.tails, bos)
+    keys, values, normed = trainee._encoded(states)
+    hidden = trainee._read(batch, keys, values, normed)
+    compared = 0
+    for stream in range(2):
+        parts = [(part.keys, part.values, part.normed) for part in batch.distractors[stream]]
+        own = (
+            torch.stack([layer[stream] for layer in keys]),
+            torch.stack([layer[stream] for layer in values]),
+            normed[:, stream],
+        )
+        parts.insert(batch.places[stream], own)
+        compared += compare(model, memory_of(model, parts), batch, hidden, stream)
+    assert compared >= 2
+
+
+def compare(model: MPlusModel, memory: Memory, batch: Batch, hidden: Tensor, stream: int) -> int:
+    """Compare every answer's row part with a prefill of the same ids; how many there were."""
+    for number, query in enumerate(batch.asked[stream]):
+        place = batch.rows.pieces[stream] == number
+        ids = batch.rows.ids[stream][place].tolist()
+        _, recall = look_up(model, memory, query.tolist())
+        wanted, _ = prefill(model, memory, recall, ids, spare=0, all_logits=True)
+        found = model.generate.final(hidden[stream][place]).float()
+        torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
+    return len(batch.asked[stream])
+
+
+def _passages(folder: Path) -> str:
+    path = folder / "qa.jsonl"
+    things = [("door", "red"), ("boat", "blue"), ("hat", "green"), ("cart", "black")]
+    records = [
+        {
+            "context": f"The {thing} of Ald is {colour}.",
+            "qas": [{"question": f"What colour is the {thing}?", "answers": [colour]}],
+        }
+        for thing, colour in things
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
