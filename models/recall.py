@@ -165,8 +165,11 @@ def relevance(ranked: Sequence[ChunkScore], chunks: Tensor, weight: float) -> Te
 
 @torch.no_grad()
 def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
-    """The question ids (1, q) read on their own behind BOS: queries (q, P) per retriever layer."""
-    decoder, retriever = model.generate, model.retriever
+    """The question ids (1, q) read on their own behind BOS: queries (q, P) per retriever layer.
+
+    By the decoder that writes, so that questions and memory are states of the same network.
+    """
+    decoder, retriever = model.update, model.retriever
     rows = {index: row for row, index in enumerate(retriever.layers)}
     rotary, mask = decoder.rotary(1, ids.shape[1]), decoder.mask(ids.shape[1], 1)
     first = decoder.rotary(0, 1)
@@ -178,7 +181,7 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
                 normed = decoder.normed(index, hidden[0])
                 queries.append(retriever.queries(rows[index], normed).float())
             if index < max(rows):
-                keys, values = decoder.keys_values(index, model.generate_bos[index][None])
+                keys, values = decoder.keys_values(index, model.update_bos[index][None])
                 prefix = Prefix(rotate(keys, first), values.transpose(1, 2))
                 hidden = decoder.layer(index, hidden, rotary, mask, prefix)
     return queries

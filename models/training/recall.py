@@ -115,9 +115,9 @@ def _best_matches(
 
 @torch.no_grad()
 def question_states(model: MPlusModel, questions: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Each question (q,) read behind BOS alone: normed states (Q, q, D) at the retriever's layers,
-    padded to the longest, and which tokens are no padding (Q, q)."""
-    decoder, layers = model.generate, model.retriever.layers
+    """Each question (q,) read behind BOS alone, by the decoder that writes: normed states (Q, q, D)
+    at the retriever's layers, padded to the longest, and which tokens are no padding (Q, q)."""
+    decoder, layers = model.update, model.retriever.layers
     longest = max(len(ids) for ids in questions)
     longest += -(longest + 1) % 16
     padded = torch.stack([functional.pad(ids, (1, longest - len(ids))) for ids in questions])

@@ -77,8 +77,8 @@ def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
     """The network with fresh adapters and retriever on a base, everything in the base's type."""
     mplus, dtype = config.mplus, llama.dtype
     attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
-    update = Decoder(llama, UPDATE if mplus.update_lora_rank else None)
-    generate = Decoder(llama, GENERATE if mplus.generate_lora_rank else None)
+    # By name also at rank 0: an adapter that is not there leaves the base, whatever the other does.
+    update, generate = Decoder(llama, UPDATE), Decoder(llama, GENERATE)
     retriever = make_retriever(mplus, generate.layers, generate.hidden)
     retriever.to(llama.device, dtype)
     return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id)
