@@ -77,8 +77,9 @@ class Packed(TokenRows):
         )
 
     def lookup(self, row: int, start: int, stop: int) -> Tensor:
-        codes = self.retriever_keys[row, start:stop]
-        return codes * self.retriever_scales[row, start:stop, None]
+        scales = self.retriever_scales[row, start:stop, None]
+        # In float32: products of mixed types are many times slower on a CPU.
+        return self.retriever_keys[row, start:stop].float().mul_(scales.float())
 
     def of_layers(self, layers: slice) -> Packed:
         return Packed(
@@ -121,7 +122,7 @@ def _coded(vectors: Tensor, largest: int) -> tuple[Tensor, Tensor]:
 def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
     """Vectors (..., d) of codes and scales (...), in the scales' type."""
     if codes.dtype == torch.int8:
-        return codes * scales[..., None]
+        return (codes.float() * scales[..., None].float()).to(scales.dtype)
     numbers = torch.cat([codes & 15, codes >> 4], dim=-1).float() - 8
     turned = numbers * scales[..., None].float()
     return (turned @ _cosines(turned.shape[-1], turned.device)).to(scales.dtype)

@@ -10,6 +10,7 @@ H key/value heads, d head size, P retriever width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,9 @@ from torch import Tensor
 from models.decoder import Prefix, rotate
 from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
+
+SCAN_TOKENS = 8192
+"""Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +132,61 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
     queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
     best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
     for tokens in _everything(memory):
-        numbers = tokens.chunks[0].cpu()
-        known = numbers >= 0
-        for row, query in enumerate(queries):
-            scores = model.retriever.token_scores(
-                row, query, tokens.lookup(row, 0, len(tokens)).float()
-            )
-            index = numbers[known].expand(scores.shape[0], -1)
-            best[row].scatter_reduce_(1, index, scores.cpu()[:, known], "amax")
+        for runs in runs_alike(tokens.chunks[0].cpu()):
+            _score_runs(model, tokens, runs, queries, best)
     totals = best.sum(dim=(0, 1))
-    order = totals.argsort(descending=True, stable=True)
-    return [
-        ChunkScore(int(chunk), float(totals[chunk]))
-        for chunk in order
-        if torch.isfinite(totals[chunk])
-    ]
+    ranked = totals.sort(descending=True, stable=True)
+    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
+    return [ChunkScore(chunk, score) for chunk, score in pairs if math.isfinite(score)]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Neighbouring runs of equally many memory tokens, each run of one chunk."""
+
+    start: int
+    """The first run's first token."""
+    length: int
+    """Tokens of each run."""
+    chunks: Tensor
+    """(r,) int64: the chunk of each run."""
+
+
+def runs_alike(chunks: Tensor) -> Iterator[Runs]:
+    """The runs in the chunk numbers (m,) of neighbouring tokens, as few at a time as a cache holds.
+
+    Runs of no chunk (-1) are left out.
+    """
+    numbers, counts = torch.unique_consecutive(chunks, return_counts=True)
+    lengths, alike = torch.unique_consecutive(counts, return_counts=True)
+    start = first = 0
+    for length, runs in zip(lengths.tolist(), alike.tolist(), strict=True):
+        most = max(SCAN_TOKENS // length, 1)
+        for run in range(0, runs, most):
+            part = numbers[first + run : first + min(run + most, runs)]
+            if bool((part >= 0).all()):
+                yield Runs(start + run * length, length, part)
+            else:
+                yield from (
+                    Runs(start + (run + at) * length, length, part[at : at + 1])
+                    for at in (part >= 0).nonzero().flatten().tolist()
+                )
+        start += length * runs
+        first += runs
+
+
+def _score_runs(
+    model: MPlusModel, tokens: TokenRows, runs: Runs, queries: Sequence[Tensor], best: Tensor
+) -> None:
+    """Enter the best similarity to a token of each run in `best` (R, q, C)."""
+    stop = runs.start + runs.length * len(runs.chunks)
+    for row, query in enumerate(queries):
+        keys = tokens.lookup(row, runs.start, stop).to(query.device).float()
+        scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
+        # The largest of neighbours in memory: far quicker than scattering by chunk number.
+        found = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
+        index = runs.chunks.expand(len(found), -1)
+        best[row].scatter_reduce_(1, index, found, "amax")
 
 
 LEAST_RELEVANCE = -12.0

@@ -16,6 +16,7 @@ from models.recall import (
     gather,
     question_queries,
     recall_chunks,
+    runs_alike,
     score_chunks,
 )
 from models.update import compact, read_chunk
@@ -186,3 +187,42 @@ def test_gather_across_segments(read_many: Any, shared: bool) -> None:
 def test_recall_of_tokens_needs_the_sigmoid_scorer(build_network: Build) -> None:
     with pytest.raises(ConfigError, match="scorer 'sigmoid'"):
         build_network(published=True, scorer="maxsim")
+
+
+def test_runs_cover_every_token_of_a_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.recall.SCAN_TOKENS", 8)
+    chunks = torch.tensor([-1, -1, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 6, 6, -1, 7])
+    covered = []
+    for runs in runs_alike(chunks):
+        assert runs.length * len(runs.chunks) <= 8
+        for at, chunk in enumerate(runs.chunks.tolist()):
+            start = runs.start + at * runs.length
+            assert set(chunks[start : start + runs.length].tolist()) == {chunk}
+            covered += range(start, start + runs.length)
+    assert covered == [place for place, chunk in enumerate(chunks.tolist()) if chunk >= 0]
+
+
+@pytest.mark.parametrize("most", [3, 8, 8192])
+def test_scores_do_not_depend_on_how_memory_is_cut(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Short chunks, segments of any length, and blocks of any size."""
+    monkeypatch.setattr("models.recall.SCAN_TOKENS", most)
+    model = build_network(scorer="maxsim", retriever_layers=(0, 2))
+    memory = model.empty_memory()
+    for number, length in enumerate((8, 8, 3, 1, 8, 5, 8, 8)):
+        memory = read_chunk(model, memory, chunk_ids(number, length))
+    question = chunk_ids(4, 8)[2:6]
+    found = score_chunks(model, memory, question)
+    tokens = compact(memory).segments[0].tokens.unpack()
+    numbers = torch.cat([tokens.chunks[0], memory.stm.tokens.chunks[0]])
+    totals = torch.zeros(8)
+    for row, query in enumerate(question_queries(model, torch.tensor([question]))):
+        keys = torch.cat([tokens.retriever_keys[row], memory.stm.tokens.retriever_keys[row]])
+        scores = query @ keys.T
+        for chunk in range(8):
+            totals[chunk] += scores[:, numbers == chunk].amax(dim=1).sum()
+    assert [score.chunk for score in found] == totals.argsort(descending=True).tolist()
+    torch.testing.assert_close(
+        torch.tensor([score.score for score in found]), totals.sort(descending=True).values
+    )
