@@ -1,12 +1,14 @@
 """The plan of a retention experiment: one stream of chunks, and when to ask what.
 
 The protocol (M+, section 4.3, with the reading shared). Each target passage stands at a random place
-of a full chunk of other text. The chunks with targets come first in the stream, one after the other,
-then chunks of other text only; so what follows a target is other passages and running text. A question is
-asked when exactly the wanted number of tokens has been read after its target's chunk (the last chunk
-is cut to fit). What came before the target in the stream is in memory too, more for later targets; the
-update pass reads each target behind the memory tokens of the chunk before it. In the setting `alone`
-the chunk is all that was ever read. Questions of `unread` passages are asked when all is read.
+of a full chunk of other text; a made-up fact stands in such a chunk too, where there is room beside
+the passage. The chunks with targets come first in the stream, one after the other, then chunks of other
+text only; so what follows a target is other passages and running text. A question is asked when the
+wanted number of tokens, rounded up to whole chunks, has been read after its target's chunk. What came
+before the target in the stream is in memory too, more for later targets; the update pass reads each
+target behind the memory tokens of the chunk before it. In the setting `alone` the chunk is all that was
+ever read. Questions of `unread` passages are asked once, where the longest distance that asks every
+question ends.
 
 Deterministic for a seed. Knows text and ids, no model.
 """
@@ -30,7 +32,8 @@ _OF_PASSAGES, _OF_FACTS = "passages", "facts"
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How many tokens to read after a target, and how many targets to ask then (None: all)."""
+    """How many tokens to read after a target, and how many of the first targets of each kind to ask
+    about then (None: all)."""
 
     tokens: int | None
     """None: the target's chunk alone."""
@@ -51,12 +54,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to ask after `chunks` whole chunks and `rest` tokens of the next one."""
+    """A question to ask after `chunks` chunks of the stream."""
 
     question: Question
     setting: str
     chunks: int
-    rest: int
     gold: int | None
     """The chunk with the passage; None: never read."""
 
@@ -79,6 +81,7 @@ class Order:
     """What a plan is made for."""
 
     distances: tuple[Distance, ...]
+    fact_distances: tuple[Distance, ...]
     questions: int
     facts: int
     unread: int
@@ -152,38 +155,69 @@ def make_plan(
     unread, rest = _set_apart(order, sources, draw)
     facts, never = _facts(order, order.unread - len(unread))
     passages = _passages(order, rest, encode, draw)
-    chosen = passages + facts
-    if not chosen:
+    if not passages and not facts:
         raise UsageError("there are no questions: give --data, or --facts N")
-    draw.shuffle(chosen)
-    used = {question.passage for question in chosen}
+    used = {question.passage for question in passages}
     filler = _Filler(order, [source for source in rest if source.text not in used], books, encode)
-    targets, chunks = [], []
-    for number, question in enumerate(chosen):
-        chunks.append(_embed(filler, encode(f"{question.passage}\n\n"), draw))
-        targets.append(Target(question, number))
-    asks = _due(order, targets)
-    length = max([ask.chunks + bool(ask.rest) for ask in asks], default=0)
+    targets, chunks = _lay_out(filler, passages, facts, encode, draw)
+    of_passages, of_facts = targets[: len(passages)], targets[len(passages) :]
+    asks = _due(order, order.distances, of_passages) + _due(order, order.fact_distances, of_facts)
+    whole = [ask.chunks for ask in asks if not _is_capped(order, ask)] or [len(chunks)]
+    asks += [Ask(question, UNREAD, max(whole), None) for question in (*unread, *never)]
+    length = max(ask.chunks for ask in asks) if asks else 0
     while len(chunks) < length:
         chunks.append(filler.chunk())
-    end = [Ask(question, UNREAD, len(chunks), 0, None) for question in (*unread, *never)]
-    alone = [distance for distance in order.distances if distance.tokens is None]
-    lone = targets[: alone[0].questions] if alone else []
+    lone = _lone(order.distances, of_passages) + _lone(order.fact_distances, of_facts)
     missing = order.questions - len(passages) if sources else 0
-    return Plan(tuple(chunks), (*asks, *end), tuple(lone), missing)
+    due = sorted(asks, key=lambda ask: ask.chunks)
+    return Plan(tuple(chunks), tuple(due), tuple(lone), missing)
 
 
-def _due(order: Order, targets: Sequence[Target]) -> list[Ask]:
-    """When each target is to be asked, in the order of the stream."""
+def _lay_out(
+    filler: _Filler,
+    passages: Sequence[Question],
+    facts: Sequence[Question],
+    encode: Encoder,
+    draw: random.Random,
+) -> tuple[list[Target], list[tuple[int, ...]]]:
+    """The targets, passages first, and the chunks that hold them: a passage and a fact at most each."""
+    held: list[list[list[int]]] = [[encode(f"{one.passage}\n\n")] for one in passages]
+    targets = [Target(question, number) for number, question in enumerate(passages)]
+    start = 0
+    for fact in facts:
+        ids = encode(f"{fact.passage}\n\n")
+        while start < len(passages) and len(held[start][0]) + len(ids) > filler.size:
+            start += 1
+        if start < len(passages):
+            held[start].append(ids)
+        else:
+            held.append([ids])
+        targets.append(Target(fact, start))
+        start += 1
+    return targets, [_embed(filler, pieces, draw) for pieces in held]
+
+
+def _due(order: Order, distances: Sequence[Distance], targets: Sequence[Target]) -> list[Ask]:
+    """When each target is to be asked about."""
     asks = []
-    for distance in order.distances:
-        if distance.tokens is None:
-            continue
-        whole, rest = divmod(distance.tokens, order.chunk_tokens)
-        for target in targets[: distance.questions]:
-            at = target.chunk + 1 + whole
-            asks.append(Ask(target.question, distance.setting, at, rest, target.chunk))
-    return sorted(asks, key=lambda ask: (ask.chunks, ask.rest))
+    for distance in distances:
+        if distance.tokens is not None:
+            after = -(-distance.tokens // order.chunk_tokens)
+            for target in targets[: distance.questions]:
+                at = target.chunk + 1 + after
+                asks.append(Ask(target.question, distance.setting, at, target.chunk))
+    return asks
+
+
+def _lone(distances: Sequence[Distance], targets: Sequence[Target]) -> list[Target]:
+    """The targets to ask about when their chunk is all that was read."""
+    return [t for one in distances if one.tokens is None for t in targets[: one.questions]]
+
+
+def _is_capped(order: Order, ask: Ask) -> bool:
+    """Whether its distance asks some of the questions only."""
+    distances = order.fact_distances if ask.question.kind == _OF_FACTS else order.distances
+    return any(one.setting == ask.setting and one.questions is not None for one in distances)
 
 
 def _set_apart(
@@ -244,11 +278,21 @@ def _question(source: Source, draw: random.Random) -> Question:
     return Question(source.id, _OF_PASSAGES, text, answers, passage=source.text)
 
 
-def _embed(filler: _Filler, ids: list[int], draw: random.Random) -> tuple[int, ...]:
-    """A full chunk of other text with ids at a random place in it."""
-    other = filler.chunk()[: filler.size - len(ids)]
-    cut = draw.randint(0, len(other))
-    return (*other[:cut], *ids, *other[cut:])[: filler.size]
+def _embed(
+    filler: _Filler, pieces: Sequence[Sequence[int]], draw: random.Random
+) -> tuple[int, ...]:
+    """A full chunk of other text with ids at random places in it."""
+    other = filler.chunk()[: max(filler.size - sum(map(len, pieces)), 0)]
+    ids: list[int] = []
+    start = 0
+    for cut, piece in zip(
+        sorted(draw.randint(0, len(other)) for _ in pieces),
+        draw.sample(pieces, len(pieces)),
+        strict=True,
+    ):
+        ids += [*other[start:cut], *piece]
+        start = cut
+    return (*ids, *other[start:])[: filler.size]
 
 
 class _Filler:

@@ -25,14 +25,21 @@ class Cell:
     column: str
     figure: Figure
     digits: int = 3
+    note: str = ""
+    """What is said after the figure."""
+    in_full: bool = False
+    """A share as "24 of 40"."""
 
     def __str__(self) -> str:
         found, digits = self.figure, self.digits
         if not found.count:
             return "–"
-        if math.isnan(found.low):
-            return f"{found.value:,.{digits}f}"
-        return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        value = f"{found.value:,.{digits}f}"
+        if self.in_full:
+            value = f"{round(found.value * found.count)} of {found.count}"
+        if not math.isnan(found.low):
+            value += f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        return f"{value} {self.note}" if self.note else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +108,16 @@ def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record
     ]
 
 
-def difference(records: Sequence[Record], one: str, other: str, setting: str) -> Figure:
-    """How much more often one arm hits than another, question by question (paired bootstrap)."""
-    ours = {record.id: record.hit for record in at_setting(records, one, setting)}
-    theirs = {record.id: record.hit for record in at_setting(records, other, setting)}
+def difference(
+    records: Sequence[Record], one: str, other: str, setting: str, *, by_f1: bool = False
+) -> Figure:
+    """How much more one arm hits (or its F1 is) than another's, question by question (paired
+    bootstrap)."""
+    values = {
+        name: {r.id: r.f1 if by_f1 else r.hit for r in at_setting(records, name, setting)}
+        for name in (one, other)
+    }
+    ours, theirs = values[one], values[other]
     return mean([ours[id] - theirs[id] for id in ours if id in theirs])
 
 
@@ -121,6 +134,24 @@ def qa_tables(records: Sequence[Record]) -> list[Table]:
             Table(f"{kind} ({len({record.id for record in own})} questions)", tuple(cells))
         )
     return tables
+
+
+def story_tables(records: Sequence[Record]) -> list[Table]:
+    """What the command line answers, and whether its sources are on the right pages."""
+    cells: list[Cell] = []
+    for arm in _arms(records):
+        mine = [record for record in records if record.arm == arm]
+        shares = {
+            "right": [record.hit for record in mine],
+            "right page among the sources": [bool(record.found) for record in mine],
+            "right page is the first source": [record.rank == 1 for record in mine],
+            "refused": [record.refused for record in mine],
+        }
+        cells += [
+            Cell(arm, name, share(values), in_full=True, digits=2)
+            for name, values in shares.items()
+        ]
+    return [Table("the example story's questions", tuple(cells))] if cells else []
 
 
 def loss_tables(losses: Sequence[Loss]) -> list[Table]:
@@ -171,15 +202,18 @@ def _by_setting(
         for setting in settings_of(records):
             asked = len({record.id for record in records if record.setting == setting})
             column = f"{int(setting):,} tokens after" if setting.isdigit() else setting
-            own = at_setting(records, arm, setting)
-            cells.append(Cell(arm, f"{column} (n {asked})", figure(own)))
+            own = figure(at_setting(records, arm, setting))
+            note = f"(n {own.count})" if own.count < asked else ""
+            cells.append(Cell(arm, f"{column} (n {asked})", own, note=note))
     return Table(title, tuple(cells))
 
 
 def _qa_cells(arm: str, records: Sequence[Record]) -> list[Cell]:
+    count = Figure(len(records), math.nan, math.nan, len(records))
     ranked = [record for record in records if record.found is not None]
     metric = records[0].metric
     cells = [
+        Cell(arm, "questions", count, 0),
         Cell(arm, "exact match", share([record.exact for record in records])),
         Cell(arm, "F1", mean([record.f1 for record in records])),
         Cell(arm, "hit", share([record.hit for record in records])),
@@ -187,9 +221,9 @@ def _qa_cells(arm: str, records: Sequence[Record]) -> list[Cell]:
     ]
     if metric not in ("exact", "f1", "hit"):
         cells.append(Cell(arm, metric, mean([record.score for record in records])))
-    for count in (1, 3, 5):
-        hits = [record.rank is not None and record.rank <= count for record in ranked]
-        cells.append(Cell(arm, f"page hit@{count}", share(hits)))
+    for best in (1, 3, 5):
+        hits = [record.rank is not None and record.rank <= best for record in ranked]
+        cells.append(Cell(arm, f"page hit@{best}", share(hits)))
     return cells
 
 

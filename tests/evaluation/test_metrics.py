@@ -66,6 +66,27 @@ def test_infinitebench() -> None:
     assert score("no number", ["71432"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("C", 1),
+        ("C. Bo", 1),
+        ("B. Bo", 0),
+        # A sentence that begins with "A" counts as option A.
+        ("A man called Bo", 0),
+        ("The answer is: C", 1),
+        ("The answer is Bo.", 1),
+        ("The answer is B, not C", 0),
+        ("It must be C", 1),
+        ("It must be B or C", 0),
+        ("no idea", 0),
+        ("", 0),
+    ],
+)
+def test_infinitebenchs_choice(answer: str, right: int) -> None:
+    assert metrics.choice(answer, ["Bo", "C"]) == right
+
+
 def test_ruler() -> None:
     assert metrics.match_all("8231 and 42", ["8231", "42", "7", "9"]) == 0.5
     assert metrics.match_all("Magic WORD", ["magic word"]) == 1
