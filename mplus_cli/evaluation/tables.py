@@ -141,7 +141,7 @@ def story_tables(records: Sequence[Record]) -> list[Table]:
     cells: list[Cell] = []
     for arm in _arms(records):
         mine = [record for record in records if record.arm == arm]
-        shares = {
+        shares: dict[str, Sequence[bool | float]] = {
             "right": [record.hit for record in mine],
             "right page among the sources": [bool(record.found) for record in mine],
             "right page is the first source": [record.rank == 1 for record in mine],
