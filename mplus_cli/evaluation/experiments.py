@@ -92,7 +92,9 @@ def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iter
         UsageError: the options, the data or the model do not fit.
     """
     distances = plans.parse_distances(order.tokens)
-    of_facts = plans.parse_distances(order.fact_tokens) if order.fact_tokens else distances
+    of_facts = distances
+    if order.fact_tokens is not None:
+        of_facts = plans.parse_distances(order.fact_tokens, "--fact-tokens")
     common.progress("reading the data", 0, None)
     sources = plans.read_sources(_lines(order.data))
     books = _books(order.books)

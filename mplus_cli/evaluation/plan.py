@@ -18,9 +18,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.filler import Filler, embed
 from mplus_cli.evaluation.values import UNREAD, Question
 
 if TYPE_CHECKING:
@@ -99,21 +101,21 @@ class Source:
     questions: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def parse_distances(text: str) -> tuple[Distance, ...]:
-    """Read "alone,0,20000,1000000:50"; UsageError if that is not what it is."""
+def parse_distances(text: str, option: str = "--tokens") -> tuple[Distance, ...]:
+    """Read "alone,0,20000,1000000:50"; UsageError, which names the option, if it is not that."""
     found: list[Distance] = []
     for part in filter(None, text.replace(" ", "").replace("_", "").split(",")):
         tokens, colon, count = part.partition(":")
         if not (tokens == ALONE or tokens.isdigit()) or (colon and not count.isdigit()):
-            raise UsageError(f"--tokens: {part} is not understood: for example alone,0,20000:50")
+            raise UsageError(f"{option}: {part} is not understood: for example alone,0,20000:50")
         found.append(
             Distance(None if tokens == ALONE else int(tokens), int(count) if colon else None)
         )
     if not found:
-        raise UsageError("--tokens is empty: for example 0,20000,160000")
+        raise UsageError(f"{option} is empty: for example 0,20000,160000")
     ordered = sorted(found, key=lambda distance: -1 if distance.tokens is None else distance.tokens)
     if len({distance.tokens for distance in found}) != len(found):
-        raise UsageError("--tokens names a number twice: leave one out")
+        raise UsageError(f"{option} names a number twice: leave one out")
     return tuple(ordered)
 
 
@@ -158,7 +160,8 @@ def make_plan(
     if not passages and not facts:
         raise UsageError("there are no questions: give --data, or --facts N")
     used = {question.passage for question in passages}
-    filler = _Filler(order, [source for source in rest if source.text not in used], books, encode)
+    others = [source.text for source in rest if source.text and source.text not in used]
+    filler = Filler(encode, others, books, size=order.chunk_tokens, seed=order.seed)
     targets, chunks = _lay_out(filler, passages, facts, encode, draw)
     of_passages, of_facts = targets[: len(passages)], targets[len(passages) :]
     asks = _due(order, order.distances, of_passages) + _due(order, order.fact_distances, of_facts)
@@ -174,7 +177,7 @@ def make_plan(
 
 
 def _lay_out(
-    filler: _Filler,
+    filler: Filler,
     passages: Sequence[Question],
     facts: Sequence[Question],
     encode: Encoder,
@@ -194,7 +197,7 @@ def _lay_out(
             held.append([ids])
         targets.append(Target(fact, start))
         start += 1
-    return targets, [_embed(filler, pieces, draw) for pieces in held]
+    return targets, [embed(filler, pieces, draw) for pieces in held]
 
 
 def _due(order: Order, distances: Sequence[Distance], targets: Sequence[Target]) -> list[Ask]:
@@ -230,15 +233,18 @@ def _set_apart(
             by_group.setdefault(source.group, []).append(source)
     names = sorted(by_group)
     draw.shuffle(names)
-    questions: list[Question] = []
-    apart: set[str] = set()
+    apart: list[str] = []
     for name in names[: len(names) // 2]:
-        if len(questions) >= order.unread:
+        held = sum(len(by_group[one]) for one in apart)
+        if held >= order.unread and (len(apart) >= len(names) // 4 or not order.unread):
             break
-        apart.add(name)
-        questions += [_question(source, draw) for source in by_group[name]]
+        apart.append(name)
+    # One of each group in turn: questions of one article are no independent sample.
+    turns = zip_longest(*(by_group[name] for name in apart))
+    mixed = [source for turn in turns for source in turn if source is not None]
+    questions = [_question(source, draw) for source in mixed[: order.unread]]
     kept = [source for source in sources if source.group not in apart]
-    return [replace(q, kind=UNREAD) for q in questions[: order.unread]], kept
+    return [replace(question, kind=UNREAD) for question in questions], kept
 
 
 def _passages(
@@ -276,48 +282,3 @@ def _facts(order: Order, unread: int) -> tuple[list[Question], list[Question]]:
 def _question(source: Source, draw: random.Random) -> Question:
     text, answers = draw.choice(source.questions)
     return Question(source.id, _OF_PASSAGES, text, answers, passage=source.text)
-
-
-def _embed(
-    filler: _Filler, pieces: Sequence[Sequence[int]], draw: random.Random
-) -> tuple[int, ...]:
-    """A full chunk of other text with ids at random places in it."""
-    other = filler.chunk()[: max(filler.size - sum(map(len, pieces)), 0)]
-    ids: list[int] = []
-    start = 0
-    for cut, piece in zip(
-        sorted(draw.randint(0, len(other)) for _ in pieces),
-        draw.sample(pieces, len(pieces)),
-        strict=True,
-    ):
-        ids += [*other[start:cut], *piece]
-        start = cut
-    return (*ids, *other[start:])[: filler.size]
-
-
-class _Filler:
-    """Chunks of other text: passages, and running text of books."""
-
-    def __init__(
-        self,
-        order: Order,
-        sources: Sequence[Source],
-        books: Sequence[str],
-        encode: Encoder,
-    ) -> None:
-        from models.training.data import ChunkMaker, Passage
-
-        passages = [Passage(source.text, ()) for source in sources if source.text]
-        if not passages and not any(book.strip() for book in books):
-            raise UsageError("there is no text to read besides the targets: give --books FILE")
-        self.size = order.chunk_tokens
-        self._maker = ChunkMaker(
-            encode, passages, books, order.chunk_tokens, facts=0, seed=order.seed
-        )
-
-    def chunk(self) -> tuple[int, ...]:
-        """The next chunk, full."""
-        ids: list[int] = []
-        while len(ids) < self.size:
-            ids += self._maker.chunk().ids
-        return tuple(ids[: self.size])

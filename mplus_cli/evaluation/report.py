@@ -72,7 +72,7 @@ def read_runs(folder: Path) -> list[Run]:
     folders = [place if place.is_dir() else place.parent for place in places]
     if not folders:
         raise MplusError(f"{folder} holds no run of mplus eval: give the folder of --out")
-    return [
+    runs = [
         Run(
             place.resolve().name,
             read_card(place),
@@ -82,6 +82,7 @@ def read_runs(folder: Path) -> list[Run]:
         )
         for place in folders
     ]
+    return sorted(runs, key=lambda run: list(_TITLES).index(run.card.experiment))
 
 
 def write_report(folder: Path) -> list[Path]:
@@ -91,7 +92,10 @@ def write_report(folder: Path) -> list[Path]:
         MplusError: there is no run in it, or matplotlib is not installed.
     """
     runs = read_runs(folder)
+    short = tables.in_short([table for run in runs for table in run.tables()])
     parts, files, summary = ["# Evaluation\n"], [], []
+    if short.cells:
+        parts.append(f"## In short\n\n{short.markdown()}\n")
     for run in runs:
         images = _draw(run, folder)
         files += images

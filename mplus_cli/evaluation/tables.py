@@ -15,6 +15,15 @@ from mplus_cli.evaluation.statistics import Figure, mean, median, share
 from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Record
 
 _MIB = 1 << 20
+_SHORT_ARMS = ("mplus", "closed-book", "gold", "bm25-1", "bm25")
+_SHORT_TABLES = (
+    ": exact hit",
+    ": the right chunk was at hand",
+    ": wrongly refused",
+    "that were never read",
+    "the example story's questions",
+)
+_SHORT_COLUMNS = ("F1", "rouge-l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Table:
 
     title: str
     cells: tuple[Cell, ...]
+    rows_are: str = "arm"
 
     @property
     def columns(self) -> list[str]:
@@ -63,7 +73,7 @@ class Table:
         ]
 
     def markdown(self) -> str:
-        head = ["arm", *self.columns]
+        head = [self.rows_are, *self.columns]
         lines = [head, ["---", *(["---:"] * (len(head) - 1))], *self.rows()]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -134,6 +144,24 @@ def qa_tables(records: Sequence[Record]) -> list[Table]:
             Table(f"{kind} ({len({record.id for record in own})} questions)", tuple(cells))
         )
     return tables
+
+
+def in_short(tables: Sequence[Table]) -> Table:
+    """The main figures of several tables, a figure a row, M+ beside what it is to be measured by."""
+    cells = [
+        Cell(f"{table.title}: {cell.column}", cell.row, cell.figure, 3, cell.note, cell.in_full)
+        for table in tables
+        for cell in table.cells
+        if cell.row in _SHORT_ARMS
+        and (table.title.endswith(_SHORT_TABLES) or cell.column in _SHORT_COLUMNS)
+    ]
+    known = {cell.row for cell in cells if cell.column == "mplus" and cell.figure.count}
+    kept = [cell for cell in cells if cell.row in known]
+    return Table("in short", tuple(sorted(kept, key=_by_arm)), rows_are="figure")
+
+
+def _by_arm(cell: Cell) -> int:
+    return _SHORT_ARMS.index(cell.column)
 
 
 def story_tables(records: Sequence[Record]) -> list[Table]:

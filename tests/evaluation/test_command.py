@@ -120,7 +120,9 @@ def test_a_plain_base_needs_no_base(run: Run, tiny_base_folder: Path, tmp_path: 
     [
         (["--data", "none.jsonl"], "none.jsonl"),
         (["--arms", "bm52"], "did you mean bm25"),
-        (["--tokens", "many"], "--tokens"),
+        (["--tokens", "many"], "--tokens: many"),
+        (["--fact-tokens", "many"], "--fact-tokens: many"),
+        (["--arms", "mplus:x"], "mplus:x is not understood"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -90,6 +90,22 @@ def test_a_fact_stands_beside_a_passage(bench: Bench, tiny_plan: Any) -> None:
     assert {len(chunk) for chunk in plan.chunks} == {128}
 
 
+def test_what_is_never_read_is_of_several_groups(bench: Bench) -> None:
+    passages = [
+        {
+            "id": f"g{number % 12}/{number}",
+            "context": f"Cat {number} is of Ann.",
+            "qas": [{"question": f"Whose is cat {number}?", "answers": ["Ann"]}],
+        }
+        for number in range(36)
+    ]
+    order = Order((Distance(0),), (Distance(0),), 2, 0, 6, CHUNK, 0)
+    plan = make_plan(order, read_sources(passages), ["A sea of rain. " * 60], bench.encode)
+    never = [ask.question.id.split("/")[0] for ask in plan.asks if ask.setting == UNREAD]
+    assert len(never) == 6
+    assert len(set(never)) == 3
+
+
 def test_the_same_seed_gives_the_same_plan(bench: Bench, tiny_plan: Any) -> None:
     assert tiny_plan(seed=3) == tiny_plan(seed=3)
     assert tiny_plan(seed=3) != tiny_plan(seed=4)

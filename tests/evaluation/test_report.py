@@ -52,6 +52,10 @@ def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     text = (journal.folder / "report.md").read_text()
     tables = text.split("\n### ")[1:]
     assert len(tables) == 7
+    short = text[: text.index("## Knowledge retention")]
+    assert "| figure | mplus | closed-book | gold | bm25 |" in short
+    assert "| passages: exact hit: 500 tokens after (n 10) | 0.400 [" in short
+    assert "never read: refused | 0.500 [" in short
     for table in tables:
         for name in ("mplus", *BASELINES):
             assert f"\n| {name} |" in table, (name, table)
@@ -114,7 +118,7 @@ def test_a_folder_of_runs_is_one_report(
     files = write_report(journal.folder.parent)
     text = (journal.folder.parent / "report.md").read_text()
     assert "## Knowledge retention: run" in text
-    assert "## Next-token loss: loss" in text
+    assert text.index("## Knowledge retention") < text.index("## Next-token loss: loss")
     assert "| mplus | 3.5000 [3.0000, 4.0000] | 33.12 |" in text
     assert {file.name for file in files if file.suffix == ".png"} == {"run-1.png", "loss-1.png"}
 
