@@ -113,7 +113,7 @@ def _section(run: Run, images: Sequence[Path]) -> str:
     card = run.card
     present = {record.arm for record in run.records} | {loss.arm for loss in run.losses}
     arms = [name for name in ARMS if name in present]
-    asked = ",".join(_with_limit(run.records, name) for name in arms)
+    asked = ",".join(_with_limit(run, name) for name in arms)
     command = f"{card.command} --arms {asked} --out {run.name}"
     lines = [f"## {_TITLES[card.experiment]}: {run.name}\n", f"    {command}\n"]
     lines += [_machine(card.machine), ""]
@@ -129,10 +129,12 @@ def _section(run: Run, images: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def _with_limit(records: Sequence[Record], name: str) -> str:
+def _with_limit(run: Run, name: str) -> str:
     """An arm as `--arms` takes it: with a number where it was asked fewer questions than another."""
+    if run.card.experiment == "qa" and ARMS[name].context == "gold":
+        return name  # it is asked what has a known passage, which may be less
     asked: dict[str, dict[str, set[str]]] = {}
-    for record in records:
+    for record in run.records:
         asked.setdefault(record.kind, {}).setdefault(record.arm, set()).add(record.id)
     counts = [
         (len(by_arm.get(name, ())), max(map(len, by_arm.values()))) for by_arm in asked.values()

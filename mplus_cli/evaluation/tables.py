@@ -118,17 +118,23 @@ def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record
     ]
 
 
+def paired(
+    records: Sequence[Record], one: str, other: str, setting: str, *, by_f1: bool = False
+) -> list[tuple[float, float]]:
+    """The hits (or F1) of two arms, for every question that both were asked at a setting."""
+    ours, theirs = (
+        {r.id: r.f1 if by_f1 else r.hit for r in at_setting(records, name, setting)}
+        for name in (one, other)
+    )
+    return [(ours[id], theirs[id]) for id in ours if id in theirs]
+
+
 def difference(
     records: Sequence[Record], one: str, other: str, setting: str, *, by_f1: bool = False
 ) -> Figure:
-    """How much more one arm hits (or its F1 is) than another's, question by question (paired
-    bootstrap)."""
-    values = {
-        name: {r.id: r.f1 if by_f1 else r.hit for r in at_setting(records, name, setting)}
-        for name in (one, other)
-    }
-    ours, theirs = values[one], values[other]
-    return mean([ours[id] - theirs[id] for id in ours if id in theirs])
+    """How much more one arm hits (or its F1 is) than another's (paired bootstrap)."""
+    pairs = paired(records, one, other, setting, by_f1=by_f1)
+    return mean([ours - theirs for ours, theirs in pairs])
 
 
 def qa_tables(records: Sequence[Record]) -> list[Table]:
@@ -149,7 +155,7 @@ def qa_tables(records: Sequence[Record]) -> list[Table]:
 def in_short(tables: Sequence[Table]) -> Table:
     """The main figures of several tables, a figure a row, M+ beside what it is to be measured by."""
     cells = [
-        Cell(f"{table.title}: {cell.column}", cell.row, cell.figure, 3, cell.note, cell.in_full)
+        Cell(f"{table.title}, {cell.column}", cell.row, cell.figure, 3, cell.note, cell.in_full)
         for table in tables
         for cell in table.cells
         if cell.row in _SHORT_ARMS

@@ -45,7 +45,15 @@ def _compare(kind: str, records: Sequence[Record], *, by_f1: bool) -> Iterator[s
             if known:
                 figure, other = min(known, key=lambda pair: pair[0].value)
                 where = f"{kind}, {_place(setting)}" if not by_f1 else kind
-                yield _sentence(where, figure, other, "token F1" if by_f1 else "exact hit")
+                pairs = tables.paired(records, _OURS, other, setting, by_f1=by_f1)
+                measure = f"{'token F1' if by_f1 else 'exact hit'}{_times(pairs)}"
+                yield _sentence(where, figure, other, measure)
+
+
+def _times(pairs: Sequence[tuple[float, float]]) -> str:
+    """How many times the other's figure M+'s is, where that can be said."""
+    ours, theirs = (sum(values) for values in zip(*pairs, strict=True))
+    return f", {ours / theirs:.2f} times its figure" if theirs else ""
 
 
 def _sentence(where: str, figure: Figure, other: str, measure: str) -> str:

@@ -54,8 +54,8 @@ def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     assert len(tables) == 7
     short = text[: text.index("## Knowledge retention")]
     assert "| figure | mplus | closed-book | gold | bm25 |" in short
-    assert "| passages: exact hit: 500 tokens after (n 10) | 0.400 [" in short
-    assert "never read: refused | 0.500 [" in short
+    assert "| passages: exact hit, 500 tokens after (n 10) | 0.400 [" in short
+    assert "never read, refused | 0.500 [" in short
     for table in tables:
         for name in ("mplus", *BASELINES):
             assert f"\n| {name} |" in table, (name, table)
@@ -152,7 +152,7 @@ def test_f1_is_compared_where_answers_are_free(new_journal: Callable[..., Journa
     (run,) = read_runs(journal.folder)
     gold, searched = run.verdicts()
     assert gold.startswith("stories: `mplus` is ahead of the base with the passage in its prompt")
-    assert "33.3 points of token F1" in gold
+    assert "33.3 points of token F1, 1.50 times its figure" in gold
     assert "do equally well" in searched
 
 
