@@ -8,7 +8,7 @@ V vocabulary.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from models.config import MPlusConfig
 from models.decoder import Decoder
 from models.generate import Sampling, decode, prefill
-from models.memory import Memory, Segment, cat_layers
+from models.memory import Memory, Segment, Tokens, cat_layers
 from models.network import MPlusModel
 from models.recall import (
     ChunkRecall,
@@ -45,6 +45,21 @@ class Reached:
     """Chunks, best first."""
     present: frozenset[int]
     """Chunks of which at least one token was recalled or is in short-term memory."""
+
+
+class WholeChunks(ChunkRecall):
+    """Whole chunks, the same for all layers, and which they are."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        device: torch.device,
+        ranked: Sequence[ChunkScore] = (),
+        weight: float = 0.0,
+    ) -> None:
+        super().__init__(tokens.to(device), ranked, weight)
+        self.chunks = frozenset(tokens.chunks.unique().tolist())
+        self.is_weighed = weight > 0 and bool(ranked)
 
 
 class PriorityRecall:
@@ -86,12 +101,14 @@ def recall_as(
     *,
     gold: Collection[int] = (),
     seed: str = "",
+    learned: Sequence[ChunkScore] | None = None,
 ) -> tuple[list[ChunkScore], Recall]:
     """Recall in one of the ways that experiments compare.
 
     Args:
         gold: the chunks that answer the question, for `oracle`.
         seed: of what `random` draws.
+        learned: what `score_chunks` says of this question and memory, where that is known.
 
     Returns:
         The chunks, best first (known only after the prefill with recall of `tokens`), and the recall.
@@ -104,24 +121,28 @@ def recall_as(
     if how in ("random", "newest"):
         ranked = _unscored(memory, how, seed)
     else:
-        ranked = score_chunks(model, memory, query_ids)
+        ranked = list(score_chunks(model, memory, query_ids) if learned is None else learned)
     if how == "oracle" and ranked:
-        right = [
-            ChunkScore(score.chunk, ranked[0].score) for score in ranked if score.chunk in gold
-        ]
+        best = max(score.score for score in ranked)
+        right = [ChunkScore(score.chunk, best) for score in ranked if score.chunk in gold]
         ranked = right + [score for score in ranked if score.chunk not in gold]
+    weight = model.config.relevance_weight if how in ("learned", "oracle") else 0.0
     tokens = recall_chunks(memory, ranked, budget)
-    weighed = ranked if how in ("learned", "oracle") else ()
-    weight = model.config.relevance_weight
-    return ranked, ChunkRecall(tokens.to(model.device), weighed, weight)
+    return ranked, WholeChunks(tokens, model.device, ranked, weight)
 
 
-def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall, budget: int) -> Reached:
+def same_recall(recall: Recall) -> Hashable | None:
+    """What is equal for recalls that bring back the same tokens of a memory; None if not known."""
+    if isinstance(recall, WholeChunks):
+        return recall.chunks, recall.is_weighed
+    return None if len(recall) else (frozenset(), False)
+
+
+def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> Reached:
     """What was there to answer from; after the prefill.
 
     Args:
         ranked: as `recall_as` gave them.
-        budget: the long-term tokens that were asked for.
     """
     present = set(memory.stm.tokens.chunks.unique().tolist())
     if isinstance(recall, TokenRecall):
@@ -129,8 +150,8 @@ def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall, budget
         present |= {score.chunk for score in ranked}
     elif isinstance(recall, PriorityRecall):
         present |= recall.chunks()
-    elif budget:
-        present |= set(recall_chunks(memory, ranked, budget).chunks.unique().tolist())
+    elif isinstance(recall, WholeChunks):
+        present |= recall.chunks
     return Reached(tuple(score.chunk for score in ranked), frozenset(present - {-1}))
 
 

@@ -25,7 +25,11 @@ OutOption = Annotated[
 ]
 ArmsOption = Annotated[
     str | None,
-    typer.Option(metavar="A,B,...", help="What to compare, or all; a wrong name lists them."),
+    typer.Option(
+        metavar="A,B:N,...",
+        help="What to compare, or all; B:N asks B the first N questions of each kind only; a wrong "
+        "name lists them.",
+    ),
 ]
 BaseOption = Annotated[
     Path | None,
@@ -54,8 +58,8 @@ def retention(
         str | None,
         typer.Option(
             metavar="N,N,...",
-            help="Tokens to read after a passage; N:Q asks the first Q questions only; "
-            "alone: one chunk and nothing else.",
+            help="Tokens to read after a passage, in whole chunks; N:Q asks the first Q questions "
+            "only; alone: one chunk and nothing else.",
             show_default="alone,0,20000,160000",
         ),
     ] = None,
@@ -65,6 +69,14 @@ def retention(
     facts: Annotated[
         int, typer.Option(min=0, metavar="N", help="Made-up facts asked about besides.")
     ] = 0,
+    fact_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Tokens to read after a made-up fact.",
+            show_default="as --tokens",
+        ),
+    ] = None,
     unread: Annotated[
         int | None,
         typer.Option(min=0, help="Questions of passages never read.", show_default="100"),
@@ -79,7 +91,7 @@ def retention(
 
     Data are JSON lines, plain or gzipped: {"id", "context", "qas": [{"question", "answers"}]}. Without
     data: made-up facts in the text of the example story. All questions share one stream of text; each
-    is asked when exactly the wanted number of tokens was read after its passage.
+    is asked when the wanted number of tokens was read after its passage.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
@@ -87,10 +99,11 @@ def retention(
     order = experiments.RetentionOrder(
         data=tuple(data or ()),
         books=tuple(books or ()),
-        tokens=tokens or ("alone,0,20000" if quick else "alone,0,20000,160000"),
-        questions=questions if questions is not None else (12 if quick else 200),
+        tokens=tokens or ("0,20000" if quick else "alone,0,20000,160000"),
+        fact_tokens=fact_tokens,
+        questions=questions if questions is not None else (24 if quick else 200),
         facts=facts,
-        unread=unread if unread is not None else (6 if quick else 100),
+        unread=unread if unread is not None else (8 if quick else 100),
         seed=seed,
     )
     chosen = arms or ",".join(QUICK if quick else DEFAULT)
@@ -107,11 +120,18 @@ def qa(
         str,
         typer.Option(
             "--format",
-            help="auto, documents, story, longbench, infinitebench, narrativeqa or needles.",
+            help="auto, documents, story, passages, longbench, infinitebench, eventqa, narrativeqa "
+            "or needles.",
         ),
     ] = "auto",
     questions: Annotated[
         int | None, typer.Option(min=1, help="The first so many questions only.")
+    ] = None,
+    each: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Questions of one document at most.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Draw documents and questions, not the first.")
     ] = None,
     arms: ArmsOption = None,
     base: BaseOption = None,
@@ -121,17 +141,50 @@ def qa(
     """Questions about long documents: exact match, F1, hit, pages among the sources, refusals.
 
     Data are JSON lines {"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]},
-    or a file of LongBench, InfiniteBench (its task in the file's name), NarrativeQA, or RULER; each is
-    scored by its official metric too. Without data: the example story's questions.
+    passages {"id", "context", "qas"} that are each a document, or a file of LongBench, InfiniteBench
+    (its task in the file's name), event QA, NarrativeQA, or RULER; each is scored by its official metric
+    too. Without data: the example story's questions.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
 
     count = questions if questions is not None else (20 if quick else None)
-    order = experiments.QaOrder(tuple(data or ()), form, count)
+    order = experiments.QaOrder(tuple(data or ()), form, count, each, seed)
     chosen = arms or ",".join(QUICK if quick else DEFAULT)
     settings = settings_of(context)
     _run(lambda common: experiments.qa(settings, order, common), out, chosen, base, as_json)
+
+
+@app.command("story")
+def story(
+    context: typer.Context,
+    out: OutOption,
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="The first so many questions only.")
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Run mplus ingest and mplus ask as processes.")
+    ] = False,
+    arms: ArmsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The example story's 40 questions through mplus ingest and mplus ask: right answers and pages.
+
+    Arms: mplus; reread1 and reread2 are mplus ask --reread 1 and 2.
+    """
+    from mplus_cli.evaluation import experiments
+    from mplus_cli.evaluation.arms import FOR_STORY
+
+    order = experiments.StoryOrder(questions, cold)
+    settings = settings_of(context)
+    _run(
+        lambda common: experiments.story(settings, order, common),
+        out,
+        arms or FOR_STORY[0],
+        None,
+        as_json,
+        known=FOR_STORY,
+    )
 
 
 @app.command("perplexity")
@@ -195,7 +248,7 @@ def _run(
     from mplus_cli.evaluation.experiments import Common
     from mplus_cli.evaluation.view import follow, show_tables
 
-    chosen = parse_arms(arms, known) if known else parse_arms(arms)
+    chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
     with screen.meter() as meter:
         follow(start(Common(out, chosen, base, screen.note, meter.report)), meter)
     show_tables(out, as_json=as_json)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mplus_cli.errors import UsageError
@@ -36,6 +36,8 @@ class Arm:
     context: Context = "none"
     top: int = 0
     """Chunks that BM25 puts into the prompt; 0: as many as fit."""
+    limit: int | None = None
+    """Ask it the first so many questions of each kind only; None: all."""
 
     @property
     def depends_on_reading(self) -> bool:
@@ -66,31 +68,48 @@ DEFAULT = (
     "mplus",
     "closed-book",
     "gold",
-    "window",
-    "bm25",
-    "bm25-1",
-    "stm-only",
-    "identity",
-    "reread1",
-    "reread2",
+    "window:50",
+    "bm25:50",
+    "bm25-1:100",
+    "stm-only:50",
+    "identity:50",
+    "reread1:50",
+    "reread2:50",
 )
-QUICK = ("mplus", "closed-book", "gold", "window", "bm25-1", "stm-only")
+"""Fewer questions for those that read thousands of tokens for each, or a text of their own."""
+QUICK = ("mplus", "closed-book", "gold", "window:6", "bm25-1", "stm-only:12")
 FOR_LOSS = ("mplus", "closed-book", "window", "stm-only", "identity")
 """The arms that next-token loss is measured for."""
+FOR_STORY = ("mplus", "reread1", "reread2")
+"""The arms that `mplus ask` has options for."""
 _ALL = "all"
 
 
-def parse_arms(text: str, known: Sequence[str] = tuple(ARMS)) -> tuple[Arm, ...]:
-    """The arms that "a,b,c" or "all" names, in the order known; UsageError if one is not there."""
-    names = list(known) if text == _ALL else [name for name in re.split(r"[,\s]+", text) if name]
-    for name in names:
+def parse_arms(
+    text: str, known: Sequence[str] = tuple(ARMS), *, limits: bool = True
+) -> tuple[Arm, ...]:
+    """The arms that "a,b:40,c" or "all" names, in the order known; b gets 40 questions of each kind.
+
+    Args:
+        limits: whether an arm may be given fewer questions.
+
+    Raises:
+        UsageError: an arm is not there, or none is named.
+    """
+    parts = list(known) if text == _ALL else [part for part in re.split(r"[,\s]+", text) if part]
+    asked: dict[str, int | None] = {}
+    for part in parts:
+        name, colon, count = part.partition(":")
+        if colon and not (limits and count.isdigit() and int(count)):
+            raise UsageError(f"--arms: {part} is not understood: give {name} without a number")
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"choose of {', '.join(known)}"
             raise UsageError(f"--arms: there is no arm {name} here: {hint}")
-    if not names:
+        asked[name] = int(count) if colon else None
+    if not asked:
         raise UsageError(f"--arms is empty: choose of {', '.join(known)}, or all")
-    return tuple(ARMS[name] for name in known if name in names)
+    return tuple(replace(ARMS[name], limit=asked[name]) for name in known if name in asked)
 
 
 def readers(arms: Sequence[Arm]) -> list[Reader]:

@@ -6,8 +6,9 @@ Knows networks and tokenizers through the bench; nothing of experiments.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import UsageError
@@ -19,9 +20,10 @@ from mplus_cli.evaluation.values import Question, Said
 if TYPE_CHECKING:
     from models.memory import Memory
     from models.network import MPlusModel
+    from models.recall import ChunkScore, Recall
 
 LIMIT = 32
-"""Tokens of an answer at most."""
+"""Tokens of an answer at most, unless its data set asks for longer ones."""
 RANKED = 10
 """Chunks whose ranks are kept of an answer."""
 INSTRUCTION = "Answer with a few words."
@@ -37,74 +39,169 @@ class Text:
     index: Index | None
     """None where no arm searches."""
     count: int
-    """Chunks read whole, which are the first in the index."""
-    last: str
-    """The text of a chunk that was read in part, or nothing."""
+    """Chunks read, which are the first in the index."""
     chunk: Callable[[int], str]
-    """The text of a chunk that was read whole."""
+    """The text of a chunk that was read."""
 
 
-def ask_memory(
-    bench: Bench,
-    network: MPlusModel,
-    memory: Memory,
-    arm: Arm,
-    question: Question,
-    gold: frozenset[int],
-    chunk: Callable[[int], str],
-) -> Said:
-    """Ask a memory.
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """An answer with the seconds it took, from the prompt on."""
 
-    Args:
-        gold: the chunks that answer it, for the arm that is told.
-        chunk: the text of a chunk, for the arms that reread.
+    answer: str
+    first: float
+    seconds: float
 
-    Raises:
-        UsageError: the question does not fit behind the memory.
+
+class Inquiry:
+    """One question to one memory. What its arms have in common is worked out once.
+
+    Two arms that recall the same tokens for the same prompt cannot answer differently: the second
+    gets the first one's answer, and its times.
     """
-    from models.evaluation import answer_ids, reached, recall_as
 
-    started = time.perf_counter()
-    config = network.config
-    prompt, query = bench.session.loaded.prompt.render(bench.session.tokenizer, question.text)
-    if arm.reread:
-        prompt = _with_chunks(bench, network, memory, arm, question, query, chunk)
-    if len(prompt) + LIMIT > network.generate.positions - config.prefix_tokens:
-        raise UsageError(f"question {question.id} is too long for this model: leave it out")
-    ranked, recall = recall_as(network, memory, query, arm.how, gold=gold, seed=question.id)
-    ids = answer_ids(
-        network, memory, recall, prompt, limit=LIMIT, stop_ids=bench.session.loaded.stop_ids
-    )
-    answer, first = _collect(bench, ids, started)
-    seconds = time.perf_counter() - started
-    budget = 0 if arm.how == "none" else config.recalled_tokens
-    drawn = reached(memory, ranked, recall, budget)
-    return Said(answer, drawn.ranked[:RANKED], drawn.present, len(prompt), first, seconds)
+    def __init__(
+        self,
+        bench: Bench,
+        network: MPlusModel,
+        memory: Memory,
+        question: Question,
+        *,
+        gold: frozenset[int],
+        chunk: Callable[[int], str],
+    ) -> None:
+        """Take the chunks that answer the question (for the arm that is told), and the text of each
+        chunk (for the arms that reread)."""
+        self._bench, self._network, self._memory = bench, network, memory
+        self._question, self._gold, self._chunk = question, gold, chunk
+        rendered = bench.session.loaded.prompt.render(bench.session.tokenizer, question.text)
+        self._prompt, self._query = rendered
+        self._known: dict[Hashable, _Spoken] = {}
+
+    def ask(self, arm: Arm) -> Said:
+        """Ask as an arm does.
+
+        Raises:
+            UsageError: the question does not fit behind the memory.
+        """
+        from models.evaluation import reached, recall_as, same_recall
+
+        network, memory = self._network, self._memory
+        needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
+        learned, scanned = self._learned if needs_scores else ((), 0.0)
+        started = time.perf_counter()
+        prompt = self._with_chunks(learned, arm.reread) if arm.reread else self._prompt
+        _check_length(network, prompt, self._question)
+        ranked, recall = recall_as(
+            network,
+            memory,
+            self._query,
+            arm.how,
+            gold=self._gold,
+            seed=self._question.id,
+            learned=learned,
+        )
+        recalled = scanned + time.perf_counter() - started
+        same = same_recall(recall)
+        key = None if same is None else (tuple(prompt), same)
+        said = self._known.get(key) if key is not None else None
+        if said is None:
+            said = self._speak(recall, prompt)
+        if key is not None:
+            self._known[key] = said
+        drawn = reached(memory, ranked, recall)
+        first, seconds = recalled + said.first, recalled + said.seconds
+        return Said(said.answer, drawn.ranked[:RANKED], drawn.present, len(prompt), first, seconds)
+
+    def _speak(self, recall: Recall, prompt: Sequence[int]) -> _Spoken:
+        from models.evaluation import answer_ids
+
+        bench, limit = self._bench, answer_limit(self._question)
+        started = time.perf_counter()
+        ids = answer_ids(
+            self._network,
+            self._memory,
+            recall,
+            prompt,
+            limit=limit,
+            stop_ids=bench.session.loaded.stop_ids,
+        )
+        return _collect(bench, ids, started)
+
+    @cached_property
+    def _learned(self) -> tuple[Sequence[ChunkScore], float]:
+        """How the retriever ranks the chunks, and the seconds that took."""
+        from models.recall import score_chunks
+
+        started = time.perf_counter()
+        ranked: Sequence[ChunkScore] = ()
+        if self._network.config.recall == "chunks":
+            ranked = score_chunks(self._network, self._memory, self._query)
+        return ranked, time.perf_counter() - started
+
+    def _with_chunks(self, learned: Sequence[ChunkScore], count: int) -> list[int]:
+        """The prompt with the text of the best chunks in front, its end cut to what fits."""
+        bench, network = self._bench, self._network
+        ranked = learned or _rank_by_tokens(network, self._memory, self._query)
+        best = [score.chunk for score in ranked[:count]]
+        ids = bench.encode("\n\n".join(self._chunk(number).strip() for number in best))
+        prompt_format, tokenizer = bench.session.loaded.prompt, bench.session.tokenizer
+        config = network.config
+        room = network.generate.positions - config.prefix_tokens - answer_limit(self._question)
+        room = min(config.max_prompt_tokens, room)
+        while ids:
+            context = bench.decode(ids)
+            prompt, _ = prompt_format.render(tokenizer, self._question.text, context=context)
+            if len(prompt) <= room:
+                return prompt
+            ids = ids[: room - len(prompt)]
+        return self._prompt
 
 
-def ask_base(bench: Bench, arm: Arm, question: Question, text: Text | None) -> Said:
-    """Ask the base, with what its arm puts into the prompt."""
-    from models.evaluation import base_answer_ids
+class BaseInquiry:
+    """One question to the base. The same prompt is answered once."""
 
-    index = text.index if text is not None and arm.context == "bm25" else None
-    if index is not None and text is not None:
-        index.prepare(text.count, text.last)  # indexing is reading, not answering
-    started = time.perf_counter()
-    context, ranked = "", []
-    present: frozenset[int] | None = None
-    if arm.context == "gold":
-        context = question.passage or ""
-    elif arm.context == "window" and text is not None:
-        context = bench.decode(text.ids[-bench.budget :])
-    elif index is not None and text is not None:
-        ranked = index.rank(question.text, text.count, text.last)
-        chosen, context = _best_chunks(bench, arm, ranked, text)
-        present = frozenset(chosen)
-    prompt = _fit_base(bench, question.text, context, keep_end=arm.context != "gold")
-    ids = base_answer_ids(bench.base.llama, prompt, limit=LIMIT, stop_ids=bench.base.stop_ids)
-    answer, first = _collect(bench, ids, started)
-    seconds = time.perf_counter() - started
-    return Said(answer, tuple(ranked[:RANKED]), present, len(prompt), first, seconds)
+    def __init__(self, bench: Bench, question: Question, text: Text | None) -> None:
+        self._bench, self._question, self._text = bench, question, text
+        self._known: dict[tuple[int, ...], _Spoken] = {}
+
+    def ask(self, arm: Arm) -> Said:
+        """Ask with what an arm puts into the prompt."""
+        bench, question, text = self._bench, self._question, self._text
+        index = text.index if text is not None and arm.context == "bm25" else None
+        if index is not None and text is not None:
+            index.prepare(text.count)  # indexing is reading, not answering
+        started = time.perf_counter()
+        context, ranked = "", []
+        present: frozenset[int] | None = None
+        if arm.context == "gold":
+            context = question.passage or ""
+        elif arm.context == "window" and text is not None:
+            context = bench.decode(text.ids[-bench.budget :])
+        elif index is not None and text is not None:
+            ranked = index.rank(question.text, text.count)
+            chosen, context = _best_chunks(bench, arm, ranked, text)
+            present = frozenset(chosen)
+        prompt = tuple(_fit_base(bench, question, context, keep_end=arm.context != "gold"))
+        made = time.perf_counter() - started
+        if prompt not in self._known:
+            self._known[prompt] = self._speak(prompt)
+        said = self._known[prompt]
+        first, seconds = made + said.first, made + said.seconds
+        return Said(said.answer, tuple(ranked[:RANKED]), present, len(prompt), first, seconds)
+
+    def _speak(self, prompt: Sequence[int]) -> _Spoken:
+        from models.evaluation import base_answer_ids
+
+        base, limit = self._bench.base, answer_limit(self._question)
+        started = time.perf_counter()
+        ids = base_answer_ids(base.llama, prompt, limit=limit, stop_ids=base.stop_ids)
+        return _collect(self._bench, ids, started)
+
+
+def answer_limit(question: Question) -> int:
+    """Tokens of its answer at most."""
+    return question.new_tokens or LIMIT
 
 
 def base_prompt(bench: Bench, question: str, context: str) -> list[int]:
@@ -117,25 +214,22 @@ def base_prompt(bench: Bench, question: str, context: str) -> list[int]:
     return prompt if prompt[:1] == [bos] else [bos, *prompt]
 
 
-def _fit_base(bench: Bench, question: str, context: str, *, keep_end: bool) -> list[int]:
+def _fit_base(bench: Bench, question: Question, context: str, *, keep_end: bool) -> list[int]:
     """The base's prompt, its context cut at one end to what fits."""
-    room = min(bench.base.llama.config.max_position_embeddings - LIMIT, _free(bench, question))
+    bare = base_prompt(bench, question.text, "")
+    positions = bench.base.llama.config.max_position_embeddings
+    room = min(positions - answer_limit(question), bench.budget + len(bare))
     ids = bench.encode(context)
     excess = 0
     while True:
         kept = len(ids) - excess
         if kept <= 0:
-            return base_prompt(bench, question, "")
+            return bare
         part = context if not excess else bench.decode(ids[-kept:] if keep_end else ids[:kept])
-        prompt = base_prompt(bench, question, part)
+        prompt = base_prompt(bench, question.text, part)
         if len(prompt) <= room:
             return prompt
         excess += len(prompt) - room
-
-
-def _free(bench: Bench, question: str) -> int:
-    """Tokens of a prompt whose text is within the budget."""
-    return bench.budget + len(base_prompt(bench, question, ""))
 
 
 def _best_chunks(
@@ -146,7 +240,7 @@ def _best_chunks(
     texts: list[str] = []
     left = bench.budget
     for number in ranked[: arm.top or None]:
-        part = text.chunk(number) if number < text.count else text.last
+        part = text.chunk(number)
         left -= len(bench.encode(part))
         if left < 0 and chosen:
             break
@@ -155,47 +249,31 @@ def _best_chunks(
     return chosen, "\n\n".join(reversed(texts))
 
 
-def _with_chunks(
-    bench: Bench,
-    network: MPlusModel,
-    memory: Memory,
-    arm: Arm,
-    question: Question,
-    query: Sequence[int],
-    chunk: Callable[[int], str],
-) -> list[int]:
-    """The prompt with the text of the best chunks in front, its end cut to what fits."""
-    best = _rank(network, memory, query)[: arm.reread]
-    ids = bench.encode("\n\n".join(chunk(number).strip() for number in best))
-    prompt_format, tokenizer = bench.session.loaded.prompt, bench.session.tokenizer
-    config = network.config
-    room = network.generate.positions - config.prefix_tokens - LIMIT
-    room = min(config.max_prompt_tokens, room)
-    while ids:
-        context = bench.decode(ids)
-        prompt, _ = prompt_format.render(tokenizer, question.text, context=context)
-        if len(prompt) <= room:
-            return prompt
-        ids = ids[: room - len(prompt)]
-    return prompt_format.render(tokenizer, question.text)[0]
+def _check_length(network: MPlusModel, prompt: Sequence[int], question: Question) -> None:
+    room = network.generate.positions - network.config.prefix_tokens
+    if len(prompt) + answer_limit(question) > room:
+        raise UsageError(f"question {question.id} is too long for this model: leave it out")
 
 
-def _rank(network: MPlusModel, memory: Memory, query: Sequence[int]) -> list[int]:
-    from models.generate import Recalled, look_up, stream
+def _rank_by_tokens(
+    network: MPlusModel, memory: Memory, query: Sequence[int]
+) -> Sequence[ChunkScore]:
+    """The chunks by what every layer recalls of them, where single tokens are recalled."""
+    from models.generate import Recalled, stream
 
-    if network.config.recall == "chunks":
-        return [score.chunk for score in look_up(network, memory, query)[0]]
-    for event in stream(network, memory, query, query, max_new_tokens=1):
-        if isinstance(event, Recalled):
-            return [score.chunk for score in event.ranked]
-    return []
+    if network.config.recall == "tokens":
+        for event in stream(network, memory, query, query, max_new_tokens=1):
+            if isinstance(event, Recalled):
+                return event.ranked
+    return ()
 
 
-def _collect(bench: Bench, ids: Iterator[int], started: float) -> tuple[str, float]:
-    """The answer of ids as they come, and the seconds to the first."""
+def _collect(bench: Bench, ids: Iterator[int], started: float) -> _Spoken:
+    """The answer of ids as they come, with its times."""
     said: list[int] = []
     first: float | None = None
     for token in ids:
         first = first if first is not None else time.perf_counter() - started
         said.append(token)
-    return bench.decode(said).strip(), first if first is not None else time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    return _Spoken(bench.decode(said).strip(), seconds if first is None else first, seconds)

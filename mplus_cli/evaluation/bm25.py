@@ -21,8 +21,8 @@ class Index:
         self._words: list[list[str]] = []
         self._splitting = 0.0
         self._index: Any = None
-        self._of: tuple[int, str] | None = None
-        """What the index was built of: so many first texts, and a last one."""
+        self._of: int | None = None
+        """What the index was built of: so many first texts."""
 
     def add(self, texts: Sequence[str]) -> None:
         """Take in more texts."""
@@ -30,15 +30,13 @@ class Index:
         self._words += [self._split(text) for text in texts]
         self._splitting += time.perf_counter() - started
 
-    def rank(self, question: str, count: int, last: str = "") -> list[int]:
-        """The first `count` texts, and `last` if there is one, best first (ties: the newer first)."""
-        self.prepare(count, last)
-        size = count + bool(last)
+    def rank(self, question: str, count: int) -> list[int]:
+        """The first `count` texts, best first (ties: the newer first)."""
+        self.prepare(count)
         words = self._split(question)
-        scores = (
-            self._index.get_scores(words) if words and self._index is not None else [0.0] * size
-        )
-        return sorted(range(size), key=lambda number: (-float(scores[number]), -number))
+        known = words and self._index is not None
+        scores = self._index.get_scores(words) if known else [0.0] * count
+        return sorted(range(count), key=lambda number: (-float(scores[number]), -number))
 
     def time_whole(self) -> float:
         """Seconds that indexing all texts takes; the index is of all of them afterwards."""
@@ -55,12 +53,12 @@ class Index:
         words = sum(len(word.encode()) + 8 for word in self._index.vocab_dict)
         return words + sum(int(getattr(part, "nbytes", 0)) for part in self._index.scores.values())
 
-    def prepare(self, count: int, last: str = "") -> None:
-        """Build the index of the first `count` texts and `last`, if it is not there."""
-        if self._of == (count, last):
+    def prepare(self, count: int) -> None:
+        """Build the index of the first `count` texts, if it is not there."""
+        if self._of == count:
             return
-        self._of = (count, last)
-        words = self._words[:count] + ([self._split(last)] if last else [])
+        self._of = count
+        words = self._words[:count]
         self._index = None
         if any(words):
             self._index = self._bm25s.BM25()

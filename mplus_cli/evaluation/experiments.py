@@ -18,10 +18,11 @@ from mplus_cli.evaluation import perplexity as losses
 from mplus_cli.evaluation import plan as plans
 from mplus_cli.evaluation import qa as questions
 from mplus_cli.evaluation import retention as retentions
+from mplus_cli.evaluation import story as stories
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.documents import read_data
+from mplus_cli.evaluation.documents import choose, read_data
 from mplus_cli.evaluation.journal import Journal, RunCard
 from mplus_cli.evaluation.machine import describe
 from mplus_cli.evaluation.values import Event
@@ -46,6 +47,8 @@ class RetentionOrder:
     data: tuple[Path, ...]
     books: tuple[Path, ...]
     tokens: str
+    fact_tokens: str | None
+    """As `tokens`, of made-up facts; None: the same."""
     questions: int
     facts: int
     unread: int
@@ -59,7 +62,11 @@ class QaOrder:
     data: tuple[Path, ...]
     form: str
     questions: int | None
-    """The first so many of a file's documents, by their questions; None: all."""
+    """In all, at most; None: all."""
+    each: int | None = None
+    """Of one document, at most; None: all."""
+    seed: int | None = None
+    """Draws documents and questions; None: the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,14 @@ class LossOrder:
     tokens: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoryOrder:
+    """What `mplus eval story` was asked for."""
+
+    questions: int | None
+    cold: bool
+
+
 def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iterator[Event]:
     """Run or go on with a retention experiment.
 
@@ -77,6 +92,9 @@ def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iter
         UsageError: the options, the data or the model do not fit.
     """
     distances = plans.parse_distances(order.tokens)
+    of_facts = distances
+    if order.fact_tokens is not None:
+        of_facts = plans.parse_distances(order.fact_tokens, "--fact-tokens")
     common.progress("reading the data", 0, None)
     sources = plans.read_sources(_lines(order.data))
     books = _books(order.books)
@@ -86,7 +104,13 @@ def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iter
     facts = order.facts if order.data or order.facts else order.questions
     plan = plans.make_plan(
         plans.Order(
-            distances, order.questions, facts, order.unread, bench.chunk_tokens, order.seed
+            distances,
+            of_facts,
+            order.questions,
+            facts,
+            order.unread,
+            bench.chunk_tokens,
+            order.seed,
         ),
         sources,
         books,
@@ -98,6 +122,7 @@ def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iter
         "--tokens": order.tokens,
         "--questions": order.questions,
         "--facts": facts,
+        "--fact-tokens": order.fact_tokens,
         "--unread": order.unread,
         "--seed": order.seed,
     }
@@ -111,12 +136,38 @@ def qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
 
     files = order.data or (story_file().parent / "questions.json",)
     readings = [reading for path in files for reading in read_data(path, order.form)]
-    if order.questions is not None:
-        readings = _first(readings, order.questions)
+    readings = choose(readings, questions=order.questions, each=order.each, seed=order.seed)
     bench = _open(settings, common)
-    options = {"--data": files, "--format": order.form, "--questions": order.questions}
+    options = {
+        "--data": files,
+        "--format": order.form,
+        "--questions": order.questions,
+        "--each": order.each,
+        "--seed": order.seed,
+    }
     journal = _journal(bench, "qa", options, common)
     yield from questions.run(bench, readings, common.arms, journal)
+
+
+def story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Event]:
+    """Run or go on with the example story through the commands; raises as `retention` does."""
+    from mplus_cli.library import Library
+    from mplus_cli.story import story_file
+
+    source = story_file()
+    (reading,) = read_data(source.parent / "questions.json", "story")
+    (reading,) = choose([reading], questions=order.questions, each=None, seed=None)
+    bench = _open(settings, common)
+    options = {"--questions": order.questions, "--cold": order.cold}
+    journal = _journal(bench, "story", options, common)
+    reader: stories.Reader
+    if order.cold:
+        library = bench.session.library
+        reader = stories.Cold(settings, str(source))
+    else:
+        library = Library(journal.work)
+        reader = stories.Warm(bench.session, library, str(source))
+    yield from stories.run(reading, common.arms, journal, library, reader)
 
 
 def perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator[Event]:
@@ -163,7 +214,10 @@ def _journal(bench: Bench, experiment: str, options: dict[str, Any], common: Com
     command = ["mplus", "--model", session.loaded.name, "eval", experiment]
     for name, value in options.items():
         for one in value if isinstance(value, tuple) else [value]:
-            command += [] if one is None else [name, str(_shown(one))]
+            if isinstance(one, bool):
+                command += [name] if one else []
+            elif one is not None:
+                command += [name, str(_shown(one))]
     card = RunCard(experiment, settings, shlex.join(command), describe(session.model.device))
     return Journal(common.out, card)
 
@@ -212,18 +266,6 @@ def _story_text() -> str:
     from mplus_cli.story import story_file
 
     return _text(story_file())
-
-
-def _first(readings: Sequence[Any], count: int) -> list[Any]:
-    """The first documents, with `count` questions in all at most."""
-    from dataclasses import replace
-
-    kept = []
-    for reading in readings:
-        asked = reading.questions[:count]
-        count -= len(asked)
-        kept += [replace(reading, questions=asked)] if asked else []
-    return kept
 
 
 def _sha256(path: Path) -> str:

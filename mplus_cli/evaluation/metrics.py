@@ -20,6 +20,9 @@ Metric = Callable[[str, Sequence[str]], float]
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _NUMBER = re.compile(r"\d+")
+_LETTERS = "ABCD"
+_LEADS = ("answer is:", "answer:", "answer is", "option is")
+_NO_MARKS = str.maketrans(dict.fromkeys("\n\"'.,?!{}", " "))
 _ROUGE_BETA = 1.2
 """Weight of recall in ROUGE-L, as in the evaluation code of COCO captions, which NarrativeQA used."""
 
@@ -74,6 +77,23 @@ def first_number(answer: str, golds: Sequence[str]) -> float:
     return float(found is not None and found.group() in golds)
 
 
+def choice(answer: str, golds: Sequence[str]) -> float:
+    """Whether the right option is chosen (InfiniteBench longbook_choice_eng).
+
+    Args:
+        golds: the option's text and its letter.
+    """
+    if answer[:1] and answer[0] in _LETTERS:
+        return float(answer[0] in golds)
+    said = re.sub(" +", " ", answer.translate(_NO_MARKS))
+    for lead in _LEADS:
+        at = said.find(lead)
+        if at >= 0:
+            return float(said[at + len(lead) + 1 :].startswith(tuple(golds)))
+    letters = [word for word in said.split() if word in _LETTERS]
+    return float(bool(letters) and letters[0] in golds)
+
+
 def match_all(answer: str, golds: Sequence[str]) -> float:
     """The share of golds that occur, whatever the case (RULER's string_match_all)."""
     said = answer.lower()
@@ -109,6 +129,7 @@ METRICS: dict[str, Metric] = {
     "count": longbench_count,
     "retrieval": longbench_retrieval,
     "first-number": first_number,
+    "choice": choice,
     "match-all": match_all,
     "match-any": match_any,
     "rouge-l": rouge_l,

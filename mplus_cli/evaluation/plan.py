@@ -1,12 +1,14 @@
 """The plan of a retention experiment: one stream of chunks, and when to ask what.
 
 The protocol (M+, section 4.3, with the reading shared). Each target passage stands at a random place
-of a full chunk of other text. The chunks with targets come first in the stream, one after the other,
-then chunks of other text only; so what follows a target is other passages and running text. A question is
-asked when exactly the wanted number of tokens has been read after its target's chunk (the last chunk
-is cut to fit). What came before the target in the stream is in memory too, more for later targets; the
-update pass reads each target behind the memory tokens of the chunk before it. In the setting `alone`
-the chunk is all that was ever read. Questions of `unread` passages are asked when all is read.
+of a full chunk of other text; a made-up fact stands in such a chunk too, where there is room beside
+the passage. The chunks with targets come first in the stream, one after the other, then chunks of other
+text only; so what follows a target is other passages and running text. A question is asked when the
+wanted number of tokens, rounded up to whole chunks, has been read after its target's chunk. What came
+before the target in the stream is in memory too, more for later targets; the update pass reads each
+target behind the memory tokens of the chunk before it. In the setting `alone` the chunk is all that was
+ever read. Questions of `unread` passages are asked once, where the longest distance that asks every
+question ends.
 
 Deterministic for a seed. Knows text and ids, no model.
 """
@@ -16,9 +18,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.filler import Filler, embed
 from mplus_cli.evaluation.values import UNREAD, Question
 
 if TYPE_CHECKING:
@@ -30,7 +34,8 @@ _OF_PASSAGES, _OF_FACTS = "passages", "facts"
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How many tokens to read after a target, and how many targets to ask then (None: all)."""
+    """How many tokens to read after a target, and how many of the first targets of each kind to ask
+    about then (None: all)."""
 
     tokens: int | None
     """None: the target's chunk alone."""
@@ -51,12 +56,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to ask after `chunks` whole chunks and `rest` tokens of the next one."""
+    """A question to ask after `chunks` chunks of the stream."""
 
     question: Question
     setting: str
     chunks: int
-    rest: int
     gold: int | None
     """The chunk with the passage; None: never read."""
 
@@ -79,6 +83,7 @@ class Order:
     """What a plan is made for."""
 
     distances: tuple[Distance, ...]
+    fact_distances: tuple[Distance, ...]
     questions: int
     facts: int
     unread: int
@@ -96,21 +101,21 @@ class Source:
     questions: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def parse_distances(text: str) -> tuple[Distance, ...]:
-    """Read "alone,0,20000,1000000:50"; UsageError if that is not what it is."""
+def parse_distances(text: str, option: str = "--tokens") -> tuple[Distance, ...]:
+    """Read "alone,0,20000,1000000:50"; UsageError, which names the option, if it is not that."""
     found: list[Distance] = []
     for part in filter(None, text.replace(" ", "").replace("_", "").split(",")):
         tokens, colon, count = part.partition(":")
         if not (tokens == ALONE or tokens.isdigit()) or (colon and not count.isdigit()):
-            raise UsageError(f"--tokens: {part} is not understood: for example alone,0,20000:50")
+            raise UsageError(f"{option}: {part} is not understood: for example alone,0,20000:50")
         found.append(
             Distance(None if tokens == ALONE else int(tokens), int(count) if colon else None)
         )
     if not found:
-        raise UsageError("--tokens is empty: for example 0,20000,160000")
+        raise UsageError(f"{option} is empty: for example 0,20000,160000")
     ordered = sorted(found, key=lambda distance: -1 if distance.tokens is None else distance.tokens)
     if len({distance.tokens for distance in found}) != len(found):
-        raise UsageError("--tokens names a number twice: leave one out")
+        raise UsageError(f"{option} names a number twice: leave one out")
     return tuple(ordered)
 
 
@@ -152,38 +157,70 @@ def make_plan(
     unread, rest = _set_apart(order, sources, draw)
     facts, never = _facts(order, order.unread - len(unread))
     passages = _passages(order, rest, encode, draw)
-    chosen = passages + facts
-    if not chosen:
+    if not passages and not facts:
         raise UsageError("there are no questions: give --data, or --facts N")
-    draw.shuffle(chosen)
-    used = {question.passage for question in chosen}
-    filler = _Filler(order, [source for source in rest if source.text not in used], books, encode)
-    targets, chunks = [], []
-    for number, question in enumerate(chosen):
-        chunks.append(_embed(filler, encode(f"{question.passage}\n\n"), draw))
-        targets.append(Target(question, number))
-    asks = _due(order, targets)
-    length = max([ask.chunks + bool(ask.rest) for ask in asks], default=0)
+    used = {question.passage for question in passages}
+    others = [source.text for source in rest if source.text and source.text not in used]
+    filler = Filler(encode, others, books, size=order.chunk_tokens, seed=order.seed)
+    targets, chunks = _lay_out(filler, passages, facts, encode, draw)
+    of_passages, of_facts = targets[: len(passages)], targets[len(passages) :]
+    asks = _due(order, order.distances, of_passages) + _due(order, order.fact_distances, of_facts)
+    whole = [ask.chunks for ask in asks if not _is_capped(order, ask)] or [len(chunks)]
+    asks += [Ask(question, UNREAD, max(whole), None) for question in (*unread, *never)]
+    length = max(ask.chunks for ask in asks) if asks else 0
     while len(chunks) < length:
         chunks.append(filler.chunk())
-    end = [Ask(question, UNREAD, len(chunks), 0, None) for question in (*unread, *never)]
-    alone = [distance for distance in order.distances if distance.tokens is None]
-    lone = targets[: alone[0].questions] if alone else []
+    lone = _lone(order.distances, of_passages) + _lone(order.fact_distances, of_facts)
     missing = order.questions - len(passages) if sources else 0
-    return Plan(tuple(chunks), (*asks, *end), tuple(lone), missing)
+    due = sorted(asks, key=lambda ask: ask.chunks)
+    return Plan(tuple(chunks), tuple(due), tuple(lone), missing)
 
 
-def _due(order: Order, targets: Sequence[Target]) -> list[Ask]:
-    """When each target is to be asked, in the order of the stream."""
+def _lay_out(
+    filler: Filler,
+    passages: Sequence[Question],
+    facts: Sequence[Question],
+    encode: Encoder,
+    draw: random.Random,
+) -> tuple[list[Target], list[tuple[int, ...]]]:
+    """The targets, passages first, and the chunks that hold them: a passage and a fact at most each."""
+    held: list[list[list[int]]] = [[encode(f"{one.passage}\n\n")] for one in passages]
+    targets = [Target(question, number) for number, question in enumerate(passages)]
+    start = 0
+    for fact in facts:
+        ids = encode(f"{fact.passage}\n\n")
+        while start < len(passages) and len(held[start][0]) + len(ids) > filler.size:
+            start += 1
+        if start < len(passages):
+            held[start].append(ids)
+        else:
+            held.append([ids])
+        targets.append(Target(fact, start))
+        start += 1
+    return targets, [embed(filler, pieces, draw) for pieces in held]
+
+
+def _due(order: Order, distances: Sequence[Distance], targets: Sequence[Target]) -> list[Ask]:
+    """When each target is to be asked about."""
     asks = []
-    for distance in order.distances:
-        if distance.tokens is None:
-            continue
-        whole, rest = divmod(distance.tokens, order.chunk_tokens)
-        for target in targets[: distance.questions]:
-            at = target.chunk + 1 + whole
-            asks.append(Ask(target.question, distance.setting, at, rest, target.chunk))
-    return sorted(asks, key=lambda ask: (ask.chunks, ask.rest))
+    for distance in distances:
+        if distance.tokens is not None:
+            after = -(-distance.tokens // order.chunk_tokens)
+            for target in targets[: distance.questions]:
+                at = target.chunk + 1 + after
+                asks.append(Ask(target.question, distance.setting, at, target.chunk))
+    return asks
+
+
+def _lone(distances: Sequence[Distance], targets: Sequence[Target]) -> list[Target]:
+    """The targets to ask about when their chunk is all that was read."""
+    return [t for one in distances if one.tokens is None for t in targets[: one.questions]]
+
+
+def _is_capped(order: Order, ask: Ask) -> bool:
+    """Whether its distance asks some of the questions only."""
+    distances = order.fact_distances if ask.question.kind == _OF_FACTS else order.distances
+    return any(one.setting == ask.setting and one.questions is not None for one in distances)
 
 
 def _set_apart(
@@ -196,15 +233,18 @@ def _set_apart(
             by_group.setdefault(source.group, []).append(source)
     names = sorted(by_group)
     draw.shuffle(names)
-    questions: list[Question] = []
-    apart: set[str] = set()
+    apart: list[str] = []
     for name in names[: len(names) // 2]:
-        if len(questions) >= order.unread:
+        held = sum(len(by_group[one]) for one in apart)
+        if held >= order.unread and (len(apart) >= len(names) // 4 or not order.unread):
             break
-        apart.add(name)
-        questions += [_question(source, draw) for source in by_group[name]]
+        apart.append(name)
+    # One of each group in turn: questions of one article are no independent sample.
+    turns = zip_longest(*(by_group[name] for name in apart))
+    mixed = [source for turn in turns for source in turn if source is not None]
+    questions = [_question(source, draw) for source in mixed[: order.unread]]
     kept = [source for source in sources if source.group not in apart]
-    return [replace(q, kind=UNREAD) for q in questions[: order.unread]], kept
+    return [replace(question, kind=UNREAD) for question in questions], kept
 
 
 def _passages(
@@ -242,38 +282,3 @@ def _facts(order: Order, unread: int) -> tuple[list[Question], list[Question]]:
 def _question(source: Source, draw: random.Random) -> Question:
     text, answers = draw.choice(source.questions)
     return Question(source.id, _OF_PASSAGES, text, answers, passage=source.text)
-
-
-def _embed(filler: _Filler, ids: list[int], draw: random.Random) -> tuple[int, ...]:
-    """A full chunk of other text with ids at a random place in it."""
-    other = filler.chunk()[: filler.size - len(ids)]
-    cut = draw.randint(0, len(other))
-    return (*other[:cut], *ids, *other[cut:])[: filler.size]
-
-
-class _Filler:
-    """Chunks of other text: passages, and running text of books."""
-
-    def __init__(
-        self,
-        order: Order,
-        sources: Sequence[Source],
-        books: Sequence[str],
-        encode: Encoder,
-    ) -> None:
-        from models.training.data import ChunkMaker, Passage
-
-        passages = [Passage(source.text, ()) for source in sources if source.text]
-        if not passages and not any(book.strip() for book in books):
-            raise UsageError("there is no text to read besides the targets: give --books FILE")
-        self.size = order.chunk_tokens
-        self._maker = ChunkMaker(
-            encode, passages, books, order.chunk_tokens, facts=0, seed=order.seed
-        )
-
-    def chunk(self) -> tuple[int, ...]:
-        """The next chunk, full."""
-        ids: list[int] = []
-        while len(ids) < self.size:
-            ids += self._maker.chunk().ids
-        return tuple(ids[: self.size])

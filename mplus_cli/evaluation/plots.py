@@ -22,12 +22,15 @@ def plot_retention(records: Sequence[Record], kind: str, path: Path) -> None:
     settings = settings_of(own)
     places = list(range(len(settings)))
     axes, save = _axes(path)
-    for number, arm in enumerate(name for name in ARMS if any(r.arm == name for r in own)):
+    arms = [name for name in ARMS if any(record.arm == name for record in own)]
+    for number, arm in enumerate(arms):
         found = [share([r.hit for r in at_setting(own, arm, name)]) for name in settings]
-        _line(axes, [place + (number - 4) * 0.02 for place in places], found, arm)
+        aside = (number - (len(arms) - 1) / 2) * 0.03  # so that intervals stand side by side
+        _line(axes, [place + aside for place in places], found, arm)
     labels = [f"{int(name):,}" if name.isdigit() else name for name in settings]
     axes.set_xticks(places, labels)
-    axes.set_xlabel("tokens read after the passage")
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_xlabel("tokens read after it")
     axes.set_ylabel("exact hit")
     axes.set_ylim(0, 1)
     save(f"Retention: {kind}")
@@ -76,6 +79,7 @@ def _axes(path: Path) -> tuple[Any, Any]:
     def save(title: str) -> None:
         axes.set_title(title)
         axes.grid(visible=True, alpha=0.3)
+        axes.set_axisbelow(True)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
         # No date or version inside: the same run gives the same bytes.

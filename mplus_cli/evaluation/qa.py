@@ -5,17 +5,18 @@ Yields typed events; prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mplus_cli.documents import Chunk, Document, split_chunks
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.arms import Arm, Reader, readers
-from mplus_cli.evaluation.asking import Text, ask_base, ask_memory
+from mplus_cli.evaluation.asking import BaseInquiry, Inquiry, Text
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
-from mplus_cli.evaluation.documents import Reading
 from mplus_cli.evaluation.journal import Journal
+from mplus_cli.evaluation.layouts import Reading
 from mplus_cli.evaluation.reader import Job, read
 from mplus_cli.evaluation.values import (
     Cost,
@@ -42,9 +43,11 @@ def run(
     unknown = sum(not _has_passage(asked) for reading in readings for asked in reading.questions)
     if unknown and any(arm.context == "gold" for arm in arms):
         yield Noted(f"{unknown} questions without a known passage or pages are not in arm gold")
+    places = _places(readings)
     failed = 0
     for number, reading in enumerate(readings):
-        if not _open(journal, reading.questions, arms):
+        subject = _Subject(bench, journal, reading, places)
+        if not subject.open(arms):
             continue
         yield Working("documents", number, len(readings), reading.title)
         try:
@@ -56,22 +59,19 @@ def run(
             failed += 1
             yield Noted(str(error))
             continue
-        yield from _Subject(bench, journal, reading, document, chunks).run(arms)
+        yield from subject.run(document, chunks, arms)
     if failed and failed == len(readings):
         raise MplusError("none of the documents could be read: check the paths in --data")
 
 
-def _open(
-    journal: Journal, questions: Sequence[Question], arms: Sequence[Arm]
-) -> list[tuple[Arm, Question]]:
-    """What can be asked and has not been."""
-    return [
-        (arm, question)
-        for arm in arms
-        for question in questions
-        if (question.id, arm.name, SETTING) not in journal.answered
-        and (arm.context != "gold" or _has_passage(question))
-    ]
+def _places(readings: Sequence[Reading]) -> dict[str, int]:
+    """Each question's place among those of its kind, from 0."""
+    count: Counter[str] = Counter()
+    places: dict[str, int] = {}
+    for question in [question for reading in readings for question in reading.questions]:
+        places[question.id] = count[question.kind]
+        count[question.kind] += 1
+    return places
 
 
 def _has_passage(question: Question) -> bool:
@@ -85,46 +85,72 @@ class _Subject:
     bench: Bench
     journal: Journal
     reading: Reading
+    places: Mapping[str, int]
+
+    def open(self, arms: Sequence[Arm]) -> list[tuple[Question, list[Arm]]]:
+        """The questions with the arms that are to be asked them and have not been."""
+        due = [
+            (question, [arm for arm in arms if self._is_open(arm, question)])
+            for question in self.reading.questions
+        ]
+        return [(question, to_ask) for question, to_ask in due if to_ask]
+
+    def run(
+        self, document: Document, chunks: Sequence[Chunk], arms: Sequence[Arm]
+    ) -> Iterator[Event]:
+        asked = _Asked(self.bench, self.journal, self.reading.title, document, chunks)
+        for reader in readers(arms):
+            due = self.open([arm for arm in arms if arm.reader == reader])
+            if due:
+                yield from asked.base(due) if reader == "base" else asked.memory(reader, due)
+
+    def _is_open(self, arm: Arm, question: Question) -> bool:
+        return (
+            (question.id, arm.name, SETTING) not in self.journal.answered
+            and (arm.limit is None or self.places[question.id] < arm.limit)
+            and (arm.context != "gold" or _has_passage(question))
+        )
+
+
+@dataclass
+class _Asked:
+    """A document that was opened."""
+
+    bench: Bench
+    journal: Journal
+    title: str
     document: Document
     chunks: Sequence[Chunk]
 
-    def run(self, arms: Sequence[Arm]) -> Iterator[Event]:
-        for reader in readers(arms):
-            own = [arm for arm in arms if arm.reader == reader]
-            if not _open(self.journal, self.reading.questions, own):
-                continue
-            yield from self._base(own) if reader == "base" else self._memory(reader, own)
-
-    def _memory(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
+    def memory(self, reader: Reader, due: Sequence[tuple[Question, list[Arm]]]) -> Iterator[Event]:
         total = len(self.chunks)
         job = Job(reader, [chunk.ids for chunk in self.chunks], total)
         network, work = self.bench.network(reader), self.journal.work
         for count, memory in read(self.bench, job, work, self.journal.add_cost):
-            yield Working(f"{self.reading.title}: {reader} reads", count, total)
-            if count < total:
-                continue
-            for arm, question in _open(self.journal, self.reading.questions, arms):
+            yield Working(f"{self.title}: {reader} reads", count, total)
+            for question, arms in due if count == total else ():
                 gold = self._gold(question)
-                said = ask_memory(
+                inquiry = Inquiry(
                     self.bench,
                     network,
                     memory,
-                    arm,
                     question,
-                    gold or frozenset(),
-                    lambda number: self.chunks[number].text,
+                    gold=gold or frozenset(),
+                    chunk=lambda number: self.chunks[number].text,
                 )
-                yield self._keep(arm, question, said, gold)
+                for arm in arms:
+                    yield self._keep(arm, question, inquiry.ask(arm), gold)
         self.journal.clear_work()
 
-    def _base(self, arms: Sequence[Arm]) -> Iterator[Event]:
-        text = self._text(any(arm.context == "bm25" for arm in arms))
-        todo = _open(self.journal, self.reading.questions, arms)
-        for number, (arm, question) in enumerate(todo):
-            yield Working(f"{self.reading.title}: base", number, len(todo))
-            told = replace(question, passage=self._passage(question))
-            said = ask_base(self.bench, arm, told, text)
-            yield self._keep(arm, question, said, self._gold(question))
+    def base(self, due: Sequence[tuple[Question, list[Arm]]]) -> Iterator[Event]:
+        text = self._text(any(arm.context == "bm25" for _, arms in due for arm in arms))
+        for number, (question, arms) in enumerate(due):
+            yield Working(f"{self.title}: base", number, len(due))
+            inquiry = BaseInquiry(
+                self.bench, replace(question, passage=self._passage(question)), text
+            )
+            for arm in arms:
+                yield self._keep(arm, question, inquiry.ask(arm), self._gold(question))
 
     def _text(self, searched: bool) -> Text:
         """The document as the base's arms see it; what indexing it takes is kept."""
@@ -137,7 +163,7 @@ class _Subject:
             seconds = round(index.time_whole(), 3)
             size = index.bytes + sum(len(text.encode()) for text in texts)
             self.journal.add_cost(Cost("bm25", len(ids), seconds, size, 0))
-        return Text(ids[-self.bench.budget :], index, len(texts), "", texts.__getitem__)
+        return Text(ids[-self.bench.budget :], index, len(texts), texts.__getitem__)
 
     def _keep(
         self, arm: Arm, question: Question, said: Said, gold: frozenset[int] | None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation import plots, tables
+from mplus_cli.evaluation import plots, tables, verdicts
 from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.journal import (
     RUN,
@@ -25,7 +25,6 @@ from mplus_cli.evaluation.journal import (
     read_losses,
     read_records,
 )
-from mplus_cli.evaluation.statistics import Figure
 from mplus_cli.evaluation.tables import Table
 from mplus_cli.evaluation.values import UNREAD, Cost, Loss, Record
 from mplus_cli.library.durable import new_file
@@ -33,9 +32,9 @@ from mplus_cli.library.durable import new_file
 _TITLES = {
     "retention": "Knowledge retention",
     "qa": "Questions about documents",
+    "story": "The example story through the command line",
     "perplexity": "Next-token loss",
 }
-_RETRIEVAL = ("bm25", "bm25-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class Run:
             return tables.retention_tables(self.records)
         if self.card.experiment == "qa":
             return tables.qa_tables(self.records)
+        if self.card.experiment == "story":
+            return tables.story_tables(self.records)
         return tables.loss_tables(self.losses)
 
     def cost_tables(self) -> list[Table]:
@@ -61,21 +62,8 @@ class Run:
         return tables.cost_tables(self.records, self.costs)
 
     def verdicts(self) -> list[str]:
-        """How M+ compares with retrieval over text, in sentences."""
-        if self.card.experiment == "retention":
-            return [line for kind in _kinds(self.records) for line in self._compare(kind)]
-        return []
-
-    def _compare(self, kind: str) -> Iterator[str]:
-        own = [record for record in self.records if record.kind == kind]
-        present = [name for name in _RETRIEVAL if any(r.arm == name for r in own)]
-        if not present or not any(record.arm == "mplus" for record in own):
-            return
-        for setting in tables.settings_of(own):
-            found = [tables.difference(own, "mplus", name, setting) for name in present]
-            known = [(f, name) for f, name in zip(found, present, strict=True) if f.count]
-            if known:
-                yield _sentence(kind, setting, *min(known, key=lambda pair: pair[0].value))
+        """How M+ compares with the base and with retrieval over text, in sentences."""
+        return verdicts.sentences(self.card.experiment, self.records)
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -84,7 +72,7 @@ def read_runs(folder: Path) -> list[Run]:
     folders = [place if place.is_dir() else place.parent for place in places]
     if not folders:
         raise MplusError(f"{folder} holds no run of mplus eval: give the folder of --out")
-    return [
+    runs = [
         Run(
             place.resolve().name,
             read_card(place),
@@ -94,6 +82,7 @@ def read_runs(folder: Path) -> list[Run]:
         )
         for place in folders
     ]
+    return sorted(runs, key=lambda run: list(_TITLES).index(run.card.experiment))
 
 
 def write_report(folder: Path) -> list[Path]:
@@ -103,7 +92,10 @@ def write_report(folder: Path) -> list[Path]:
         MplusError: there is no run in it, or matplotlib is not installed.
     """
     runs = read_runs(folder)
+    short = tables.in_short([table for run in runs for table in run.tables()])
     parts, files, summary = ["# Evaluation\n"], [], []
+    if short.cells:
+        parts.append(f"## In short\n\n{short.markdown()}\n")
     for run in runs:
         images = _draw(run, folder)
         files += images
@@ -121,7 +113,8 @@ def _section(run: Run, images: Sequence[Path]) -> str:
     card = run.card
     present = {record.arm for record in run.records} | {loss.arm for loss in run.losses}
     arms = [name for name in ARMS if name in present]
-    command = f"{card.command} --arms {','.join(arms)} --out {run.name}"
+    asked = ",".join(_with_limit(run, name) for name in arms)
+    command = f"{card.command} --arms {asked} --out {run.name}"
     lines = [f"## {_TITLES[card.experiment]}: {run.name}\n", f"    {command}\n"]
     lines += [_machine(card.machine), ""]
     lines += [f"- `{name}`: {ARMS[name].about}" for name in arms] + [""]
@@ -136,9 +129,24 @@ def _section(run: Run, images: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
+def _with_limit(run: Run, name: str) -> str:
+    """An arm as `--arms` takes it: with a number where it was asked fewer questions than another."""
+    if run.card.experiment == "qa" and ARMS[name].context == "gold":
+        return name  # it is asked what has a known passage, which may be less
+    asked: dict[str, dict[str, set[str]]] = {}
+    for record in run.records:
+        asked.setdefault(record.kind, {}).setdefault(record.arm, set()).add(record.id)
+    counts = [
+        (len(by_arm.get(name, ())), max(map(len, by_arm.values()))) for by_arm in asked.values()
+    ]
+    own = max((count for count, _ in counts), default=0)
+    return f"{name}:{own}" if any(0 < count < most for count, most in counts) else name
+
+
 def _legend(card: RunCard) -> str:
+    length = f" of up to {card.settings['new tokens']} tokens" if card.experiment != "story" else ""
     common = (
-        f"Greedy answers of up to {card.settings['new tokens']} tokens. In brackets: 95 % intervals "
+        f"Greedy answers{length}. In brackets: 95 % intervals "
         "(Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means)."
     )
     own = {
@@ -146,7 +154,12 @@ def _legend(card: RunCard) -> str:
             " A passage stands inside a full chunk of other text. `alone`: that chunk is all that "
             "was read; otherwise the stream before it is in memory too. Exact hit: a gold answer "
             "occurs in the answer. At hand: a token of the right chunk was recalled or in "
-            "short-term memory (for BM25: the chunk was in the prompt)."
+            "short-term memory (for BM25: the chunk was in the prompt). Distances are in whole "
+            "chunks. An arm that was asked fewer questions has their number in its cells."
+        ),
+        "story": (
+            " Right: an answer of the question's occurs in what `mplus ask` says. A source is right "
+            "if it touches a page that answers the question; `mplus ask` names three."
         ),
         "qa": " Page hit@k: one of the k best chunks touches a page that answers the question.",
         "perplexity": " Each chunk is predicted before it is read; all arms see the same chunks.",
@@ -165,24 +178,12 @@ def _machine(machine: dict[str, Any]) -> str:
     )
 
 
-def _sentence(kind: str, setting: str, figure: Figure, other: str) -> str:
-    """A comparison of M+ with the arm that does best against it."""
-    where = f"after {int(setting):,} tokens" if setting.isdigit() else "with the chunk alone"
-    points = f"{abs(figure.value) * 100:.1f} points of exact hit"
-    interval = f"95 % interval {figure.low * 100:+.1f} to {figure.high * 100:+.1f}"
-    if figure.low <= 0 <= figure.high and figure.value:
-        interval += f": {figure.count} questions do not tell it from chance"
-    if figure.value < 0:
-        return f"{kind}, {where}: retrieval over text (`{other}`) wins by {points} ({interval})."
-    if figure.value == 0:
-        return f"{kind}, {where}: `mplus` and `{other}` hit equally often ({interval})."
-    return f"{kind}, {where}: `mplus` is ahead of `{other}` by {points} ({interval})."
-
-
 def _draw(run: Run, folder: Path) -> list[Path]:
     """The run's plots."""
     images: list[Path] = []
     experiment = run.card.experiment
+    if experiment == "story":
+        return images
     names = (
         dict.fromkeys(loss.document for loss in run.losses)
         if experiment == "perplexity"

@@ -11,8 +11,9 @@ from functools import cached_property, partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from mplus_cli.evaluation import estimate
 from mplus_cli.evaluation.arms import Arm, Reader, readers
-from mplus_cli.evaluation.asking import Text, ask_base, ask_memory
+from mplus_cli.evaluation.asking import BaseInquiry, Inquiry, Text
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal
@@ -24,6 +25,8 @@ from mplus_cli.evaluation.values import (
     Cost,
     Event,
     Noted,
+    Planned,
+    Question,
     Record,
     Said,
     Working,
@@ -39,6 +42,11 @@ def run(bench: Bench, plan: Plan, arms: Sequence[Arm], journal: Journal) -> Iter
     if plan.missing:
         yield Noted(f"{plan.missing} passages fewer than asked for: the others do not fit a chunk")
     experiment = _Experiment(bench, plan, journal)
+    work = experiment.work(arms)
+    if work.questions:
+        yield Working("timing this machine", 0, 0)
+        units = estimate.measure(bench, list(plan.chunks[0]))
+        yield Planned(estimate.describe(work, units))
     for reader in readers(arms):
         own = [arm for arm in arms if arm.reader == reader]
         if reader == "base":
@@ -54,9 +62,23 @@ class _Experiment:
     plan: Plan
     journal: Journal
 
+    def work(self, arms: Sequence[Arm]) -> estimate.Work:
+        """What is still to be done, if nothing of it was begun."""
+        total = estimate.Work()
+        for reader in readers(arms):
+            own = [arm for arm in arms if arm.reader == reader]
+            lone, due = self._lone(own), self._due(reader, own)
+            asks = [*lone, *due]
+            asked = [(arm, ask.question) for ask in asks for arm in self._open(own, ask)]
+            total += estimate.asking(self.bench, asked)
+            if reader != "base":
+                last = max((ask.chunks for ask in due), default=0)
+                total += estimate.Work(read=(last + len(lone)) * self.bench.chunk_tokens)
+        return total
+
     def stream(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
         """Read the stream, and ask what falls due on the way."""
-        due = [ask for ask in self.plan.asks if self._open(arms, ask.question.id, ask.setting)]
+        due = self._due(reader, arms)
         if not due:
             return
         job = Job(reader, self.plan.chunks, min(ask.chunks for ask in due))
@@ -66,7 +88,7 @@ class _Experiment:
         for count, memory in read(self.bench, job, self.journal.work, self.journal.add_cost):
             yield Working(f"{reader}: reading", count * self.bench.chunk_tokens, total)
             for ask in at.get(count, ()):
-                yield from self._ask(reader, arms, ask, self._with_rest(reader, memory, ask))
+                yield from self._ask(reader, arms, ask, memory)
             if count >= last and count == len(self.plan.chunks):
                 continue  # so that the end is committed, and its cost kept
             if count >= last:
@@ -77,62 +99,58 @@ class _Experiment:
         """Ask about each target when its chunk is all that was read."""
         from models.update import read_chunk
 
-        for number, target in enumerate(self.plan.alone):
-            if self._open(arms, target.question.id, ALONE):
-                yield Working(f"{reader}: one chunk alone", number, len(self.plan.alone))
-                ids = self.plan.chunks[target.chunk]
-                memory = read_chunk(self.bench.network(reader), self.bench.start(reader), ids)
-                ask = Ask(target.question, ALONE, target.chunk, 0, 0)
-                yield from self._ask(reader, arms, ask, memory)
+        lone = self._lone(arms)
+        for number, ask in enumerate(lone):
+            yield Working(f"{reader}: one chunk alone", number, len(lone))
+            ids = self.plan.chunks[ask.chunks]
+            memory = read_chunk(self.bench.network(reader), self.bench.start(reader), ids)
+            yield from self._ask(reader, arms, ask, memory)
 
     def base(self, arms: Sequence[Arm]) -> Iterator[Event]:
         """Ask the base: once where nothing that was read matters, else at every place."""
-        lone = [Ask(target.question, ALONE, target.chunk, 0, 0) for target in self.plan.alone]
-        places = [*lone, *self.plan.asks]
-        never = [ask for ask in self.plan.asks if ask.setting == UNREAD]
-        known = {ask.question.id: ask.question for ask in places if ask.setting != UNREAD}
-        once = [Ask(question, ANY, 0, 0, None) for question in known.values()]
-        for arm in arms:
-            asks = places if arm.depends_on_reading else once
-            if arm.context == "none":
-                asks = [*once, *never]
-            for number, ask in enumerate(asks):
-                if self._open([arm], ask.question.id, ask.setting):
-                    yield Working(f"base: {arm.name}", number, len(asks))
-                    text = self._text(arm, ask) if arm.depends_on_reading else None
-                    yield self._keep(arm, ask, ask_base(self.bench, arm, ask.question, text))
-        if any(arm.context == "bm25" for arm in arms):
+        asks = [*self._lone(arms), *self._due("base", arms)]
+        searches = any(arm.context == "bm25" for arm in arms)
+        for number, ask in enumerate(asks):
+            due = self._open(arms, ask)
+            yield Working(f"base: {', '.join(arm.name for arm in due)}", number, len(asks))
+            reads = any(arm.depends_on_reading for arm in due)
+            text = self._text(ask, searches) if reads else None
+            inquiry = BaseInquiry(self.bench, ask.question, text)
+            for arm in due:
+                yield self._keep(arm, ask, inquiry.ask(arm))
+        if searches:
             self._spend_index()
 
     def _ask(
         self, reader: Reader, arms: Sequence[Arm], ask: Ask, memory: Memory
     ) -> Iterator[Record]:
-        for arm in self._open(arms, ask.question.id, ask.setting):
-            gold: frozenset[int] = frozenset() if ask.gold is None else frozenset({ask.gold})
-            said = ask_memory(
-                self.bench,
-                self.bench.network(reader),
-                memory,
-                arm,
-                ask.question,
-                gold,
-                partial(self._chunk_text, ask),
-            )
-            yield self._keep(arm, ask, said)
+        inquiry = Inquiry(
+            self.bench,
+            self.bench.network(reader),
+            memory,
+            ask.question,
+            gold=frozenset() if ask.gold is None else frozenset({ask.gold}),
+            chunk=partial(self._chunk_text, ask),
+        )
+        for arm in self._open(arms, ask):
+            yield self._keep(arm, ask, inquiry.ask(arm))
 
-    def _with_rest(self, reader: Reader, memory: Memory, ask: Ask) -> Memory:
-        """The memory with the first part of the next chunk read, on a branch of its own."""
-        from models.update import read_chunk
+    def _lone(self, arms: Sequence[Arm]) -> list[Ask]:
+        """What is to be asked when the target's chunk is all that was read."""
+        asks = [Ask(target.question, ALONE, target.chunk, 0) for target in self.plan.alone]
+        return [ask for ask in asks if self._open(arms, ask)]
 
-        if not ask.rest:
-            return memory
-        ids = self.plan.chunks[ask.chunks][: ask.rest]
-        return read_chunk(self.bench.network(reader), memory, ids)
+    def _due(self, reader: Reader, arms: Sequence[Arm]) -> list[Ask]:
+        """What is to be asked along the stream; of the base, also what no reading changes."""
+        asks = list(self.plan.asks)
+        if reader == "base":
+            asks = [Ask(question, ANY, 0, None) for question in self._targets] + asks
+        return [ask for ask in asks if self._open(arms, ask)]
 
     def _keep(self, arm: Arm, ask: Ask, said: Said) -> Record:
         """Score and keep an answer."""
         size = self.bench.chunk_tokens
-        before, after = ask.chunks * size + ask.rest, None
+        before, after = ask.chunks * size, None
         gold = None if ask.gold is None else frozenset({ask.gold})
         if ask.setting == ALONE:
             before, after = 0, 0
@@ -149,29 +167,32 @@ class _Experiment:
         )
         return self.journal.add(record)
 
-    def _open(self, arms: Sequence[Arm], id: str, setting: str) -> list[Arm]:
-        """The arms that have not been asked this yet."""
-        return [arm for arm in arms if (id, arm.name, setting) not in self.journal.answered]
+    def _open(self, arms: Sequence[Arm], ask: Ask) -> list[Arm]:
+        """The arms that are to be asked this, and have not been yet."""
+        return [
+            arm
+            for arm in arms
+            if _concerns(arm, ask.setting)
+            and (arm.limit is None or self._places[ask.question.id] < arm.limit)
+            and (ask.question.id, arm.name, ask.setting) not in self.journal.answered
+        ]
 
-    def _text(self, arm: Arm, ask: Ask) -> Text:
+    def _text(self, ask: Ask, searches: bool) -> Text:
         """What was read when a question is asked, as the base's arms see it."""
-        size, chunk = self.bench.chunk_tokens, self._texts.__getitem__
         if ask.setting == ALONE:
-            text = chunk(ask.chunks)
-            index = Index() if arm.context == "bm25" else None
-            return Text(self.plan.chunks[ask.chunks], index, 0, text, chunk)
-        last = self.bench.decode(self.plan.chunks[ask.chunks][: ask.rest]) if ask.rest else ""
-        end = ask.chunks * size + ask.rest
+            text = self._texts[ask.chunks]
+            index = Index() if searches else None
+            if index is not None:
+                index.add([text])
+            return Text(self.plan.chunks[ask.chunks], index, 1, lambda _: text)
+        end = ask.chunks * self.bench.chunk_tokens
         ids = self._ids[max(end - self.bench.budget, 0) : end]
-        return Text(ids, self._index if arm.context == "bm25" else None, ask.chunks, last, chunk)
+        index = self._index if searches else None
+        return Text(ids, index, ask.chunks, self._texts.__getitem__)
 
     def _chunk_text(self, ask: Ask, number: int) -> str:
         """The text of a chunk in the memory that is asked."""
-        if ask.setting == ALONE:
-            return self._texts[ask.chunks]
-        if number < ask.chunks:
-            return self._texts[number]
-        return self.bench.decode(self.plan.chunks[number][: ask.rest])
+        return self._texts[ask.chunks if ask.setting == ALONE else number]
 
     def _spend_index(self) -> None:
         """Keep what indexing the whole stream takes, once."""
@@ -180,6 +201,24 @@ class _Experiment:
         seconds = round(self._index.time_whole(), 3)
         size = self._index.bytes + sum(len(text.encode()) for text in self._texts)
         self.journal.add_cost(Cost("bm25", len(self._ids), seconds, size, 0))
+
+    @cached_property
+    def _targets(self) -> list[Question]:
+        """The questions of what is in the stream, each once."""
+        asked = [target.question for target in self.plan.alone]
+        asked += [ask.question for ask in self.plan.asks if ask.setting != UNREAD]
+        return list({question.id: question for question in asked}.values())
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Each question's place among those of its kind, from 0."""
+        never = [ask.question for ask in self.plan.asks if ask.setting == UNREAD]
+        count: dict[str, int] = {}
+        places: dict[str, int] = {}
+        for question in (*self._targets, *never):
+            places[question.id] = count.get(question.kind, 0)
+            count[question.kind] = places[question.id] + 1
+        return places
 
     @cached_property
     def _ids(self) -> list[int]:
@@ -194,3 +233,10 @@ class _Experiment:
         index = Index()
         index.add(self._texts)
         return index
+
+
+def _concerns(arm: Arm, setting: str) -> bool:
+    """Whether an arm is asked at a setting: where no reading changes its answers, once."""
+    if arm.depends_on_reading:
+        return setting != ANY
+    return setting == ANY or (setting == UNREAD and arm.context == "none")

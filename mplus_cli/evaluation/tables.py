@@ -15,6 +15,15 @@ from mplus_cli.evaluation.statistics import Figure, mean, median, share
 from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Record
 
 _MIB = 1 << 20
+_SHORT_ARMS = ("mplus", "closed-book", "gold", "bm25-1", "bm25")
+_SHORT_TABLES = (
+    ": exact hit",
+    ": the right chunk was at hand",
+    ": wrongly refused",
+    "that were never read",
+    "the example story's questions",
+)
+_SHORT_COLUMNS = ("F1", "rouge-l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +34,21 @@ class Cell:
     column: str
     figure: Figure
     digits: int = 3
+    note: str = ""
+    """What is said after the figure."""
+    in_full: bool = False
+    """A share as "24 of 40"."""
 
     def __str__(self) -> str:
         found, digits = self.figure, self.digits
         if not found.count:
             return "–"
-        if math.isnan(found.low):
-            return f"{found.value:,.{digits}f}"
-        return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        value = f"{found.value:,.{digits}f}"
+        if self.in_full:
+            value = f"{round(found.value * found.count)} of {found.count}"
+        if not math.isnan(found.low):
+            value += f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        return f"{value} {self.note}" if self.note else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class Table:
 
     title: str
     cells: tuple[Cell, ...]
+    rows_are: str = "arm"
 
     @property
     def columns(self) -> list[str]:
@@ -56,7 +73,7 @@ class Table:
         ]
 
     def markdown(self) -> str:
-        head = ["arm", *self.columns]
+        head = [self.rows_are, *self.columns]
         lines = [head, ["---", *(["---:"] * (len(head) - 1))], *self.rows()]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -101,11 +118,23 @@ def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record
     ]
 
 
-def difference(records: Sequence[Record], one: str, other: str, setting: str) -> Figure:
-    """How much more often one arm hits than another, question by question (paired bootstrap)."""
-    ours = {record.id: record.hit for record in at_setting(records, one, setting)}
-    theirs = {record.id: record.hit for record in at_setting(records, other, setting)}
-    return mean([ours[id] - theirs[id] for id in ours if id in theirs])
+def paired(
+    records: Sequence[Record], one: str, other: str, setting: str, *, by_f1: bool = False
+) -> list[tuple[float, float]]:
+    """The hits (or F1) of two arms, for every question that both were asked at a setting."""
+    ours, theirs = (
+        {r.id: r.f1 if by_f1 else r.hit for r in at_setting(records, name, setting)}
+        for name in (one, other)
+    )
+    return [(ours[id], theirs[id]) for id in ours if id in theirs]
+
+
+def difference(
+    records: Sequence[Record], one: str, other: str, setting: str, *, by_f1: bool = False
+) -> Figure:
+    """How much more one arm hits (or its F1 is) than another's (paired bootstrap)."""
+    pairs = paired(records, one, other, setting, by_f1=by_f1)
+    return mean([ours - theirs for ours, theirs in pairs])
 
 
 def qa_tables(records: Sequence[Record]) -> list[Table]:
@@ -121,6 +150,42 @@ def qa_tables(records: Sequence[Record]) -> list[Table]:
             Table(f"{kind} ({len({record.id for record in own})} questions)", tuple(cells))
         )
     return tables
+
+
+def in_short(tables: Sequence[Table]) -> Table:
+    """The main figures of several tables, a figure a row, M+ beside what it is to be measured by."""
+    cells = [
+        Cell(f"{table.title}, {cell.column}", cell.row, cell.figure, 3, cell.note, cell.in_full)
+        for table in tables
+        for cell in table.cells
+        if cell.row in _SHORT_ARMS
+        and (table.title.endswith(_SHORT_TABLES) or cell.column in _SHORT_COLUMNS)
+    ]
+    known = {cell.row for cell in cells if cell.column == "mplus" and cell.figure.count}
+    kept = [cell for cell in cells if cell.row in known]
+    return Table("in short", tuple(sorted(kept, key=_by_arm)), rows_are="figure")
+
+
+def _by_arm(cell: Cell) -> int:
+    return _SHORT_ARMS.index(cell.column)
+
+
+def story_tables(records: Sequence[Record]) -> list[Table]:
+    """What the command line answers, and whether its sources are on the right pages."""
+    cells: list[Cell] = []
+    for arm in _arms(records):
+        mine = [record for record in records if record.arm == arm]
+        shares: dict[str, Sequence[bool | float]] = {
+            "right": [record.hit for record in mine],
+            "right page among the sources": [bool(record.found) for record in mine],
+            "right page is the first source": [record.rank == 1 for record in mine],
+            "refused": [record.refused for record in mine],
+        }
+        cells += [
+            Cell(arm, name, share(values), in_full=True, digits=2)
+            for name, values in shares.items()
+        ]
+    return [Table("the example story's questions", tuple(cells))] if cells else []
 
 
 def loss_tables(losses: Sequence[Loss]) -> list[Table]:
@@ -171,15 +236,18 @@ def _by_setting(
         for setting in settings_of(records):
             asked = len({record.id for record in records if record.setting == setting})
             column = f"{int(setting):,} tokens after" if setting.isdigit() else setting
-            own = at_setting(records, arm, setting)
-            cells.append(Cell(arm, f"{column} (n {asked})", figure(own)))
+            own = figure(at_setting(records, arm, setting))
+            note = f"(n {own.count})" if own.count < asked else ""
+            cells.append(Cell(arm, f"{column} (n {asked})", own, note=note))
     return Table(title, tuple(cells))
 
 
 def _qa_cells(arm: str, records: Sequence[Record]) -> list[Cell]:
+    count = Figure(len(records), math.nan, math.nan, len(records))
     ranked = [record for record in records if record.found is not None]
     metric = records[0].metric
     cells = [
+        Cell(arm, "questions", count, 0),
         Cell(arm, "exact match", share([record.exact for record in records])),
         Cell(arm, "F1", mean([record.f1 for record in records])),
         Cell(arm, "hit", share([record.hit for record in records])),
@@ -187,9 +255,9 @@ def _qa_cells(arm: str, records: Sequence[Record]) -> list[Cell]:
     ]
     if metric not in ("exact", "f1", "hit"):
         cells.append(Cell(arm, metric, mean([record.score for record in records])))
-    for count in (1, 3, 5):
-        hits = [record.rank is not None and record.rank <= count for record in ranked]
-        cells.append(Cell(arm, f"page hit@{count}", share(hits)))
+    for best in (1, 3, 5):
+        hits = [record.rank is not None and record.rank <= best for record in ranked]
+        cells.append(Cell(arm, f"page hit@{best}", share(hits)))
     return cells
 
 

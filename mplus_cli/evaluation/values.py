@@ -31,6 +31,8 @@ class Question:
     """The text that answers it, where known."""
     pages: tuple[int, int] | None = None
     """The pages that answer it, where known."""
+    new_tokens: int | None = None
+    """Tokens of its answer at most; None: as many as for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +178,11 @@ class Noted:
     line: str
 
 
-Event = Working | Noted | Record | Loss
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run is going to take, before it begins."""
+
+    line: str
+
+
+Event = Working | Noted | Planned | Record | Loss

@@ -9,7 +9,7 @@ from typing import Any
 from mplus_cli import screen
 from mplus_cli.evaluation.report import read_runs
 from mplus_cli.evaluation.tables import Table
-from mplus_cli.evaluation.values import Event, Loss, Noted, Record, Working
+from mplus_cli.evaluation.values import Event, Loss, Noted, Planned, Record, Working
 
 
 def follow(events: Iterator[Event], meter: screen.Meter) -> None:
@@ -20,6 +20,8 @@ def follow(events: Iterator[Event], meter: screen.Meter) -> None:
             meter.report(event.what, event.done, event.total or None, event.detail or detail)
         elif isinstance(event, Noted):
             screen.warning(event.line)
+        elif isinstance(event, Planned):
+            screen.note(event.line)
         else:
             detail = _detail(event)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.estimate import Units
 from mplus_cli.evaluation.journal import Journal, RunCard
 from mplus_cli.evaluation.plan import Distance, Order, Plan, make_plan, read_sources
 
@@ -52,6 +53,12 @@ def short_answers() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of known speed, not timed before every run."""
+    monkeypatch.setattr("mplus_cli.evaluation.estimate.measure", lambda *_: Units(0.01, 0.01, 0.1))
+
+
 @pytest.fixture(scope="session")
 def bench(
     tiny_checkpoint_folder: Path, tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory
@@ -68,11 +75,12 @@ def bench(
 
 @pytest.fixture
 def tiny_plan(bench: Bench) -> Callable[..., Plan]:
-    """Four targets, alone, at once, and 80 tokens (two and a half chunks) later; two never read."""
+    """Four targets, alone, at once, and 80 tokens (three chunks) later; two never read."""
 
     def make(**changes: Any) -> Plan:
         values: dict[str, Any] = {
-            "distances": (Distance(None), Distance(0), Distance(80), Distance(96, 2)),
+            "distances": (Distance(None), Distance(0), Distance(80), Distance(128, 2)),
+            "fact_distances": (Distance(None), Distance(0)),
             "questions": 4,
             "facts": 0,
             "unread": 2,

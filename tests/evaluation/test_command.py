@@ -60,16 +60,24 @@ def test_quick_without_data_asks_made_up_facts(
     asked: dict[str, Any] = {}
 
     def no_run(bench: Any, plan: Any, arms: Any, journal: Any) -> Any:
-        asked.update(plan=plan, arms=[arm.name for arm in arms])
+        asked.update(plan=plan, arms=arms)
         return iter(())
 
     monkeypatch.setattr(retention, "run", no_run)
     run("retention", "--quick", "--out", tmp_path / "out")
     plan = asked["plan"]
-    assert len(plan.alone) == 12
-    assert {target.question.kind for target in plan.alone} == {"facts"}
+    read = [ask for ask in plan.asks if ask.setting != "unread"]
+    assert len(read) == 2 * 24
+    assert {ask.question.kind for ask in read} == {"facts"}
     assert {ask.setting for ask in plan.asks} == {"0", "20000", "unread"}
-    assert asked["arms"] == ["mplus", "closed-book", "gold", "window", "bm25-1", "stm-only"]
+    assert [f"{arm.name}:{arm.limit}" if arm.limit else arm.name for arm in asked["arms"]] == [
+        "mplus",
+        "closed-book",
+        "gold",
+        "window:6",
+        "bm25-1",
+        "stm-only:12",
+    ]
 
 
 def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:
@@ -112,7 +120,9 @@ def test_a_plain_base_needs_no_base(run: Run, tiny_base_folder: Path, tmp_path: 
     [
         (["--data", "none.jsonl"], "none.jsonl"),
         (["--arms", "bm52"], "did you mean bm25"),
-        (["--tokens", "many"], "--tokens"),
+        (["--tokens", "many"], "--tokens: many"),
+        (["--fact-tokens", "many"], "--fact-tokens: many"),
+        (["--arms", "mplus:x"], "mplus:x is not understood"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -1,4 +1,4 @@
-"""The metrics against values worked out by hand from the published definitions."""
+"""The metrics against values that published implementations give, or their definitions by hand."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from mplus_cli.evaluation.statistics import mean, median, share
         ("an  apple,\ta pear", "apple pear"),
         ("theatre and a band", "theatre and band"),
         ("The", ""),
+        # Only ASCII punctuation goes; an article leaves a space.
+        ("rock—the—roll", "rock— —roll"),
     ],
 )
 def test_squads_normalisation(text: str, normal: str) -> None:
@@ -45,6 +47,9 @@ def test_refusal() -> None:
     assert metrics.refused("The text does not say.")
     assert metrics.refused("Sorry: the text does NOT say")
     assert not metrics.refused("The text says so.")
+    from models.training.config import REFUSAL
+
+    assert metrics.refused(f"{REFUSAL.upper()[:-1]} !")
 
 
 def test_longbench() -> None:
@@ -66,6 +71,27 @@ def test_infinitebench() -> None:
     assert score("no number", ["71432"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("C", 1),
+        ("C. Bo", 1),
+        ("B. Bo", 0),
+        # A sentence that begins with "A" counts as option A.
+        ("A man called Bo", 0),
+        ("The answer is: C", 1),
+        ("The answer is Bo.", 1),
+        ("The answer is B, not C", 0),
+        ("It must be C", 1),
+        ("It must be B or C", 0),
+        ("no idea", 0),
+        ("", 0),
+    ],
+)
+def test_infinitebenchs_choice(answer: str, right: int) -> None:
+    assert metrics.choice(answer, ["Bo", "C"]) == right
+
+
 def test_ruler() -> None:
     assert metrics.match_all("8231 and 42", ["8231", "42", "7", "9"]) == 0.5
     assert metrics.match_all("Magic WORD", ["magic word"]) == 1
@@ -76,6 +102,17 @@ def test_ruler() -> None:
 def test_rouge_l() -> None:
     # Longest common subsequence "police killed": P = R = 2/3... with 4 words wanted: R = 3/4.
     assert metrics.rouge_l("police kill the gunman", ["police killed the gunman"]) == 0.75
+    # The example of Google's rouge_score: 5 words in common, precision 0.625, recall 0.5556.
+    wanted, said = (
+        "The quick brown fox jumps over the lazy dog",
+        "The quick brown dog jumps on the log.",
+    )
+    precision, recall, square = 0.625, 5 / 9, 1.2**2
+    expected = (1 + square) * precision * recall / (recall + square * precision)
+    assert metrics.rouge_l(said, [wanted]) == pytest.approx(expected)
+    # Precision and recall may come from different golds (COCO's, which NarrativeQA used).
+    both = metrics.rouge_l("the gunman", ["the gunman", "police killed the gunman"])
+    assert both == metrics.rouge_l("the gunman", ["the gunman"]) == pytest.approx(1)
     precision, recall, square = 2 / 2, 2 / 4, 1.2**2
     expected = (1 + square) * precision * recall / (recall + square * precision)
     assert metrics.rouge_l("the gunman", ["police killed the gunman"]) == pytest.approx(expected)

@@ -77,7 +77,7 @@ def test_the_oracle_recalls_what_it_is_told(kind: str, networks: dict[str, MPlus
     memory = read(network, 8)
     for gold in range(6):
         ranked, recall = recall_as(network, memory, ids(99), "oracle", gold={gold})
-        assert gold in reached(memory, ranked, recall, 16).present
+        assert gold in reached(memory, ranked, recall).present
 
 
 @pytest.mark.parametrize("kind", ["chunks", "tokens"])
@@ -89,7 +89,7 @@ def test_the_newest_and_any(kind: str, networks: dict[str, MPlusModel]) -> None:
         ranked, recall = recall_as(network, memory, ids(99), how, seed=seed)
         assert len(recall) == 16
         keys, _ = recall.layer(0, torch.zeros(1, 1, 32))
-        return reached(memory, ranked, recall, 16).present, keys.flatten().tolist()
+        return reached(memory, ranked, recall).present, keys.flatten().tolist()
 
     stored = torch.cat([segment.tokens.keys[0] for segment in memory.segments])
     if kind == "chunks":
@@ -117,7 +117,7 @@ def test_nothing_is_recalled(kind: str, networks: dict[str, MPlusModel]) -> None
     ranked, recall = recall_as(networks[kind], memory, ids(99), "none")
     assert len(recall) == 0
     stm = set(memory.stm.tokens.chunks.unique().tolist())
-    assert reached(memory, ranked, recall, 0).present == stm
+    assert reached(memory, ranked, recall).present == stm
 
 
 def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None:
@@ -127,7 +127,7 @@ def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None
     assert ranked == score_chunks(network, memory, ids(99))
     wanted = recall_chunks(memory, ranked, 16).chunks.unique().tolist()
     assert isinstance(recall, ChunkRecall)
-    assert reached(memory, ranked, recall, 16).present == {*wanted, 6, 7}
+    assert reached(memory, ranked, recall).present == {*wanted, 6, 7}
 
 
 def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import perplexity, qa
 from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
-from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, ask_base, base_prompt
+from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, BaseInquiry, base_prompt
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.documents import read_data
+from mplus_cli.evaluation.documents import choose, read_data
 from mplus_cli.evaluation.journal import Journal, read_losses, read_records
 from mplus_cli.evaluation.tables import loss_tables, qa_tables
 from mplus_cli.evaluation.values import Loss, Noted, Question, Record
@@ -47,6 +47,14 @@ def test_the_layouts_are_recognised(tmp_path: Path) -> None:
         "answers": [{"text": "Bo"}, {"text": "B"}],
     }
     ruler = {"index": 1, "input": "Read.\nBo.\nWho is it?", "outputs": ["Bo", "Cy"]}
+    chosen = {"context": "Bo.", "input": "Who?", "answer": ["Bo"], "options": ["A", "B", "Bo", "C"]}
+    event = {
+        "context": "Bo.",
+        "questions": ["What next?"],
+        "answers": [["Bo sat."]],
+        "metadata": {},
+    }
+    passage = {"id": "p/1", "context": "Bo.", "qas": [{"question": "Who?", "answers": ["Bo"]}]}
     needle = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
     wanted = {
         write(tmp_path / "own.jsonl", own): ("hit", ("Bo",), "Bo is a cat.", "Who?"),
@@ -66,6 +74,15 @@ def test_the_layouts_are_recognised(tmp_path: Path) -> None:
             "Read.\nBo.",
             "Who is it?",
         ),
+        write(tmp_path / "longbook_choice_eng.jsonl", chosen): (
+            "choice",
+            ("Bo", "C"),
+            "Bo.",
+            "Who? Tell me the answer using one single letter (A, B, C, or D).\n"
+            "A. A\nB. B\nC. Bo\nD. C",
+        ),
+        write(tmp_path / "eventqa.jsonl", event): ("match-any", ("Bo sat.",), "Bo.", "What next?"),
+        write(tmp_path / "stories.jsonl", passage): ("f1", ("Bo",), "Bo.", "Who?"),
         write(tmp_path / "needle.jsonl", needle): ("match-all", ("Bo",), "Bo.", "Who?"),
     }
     for path, (metric, answers, text, question) in wanted.items():
@@ -94,6 +111,26 @@ def test_questions_of_the_same_text_share_it(tmp_path: Path) -> None:
     assert len(first.questions) == 2
     assert len({question.id for question in first.questions}) == 2
     assert second.text == "Cy."
+
+
+def test_some_questions_of_many(tmp_path: Path) -> None:
+    records = [
+        {
+            "id": f"d{n}",
+            "context": f"Text {n}.",
+            "qas": [{"question": f"{n}?", "answers": ["a"]}] * 3,
+        }
+        for n in range(9)
+    ]
+    readings = read_data(write(tmp_path / "stories.jsonl", *records))
+    few = choose(readings, questions=5, each=2, seed=None)
+    assert [len(one.questions) for one in few] == [2, 2, 1]
+    assert [one.id for one in few] == ["d0", "d1", "d2"]
+    drawn = choose(readings, questions=6, each=1, seed=1)
+    assert len({one.id for one in drawn}) == 6
+    assert drawn == choose(readings, questions=6, each=1, seed=1)
+    assert drawn != choose(readings, questions=6, each=1, seed=2)
+    assert choose(readings, questions=None, each=None, seed=None) == readings
 
 
 @pytest.mark.parametrize(
@@ -150,6 +187,7 @@ def test_documents_are_read_and_asked(
     assert not [event for event in again if isinstance(event, Record)]
     columns = qa_tables(read_records(new_journal("qa", "qa").folder))[0].columns
     assert columns == [
+        "questions",
         "exact match",
         "F1",
         "hit",
@@ -170,7 +208,7 @@ def test_pages_are_the_gold_chunks_of_a_paged_document(
     question = Question("q", "documents", "Q?", ("a",), pages=(2, 3))
     (reading,) = read_data(STORY)
     document = Document("", "", "", "pdf", pages, 3, ())
-    subject = qa._Subject(bench, new_journal(), reading, document, chunks)
+    subject = qa._Asked(bench, new_journal(), reading.title, document, chunks)
     assert subject._gold(question) == frozenset({1, 2})
     assert subject._passage(question) == "Text 2. Text 3. "
 
@@ -202,7 +240,7 @@ def test_the_base_sees_its_own_template(bench: Bench) -> None:
 
 def test_a_long_context_is_cut_to_the_budget(bench: Bench) -> None:
     question = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    said = ask_base(bench, ARMS["gold"], question, None)
+    said = BaseInquiry(bench, question, None).ask(ARMS["gold"])
     bare = len(base_prompt(bench, "Who?", ""))
     assert bench.budget + bare - 8 <= said.prompt_tokens <= bench.budget + bare
     assert said.prompt_tokens + LIMIT <= 2048
@@ -248,10 +286,11 @@ def test_what_the_base_sees(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     ids = bench.encode("".join(chunks) + "x " * bench.budget + "the very end")
     index = Index()
     index.add(chunks)
-    text = Text(ids, index, 3, "The lamp is lit.", chunks.__getitem__)
+    text = Text(ids, index, 3, chunks.__getitem__)
     asked = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
+    inquiry = BaseInquiry(bench, asked, text)
     for name in ("closed-book", "gold", "window", "bm25-1", "bm25"):
-        ask_base(bench, ARMS[name], asked, text)
+        inquiry.ask(ARMS[name])
     closed, gold, window, best, more = seen
     assert all(INSTRUCTION in prompt for prompt in seen)
     assert "sea in the rain" not in closed + gold
@@ -260,9 +299,8 @@ def test_what_the_base_sees(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     assert "boat" not in window
     assert chunks[1].strip() in best
     assert "boat" not in best
-    # The best chunk is next to the question, and the text read in part can be found too.
+    # The best chunk is next to the question.
     assert more.index("boat") < more.index("mule is by")
-    last = Question("q", "k", "What is the lamp?", ("a",))
-    said = ask_base(bench, ARMS["bm25-1"], last, text)
-    assert "The lamp is lit." in seen[-1]
-    assert said.present == frozenset({3})
+    # What was asked with the same prompt is not asked again.
+    assert inquiry.ask(ARMS["bm25-1"]).present == frozenset({1})
+    assert len(seen) == 5

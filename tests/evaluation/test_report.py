@@ -52,6 +52,10 @@ def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     text = (journal.folder / "report.md").read_text()
     tables = text.split("\n### ")[1:]
     assert len(tables) == 7
+    short = text[: text.index("## Knowledge retention")]
+    assert "| figure | mplus | closed-book | gold | bm25 |" in short
+    assert "| passages: exact hit, 500 tokens after (n 10) | 0.400 [" in short
+    assert "never read, refused | 0.500 [" in short
     for table in tables:
         for name in ("mplus", *BASELINES):
             assert f"\n| {name} |" in table, (name, table)
@@ -79,10 +83,14 @@ def test_the_figures(journal: Journal) -> None:
 
 def test_it_says_where_retrieval_over_text_wins(journal: Journal) -> None:
     (run,) = read_runs(journal.folder)
-    first, second = run.verdicts()
+    gold, first, _, second, kept = run.verdicts()
+    assert "the base with the passage in its prompt (`gold`) wins by 40.0 points" in gold
     assert "retrieval over text (`bm25`) wins by 20.0 points" in first
     assert "after 500 tokens" in second
     assert "10 questions do not tell it from chance" in first
+    assert kept == (
+        "passages, after 500 tokens: `mplus` keeps 1.00 of its figure after 0 tokens (10 questions)."
+    )
     figure = difference(run.records, "mplus", "bm25", "500")
     assert figure.value == pytest.approx(-0.2)
     assert figure.low < -0.2 < figure.high
@@ -110,7 +118,7 @@ def test_a_folder_of_runs_is_one_report(
     files = write_report(journal.folder.parent)
     text = (journal.folder.parent / "report.md").read_text()
     assert "## Knowledge retention: run" in text
-    assert "## Next-token loss: loss" in text
+    assert text.index("## Knowledge retention") < text.index("## Next-token loss: loss")
     assert "| mplus | 3.5000 [3.0000, 4.0000] | 33.12 |" in text
     assert {file.name for file in files if file.suffix == ".png"} == {"run-1.png", "loss-1.png"}
 
@@ -122,6 +130,30 @@ def test_a_setting_of_fewer_questions_compares_the_same_questions() -> None:
     table = next(t for t in retention_tables(few) if t.title.endswith("exact hit"))
     assert table.columns == ["0 tokens after (n 10)", "500 tokens after (n 2)"]
     assert table.rows()[1][2].startswith("0.500")
+
+
+def test_an_arm_asked_less_says_so(new_journal: Callable[..., Journal]) -> None:
+    journal = new_journal()
+    for one in answers({"mplus": 5, "window": 5}):
+        if one.arm == "mplus" or one.id in ("q0", "q7"):
+            journal.add(one)
+    write_report(journal.folder)
+    text = (journal.folder / "report.md").read_text()
+    assert "--arms mplus,window:2 --out" in text
+    row = next(line for line in text.splitlines() if line.startswith("| window"))
+    assert row.count("(n 2)") == 2
+
+
+def test_f1_is_compared_where_answers_are_free(new_journal: Callable[..., Journal]) -> None:
+    journal = new_journal("qa", "qa")
+    for arm, said in (("mplus", "Ann"), ("gold", "Ann Lee"), ("bm25", "Ann")):
+        for number in range(4):
+            journal.add(record(f"q{number}", arm, "document", said, "stories"))
+    (run,) = read_runs(journal.folder)
+    gold, searched = run.verdicts()
+    assert gold.startswith("stories: `mplus` is ahead of the base with the passage in its prompt")
+    assert "33.3 points of token F1, 1.50 times its figure" in gold
+    assert "do equally well" in searched
 
 
 def test_no_run_no_report(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation import retention
 from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
-from mplus_cli.evaluation.asking import ask_memory
+from mplus_cli.evaluation.asking import LIMIT, Inquiry
 from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.estimate import Units, Work, measure
 from mplus_cli.evaluation.journal import Journal, RunCard, read_costs, read_records
 from mplus_cli.evaluation.plan import ALONE, Distance, Plan
 from mplus_cli.evaluation.reader import Job, read
 from mplus_cli.evaluation.tables import retention_tables
-from mplus_cli.evaluation.values import ANY, UNREAD, Record
+from mplus_cli.evaluation.values import ANY, UNREAD, Planned, Record
 
 CHUNK = 32
 FEW = ",".join(QUICK)
@@ -48,7 +49,8 @@ def everything(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
         }
         for number in range(8)
     ]
-    order = Order((Distance(None), Distance(0), Distance(80)), 3, 0, 1, CHUNK, 0)
+    distances = (Distance(None), Distance(0), Distance(80))
+    order = Order(distances, distances, 3, 0, 1, CHUNK, 0)
     plan = make_plan(order, read_sources(lines), ["A sea of rain. " * 90], bench.encode)
     folder = tmp_path_factory.mktemp("all")
     journal = Journal(folder, RunCard("retention", {}, "", {}))
@@ -72,12 +74,12 @@ def test_every_arm_answers_everything_it_can(everything: Any) -> None:
 def test_the_oracle_finds_and_short_term_memory_forgets(everything: Any) -> None:
     _, records, _ = everything
     late = [record for record in records if record.setting == "80"]
-    assert all(record.after == 80 for record in late)
+    assert all(record.after == 96 for record in late)
     found = {
         name: [record.found for record in late if record.arm == name]
         for name in ("oracle-recall", "stm-only", "window", "bm25")
     }
-    # 80 tokens after a chunk of 32 are 40 memory tokens of 48: its first tokens are dropped.
+    # 96 tokens after a chunk of 32 are 48 memory tokens of 48: all of its own are dropped.
     assert found["oracle-recall"] == [True] * 3
     assert found["window"] == [None] * 3
     assert None not in found["bm25"]
@@ -94,6 +96,77 @@ def test_arms_answer_differently(everything: Any) -> None:
     assert len(set(answers.values())) == len(answers)
     prompts = {r.arm: r.prompt_tokens for r in records if r.setting == "80"}
     assert prompts["mplus"] < prompts["reread1"] < prompts["reread2"]
+
+
+def test_arms_that_cannot_differ_are_asked_once(
+    bench: Bench,
+    tiny_plan: Callable[..., Plan],
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import models.evaluation
+    import models.recall
+
+    spoken, scans = [], []
+    answer, score = models.evaluation.answer_ids, models.recall.score_chunks
+
+    def counted(network: Any, memory: Any, recall: Any, *rest: Any, **options: Any) -> Any:
+        spoken.append(len(recall))
+        return answer(network, memory, recall, *rest, **options)
+
+    def scanned(*arguments: Any) -> Any:
+        scans.append(arguments)
+        return score(*arguments)
+
+    plan = tiny_plan(distances=(Distance(None),), unread=0)
+    monkeypatch.setattr(models.evaluation, "answer_ids", counted)
+    monkeypatch.setattr(models.recall, "score_chunks", scanned)
+    records = run(bench, plan, "mplus,stm-only,oracle-recall,reread1", new_journal())
+    assert len(records) == 16
+    # Nothing is in long-term memory, so a question has two prompts: with text, and without.
+    assert spoken == [0] * (2 * 4)
+    assert len(scans) == 4
+
+
+def test_an_arm_may_be_asked_less(
+    bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
+) -> None:
+    run(bench, plan, "mplus:1,gold:2,closed-book:3", new_journal())
+    added = run(bench, plan, "mplus:1,gold:3,closed-book:3", new_journal())
+    assert [(record.arm, record.setting) for record in added] == [("gold", ANY)]
+    records = read_records(new_journal().folder)
+    asked = {
+        name: len({r.id for r in records if r.arm == name and r.setting != UNREAD})
+        for name in ("mplus", "gold", "closed-book")
+    }
+    assert asked == {"mplus": 1, "gold": 3, "closed-book": 3}
+    assert {r.id for r in records if r.arm == "mplus" and r.setting != UNREAD} < {
+        r.id for r in records if r.arm == "gold"
+    }
+    never = [r.arm for r in records if r.setting == UNREAD]
+    assert (never.count("mplus"), never.count("closed-book")) == (1, 2)
+
+
+def test_what_is_to_be_done_is_said_before(
+    bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
+) -> None:
+    events = list(retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal()))
+    (planned,) = [event for event in events if isinstance(event, Planned)]
+    records = [event for event in events if isinstance(event, Record)]
+    # The stream, and each of four chunks alone.
+    assert f"to do: {(len(plan.chunks) + 4) * CHUNK:,} tokens to read" in planned.line
+    assert f", {len(records)} questions" in planned.line
+    work = Work(read=500, prompts=100, questions=4)
+    assert work.seconds(Units(0.01, 0.02, 0.1)) == pytest.approx(5 + 2 + 4 * LIMIT * 0.1)
+    again = retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal())
+    assert not [event for event in again if isinstance(event, Planned)]
+
+
+def test_the_machine_is_timed(bench: Bench, plan: Plan) -> None:
+    units = measure(bench, list(plan.chunks[0]))
+    assert 0 < units.read < 1
+    assert 0 < units.prompt < 1
+    assert 0 < units.answer < 10
 
 
 def test_memories_are_gone_and_costs_are_kept(everything: Any) -> None:
@@ -118,13 +191,10 @@ def test_sharing_gives_what_reading_each_alone_gives(
         )
         network = bench.network("mplus")
         memory = network.empty_memory()
-        ids = [token for chunk in plan.chunks for token in chunk]
-        ids = ids[: ask.chunks * CHUNK + ask.rest]
-        for start in range(0, len(ids), CHUNK):
-            memory = read_chunk(network, memory, ids[start : start + CHUNK])
-        said = ask_memory(
-            bench, network, memory, ARMS["mplus"], ask.question, frozenset(), lambda _: ""
-        )
+        for ids in plan.chunks[: ask.chunks]:
+            memory = read_chunk(network, memory, ids)
+        asked = Inquiry(bench, network, memory, ask.question, gold=frozenset(), chunk=lambda _: "")
+        said = asked.ask(ARMS["mplus"])
         assert said.answer == record.answer
         assert said.present is not None
         assert record.found == (None if ask.gold is None else ask.gold in said.present)
@@ -187,7 +257,7 @@ def test_an_interrupted_reading_is_not_begun_anew(
     monkeypatch.setattr("models.update.read_chunk", counted)
     late = replace(plan, alone=(), asks=tuple(a for a in plan.asks if a.setting == UNREAD))
     events = retention.run(bench, late, parse_arms("mplus"), new_journal())
-    for _ in range(5):
+    for _ in range(7):  # two before the reading
         next(events)
     events.close()  # type: ignore[attr-defined]
     assert chunks == [0, 1, 2, 3]
@@ -243,7 +313,7 @@ def test_a_folder_of_another_run_is_refused(new_journal: Callable[..., Journal])
         Journal(journal.folder, other)
 
 
-@pytest.mark.parametrize("wrong", ["", "mplus,bm26"])
+@pytest.mark.parametrize("wrong", ["", "mplus,bm26", "mplus:0", "mplus:few"])
 def test_arms_that_are_none(wrong: str) -> None:
     with pytest.raises(UsageError, match="--arms"):
         parse_arms(wrong)

@@ -1,0 +1,90 @@
+"""The example story through the commands: what is counted, and that warm and cold say the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.commands.eval import app
+from mplus_cli.evaluation import story
+from mplus_cli.evaluation.arms import ARMS
+from mplus_cli.evaluation.values import Question
+from mplus_cli.library import Library
+from mplus_cli.session import open_session
+from mplus_cli.settings import Flags, resolve
+
+TEXT = "The keeper was called Orla Finch.\n\nShe kept a goat named Admiral in the barn.\n\n" * 4
+
+
+@pytest.fixture
+def flags(tiny_checkpoint_folder: Path, tmp_path: Path) -> Flags:
+    return Flags(str(tiny_checkpoint_folder), "cpu", "float32", tmp_path / "home", True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "story.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def test_warm_and_cold_say_the_same(flags: Flags, source: Path, tmp_path: Path) -> None:
+    settings = resolve(flags, {})
+    session = open_session(settings, note=print, progress=lambda *_: None)
+    warm = story.Warm(session, Library(tmp_path / "work"), str(source))
+    cold = story.Cold(settings, str(source))
+    said: list[dict[str, Any]] = []
+    for reader in (warm, cold):
+        reader.ingest()
+        values = json.loads(json.dumps(reader.ask("Who kept the goat?", 1)))
+        values["usage"] = {k: v for k, v in values["usage"].items() if "seconds" not in k}
+        said.append(values)
+    assert said[0] == said[1]
+    assert said[0]["sources"]
+
+
+def test_a_source_is_right_if_it_touches_the_pages() -> None:
+    usage = {"prompt_tokens": 9, "seconds_to_first_token": 0.1, "seconds": 0.2}
+    sources = [{"pages": pages} for pages in (None, [1, 3], [4, 5], [6, 6])]
+    values = {"answer": "It was Ann.", "sources": sources, "usage": usage}
+
+    def scored(first: int, last: int) -> Any:
+        question = Question("q", "documents", "Who?", ("Ann",), pages=(first, last))
+        return story._scored(question, ARMS["mplus"], values, 100)
+
+    assert (scored(3, 4).hit, scored(3, 4).found, scored(3, 4).rank) == (1, True, 2)
+    assert (scored(5, 5).found, scored(5, 5).rank) == (True, 3)
+    assert (scored(7, 8).found, scored(7, 8).rank) == (False, None)
+
+
+def test_the_command(
+    flags: Flags,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = [
+        {"id": number, "question": f"Who is {name}?", "answers": [name], "pages": [1, 1]}
+        for number, name in enumerate(("Orla", "Admiral", "Finch"), start=1)
+    ]
+    questions = {"document": source.name, "questions": asked}
+    (tmp_path / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+    monkeypatch.setattr("mplus_cli.story.story_file", lambda: source)
+    out = tmp_path / "out"
+
+    def run(*arguments: str) -> str:
+        app(["story", "--out", str(out), *arguments], obj=flags, standalone_mode=False)
+        return capsys.readouterr().out
+
+    rows = json.loads(run("--questions", "2", "--arms", "mplus,reread1", "--json"))
+    right = {row["arm"]: row["count"] for row in rows if row["column"] == "right"}
+    assert right == {"mplus": 2, "reread1": 2}
+    assert not (out / "work").exists()
+    assert " of 2 [" in run("--questions", "2")
+    app(["report", str(out)], standalone_mode=False)
+    text = (out / "report.md").read_text()
+    assert "eval story --questions 2 --arms mplus,reread1 --out out" in text
