@@ -95,11 +95,29 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
     Args:
         interrupted: whether Ctrl-C came, however it shows.
     """
+
+    def command() -> int | None:
+        given = hoist(arguments) or ["--help"]
+        return _main(app, given, "mplus")
+
+    return guarded(command, debug="--debug" in arguments, interrupted=interrupted)
+
+
+def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
+    """Run another program's command line by the same rules as `run`."""
+    return guarded(lambda: _main(program, list(arguments) or ["--help"], name), debug=False)
+
+
+def guarded(
+    command: Callable[[], int | None],
+    *,
+    debug: bool,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> int:
+    """A command's exit code; however it fails, that is one line on stderr."""
     screen.prepare()
     try:
-        given = hoist(arguments) or ["--help"]
-        command = typer.main.get_command(app)
-        code = command.main(args=given, prog_name="mplus", standalone_mode=False)
+        code = command()
         screen.flush()
     except typer.TyperException as error:
         screen.error(_usage(error))
@@ -110,7 +128,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
         screen.close_output()
         return failures.FAILED
     except Exception as error:
-        if "--debug" in arguments:
+        if debug:
             screen.traceback(error)
         if interrupted() and not isinstance(error, MplusError):
             return INTERRUPTED
@@ -118,6 +136,13 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
         screen.error(message)
         return code
     return code or 0
+
+
+def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
+    code: int | None = typer.main.get_command(program).main(
+        args=arguments, prog_name=name, standalone_mode=False
+    )
+    return code
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

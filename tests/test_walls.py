@@ -72,7 +72,9 @@ def test_the_library_prints_only_where_it_is_a_program(path: Path) -> None:
         assert lines == []
 
 
-@pytest.mark.parametrize("module", ["mplus_cli.documents", "mplus_cli.library"])
+@pytest.mark.parametrize(
+    "module", ["mplus_cli.documents", "mplus_cli.library", "mplus_cli.datasets.__main__"]
+)
 def test_no_heavy_import(module: str) -> None:
     program = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run(

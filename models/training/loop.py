@@ -1,12 +1,12 @@
 """The training loop: batches in, a checkpoint and its curves out; stops and resumes anywhere.
 
-State lives in the run's folder: `config.json`, `log.csv`, and `last/` (weights, optimiser, data
-position and random states, replaced atomically). Yields typed events; prints nothing.
+State lives in the run's folder: `config.json` (the settings in force; a resume with others keeps the
+old as `config-until-<step>.json`), the curves, and `last/` (weights, optimiser, data position and
+random states, replaced atomically). Yields typed events; prints nothing.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,6 +24,7 @@ from models.config import ConfigError
 from models.network import MPlusModel
 from models.training.batch import Losses
 from models.training.config import TrainingConfig
+from models.training.curves import LOG, VALIDATION, append_row, forget_after, replace_text
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.processes import Processes
 from models.training.sampler import Sampler
@@ -83,8 +83,10 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "last").exists():
             self._resume()
-        elif self._processes.is_main:
-            (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+        if self._processes.is_main:
+            self._record_config()
+            for name in (LOG, VALIDATION):
+                forget_after(folder / name, self._step)
 
     @property
     def model(self) -> MPlusModel:
@@ -163,24 +165,24 @@ class Run:
             )
         self._sampler.restore(position["samplers"][self._processes.rank])
 
+    def _record_config(self) -> None:
+        """Keep the settings in force; what another part of the run had keeps its own file."""
+        path, text = self.folder / "config.json", self.config.to_json()
+        before = path.read_text(encoding="utf-8") if path.exists() else text
+        kept = self.folder / f"config-until-{self._step}.json"
+        if before != text and self._step and not kept.exists():
+            replace_text(kept, before)
+        replace_text(path, text)
+
     def _log(self, event: Step) -> None:
-        self._append("log.csv", {name: getattr(event, name) for name in Step.__slots__})
+        self._append(LOG, {name: getattr(event, name) for name in Step.__slots__})
 
     def _log_validation(self, figures: dict[str, float]) -> None:
-        self._append("validation.csv", {"step": self._step, **figures})
+        self._append(VALIDATION, {"step": self._step, **figures})
 
-    def _append(self, name: str, row: dict[str, Any]) -> None:
-        if not self._processes.is_main:
-            return
-        path = self.folder / name
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(
-                {key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()}
-            )
+    def _append(self, name: str, row: dict[str, float]) -> None:
+        if self._processes.is_main:
+            append_row(self.folder / name, row)
 
 
 def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:

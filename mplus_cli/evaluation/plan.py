@@ -266,10 +266,12 @@ def _passages(
 
 
 def _facts(order: Order, unread: int) -> tuple[list[Question], list[Question]]:
-    """Made-up facts to read, and others that are never read."""
+    """Made-up facts to read, and others that are never read; no training drew such ones."""
+    from models.training.fact_templates import HELD_OUT
     from models.training.facts import FactMaker
 
-    maker = FactMaker(order.seed)
+    # A seed of its own kind: streams of training are seeded with numbers, and names must differ too.
+    maker = FactMaker(f"evaluation {order.seed}", HELD_OUT)
     facts = [maker.fact() for _ in range(order.facts + unread)]
     questions = [
         Question(f"fact-{number}", _OF_FACTS, fact.question, (fact.answer,), passage=fact.sentence)

@@ -16,7 +16,6 @@ from models.training.data import (
     read_books,
     read_passages,
 )
-from models.training.facts import FactMaker
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.rows import IGNORED, ROUND, Piece, pack
 from models.training.validation import hit, normalise
@@ -58,13 +57,6 @@ def test_chunks_are_the_same_for_a_seed_and_go_on_after_a_pause() -> None:
     other = maker(4, facts=0.0)
     other.restore(one.state())
     assert [paused.chunk() for _ in range(5)] == [other.chunk() for _ in range(5)]
-
-
-def test_facts_never_share_a_person() -> None:
-    facts = FactMaker(1)
-    made = [facts.fact() for _ in range(3000)]
-    assert len({fact.question for fact in made}) == len(made)
-    assert all(fact.answer in fact.sentence for fact in made)
 
 
 def test_rows_pack_pieces_that_do_not_see_each_other() -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from models.checkpoints import load
 from models.config import ConfigError
 from models.training.config import TrainingConfig
+from models.training.curves import read_curves
 from models.training.loop import Run, Saved, Step, Validated
 from models.training.start import export, start
 
@@ -130,6 +131,37 @@ def test_resumes_with_weights_optimiser_position_and_log(
     assert [step.step for step in steps(second)] == [4, 5, 6]
     assert len((folder / "log.csv").read_text().splitlines()) == 7
     assert TrainingConfig.read(folder / "config.json") == config
+
+
+def test_a_resume_writes_no_step_twice(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    changes = {"validation": tuple(data["validation"]), "validation_questions": 1}
+    folder, config = tmp_path / "run", make(data, validate_every=2, **changes)
+    for event in begin(config, folder, tiny_base_folder).events():
+        if isinstance(event, Step) and event.step == 5:
+            break  # as a crash after the save of step 3
+    assert read_curves(folder / "log.csv")["step"] == [1, 2, 3, 4, 5]
+    assert read_curves(folder / "validation.csv")["step"] == [2, 4]
+    steps(begin(config, folder, tiny_base_folder))
+    assert read_curves(folder / "log.csv")["step"] == [1, 2, 3, 4, 5, 6]
+    assert read_curves(folder / "validation.csv")["step"] == [2, 4, 6]
+
+
+def test_a_resume_keeps_the_settings_in_force_and_the_old_ones(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    folder, config = tmp_path / "run", make(data)
+    steps(begin(config, folder, tiny_base_folder), until=3)
+    begin(config, folder, tiny_base_folder)
+    assert not list(folder.glob("config-until-*"))
+    changed = make(data, clip=0.5)
+    begin(changed, folder, tiny_base_folder)
+    begin(make(data, clip=0.25), folder, tiny_base_folder)
+    steps(begin(changed, folder, tiny_base_folder))
+    assert TrainingConfig.read(folder / "config.json") == changed
+    assert TrainingConfig.read(folder / "config-until-3.json") == config
+    assert [path.name for path in folder.glob("config*")].count("config.json.new") == 0
 
 
 def test_a_resumed_run_equals_another_resumed_run(

@@ -1,0 +1,71 @@
+"""The curves of a run as CSV files in its folder: one row a step, in step order, no step twice.
+
+Knows files and figures, no model.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+LOG, VALIDATION = "log.csv", "validation.csv"
+
+
+def append_row(path: Path, row: Mapping[str, float]) -> None:
+    """Add a row; the first one brings the header."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(
+            {name: round(v, 5) if isinstance(v, float) else v for name, v in row.items()}
+        )
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the rows of later steps, which a resumed run will write again, and any broken row."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    kept = [row for row in rows if row and len(row) == len(header) and _is_up_to(row[0], step)]
+    if len(kept) == len(rows):
+        return
+    new = path.with_name(path.name + ".new")
+    with new.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+    os.replace(new, path)
+
+
+def read_curves(path: Path) -> dict[str, list[float]]:
+    """Every column of a curve by name; without a file, none.
+
+    Raises:
+        ValueError: a row that is not numbers, or has not as many as the header.
+    """
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    columns: dict[str, list[float]] = {name: [] for name in header}
+    for number, row in enumerate(rows, 2):
+        try:
+            for name, value in zip(header, row, strict=True):
+                columns[name].append(float(value))
+        except ValueError:
+            raise ValueError(f"{path}:{number}: not a row of {len(header)} numbers") from None
+    return columns
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file that is whole or as it was."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
+def _is_up_to(value: str, step: int) -> bool:
+    return value.isdigit() and int(value) <= step
