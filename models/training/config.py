@@ -50,6 +50,9 @@ class TrainingConfig:
     """Share of questions whose passage was not read: the answer is the refusal."""
     facts: float = 0.15
     """Share of passages that are made-up facts."""
+    topics: int = 0
+    """Draw passages topic by topic, of this many topics: neighbours in a stream are alike, and
+    harder to tell apart; 0: in random order."""
     pool: int = 32
     """Recent chunks kept as distractors and as the retriever's negatives."""
     negatives: int = 14

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from models.training.facts import FactMaker
+from models.training.topics import by_topic
 
 
 class Encoder(Protocol):
@@ -108,9 +109,14 @@ class ChunkMaker:
         *,
         facts: float,
         seed: int,
+        topics: int = 0,
     ) -> None:
+        """Args:
+        topics: draw passages topic by topic, of this many; 0: in random order.
+        """
         self._encode, self._size, self._facts = encode, size, facts
         self._passages, self._books = passages, books
+        self._topics = topics
         self._random = random.Random(seed)
         self._fact_maker = FactMaker(seed)
         self._order: list[int] = []
@@ -156,7 +162,10 @@ class ChunkMaker:
         return self._random.choice(passage.questions) if passage.questions else None
 
     def _passage_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
-        if not self._order:
+        if not self._order and self._topics:
+            texts = [passage.text for passage in self._passages]
+            self._order = by_topic(texts, self._topics, self._random)
+        elif not self._order:
             self._order = list(range(len(self._passages)))
             self._random.shuffle(self._order)
         passage = self._passages[self._order.pop()]

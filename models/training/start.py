@@ -62,7 +62,15 @@ def start(
     processes = processes or Processes()
     for number in processes.share(config.streams):
         seed = config.seed * 1000 + number
-        maker = ChunkMaker(wording.encode, passages, books, size, facts=config.facts, seed=seed)
+        maker = ChunkMaker(
+            wording.encode,
+            passages,
+            books,
+            size,
+            facts=config.facts,
+            seed=seed,
+            topics=config.topics,
+        )
         streams.append(Stream(config, maker, wording, seed))
     reads = config.train_update or config.train_generate
     trainee = Trainee(model) if reads else RetrieverTrainee(model)

@@ -1,0 +1,61 @@
+"""Passages in an order where those about the same things follow each other.
+
+Chunks of one topic are the hard negatives of a retriever: drawn at random from thousands of
+passages, negatives are told apart by any rare word. Bags of words only; knows no tensors.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS = 4096
+"""Words are counted in this many hashed buckets."""
+
+_WORD = re.compile(r"\w{3,}")
+_ROUNDS = 2
+
+
+def by_topic(texts: Sequence[str], topics: int, draw: random.Random) -> list[int]:
+    """The numbers of all texts, topic by topic; topics and the texts inside one in random order.
+
+    Spherical k-means over TF-IDF, a few rounds from random seeds: it need not be good, only alike.
+    """
+    if not texts:
+        return []
+    vectors = _tf_idf(texts)
+    seeds = draw.sample(range(len(texts)), min(topics, len(texts)))
+    centres = vectors[seeds]
+    for _ in range(_ROUNDS):
+        nearest = (vectors @ centres.T).argmax(axis=1)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, vectors)
+        centres = _unit(sums)
+    groups: dict[int, list[int]] = {}
+    for number, topic in enumerate(nearest.tolist()):
+        groups.setdefault(topic, []).append(number)
+    ordered = list(groups.values())
+    draw.shuffle(ordered)
+    for group in ordered:
+        draw.shuffle(group)
+    return [number for group in ordered for number in group]
+
+
+def _tf_idf(texts: Sequence[str]) -> NDArray[np.float32]:
+    counts = np.zeros((len(texts), BUCKETS), dtype=np.float32)
+    for row, text in enumerate(texts):
+        buckets = [zlib.crc32(word.encode()) % BUCKETS for word in _WORD.findall(text.lower())]
+        np.add.at(counts[row], buckets, 1.0)
+    seen = (counts > 0).sum(axis=0)
+    return _unit(np.sqrt(counts) * np.log((1 + len(texts)) / (1 + seen)).astype(np.float32))
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    out: NDArray[np.float32] = rows / np.maximum(lengths, 1e-6)
+    return out
