@@ -88,6 +88,13 @@ class KeyValueCache:
         return self._keys[layer_idx][:, :, :stop], self._values[layer_idx][:, :, :stop]
 
 
+class Speaker(Protocol):
+    """What decodes: reads tokens one at a time, behind a cache."""
+
+    def step(self, token: int, cache: KeyValueCache) -> Tensor:
+        """Read one token behind the cache: logits (1, V) in float32."""
+
+
 class Decoder:
     """A Llama model under one adapter, layer by layer.
 
@@ -186,6 +193,16 @@ class Decoder:
         attention = self.llama.model.layers[index].self_attn
         shape = (*states.shape[:-1], self.kv_heads, self.head_size)
         return attention.k_proj(normed).view(shape), attention.v_proj(normed).view(shape)
+
+    @torch.no_grad()
+    def step(self, token: int, cache: KeyValueCache) -> Tensor:
+        """Read one token behind the cache: logits (1, V) in float32."""
+        rotary, mask = self.rotary(len(cache), 1), cache.mask()
+        with self.active():
+            hidden = self.embed(torch.tensor([[token]], device=self.device))
+            for index in range(self.layers):
+                hidden = self.layer(index, hidden, rotary, mask, cache)
+            return self.final(hidden)[0].float()
 
     def final(self, hidden: Tensor) -> Tensor:
         """Logits (B, T, V) of what left the last layer."""

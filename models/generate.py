@@ -208,19 +208,13 @@ def decode(
     Args:
         logits: of the last token read (..., V); the first id is drawn from them.
     """
-    decoder = model.generate
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     while True:
         token = draw(logits[-1], sampling, generator)
         yield token
         if len(cache) == cache.capacity:
             return
-        rotary, mask = decoder.rotary(len(cache), 1), cache.mask()
-        with decoder.active():
-            hidden = decoder.embed(torch.tensor([[token]], device=decoder.device))
-            for index in range(decoder.layers):
-                hidden = decoder.layer(index, hidden, rotary, mask, cache)
-            logits = decoder.final(hidden)[0].float()
+        logits = model.speaker.step(token, cache)
 
 
 def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ConfigError, MPlusConfig
-from models.decoder import Decoder
+from models.decoder import Decoder, Speaker
 from models.memory import Memory, ShortTermMemory, Tokens
 from models.retriever import Retriever
 
@@ -49,6 +49,8 @@ class MPlusModel:
         self.config = config
         self.update = update
         self.generate = generate
+        self.speaker: Speaker = generate
+        """What decodes the answer; `models.fast_decode` puts a quicker one here."""
         self.retriever = retriever
         self.bos_id = bos_id
         self.learned_bos = bos

@@ -130,6 +130,12 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
     if memory.is_empty or not query_ids:
         return []
     queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+    return rank(model, memory, queries)
+
+
+@torch.no_grad()
+def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
+    """Every chunk in memory for queries (q, P) per retriever layer, best first."""
     best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
     for tokens in _everything(memory):
         for runs in runs_alike(tokens.chunks[0].cpu()):

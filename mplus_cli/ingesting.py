@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mplus_cli.ahead import is_ahead
 from mplus_cli.documents import (
     Document,
     DocumentError,
@@ -103,10 +104,11 @@ def plan(
         raise UsageError(f"--title names one document, but {len(found)} are given: leave it out")
 
     def load(source: Source) -> Document:
-        def report(done: int, total: int) -> None:
-            progress(f"opening {source.label}", done, total)
+        def report(done: int, total: int | None) -> None:
+            if not is_ahead():  # then the screen shows what is being read meanwhile
+                progress(f"opening {source.label}", done, total)
 
-        progress(f"opening {source.label}", 0, None)
+        report(0, None)
         return read_document(source, pages=selected, title=title, progress=report)
 
     loaders: list[Given] = []

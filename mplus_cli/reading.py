@@ -11,8 +11,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mplus_cli.ahead import one_ahead
 from mplus_cli.documents import Chunk, Document, DocumentError, Tokenizer, split_chunks
 from mplus_cli.library import DocumentRow, NewChunk, NewDocument, StoredMemory, Writer
 
@@ -116,6 +118,7 @@ def read_documents(
 
     A document that the memory has to its end is not read again. One that an interrupted run left
     unfinished goes on at its next chunk. Unfinished documents that are not given stay unfinished.
+    While one is read into memory, the next is opened and cut into chunks.
 
     Args:
         start: what a memory that has read nothing begins with; by default an empty one.
@@ -126,14 +129,22 @@ def read_documents(
     total = len(documents)
     with stored.writer() as writer:
         session = _Session(stored, model, writer, start)
-        for index, (source, load) in enumerate(documents):
+
+        def open_document(load: Callable[[], Document]) -> tuple[Document, list[Chunk]]:
+            """A document and its chunks; none of one that is known by now."""
+            document = load()
+            if _find_complete(writer, document.sha256) is not None:
+                return document, []
+            return document, split_chunks(document, tokenizer, model.config.chunk_tokens)
+
+        opened = one_ahead([partial(open_document, load) for _, load in documents])
+        for index, ((source, _), outcome) in enumerate(zip(documents, opened, strict=True)):
             try:
-                document = load()
+                document, chunks = outcome()
                 known = _find_complete(writer, document.sha256)
                 if known is not None:
                     yield _finished(index, total, document.path, known, "already-read")
                     continue
-                chunks = split_chunks(document, tokenizer, model.config.chunk_tokens)
                 if not chunks:
                     raise DocumentError(f"{source.name} has no text in it")
             except DocumentError as error:

@@ -1,6 +1,7 @@
 """LoRA adapters of the two passes: read and written in PEFT's format, merged or kept live.
 
-Knows adapters and a Llama, not where a checkpoint keeps them.
+Knows adapters and a Llama, not where a checkpoint keeps them. PEFT itself is imported where adapters
+are live or written: that takes longer than reading and merging them, which needs their files only.
 
 Shapes: r rank, I inputs and O outputs of a projection.
 """
@@ -16,19 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from models.checkpoints.loaded import CheckpointError
+from models.checkpoints.base import read_json
+from models.checkpoints.loaded import CheckpointError, explained
 from models.decoder import Decoder
 
 UPDATE = "update_lora"
 GENERATE = "generate_lora"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _PREFIX = "base_model.model."
+_UNREAD = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
+"""Settings of PEFT's format under which an adapter is not W + alpha / r * B A."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def inject(
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Inject one fresh adapter under `name`; those already there stay trainable."""
+    from peft import inject_adapter_in_model
+
     with warnings.catch_warnings():
         # PEFT warns of a second adapter in the same model, which is the point here.
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
@@ -139,6 +143,8 @@ def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
 
 def extract(llama: nn.Module, name: str) -> Adapter | None:
     """The injected adapter `name` of a model, or None where it has none."""
+    from peft.tuners.lora import LoraLayer
+
     weights, rank, alpha = {}, 0, 0.0
     for module_name, module in llama.named_modules():
         if isinstance(module, LoraLayer) and name in module.lora_A:
@@ -168,12 +174,17 @@ def load_adapter(folder: Path) -> Adapter:
     path = folder / "adapter_model.safetensors"
     if not (folder / "adapter_config.json").exists() or not path.exists():
         raise CheckpointError(f"{folder}: has no adapter_config.json with {path.name}")
-    config = LoraConfig.from_pretrained(str(folder))
-    unread = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
-    for field in unread:
-        if getattr(config, field, None):
+    config = read_json(folder / "adapter_config.json")
+    if config.get("peft_type") != "LORA":
+        raise CheckpointError(f"{folder}: holds no LoRA adapter but {config.get('peft_type')!r}")
+    for field in _UNREAD:
+        if config.get(field):
             raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are read")
-    return Adapter(config.r, config.lora_alpha, pair_up(load_file(path), folder))
+    with explained(folder):
+        rank, alpha = int(config["r"]), config["lora_alpha"]
+        if not isinstance(alpha, int | float):
+            raise CheckpointError(f"{folder}: has lora_alpha {alpha!r}: not a number")
+    return Adapter(rank, alpha, pair_up(load_file(path), folder))
 
 
 def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -192,6 +203,8 @@ def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tens
 
 
 def _peft_config(rank: int, alpha: float, targets: Sequence[str]) -> Any:
+    from peft import LoraConfig
+
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
@@ -203,7 +216,11 @@ def _peft_config(rank: int, alpha: float, targets: Sequence[str]) -> Any:
 
 
 def _check_fit(llama: LlamaForCausalLM, adapter: Adapter) -> None:
-    linears = {n: m for n, m in llama.named_modules() if isinstance(m, (nn.Linear, LoraLayer))}
+    linears: dict[str, Any] = {
+        name: module
+        for name, module in llama.named_modules()
+        if isinstance(module, nn.Linear) or hasattr(module, "lora_A")
+    }
     for name, (a, b) in adapter.weights.items():
         if name not in linears:
             raise CheckpointError(
@@ -220,7 +237,6 @@ def _check_fit(llama: LlamaForCausalLM, adapter: Adapter) -> None:
 def _fill(llama: LlamaForCausalLM, name: str, adapter: Adapter) -> None:
     for module_name, (a, b) in adapter.weights.items():
         layer = llama.get_submodule(module_name)
-        assert isinstance(layer, LoraLayer)
         for inside, given in zip(_halves(layer, name), (a, b), strict=True):
             inside.copy_(given)
     held = extract(llama, name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,8 @@ Q_PROJ = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
         (_lora(use_dora=True), "use_dora"),
         (_lora(use_rslora=True), "use_rslora"),
         (_lora(r=8), "rank 8"),
+        (_lora(peft_type="IA3"), "no LoRA adapter"),
+        (_lora(lora_alpha="much"), "lora_alpha"),
     ],
 )
 def test_damage_is_one_clear_error(
@@ -323,3 +327,16 @@ def test_large_files_are_sampled(tmp_path: Path) -> None:
     assert mark({size // 2: b"x" * 2 * 1024 * 1024}) != plain
     with path.open("rb") as file:
         assert len(file.read()) == size
+
+
+def test_merged_adapters_are_read_without_peft(tiny_checkpoint_folder: Path) -> None:
+    """Importing it takes longer than all the rest of loading."""
+    program = (
+        "import sys; from models.checkpoints import load; "
+        f"load({str(tiny_checkpoint_folder)!r}); print('peft' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,28 @@
+"""What the benchmarks of answers share: a question, and the time to its first token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.generate import Generated, Sampling, stream
+from models.memory import Memory
+from mplus_cli.session import Session
+
+QUESTION = "Who keeps the lighthouse, and what did the keeper write in the logbook that night?"
+
+
+def prompt_ids(opened: Session) -> list[int]:
+    """The question as the model is asked."""
+    text = opened.loaded.prompt.template.replace("{question}", QUESTION)
+    return opened.plain_tokenizer.encode(text)[0]
+
+
+def first_token(opened: Session, memory: Memory) -> Callable[[], None]:
+    """Answering up to the first token."""
+    prompt, query = prompt_ids(opened), opened.plain_tokenizer.encode(QUESTION)[0]
+
+    def ask() -> None:
+        events = stream(opened.model, memory, prompt, query, max_new_tokens=8, sampling=Sampling())
+        next(event for event in events if isinstance(event, Generated))
+
+    return ask

@@ -1,0 +1,63 @@
+"""Decode, tokens/s, against `transformers.generate` with the same prefix; and how far they agree.
+
+`--packed` decodes with weights in 8 bits (`models.fast_decode`).
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import DynamicCache
+
+from benchmarks.asking import QUESTION, prompt_ids
+from benchmarks.common import Figure, alternate, parser, report, session, story_ids
+from benchmarks.synthetic import grown
+from models.fast_decode import quicken
+from models.generate import Sampling, decode, draw, look_up, prefill
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--new-tokens", type=int, default=32)
+    options.add_argument("--packed", action="store_true", help="decode with weights in 8 bits")
+    given = options.parse_args()
+    opened = session(given)
+    if given.packed:
+        quicken(opened.model)
+    model, count = opened.model, given.new_tokens
+    config = model.config
+    memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))
+    _, recall = look_up(model, memory, opened.plain_tokenizer.encode(QUESTION)[0])
+    logits, cache = prefill(model, memory, recall, prompt_ids(opened), spare=count + 1)
+    held = len(cache)
+    parts = list(zip(cache._keys, cache._values, strict=True))
+    prefix = [(keys[:, :, :held].clone(), values[:, :, :held].clone()) for keys, values in parts]
+    first = draw(logits[-1], Sampling(), torch.Generator())
+    ids = torch.full((1, held + 1), first, device=model.device)
+    said: dict[str, list[int]] = {}
+
+    def mine() -> None:
+        cache._lengths = [held] * len(cache._lengths)
+        steps = decode(model, cache, logits, Sampling())
+        said["mine"] = [next(steps) for _ in range(count + 1)][1:]
+
+    def theirs() -> None:
+        out = model.generate.llama.generate(
+            ids, past_key_values=DynamicCache(prefix), do_sample=False,
+            min_new_tokens=count, max_new_tokens=count,
+            attention_mask=torch.ones_like(ids), pad_token_id=0,
+        )  # fmt: skip
+        said["theirs"] = out[0, held + 1 :].tolist()
+
+    seconds, base, ratio = alternate(given.rounds, mine, theirs)
+    pairs = list(zip(said["mine"], said["theirs"], strict=True))
+    same = next((place for place, pair in enumerate(pairs) if pair[0] != pair[1]), count)
+    figure = Figure(
+        "decode", count / seconds, "tokens/s", "transformers.generate with the same prefix",
+        count / base, 1 / ratio, "2.5 times it or more",
+    )  # fmt: skip
+    how = type(model.speaker).__name__
+    report(figure, opened, speaker=how, prefix=held, same_tokens=same, of_tokens=count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Decoding on a CPU: one token at a time over the raw weights, packed in 8 bits.
+
+A step of one token is bound by the bytes of the weights and by Python: here projections that read
+the same input are one, and weights are whole numbers with a scale an output row. Activations stay
+in the model's type: rounded to 8 bits too they would be a little quicker, and change answers. The
+prefill is not touched. Knows a `Decoder` and its cache; no memory.
+
+Shapes: A attention heads, H key/value heads, d head size, D hidden size, n tokens in the cache,
+V vocabulary, O outputs, I inputs of a projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+from models.decoder import Decoder, KeyValueCache
+from models.network import MPlusModel
+
+LARGEST = 2_000_000_000
+"""Parameters up to which a model is packed: the codes come on top of the weights, a byte each."""
+
+
+def quicken(model: MPlusModel) -> None:
+    """Give a model a quicker way to decode, where there is one for its device and weights."""
+    if fits(model.generate):
+        model.speaker = FastDecoder(model.generate)
+
+
+def fits(decoder: Decoder) -> bool:
+    """Whether a decoder can be packed: on a CPU, adapters merged, a plain Llama, not too large."""
+    config = decoder.llama.config
+    plain = not config.attention_bias and not config.mlp_bias and config.hidden_act == "silu"
+    return (
+        decoder.device.type == "cpu"
+        and decoder.adapter is None
+        and plain
+        and hasattr(torch, "_weight_int8pack_mm")
+        and sum(weight.numel() for weight in decoder.llama.parameters()) <= LARGEST
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Packed8:
+    """A projection in 8 bits, symmetric, with a scale a row."""
+
+    codes: Tensor
+    """(O, I) int8."""
+    scales: Tensor
+    """(O,), in the type of what is projected."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Inputs (1, I) to outputs (1, O)."""
+        outputs: Tensor = torch._weight_int8pack_mm(inputs, self.codes, self.scales)
+        return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    input_norm: Tensor
+    """(D,) float32; norms are not folded into weights, whose rows would then need more bits."""
+    attention: Packed8
+    """D -> (A + 2 H) d: queries, keys, values."""
+    out: Packed8
+    mlp_norm: Tensor
+    gate_up: Packed8
+    down: Packed8
+
+
+class FastDecoder:
+    """A decoder's weights, packed for steps of one token when the first is asked for."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._epsilon: float = decoder.llama.config.rms_norm_eps
+        self._heads = int(decoder.llama.config.num_attention_heads)
+
+    @cached_property
+    def _layers(self) -> list[_Layer]:
+        return [self._packed_layer(layer) for layer in self._decoder.llama.model.layers]
+
+    @cached_property
+    def _head(self) -> tuple[Tensor, Packed8]:
+        """The last norm, and D -> V."""
+        llama = self._decoder.llama
+        return llama.model.norm.weight.float(), _packed([llama.lm_head.weight])
+
+    def _packed_layer(self, layer: LlamaDecoderLayer) -> _Layer:
+        attention, mlp = layer.self_attn, layer.mlp
+        return _Layer(
+            layer.input_layernorm.weight.float(),
+            _packed(
+                [part.weight for part in (attention.q_proj, attention.k_proj, attention.v_proj)]
+            ),
+            _packed([attention.o_proj.weight]),
+            layer.post_attention_layernorm.weight.float(),
+            _packed([mlp.gate_proj.weight, mlp.up_proj.weight]),
+            _packed([mlp.down_proj.weight]),
+        )
+
+    @torch.no_grad()
+    def step(self, token: int, cache: KeyValueCache) -> Tensor:
+        """Read one token behind the cache: logits (1, V) in float32."""
+        decoder = self._decoder
+        turn, mask = _Turn.of(decoder, len(cache)), cache.mask()
+        # In float32 between the layers: at one token it costs nothing, and rounding adds up.
+        hidden = decoder.embed(torch.tensor([token], device=decoder.device)).float()  # (1, D)
+        for index, layer in enumerate(self._layers):
+            hidden = hidden + layer.out(self._attend(index, layer, hidden, turn, mask, cache))
+            gate, up = layer.gate_up(self._normed(hidden, layer.mlp_norm)).chunk(2, dim=1)
+            hidden = hidden + layer.down(functional.silu(gate) * up)
+        norm, head = self._head
+        return head(self._normed(hidden, norm)).float()
+
+    def _attend(
+        self,
+        index: int,
+        layer: _Layer,
+        hidden: Tensor,
+        turn: _Turn,
+        mask: Tensor | None,
+        cache: KeyValueCache,
+    ) -> Tensor:
+        """What the attention of a layer reads from the cache and this token (1, A d)."""
+        groups, size = self._decoder.kv_heads, self._decoder.head_size
+        parts = layer.attention(self._normed(hidden, layer.input_norm)).view(
+            -1, size
+        )  # (A + 2 H, d)
+        turned = turn(parts[: self._heads + groups])
+        keys, values = cache.update(
+            turned[None, self._heads :, None], parts[None, self._heads + groups :, None], index
+        )
+        # The heads that share a key head stand as its queries: keys are read once.
+        queries = turned[: self._heads].view(1, groups, -1, size)
+        out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        return out.reshape(1, -1)
+
+    def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        normed = functional.rms_norm(hidden, hidden.shape[-1:], weight, self._epsilon)
+        return normed.to(self._decoder.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Rotation to one position."""
+
+    cosines: Tensor
+    """(1, d)."""
+    sines: Tensor
+    """(1, d), the first half negative."""
+
+    @classmethod
+    def of(cls, decoder: Decoder, position: int) -> _Turn:
+        cosines, sines = (part[0] for part in decoder.rotary(position, 1))
+        half = decoder.head_size // 2
+        return cls(cosines, torch.cat([-sines[:, :half], sines[:, half:]], dim=1))
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """Vectors (heads, d), rotated."""
+        swapped = vectors.roll(vectors.shape[1] // 2, dims=1)
+        return torch.addcmul(vectors * self.cosines, swapped, self.sines)
+
+
+def _packed(weights: list[Tensor]) -> Packed8:
+    """Weights (O, I), one under the other."""
+    exact = torch.cat(weights).float()
+    scales = (exact.abs().amax(dim=1) / 127).to(weights[0].dtype)
+    steps = torch.where(scales > 0, scales, 1).float()[:, None]
+    return Packed8(exact.div_(steps).round_().clamp_(-127, 127).to(torch.int8), scales)

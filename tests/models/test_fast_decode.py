@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.checkpoints import load
+from models.decoder import KeyValueCache
+from models.fast_decode import FastDecoder, fits, quicken
+from models.generate import Sampling, decode, look_up, prefill
+from models.update import read_chunk
+
+Build = Callable[..., Any]
+Ids = Callable[[int, int], list[int]]
+
+
+def cache_of(model: Any, chunk_ids: Ids, spare: int = 8) -> tuple[torch.Tensor, KeyValueCache]:
+    memory = model.empty_memory()
+    for number in range(5):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    _, recall = look_up(model, memory, chunk_ids(1, 4))
+    return prefill(model, memory, recall, chunk_ids(9, 6), spare=spare)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_step_gives_nearly_the_same_logits(
+    build_network: Build, chunk_ids: Ids, dtype: torch.dtype
+) -> None:
+    model = build_network()
+    model.generate.llama.to(dtype)
+    model.update_bos, model.generate_bos = model.update_bos.to(dtype), model.generate_bos.to(dtype)
+    fast = FastDecoder(model.generate)
+    (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
+    for token in chunk_ids(7, 6):
+        exact = model.generate.step(token, exact_cache)
+        found = fast.step(token, cache)
+        assert found.shape == exact.shape and found.dtype == torch.float32
+        assert float((found - exact).norm() / exact.norm()) < 0.05
+    assert len(cache) == len(exact_cache)
+    for mine, theirs in zip(cache._keys, exact_cache._keys, strict=True):
+        torch.testing.assert_close(
+            mine[:, :, : len(cache)], theirs[:, :, : len(cache)], atol=0.2, rtol=0.1
+        )
+
+
+def test_with_exact_weights_it_is_the_same_network(build_network: Build, chunk_ids: Ids) -> None:
+    """Weights that 8 bits hold exactly leave only the order of sums: a wrong form would show."""
+    model = build_network()
+    llama = model.generate.llama
+    for name, weight in llama.named_parameters():
+        if "norm" not in name and "embed" not in name:
+            codes = (weight / weight.abs().amax(dim=1, keepdim=True) * 127).round()
+            weight.data = codes / 256
+        elif "norm" in name:
+            weight.data.fill_(0.5)
+    (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
+    fast = FastDecoder(model.generate)
+    for token in chunk_ids(7, 6):
+        exact, found = model.generate.step(token, exact_cache), fast.step(token, cache)
+        torch.testing.assert_close(found, exact, atol=1e-3, rtol=1e-4)
+
+
+def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -> None:
+    model = build_network()
+    quicken(model)
+    assert isinstance(model.speaker, FastDecoder)
+    said = []
+    for _ in range(2):
+        logits, cache = cache_of(model, chunk_ids)
+        steps = decode(model, cache, logits, Sampling())
+        said.append([next(steps) for _ in range(9)])
+        with pytest.raises(StopIteration):
+            next(steps)
+    assert said[0] == said[1]
+
+
+def test_it_is_for_merged_plain_models_only(
+    build_network: Build, tiny_checkpoint_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fits(load(tiny_checkpoint_folder).model.generate)
+    live = load(tiny_checkpoint_folder, merge=False).model
+    quicken(live)
+    assert live.speaker is live.generate
+    model = build_network()
+    model.generate.llama.config.mlp_bias = True
+    assert not fits(model.generate)
+    model.generate.llama.config.mlp_bias = False
+    monkeypatch.setattr("models.fast_decode.LARGEST", 10)
+    assert not fits(model.generate)
