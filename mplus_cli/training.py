@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ class Order:
     """`name=value` settings that replace the recipe's."""
     export: Path | None
     until: int | None
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one of a launched group that speaks and writes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def recipes() -> dict[str, Path]:
@@ -79,12 +85,12 @@ def train(settings: Settings, order: Order, *, progress: base_model.Progress) ->
     from models.checkpoints import CheckpointError, default_dtype
     from models.config import ConfigError
     from models.training.data import DataError
-    from models.training.processes import Processes
+    from models.training.processes import Processes, own_device
     from models.training.start import export, start
 
     config = read_recipe(order)
     base, reference = find_base(settings, order.base, progress)
-    device = find_device(settings.device)
+    device = own_device(find_device(settings.device))
     dtype = getattr(torch, settings.dtype) if settings.dtype != "auto" else default_dtype(device)
     torch.set_num_threads(thread_count())
     processes = Processes.join(device)

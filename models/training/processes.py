@@ -24,12 +24,18 @@ class Processes:
 
     @classmethod
     def join(cls, device: torch.device | str) -> Processes:
-        """Join the group that the launcher describes in the environment; alone without one."""
+        """Join the group that the launcher describes in the environment; alone without one.
+
+        Args:
+            device: this process's, see `own_device`.
+        """
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
             return cls()
         if not distributed.is_initialized():
             on_gpu = torch.device(device).type == "cuda"
+            if on_gpu:
+                torch.cuda.set_device(device)  # what gathers objects over NCCL uses the current one
             distributed.init_process_group("nccl" if on_gpu else "gloo")
         return cls(distributed.get_rank(), size)
 
@@ -77,3 +83,9 @@ class Processes:
     def leave(self) -> None:
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """A device as one process of several has it: a GPU each, numbered by the launcher."""
+    number = os.environ.get("LOCAL_RANK", "")
+    return torch.device(f"cuda:{number}") if str(device) == "cuda" and number else device

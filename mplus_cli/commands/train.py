@@ -31,9 +31,11 @@ Another base: --base FOLDER, and geometry in the recipe's "model" (chunk_tokens,
 stm_tokens, recalled_tokens, retriever_layers, ... see MPlusConfig).
 
 The run's folder holds config.json, log.csv (losses in nats), validation.csv and last/ (weights,
-optimiser, data position); Ctrl-C loses the steps since the last save at most. Several processes
-or GPUs: accelerate launch -m mplus_cli train ... with the same arguments; the recipe's streams
-are shared out among them.
+optimiser, data position); Ctrl-C loses the steps since the last save at most. --set on an old run
+holds from there on. --curves draws what a run logged (pip install 'mplus[eval]').
+
+Several processes share the recipe's streams out among them: accelerate launch --multi_gpu
+--num_processes N -m mplus_cli train ... with the same arguments (and --device cpu without GPUs).
 """
 
 
@@ -67,13 +69,17 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="Write the checkpoint here; use it with --model."),
     ] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw the curves.png of the run there, and exit."),
+    ] = None,
     fields: Annotated[
         bool, typer.Option("--fields", help="Explain every setting of a recipe, and exit.")
     ] = False,
 ) -> None:
     """Train both adapters and the retriever of M+ on a frozen base."""
     from mplus_cli.errors import UsageError
-    from mplus_cli.training import Order, describe_fields, read_recipe, recipes
+    from mplus_cli.training import Order, describe_fields, is_main_process, read_recipe, recipes
     from mplus_cli.training import train as run
     from mplus_cli.training_view import TrainingView
 
@@ -84,12 +90,19 @@ def train(
             if meaning:
                 screen.out(f"    {meaning}")
         return
+    if curves is not None:
+        from mplus_cli.training_curves import draw_curves
+
+        screen.out(str(draw_curves(curves)))
+        return
     if recipe is None or out is None:
         raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
     order = Order(recipe, out, base, weights, tuple(changes or ()), export, until)
     total = read_recipe(order).steps
-    with screen.meter() as meter:
+    speaks = is_main_process()
+    with screen.meter(quiet=not speaks) as meter:
         view = TrainingView(meter, total if until is None else min(until, total))
         for event in run(settings, order, progress=meter.report):
             view.show(event)
-    view.summary(out, export)
+    if speaks:
+        view.summary(out, export)

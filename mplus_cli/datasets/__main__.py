@@ -103,8 +103,8 @@ def books(
             if len(failed) == 1
             else DataSetError(f"none of the {len(failed)} files is a book: {failed[0]}")
         )
-    for error in failed:
-        screen.warning(f"left out: {error}")
+    for failure in failed:
+        screen.warning(f"left out: {failure}")
     chosen = draw_books(read, limit, seed)
     write_lines(out, (book.record() for book in chosen))
     characters = sum(len(book.text) for book in chosen)

@@ -45,9 +45,12 @@ def test_a_step_gives_nearly_the_same_logits(
         )
 
 
-def test_with_exact_weights_it_is_the_same_network(build_network: Build, chunk_ids: Ids) -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["alike", "weighed"])
+def test_with_exact_weights_it_is_the_same_network(
+    build_network: Build, chunk_ids: Ids, weight: float
+) -> None:
     """Weights that 8 bits hold exactly leave only the order of sums: a wrong form would show."""
-    model = build_network()
+    model = build_network(relevance_weight=weight)
     llama = model.generate.llama
     for name, weight in llama.named_parameters():
         if "norm" not in name and "embed" not in name:

@@ -1,0 +1,89 @@
+"""The curves of a training run as a PNG, by matplotlib: losses above, shares of right ones below.
+
+Knows the run's CSV files; draws with a fixed style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.extras import require
+
+_SIZE = (8, 6.4)
+_DPI = 150
+_LOSSES = ("answer", "continuation", "retriever")
+_WINDOW = 50
+"""Steps that a line is the mean of: single steps differ more than a run changes."""
+
+
+def draw_curves(folder: Path) -> Path:
+    """Draw log.csv and validation.csv of a run into curves.png in its folder.
+
+    Raises:
+        UsageError: there is no run, or a curve is damaged.
+        MplusError: matplotlib is not installed.
+    """
+    from models.training.curves import LOG, VALIDATION, read_curves
+
+    try:
+        log, checks = read_curves(folder / LOG), read_curves(folder / VALIDATION)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not log.get("step"):
+        raise UsageError(f"there is no run in {folder} that made a step ({LOG})")
+    require("matplotlib").use("Agg")
+    pyplot = require("matplotlib.pyplot")
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=_SIZE, sharex=True, layout="constrained")
+    _draw_losses(above, log)
+    _draw_shares(below, log, checks)
+    path = folder / "curves.png"
+    # No date or version inside: the same run gives the same bytes.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
+
+
+def running_means(values: Sequence[float], window: int) -> list[float]:
+    """The mean of each value and those before it, `window` in all where there are as many."""
+    sums = [0.0, *accumulate(values)]
+    starts = [max(stop - window, 0) for stop in range(1, len(sums))]
+    return [
+        (sums[stop] - sums[start]) / (stop - start) for stop, start in enumerate(starts, start=1)
+    ]
+
+
+def _draw_losses(axes: Any, log: dict[str, list[float]]) -> None:
+    for number, name in enumerate(_LOSSES):
+        if any(log.get(name, ())):  # a loss that the run has not is 0 throughout
+            colour = f"C{number}"
+            axes.plot(log["step"], log[name], color=colour, alpha=0.2, linewidth=0.6)
+            means = running_means(log[name], _WINDOW)
+            axes.plot(log["step"], means, color=colour, label=name)
+    axes.set_ylabel("loss, nats")
+    axes.set_ylim(bottom=0)
+    _finish(axes, f"Losses, means of {_WINDOW} steps")
+
+
+def _draw_shares(axes: Any, log: dict[str, list[float]], checks: dict[str, list[float]]) -> None:
+    if any(log.get("recall_at_1", ())):
+        means = running_means(log["recall_at_1"], _WINDOW)
+        axes.plot(log["step"], means, color="C2", alpha=0.5, label="recall_at_1, in training")
+    names = [name for name in checks if name != "step"]
+    for number, name in enumerate(names):
+        style = {"marker": "o", "markersize": 4, "color": f"C{number + 3}"}
+        axes.plot(checks["step"], checks[name], label=f"{name}, held out", **style)
+    axes.set_xlabel("step")
+    axes.set_ylabel("share")
+    axes.set_ylim(0, 1)
+    _finish(axes, "Share of right ones")
+
+
+def _finish(axes: Any, title: str) -> None:
+    axes.set_title(title)
+    axes.grid(visible=True, alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
