@@ -50,6 +50,10 @@ class TrainingConfig:
     """Share of questions whose passage was not read: the answer is the refusal."""
     facts: float = 0.15
     """Share of passages that are made-up facts."""
+    spans: int = 0
+    """Train only on answers of at most this many words that stand in their passage; 0: on all."""
+    padding: float = 0.3
+    """Chance after each passage that the rest of its chunk is book text."""
     topics: int = 0
     """Draw passages topic by topic, of this many topics: neighbours in a stream are alike, and
     harder to tell apart; 0: in random order."""
@@ -84,7 +88,7 @@ class TrainingConfig:
         for name in ("steps", "streams", "pool", "accumulate", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 1 or more")
-        for name in ("past", "fresh", "unanswerable", "facts", "final_rate"):
+        for name in ("past", "fresh", "unanswerable", "facts", "padding", "final_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
         if self.cue_tokens >= self.continuation_tokens:

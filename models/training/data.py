@@ -89,6 +89,24 @@ def read_passages(paths: Iterable[str | Path]) -> list[Passage]:
     return passages
 
 
+def spans_only(passages: Iterable[Passage], words: int) -> list[Passage]:
+    """Passages with those answers of at most `words` words that stand in them, and their questions."""
+    kept = []
+    for passage in passages:
+        answered = []
+        for question in passage.questions:
+            spans = tuple(a for a in question.answers if _is_span(a, passage.text, words))
+            if spans:
+                answered.append(Question(question.text, spans))
+        if answered:
+            kept.append(Passage(passage.text, tuple(answered)))
+    return kept
+
+
+def _is_span(answer: str, text: str, words: int) -> bool:
+    return len(answer.split()) <= words and answer.lower().strip(" .") in text.lower()
+
+
 def read_books(paths: Iterable[str | Path]) -> list[str]:
     """The texts of whole books."""
     return [str(record["text"]) for record in read_lines(paths)]
@@ -110,13 +128,15 @@ class ChunkMaker:
         facts: float,
         seed: int,
         topics: int = 0,
+        padding: float = 0.3,
     ) -> None:
         """Args:
+        padding: chance after each passage that the rest of the chunk is book text.
         topics: draw passages topic by topic, of this many; 0: in random order.
         """
         self._encode, self._size, self._facts = encode, size, facts
         self._passages, self._books = passages, books
-        self._topics = topics
+        self._topics, self._padding = topics, padding
         self._random = random.Random(seed)
         self._fact_maker = FactMaker(seed)
         self._order: list[int] = []
@@ -145,7 +165,7 @@ class ChunkMaker:
                 break
             pieces.append((ids, questions))
             left -= len(ids)
-            if self._random.random() < 0.3:
+            if self._random.random() < self._padding:
                 break
         if left > 0:
             pieces.append((self._book_piece(left), ()))

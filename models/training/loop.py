@@ -224,8 +224,17 @@ def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
 
 
 def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
-    """Adapters and retriever from `trained_weights`."""
+    """Adapters and retriever from `trained_weights`; those it lacks stay as they are.
+
+    Raises:
+        ConfigError: weights of another geometry.
+    """
     own = dict(trainee.named_parameters())
+    for name, value in weights.items():
+        if name not in own or own[name].shape != value.shape:
+            raise ConfigError(
+                f"the weights to start from have {name}, which does not fit the recipe"
+            )
     with torch.no_grad():
         for name, value in weights.items():
             own[name].copy_(value)

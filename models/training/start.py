@@ -21,7 +21,7 @@ from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig
-from models.training.data import ChunkMaker, read_books, read_passages
+from models.training.data import ChunkMaker, read_books, read_passages, spans_only
 from models.training.loop import Run, load_weights
 from models.training.processes import Processes
 from models.training.sampler import Sampler, Stream, Wording
@@ -57,6 +57,8 @@ def start(
     model = make_model(config, loaded.llama, loaded.bos_id)
     wording = make_wording(loaded.tokenizer, loaded.stop_ids)
     passages, books = read_passages(config.qa), read_books(config.books)
+    if config.spans:
+        passages = spans_only(passages, config.spans)
     size = config.mplus.chunk_tokens
     streams = []
     processes = processes or Processes()
@@ -70,6 +72,7 @@ def start(
             facts=config.facts,
             seed=seed,
             topics=config.topics,
+            padding=config.padding,
         )
         streams.append(Stream(config, maker, wording, seed))
     reads = config.train_update or config.train_generate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from models.training.data import (
     Question,
     read_books,
     read_passages,
+    spans_only,
 )
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.rows import IGNORED, ROUND, Piece, pack
+from models.training.topics import by_topic
 from models.training.validation import hit, normalise
 
 
@@ -127,3 +130,31 @@ def test_bad_data_says_so(tmp_path: Path, line: str) -> None:
 def test_missing_data_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         read_books([tmp_path / "nowhere.jsonl"])
+
+
+def test_spans_only_keeps_short_answers_that_stand_in_the_text() -> None:
+    passage = Passage(
+        "The door is red. It was painted by old Ann of Ald in a hurry.",
+        (
+            Question("Colour?", ("Red.", "crimson")),
+            Question("By whom?", ("by old Ann of Ald in a hurry", "Ann")),
+            Question("When?", ("last year",)),
+        ),
+    )
+    kept = spans_only([passage, Passage("Nothing.", ())], 3)
+    assert [(q.text, q.answers) for q in kept[0].questions] == [
+        ("Colour?", ("Red.",)),
+        ("By whom?", ("Ann",)),
+    ]
+    assert len(kept) == 1
+
+
+def test_topics_bring_passages_about_the_same_together() -> None:
+    texts = [
+        f"{'ship sails harbour' if n % 2 else 'bread baker oven'} number{n}" for n in range(40)
+    ]
+    order = by_topic(texts, 8, random.Random(0))
+    assert sorted(order) == list(range(40))
+    assert sum(a % 2 == b % 2 for a, b in itertools.pairwise(order)) >= 31
+    assert order == by_topic(texts, 8, random.Random(0))
+    assert by_topic([], 3, random.Random(0)) == []
