@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -154,7 +155,7 @@ class Run:
 
     def _resume(self) -> None:
         last = self.folder / "last"
-        load_weights(self._trainee, load_file(last / "weights.safetensors"))
+        load_weights(self._trainee, read_weights(last / "weights.safetensors"))
         self._optimiser.load_state_dict(load_file(last / "optimiser.safetensors"))
         torch.set_rng_state(load_file(last / "random.safetensors")["torch"])
         position = json.loads((last / "position.json").read_text(encoding="utf-8"))
@@ -163,6 +164,9 @@ class Run:
             raise ConfigError(
                 f"{last} was written by {len(position['samplers'])} processes: resume with as many"
             )
+        streams = sum(len(sampler["streams"]) for sampler in position["samplers"])
+        if streams != self.config.streams:
+            raise ConfigError(f"{last} was written with {streams} streams: resume with as many")
         self._sampler.restore(position["samplers"][self._processes.rank])
 
     def _record_config(self) -> None:
@@ -223,18 +227,32 @@ def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
     return llama | retriever
 
 
-def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
-    """Adapters and retriever from `trained_weights`; those it lacks stay as they are.
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """`trained_weights` from a file.
 
     Raises:
-        ConfigError: weights of another geometry.
+        ConfigError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from None
+
+
+def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
+    """Adapters and retriever from `trained_weights`; what is not among them stays as it is.
+
+    Raises:
+        ConfigError: they are of another geometry.
     """
     own = dict(trainee.named_parameters())
+    unknown = weights.keys() - own.keys()
+    if unknown:
+        raise ConfigError(f"the weights are of other layers: this run has no {min(unknown)}")
     for name, value in weights.items():
-        if name not in own or own[name].shape != value.shape:
-            raise ConfigError(
-                f"the weights to start from have {name}, which does not fit the recipe"
-            )
+        if value.shape != own[name].shape:
+            shapes = f"{list(value.shape)}, here {list(own[name].shape)}"
+            raise ConfigError(f"the weights are of another geometry: {name} is {shapes}")
     with torch.no_grad():
         for name, value in weights.items():
             own[name].copy_(value)

@@ -34,7 +34,7 @@ class Processes:
             return cls()
         if not distributed.is_initialized():
             on_gpu = torch.device(device).type == "cuda"
-            if on_gpu:
+            if on_gpu and ":" in str(device):
                 torch.cuda.set_device(device)  # what gathers objects over NCCL uses the current one
             distributed.init_process_group("nccl" if on_gpu else "gloo")
         return cls(distributed.get_rank(), size)

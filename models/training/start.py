@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
@@ -22,7 +21,7 @@ from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig
 from models.training.data import ChunkMaker, read_books, read_passages, spans_only
-from models.training.loop import Run, load_weights
+from models.training.loop import Run, load_weights, read_weights
 from models.training.processes import Processes
 from models.training.sampler import Sampler, Stream, Wording
 from models.training.trainee import RetrieverTrainee, Trainee
@@ -78,7 +77,7 @@ def start(
     reads = config.train_update or config.train_generate
     trainee = Trainee(model) if reads else RetrieverTrainee(model)
     if weights is not None and not (folder / "last").exists():
-        load_weights(trainee, load_file(weights))
+        load_weights(trainee, read_weights(weights))
     sampler = Sampler(config, model, streams, wording)
     check = _validation(config, model, wording, loaded.tokenizer, books)
     return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from models.config import ConfigError
 from models.training.config import TrainingConfig
 from models.training.curves import read_curves
 from models.training.loop import Run, Saved, Step, Validated
+from models.training.processes import own_device
 from models.training.start import export, start
 
 MODEL = {
@@ -175,6 +177,38 @@ def test_a_resumed_run_equals_another_resumed_run(
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"streams": 4}, "2 streams"),
+        ({"model": {**MODEL, "update_lora_rank": 2}}, "geometry"),
+        ({"model": {**MODEL, "retriever_layers": [0]}}, "geometry|other layers"),
+    ],
+)
+def test_what_cannot_change_on_a_resume_says_so(
+    data: dict[str, list[str]],
+    change: dict[str, object],
+    says: str,
+    tiny_base_folder: Path,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    steps(begin(make(data), folder, tiny_base_folder), until=1)
+    before = (folder / "config.json").read_bytes()
+    with pytest.raises(ConfigError, match=says):
+        begin(make(data, **change), folder, tiny_base_folder)
+    assert (folder / "config.json").read_bytes() == before
+
+
+def test_damaged_weights_say_so(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="damaged"):
+        begin(make(data), tmp_path / "run", tiny_base_folder, weights=weights)
+
+
 def test_validation_and_saving_come_when_due(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
@@ -248,6 +282,50 @@ def test_two_processes_match_one(
     assert one.keys() == two.keys()
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+
+
+def test_accelerate_launches_two_processes(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    config = make(data, steps=3)
+    steps(begin(config, tmp_path / "one", tiny_base_folder))
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(config.to_json())
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--main_process_port", str(free_port())]
+    train = ["-m", "mplus_cli", "--device", "cpu", "--dtype", "float32", "train", str(recipe)]
+    train += ["--base", str(tiny_base_folder), "--out", str(tmp_path / "two")]
+    train += ["--export", str(tmp_path / "checkpoint")]
+    root = str(Path(__file__).parents[2])
+    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *train], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the run is in") == 1
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["steps"] == 3
+    position = json.loads((tmp_path / "two" / "last" / "position.json").read_text())
+    assert (position["step"], len(position["samplers"])) == (3, 2)
+    one = load_file(tmp_path / "one" / "last" / "weights.safetensors")
+    two = load_file(tmp_path / "two" / "last" / "weights.safetensors")
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+    load(tmp_path / "checkpoint", base=tiny_base_folder)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("device", "number", "own"),
+    [("cuda", "2", "cuda:2"), ("cuda:1", "2", "cuda:1"), ("cpu", "2", "cpu"), ("cuda", "", "cuda")],
+)
+def test_every_process_has_a_gpu_of_its_own(
+    device: str, number: str, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", number)
+    assert own_device(torch.device(device)) == torch.device(own)
 
 
 @pytest.mark.parametrize(
