@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from benchmarks.asking import QUESTION, prompt_ids
 from benchmarks.common import Figure, alternate, parser, report, session, story_ids
 from benchmarks.synthetic import grown
-from models.fast_decode import quicken
+from models.fast_decode import FastDecoder, pack8
 from models.generate import Sampling, decode, draw, look_up, prefill
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     given = options.parse_args()
     opened = session(given)
     if given.packed:
-        quicken(opened.model)
+        opened.model.speaker = FastDecoder(opened.model.generate, pack8)
     model, count = opened.model, given.new_tokens
     config = model.config
     memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))

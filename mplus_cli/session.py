@@ -113,6 +113,7 @@ def load_model(
     import torch
 
     from models import checkpoints
+    from models.fast_decode import quicken
 
     device = find_device(settings.device)
     torch.set_num_threads(thread_count())
@@ -130,6 +131,7 @@ def load_model(
         raise MismatchError(str(error)) from error
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise MismatchError(f"{choice.name} has no tokenizer.json: only fast tokenizers work here")
+    quicken(loaded.model)
     return replace(loaded, name=choice.name)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from models.checkpoints import load
 from models.decoder import KeyValueCache
-from models.fast_decode import FastDecoder, fits, quicken
+from models.fast_decode import FastDecoder, fits, join, pack8, quicken
 from models.generate import Sampling, decode, look_up, prefill
 from models.update import read_chunk
 
@@ -24,14 +24,15 @@ def cache_of(model: Any, chunk_ids: Ids, spare: int = 8) -> tuple[torch.Tensor, 
     return prefill(model, memory, recall, chunk_ids(9, 6), spare=spare)
 
 
+@pytest.mark.parametrize("lay_out", [join, pack8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_step_gives_nearly_the_same_logits(
-    build_network: Build, chunk_ids: Ids, dtype: torch.dtype
+    build_network: Build, chunk_ids: Ids, dtype: torch.dtype, lay_out: Any
 ) -> None:
     model = build_network()
     model.generate.llama.to(dtype)
     model.update_bos, model.generate_bos = model.update_bos.to(dtype), model.generate_bos.to(dtype)
-    fast = FastDecoder(model.generate)
+    fast = FastDecoder(model.generate, lay_out)
     (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
     for token in chunk_ids(7, 6):
         exact = model.generate.step(token, exact_cache)
@@ -59,7 +60,7 @@ def test_with_exact_weights_it_is_the_same_network(
         elif "norm" in name:
             weight.data.fill_(0.5)
     (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
-    fast = FastDecoder(model.generate)
+    fast = FastDecoder(model.generate, pack8)
     for token in chunk_ids(7, 6):
         exact, found = model.generate.step(token, exact_cache), fast.step(token, cache)
         torch.testing.assert_close(found, exact, atol=1e-3, rtol=1e-4)
@@ -92,3 +93,12 @@ def test_it_is_for_merged_plain_models_only(
     model.generate.llama.config.mlp_bias = False
     monkeypatch.setattr("models.fast_decode.LARGEST", 10)
     assert not fits(model.generate)
+
+
+def test_joined_weights_are_the_network_itself(build_network: Build, chunk_ids: Ids) -> None:
+    model = build_network()
+    (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
+    fast = FastDecoder(model.generate)
+    for token in chunk_ids(7, 6):
+        exact, found = model.generate.step(token, exact_cache), fast.step(token, cache)
+        torch.testing.assert_close(found, exact, atol=1e-4, rtol=1e-5)
