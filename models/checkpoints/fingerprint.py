@@ -39,7 +39,7 @@ _NO_CONFIG = (
 )
 
 
-_LATER = {"ltm_format": "exact"}
+_LATER = {"ltm_format": "exact", "relevance_weight": 0.0}
 """Settings younger than the first memories, with what those mean: at that value they do not count."""
 
 
