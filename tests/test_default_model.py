@@ -1,0 +1,57 @@
+"""The embedded default, whole: real processes read a real PDF, answer from it and name the pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+STORY = Path(__file__).parents[1] / "examples" / "story" / "story.pdf"
+FERRY = "What is the name of the ferry that carries Otti Brask and her mule to Sallowhithe?"
+
+pytestmark = pytest.mark.default_model
+
+
+@pytest.fixture
+def home(own_home: Path) -> Path:
+    """A home with the embedded base in it, as `mplus model pull` left it for this user."""
+    fetched = platformdirs.user_data_path("mplus") / "base"
+    if not fetched.is_dir():
+        pytest.skip("fetch the base once: mplus model pull")
+    home = own_home / "mplus"
+    home.mkdir(exist_ok=True)
+    (home / "base").symlink_to(fetched)
+    return home
+
+
+def mplus(*words: str, home: Path) -> Any:
+    """The JSON of a command that goes well."""
+    command = [sys.executable, "-m", "mplus_cli", "--home", str(home), *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_reads_answers_and_names_the_page(home: Path, tmp_path: Path) -> None:
+    read = mplus("ingest", str(STORY), "--pages", "1-12", home=home)
+    assert read["documents"][0]["status"] == "read"
+    assert read["ltm_tokens"] > 2000
+    first, second = (mplus("ask", FERRY, home=home) for _ in range(2))
+    assert "Slow Promise" in first["answer"]
+    pages = [source["pages"] for source in first["sources"]]
+    assert any(low <= 3 <= high for low, high in pages), pages
+    for answer in (first, second):
+        del answer["usage"]["seconds"], answer["usage"]["seconds_to_first_token"]
+    assert first == second
+    saved = str(tmp_path / "book.safetensors")
+    for words in (("save", "default", saved), ("load", saved, "--as", "again")):
+        command = [sys.executable, "-m", "mplus_cli", "--home", str(home), "memory", *words]
+        subprocess.run(command, check=True, capture_output=True)
+    third = mplus("ask", FERRY, "-m", "again", home=home)
+    assert (third["answer"], third["sources"]) == (first["answer"], first["sources"])
