@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MemoryState = Literal["input", "output"]
-MemoryPositions = Literal["strided", "pooled", "last"]
+MemoryPositions = Literal["strided", "pooled", "salient", "last"]
 Drop = Literal["oldest", "random"]
 Recall = Literal["chunks", "tokens"]
 Scorer = Literal["maxsim", "sigmoid", "cosine"]
@@ -44,7 +44,8 @@ class MPlusConfig:
     memory_state: MemoryState = "input"
     """Which hidden state layer l remembers: what entered it, or what left it (published)."""
     memory_positions: MemoryPositions = "pooled"
-    """Which states of a chunk are kept: every r-th, the mean of every r, or the last K (published)."""
+    """Which states of a chunk are kept: every r-th, the mean of every r, those of the rarest tokens
+    (`models.salience`), or the last K (published)."""
     drop: Drop = "oldest"
     """Which short-term tokens make room for new ones; `random` draws per layer (published)."""
     recall: Recall = "chunks"

@@ -242,6 +242,7 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
         bos_id=model.bos_id,
         bos=model.learned_bos,
         new_memory_embedding=model.new_memory_embedding,
+        salience=model.salience,
     )
 
 

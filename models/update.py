@@ -26,6 +26,7 @@ from models.memory import (
 )
 from models.network import MPlusModel
 from models.packing import pack
+from models.salience import most_salient
 
 
 @torch.no_grad()
@@ -69,7 +70,13 @@ def write(model: MPlusModel, ids: Tensor, tail: Tensor, *, chunk: int) -> tuple[
         The new tokens, and the hidden states they were made from (L, K, D).
     """
     states = memory_states(
-        model.update, model.config, ids, tail, model.update_bos, model.new_memory_embedding
+        model.update,
+        model.config,
+        ids,
+        tail,
+        model.update_bos,
+        model.new_memory_embedding,
+        model.salience,
     )[:, 0]
     keys, values, retriever_keys = encode(model, states[:, None])
     count = states.shape[1]
@@ -84,12 +91,14 @@ def memory_states(
     tail: Tensor,
     bos: Tensor,
     new_memory_embedding: Tensor | None = None,
+    salience: Tensor | None = None,
 ) -> Tensor:
     """The update pass: ids (B, T) behind [BOS][tail (L, B, k, D)] to memory states (L, B, K, D).
 
     With `last` positions and T < K, the tail's end acts as query too and is written anew, so that
     K states always come out (as in the reference implementation).
     """
+    keep = None if salience is None else most_salient(salience, ids, config.ratio)
     text = ids.shape[1]
     again = 0
     if config.memory_positions == "last":
@@ -109,20 +118,24 @@ def memory_states(
             if new_memory_embedding is not None:
                 entering = _add_to_last(entering, new_memory_embedding, config.new_tokens)
             if config.memory_state == "input":
-                states.append(compress(entering, config))
+                states.append(compress(entering, config, keep))
                 if index == decoder.layers - 1:
                     break
             keys, values = decoder.keys_values(index, torch.cat([lead, kept], dim=1))
             prefix = Prefix(rotate(keys, prefix_rotary), values.transpose(1, 2))
             leaving = decoder.layer(index, entering, rotary, mask, prefix)
             if config.memory_state == "output":
-                states.append(compress(leaving, config))
+                states.append(compress(leaving, config, keep))
             hidden = leaving[:, again:]
     return torch.stack(states)
 
 
-def compress(states: Tensor, config: MPlusConfig) -> Tensor:
-    """States (B, T, D) of a chunk to the K or fewer that memory keeps of them (B, K, D)."""
+def compress(states: Tensor, config: MPlusConfig, keep: Tensor | None = None) -> Tensor:
+    """States (B, T, D) of a chunk to the K or fewer that memory keeps of them (B, K, D).
+
+    Args:
+        keep: of `salient` memory, the positions to keep (B, K).
+    """
     ratio, length = config.ratio, states.shape[1]
     if config.memory_positions == "last":
         return states[:, -config.new_tokens :]
@@ -131,6 +144,8 @@ def compress(states: Tensor, config: MPlusConfig) -> Tensor:
     if config.memory_positions == "strided":
         index = torch.arange(ratio - 1, length + ratio - 1, ratio, device=states.device)
         return states[:, index.clamp(max=length - 1)]
+    if config.memory_positions == "salient" and keep is not None:
+        return states.gather(1, keep[:, :, None].expand(-1, -1, states.shape[2]))
     whole = length - length % ratio
     pooled: Tensor = states[:, :whole].unflatten(1, (-1, ratio)).mean(dim=2)
     if whole == length:

@@ -31,6 +31,8 @@ class Batch:
 
     chunks: Tensor
     """(S, T) ids to write."""
+    whole: bool
+    """Whether these chunks are written uncompressed."""
     tails: Tensor
     """(L, S, k, D) what each stream's update pass sees before its chunk, detached."""
     distractors: tuple[tuple[Remembered, ...], ...]

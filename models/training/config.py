@@ -52,6 +52,8 @@ class TrainingConfig:
     """Share of passages that are made-up facts."""
     spans: int = 0
     """Train only on answers of at most this many words that stand in their passage; 0: on all."""
+    whole: float = 0.0
+    """Share of steps whose chunks are written uncompressed, so that the readers serve both."""
     padding: float = 0.3
     """Chance after each passage that the rest of its chunk is book text."""
     topics: int = 0
@@ -88,7 +90,7 @@ class TrainingConfig:
         for name in ("steps", "streams", "pool", "accumulate", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 1 or more")
-        for name in ("past", "fresh", "unanswerable", "facts", "padding", "final_rate"):
+        for name in ("past", "fresh", "unanswerable", "facts", "padding", "whole", "final_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
         if self.cue_tokens >= self.continuation_tokens:

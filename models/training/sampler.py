@@ -153,8 +153,11 @@ class Sampler:
     def batch(self) -> Batch:
         """The next batch, on the model's device."""
         self._drawn += 1
-        if random.Random(f"{self._config.seed} {self._drawn}").random() < self._config.fresh:
+        # Of the step alone: all streams of a run draw the same, whatever process they are in.
+        draw = random.Random(f"{self._config.seed} {self._drawn}")
+        if draw.random() < self._config.fresh:
             self._tails = None
+        whole = draw.random() < self._config.whole
         device = self._model.device
         distractors, places, rows, queries, negatives = [], [], [], [], []
         bare: list[tuple[Tensor, ...]] = []
@@ -180,6 +183,7 @@ class Sampler:
         texts = [stream.text.ids for stream in self._streams]
         return Batch(
             chunks=torch.tensor(texts, device=device),
+            whole=whole,
             tails=self._tail(),
             distractors=tuple(distractors),
             places=tuple(places),

@@ -5,11 +5,12 @@ Also writes what a run has learned as a checkpoint of ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
@@ -19,8 +20,9 @@ from models.decoder import Decoder
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
+from models.salience import count_salience
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig
-from models.training.data import ChunkMaker, read_books, read_passages, spans_only
+from models.training.data import ChunkMaker, Passage, read_books, read_passages, spans_only
 from models.training.loop import Run, load_weights, read_weights
 from models.training.processes import Processes
 from models.training.sampler import Sampler, Stream, Wording
@@ -28,6 +30,9 @@ from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
 
 PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
+COUNTED_PASSAGES = 10_000
+COUNTED_OF_BOOK = 20_000
+"""Characters of each book that token ids are counted in."""
 
 
 def start(
@@ -53,9 +58,12 @@ def start(
     torch.manual_seed(config.seed)
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
     loaded = load_base(base, device=device, dtype=dtype, attention=attention)
-    model = make_model(config, loaded.llama, loaded.bos_id)
     wording = make_wording(loaded.tokenizer, loaded.stop_ids)
     passages, books = read_passages(config.qa), read_books(config.books)
+    salience = None
+    if config.mplus.memory_positions == "salient":
+        salience = salience_of(passages, books, loaded.tokenizer, loaded.llama)
+    model = make_model(config, loaded.llama, loaded.bos_id, salience)
     if config.spans:
         passages = spans_only(passages, config.spans)
     size = config.mplus.chunk_tokens
@@ -83,7 +91,9 @@ def start(
     return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
 
 
-def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
+def make_model(
+    config: TrainingConfig, llama: Any, bos_id: int, salience: Tensor | None = None
+) -> MPlusModel:
     """The network with fresh adapters and retriever on a base, everything in the base's type."""
     mplus, dtype = config.mplus, llama.dtype
     attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
@@ -91,7 +101,18 @@ def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
     update, generate = Decoder(llama, UPDATE), Decoder(llama, GENERATE)
     retriever = make_retriever(mplus, generate.layers, generate.hidden)
     retriever.to(llama.device, dtype)
-    return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id)
+    return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id, salience=salience)
+
+
+def salience_of(
+    passages: Sequence[Passage], books: Sequence[str], tokenizer: Any, llama: Any
+) -> Tensor:
+    """Salience (V,) of a base's token ids, counted over a sample of the training text."""
+    sample = [passage.text for passage in passages[:COUNTED_PASSAGES]]
+    sample += [book[:COUNTED_OF_BOOK] for book in books]
+    texts = (encode_plain(tokenizer, text) for text in sample)
+    vocabulary = [tokenizer.decode([number]) for number in range(llama.config.vocab_size)]
+    return count_salience(texts, vocabulary).half().float().to(llama.device)
 
 
 def make_wording(tokenizer: Any, stop_ids: frozenset[int]) -> Wording:
@@ -118,6 +139,7 @@ def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str
         retriever=model.retriever,
         llama=model.generate.llama,
         base_fingerprint=base_fingerprint(base),
+        salience=model.salience,
     )
 
 

@@ -11,6 +11,8 @@ R retriever layers.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,8 +40,7 @@ class Trainee(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Losses, Written]:
         model = self.model
-        update_bos = model.bos_states(model.update)
-        states = memory_states(model.update, model.config, batch.chunks, batch.tails, update_bos)
+        states = self._write(batch)
         keys, values, normed = self._encoded(states)
         hidden = self._read(batch, keys, values, normed)
         answer, continuation = self._reading_losses(hidden, batch.rows)
@@ -47,6 +48,17 @@ class Trainee(nn.Module):
         with torch.no_grad():
             written = Written(states.detach(), torch.stack(keys), torch.stack(values), normed)
         return Losses(answer, continuation, retriever, recall), written
+
+    def _write(self, batch: Batch) -> Tensor:
+        """Memory states (L, S, K, D) of the batch's chunks."""
+        model, config = self.model, self.model.config
+        if batch.whole:
+            size = config.chunk_tokens
+            config = replace(config, new_tokens=size, stm_tokens=max(size, config.stm_tokens))
+        bos = model.bos_states(model.update)
+        return memory_states(
+            model.update, config, batch.chunks, batch.tails, bos, salience=model.salience
+        )
 
     def _encoded(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Keys and values (S, K, H, d) of each layer, and the detached normed states (R, S, K, D).
@@ -120,8 +132,7 @@ class RetrieverTrainee(Trainee):
     def forward(self, batch: Batch) -> tuple[Losses, Written]:
         model = self.model
         with torch.no_grad():
-            bos = model.bos_states(model.update)
-            states = memory_states(model.update, model.config, batch.chunks, batch.tails, bos)
+            states = self._write(batch)
             keys, values, normed = self._encoded(states)
             written = Written(states, torch.stack(keys), torch.stack(values), normed)
         loss, recall = recall_loss(model, batch, normed)

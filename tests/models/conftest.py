@@ -50,7 +50,11 @@ def build_network(build_llama: Callable[..., Any]) -> Build:
         decoder = Decoder(llama)
         torch.manual_seed(3)
         retriever = make_retriever(config, decoder.layers, decoder.hidden).requires_grad_(False)
-        return MPlusModel(config, decoder, decoder, retriever, bos_id=0)
+        salience = None
+        if config.memory_positions == "salient":
+            # Of ids that a test can tell at sight: the higher the rarer.
+            salience = torch.arange(llama.config.vocab_size).float()
+        return MPlusModel(config, decoder, decoder, retriever, bos_id=0, salience=salience)
 
     return build
 

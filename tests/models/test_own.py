@@ -170,6 +170,42 @@ def test_saving_replaces_and_checks_the_ranks(
     assert load(folder).name == "second"
 
 
+def test_salience_is_kept_with_the_checkpoint(
+    build_llama: Callable[..., Any], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    config = MPlusConfig(
+        chunk_tokens=32,
+        new_tokens=16,
+        stm_tokens=512,
+        recalled_tokens=0,
+        memory_positions="salient",
+        retriever_layers=(0,),
+    )
+    llama = build_llama()
+    salience = torch.rand(llama.config.vocab_size).half().float()
+    save_own(
+        tmp_path / "ours",
+        config=config,
+        base_reference=str(tiny_base_folder),
+        name="ours",
+        prompt=PromptFormat("Q {question}"),
+        retriever=make_retriever(config, 3, 32),
+        llama=llama,
+        salience=salience,
+    )
+    loaded = load(tmp_path / "ours")
+    assert loaded.model.salience is not None and torch.equal(loaded.model.salience, salience)
+    path = tmp_path / "ours" / "salience.safetensors"
+    save_file({"salience": salience.flip(0).half()}, path)
+    assert load(tmp_path / "ours").fingerprint != loaded.fingerprint
+    save_file({"salience": salience[:-1].half()}, path)
+    with pytest.raises(CheckpointError, match="a salience for each of"):
+        load(tmp_path / "ours")
+    path.unlink()
+    with pytest.raises(CheckpointError, match="a salience for each of"):
+        load(tmp_path / "ours")
+
+
 def test_the_base_is_found_by_reference_or_given(pair: Path, tmp_path: Path) -> None:
     first = load(pair)
     edit(pair, base="some-base")

@@ -16,7 +16,6 @@ from models.network import MPlusModel
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
 from models.training.start import start
-from models.update import memory_states
 
 MODEL = {
     "chunk_tokens": 32,
@@ -45,13 +44,16 @@ def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]])
     return Memory(ShortTermMemory(stm, ages, tail), (), len(stm), len(parts))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("weight", "positions", "whole"), [(0.0, "pooled", 0.0), (0.7, "salient", 0.5)]
+)
 @torch.no_grad()
 def test_rows_are_read_as_prompts_are(
-    tmp_path: Path, tiny_base_folder: Path, weight: float
+    tmp_path: Path, tiny_base_folder: Path, weight: float, positions: str, whole: float
 ) -> None:
     config = TrainingConfig(
-        model=MODEL | {"relevance_weight": weight},
+        model=MODEL | {"relevance_weight": weight, "memory_positions": positions},
+        whole=whole,
         facts=0.0,
         qa=(_passages(tmp_path),),
         streams=2,
@@ -74,8 +76,7 @@ def test_rows_are_read_as_prompts_are(
             break
         sampler.remember(trainee(batch)[1])
         batch = sampler.batch()
-    bos = model.bos_states(model.update)
-    states = memory_states(model.update, model.config, batch.chunks, batch.tails, bos)
+    states = trainee._write(batch)
     keys, values, normed = trainee._encoded(states)
     hidden = trainee._read(batch, keys, values, normed)
     compared = 0
@@ -115,3 +116,23 @@ def _passages(folder: Path) -> str:
     ]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return str(path)
+
+
+@torch.no_grad()
+def test_a_share_of_the_steps_writes_chunks_whole(tmp_path: Path, tiny_base_folder: Path) -> None:
+    config = TrainingConfig(
+        model=MODEL | {"memory_positions": "salient"},
+        qa=(_passages(tmp_path),),
+        facts=0.0,
+        whole=0.5,
+        continuation_tokens=16,
+        cue_tokens=4,
+    )
+    run, _ = start(config, tmp_path / "run", tiny_base_folder, dtype=torch.float32)
+    sizes = []
+    for _ in range(12):
+        batch = run._sampler.batch()
+        written = run._trainee(batch)[1]
+        run._sampler.remember(written)
+        sizes.append((batch.whole, written.keys.shape[2]))
+    assert set(sizes) == {(True, 32), (False, 16)}
