@@ -62,6 +62,9 @@ class MPlusConfig:
     relevance_weight: float = 0.0
     """How much a chunk's score weighs when it is read: this times (its score - the best one's) is
     added to the attention logits of its memory tokens; 0: all that is in the prefix weighs alike."""
+    least_coverage: float = 0.0
+    """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
+    with the refusal; 0: every question is put to the reader."""
     retriever_width: int = 64
     """P: width of a retriever key."""
     retriever_hidden: int = 256
@@ -105,10 +108,11 @@ class MPlusConfig:
             raise ConfigError("retriever_layers is empty: name a layer, or null for every layer")
         if self.relevance_weight < 0:
             raise ConfigError(f"relevance_weight is {self.relevance_weight}: give 0 or more")
-        if self.recall == "tokens" and self.relevance_weight:
-            raise ConfigError(
-                "relevance_weight needs recall of 'chunks': tokens have no chunk's score"
-            )
+        if not 0 <= self.least_coverage <= 1:
+            raise ConfigError(f"least_coverage is {self.least_coverage}: give 0 to 1")
+        for name in ("relevance_weight", "least_coverage"):
+            if self.recall == "tokens" and getattr(self, name):
+                raise ConfigError(f"{name} needs recall of 'chunks': tokens have no chunk's score")
         if self.recall == "tokens" and self.retriever_layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
 
@@ -191,7 +195,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         return
     if name == "retriever_layers":
         fits = value is None or all(type(layer) is int for layer in value)
-    elif name == "relevance_weight":
+    elif name in ("relevance_weight", "least_coverage"):
         fits = type(value) in (int, float)
     elif name == "ltm_capacity":
         fits = value is None or type(value) is int

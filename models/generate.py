@@ -22,6 +22,7 @@ from models.recall import (
     ChunkScore,
     Recall,
     TokenRecall,
+    is_covered,
     recall_chunks,
     score_chunks,
 )
@@ -70,7 +71,8 @@ class Finished:
     """The end of an answer."""
 
     reason: str
-    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles."""
+    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles,
+    `uncovered` where memory holds too little of the question for an answer (no token then)."""
     new_tokens: int
 
 
@@ -106,6 +108,10 @@ def stream(
             f"{room} fit"
         )
     ranked, recall = look_up(model, memory, query_ids)
+    if not is_covered(model, ranked):
+        yield Recalled(tuple(ranked), 0, len(memory.stm), memory.ltm_tokens, len(prompt_ids))
+        yield Finished("uncovered", 0)
+        return
     logits, cache = prefill(model, memory, recall, prompt_ids, spare=max_new_tokens)
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()

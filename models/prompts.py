@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+REFUSAL = "The text does not say."
+"""The answer to what was never read: readers are trained to give it."""
 PLAIN_TEMPLATE = "Question: {question}\nAnswer:"
 _HOLE = "{question}"
 # Private-use characters: they pass through chat templates untouched and stand for a user's text.

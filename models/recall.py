@@ -33,6 +33,9 @@ class ChunkScore:
 
     chunk: int
     score: float
+    coverage: float = 1.0
+    """How much of the question the chunk holds: its score as a share of that of a chunk which matches
+    every token perfectly. It compares between questions."""
 
 
 class Recall(Protocol):
@@ -141,9 +144,18 @@ def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[C
         for runs in runs_alike(tokens.chunks[0].cpu()):
             _score_runs(model, tokens, runs, queries, best)
     totals = best.sum(dim=(0, 1))
+    perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
     ranked = totals.sort(descending=True, stable=True)
     pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
-    return [ChunkScore(chunk, score) for chunk, score in pairs if math.isfinite(score)]
+    return [
+        ChunkScore(chunk, score, score / perfect) for chunk, score in pairs if math.isfinite(score)
+    ]
+
+
+def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:
+    """Whether memory holds enough of a question (`MPlusConfig.least_coverage`) to be asked it."""
+    least = model.config.least_coverage
+    return not least or not ranked or max(entry.coverage for entry in ranked) >= least
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         UsageError: the question is not valid, or too long.
     """
     from models.generate import Finished, Generated, Recalled, stream
+    from models.prompts import REFUSAL
 
     check(question)
     question = replace(question, text=_clean(question.text))
@@ -81,6 +82,9 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
                 yield Piece(piece)
         elif isinstance(event, Finished) and looked is not None:
             recalled, sources = looked
+            said = text.text
+            if event.reason == "uncovered":
+                yield Piece(said := REFUSAL)
             now = time.perf_counter()
             usage = Usage(
                 prompt_tokens=recalled.prompt_tokens,
@@ -93,7 +97,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             )
             yield Answer(
                 question=question.text,
-                answer=text.text,
+                answer=said,
                 memory=opened.stored.name,
                 model=session.loaded.name,
                 sources=sources,

@@ -83,7 +83,7 @@ class Answer:
     sources: tuple[Source, ...]
     usage: Usage
     reason: str
-    """Why it ended: at a `stop` token, or at the limit of its `length`."""
+    """Why it ended: `models.generate.Finished`."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `mplus ask --json`."""

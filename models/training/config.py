@@ -14,7 +14,6 @@ from typing import Any
 from models.config import ConfigError, MPlusConfig
 
 PROMPT_TEMPLATE = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-REFUSAL = "The text does not say."
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from models.network import MPlusModel
+from models.prompts import REFUSAL
 from models.training.batch import Batch, Query, Written
-from models.training.config import REFUSAL, TrainingConfig
+from models.training.config import TrainingConfig
 from models.training.data import ChunkMaker, ChunkText, Encoder, Question
 from models.training.pool import Pool, Remembered
 from models.training.rows import Piece, pack

@@ -12,7 +12,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from models.training.config import REFUSAL
+from models.prompts import REFUSAL
 
 Metric = Callable[[str, Sequence[str]], float]
 """An answer and the gold answers to a score of 0 to 1."""

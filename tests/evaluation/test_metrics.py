@@ -47,7 +47,7 @@ def test_refusal() -> None:
     assert metrics.refused("The text does not say.")
     assert metrics.refused("Sorry: the text does NOT say")
     assert not metrics.refused("The text says so.")
-    from models.training.config import REFUSAL
+    from models.prompts import REFUSAL
 
     assert metrics.refused(f"{REFUSAL.upper()[:-1]} !")
 

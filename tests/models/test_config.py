@@ -23,6 +23,8 @@ from models.config import ConfigError, MPlusConfig
         ({"generate_lora_rank": -1}, "generate_lora_rank"),
         ({"memory_state": "middle"}, "memory_state"),
         ({"memory_positions": "first"}, "memory_positions"),
+        ({"least_coverage": 1.5}, "least_coverage is 1.5"),
+        ({"least_coverage": 0.5, "recall": "tokens", "drop": "random"}, "least_coverage needs"),
         ({"drop": "newest"}, "drop"),
         ({"recall": "all"}, "recall"),
         ({"scorer": "bm25"}, "scorer"),
@@ -84,6 +86,7 @@ def test_json_and_back() -> None:
         ({"ltm_capacity": 1.5}, "ltm_capacity"),
         ({"retriever_layers": ["0"]}, "retriever_layers"),
         ({"scorer": 3}, "scorer"),
+        ({"least_coverage": "half"}, "least_coverage"),
     ],
 )
 def test_json_that_does_not_fit_is_refused(values: dict[str, Any], names: str) -> None:
