@@ -22,6 +22,7 @@ from models.decoder import Decoder
 from models.generate import Sampling, decode, prefill
 from models.memory import Memory, Segment, Tokens, cat_layers
 from models.network import MPlusModel
+from models.packing import pack
 from models.recall import (
     ChunkRecall,
     ChunkScore,
@@ -196,6 +197,14 @@ def window_loss(llama: LlamaForCausalLM, before: Sequence[int], ids: Sequence[in
     text = torch.tensor([[*before, *ids]], device=llama.device)
     out = llama(input_ids=text[:, :-1], use_cache=False, logits_to_keep=len(ids))
     return functional.cross_entropy(out.logits[0].float(), text[0, -len(ids) :], reduction="none")
+
+
+def long_term_bytes(model: MPlusModel) -> float:
+    """Bytes of long-term memory that a token of text takes."""
+    tokens = model.empty_memory().stm.tokens
+    one = tokens.each(lambda rows: rows.new_zeros((rows.shape[0], 1, *rows.shape[2:])))
+    held = sum(part.nbytes for part in pack(one, model.config.ltm_format).tensors().values())
+    return held * model.config.new_tokens / model.config.chunk_tokens
 
 
 def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) -> MPlusModel:

@@ -19,7 +19,7 @@ from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.plan import ALONE, Ask, Plan
 from mplus_cli.evaluation.reader import Job, read
-from mplus_cli.evaluation.texts import Text, TextInquiry
+from mplus_cli.evaluation.texts import Known, Text, TextInquiry
 from mplus_cli.evaluation.values import (
     ANY,
     UNREAD,
@@ -45,6 +45,7 @@ def run(bench: Bench, plan: Plan, arms: Sequence[Arm], journal: Journal) -> Iter
     experiment = _Experiment(bench, plan, journal)
     work = experiment.work(arms)
     if work.questions:
+        estimate.check_room(work, journal.folder)
         yield Working("timing this machine", 0, 0)
         units = estimate.measure(bench, list(plan.chunks[0]))
         yield Planned(estimate.describe(work, units))
@@ -55,6 +56,7 @@ def run(bench: Bench, plan: Plan, arms: Sequence[Arm], journal: Journal) -> Iter
         else:
             yield from experiment.alone(reader, own)
             yield from experiment.stream(reader, own)
+    journal.clear_work()  # also what a run left that was interrupted after its last question
 
 
 @dataclass
@@ -74,7 +76,7 @@ class _Experiment:
             total += estimate.asking(self.bench, asked)
             if reader not in WITHOUT_MEMORY:
                 last = max((ask.chunks for ask in due), default=0)
-                total += estimate.Work(read=(last + len(lone)) * self.bench.chunk_tokens)
+                total += estimate.reading(self.bench, reader, stream=last, alone=len(lone))
         return total
 
     def stream(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
@@ -111,12 +113,13 @@ class _Experiment:
         """Ask with a text: once where nothing that was read matters, else at every place."""
         asks = [*self._lone(arms), *self._due(reader, arms)]
         searches = any(arm.context == "bm25" for arm in arms)
+        known: Known = {}
         for number, ask in enumerate(asks):
             due = self._open(arms, ask)
             yield Working(f"{reader}: asking", number, len(asks))
             reads = any(arm.depends_on_reading for arm in due)
             text = self._text(ask, searches) if reads else None
-            inquiry = TextInquiry(self.bench, reader, ask.question, text)
+            inquiry = TextInquiry(self.bench, reader, ask.question, text, known)
             for arm in due:
                 yield self._keep(arm, ask, inquiry.ask(arm))
         if searches:

@@ -40,7 +40,7 @@ class Text:
     """The text of a chunk that was read."""
 
 
-class _Put(NamedTuple):
+class Put(NamedTuple):
     """What is put to a reader."""
 
     prompt: tuple[int, ...]
@@ -49,13 +49,26 @@ class _Put(NamedTuple):
     """The text of arms that write it into a memory."""
 
 
-class TextInquiry:
-    """One question to one reader. What is put to it twice is answered once."""
+Known = dict[Put, Spoken]
+"""What a reader said to what was put to it. It would say the same again: after other text BM25 often
+chooses the same chunk."""
 
-    def __init__(self, bench: Bench, reader: Reader, question: Question, text: Text | None) -> None:
+
+class TextInquiry:
+    """One question to one reader. What was put to it before is not answered anew."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        reader: Reader,
+        question: Question,
+        text: Text | None,
+        known: Known | None = None,
+    ) -> None:
+        """Take what the reader said already, to be added to."""
         self._bench, self._reader = bench, reader
         self._question, self._text = question, text
-        self._known: dict[_Put, Spoken] = {}
+        self._known: Known = {} if known is None else known
 
     def ask(self, arm: Arm) -> Said:
         """Ask with the text that an arm brings."""
@@ -85,15 +98,15 @@ class TextInquiry:
             return ranked, context, frozenset(chosen)
         return (), "", None
 
-    def _put(self, arm: Arm, context: str) -> _Put:
+    def _put(self, arm: Arm, context: str) -> Put:
         bench, reader, question = self._bench, self._reader, self._question
         if arm.form == "memory":
             prompt = text_prompt(bench, reader, question.text, "")
-            return _Put(tuple(prompt), tuple(bench.encode(context)[: bench.budget]))
+            return Put(tuple(prompt), tuple(bench.encode(context)[: bench.budget]))
         keep_end = arm.context != "gold"
-        return _Put(tuple(_fit(bench, reader, question, context, keep_end=keep_end)), ())
+        return Put(tuple(_fit(bench, reader, question, context, keep_end=keep_end)), ())
 
-    def _speak(self, put: _Put) -> Spoken:
+    def _speak(self, put: Put) -> Spoken:
         from models.evaluation import answer_ids, recall_as
         from models.prompts import encode_plain
 

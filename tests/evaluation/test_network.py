@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from models.evaluation import (
     PriorityRecall,
     answer_ids,
     identity_network,
+    long_term_bytes,
     memory_loss,
     reached,
     recall_as,
@@ -168,6 +170,17 @@ def test_the_loss_is_the_cross_entropy(build_llama: Callable[..., Any]) -> None:
     assert float(window_loss(llama, text[:4], text[4:]).mean()) == pytest.approx(
         float(out.loss), abs=1e-5
     )
+
+
+@pytest.mark.parametrize("form", ["exact", "k8v4"])
+def test_what_long_term_memory_takes(form: Any, networks: dict[str, MPlusModel]) -> None:
+    exact = networks["chunks"]
+    config = replace(exact.config, ltm_format=form)
+    network = MPlusModel(config, exact.update, exact.generate, exact.retriever, bos_id=0)
+    memory = read(network, 8)
+    tensors = [part for one in memory.segments for part in one.tokens.tensors().values()]
+    held = sum(part.nbytes for part in tensors)
+    assert held == memory.ltm_tokens * long_term_bytes(network)
 
 
 def test_swapped_adapters(bench: Any) -> None:
