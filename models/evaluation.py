@@ -1,5 +1,5 @@
 """What experiments need of the network besides reading and answering: other ways to recall, the loss
-of text behind a memory, and the base on its own. Knows token ids; no data set, no file.
+of text behind a memory, and networks to compare with. Knows token ids; no data set, no file.
 
 Shapes: T text tokens, m long-term tokens, k recalled tokens, L layers, H key/value heads, d head size,
 V vocabulary.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from models.decoder import Decoder
 from models.generate import Sampling, decode, prefill
 from models.memory import Memory, Segment, Tokens, cat_layers
 from models.network import MPlusModel
+from models.packing import pack
 from models.recall import (
     ChunkRecall,
     ChunkScore,
@@ -175,23 +176,6 @@ def answer_ids(
 
 
 @torch.no_grad()
-def base_answer_ids(
-    llama: LlamaForCausalLM, prompt_ids: Sequence[int], *, limit: int, stop_ids: Collection[int]
-) -> Iterator[int]:
-    """The ids of the base's own greedy answer, at most `limit`: `transformers`' forward and cache."""
-    ids = torch.tensor([list(prompt_ids)], device=llama.device)
-    cache: Any = None
-    for _ in range(limit):
-        out = llama(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = out.past_key_values
-        token = int(out.logits[0, -1].argmax())
-        if token in stop_ids:
-            return
-        yield token
-        ids = torch.tensor([[token]], device=llama.device)
-
-
-@torch.no_grad()
 def memory_loss(
     model: MPlusModel, memory: Memory, recall: Recall, lead: Sequence[int], ids: Sequence[int]
 ) -> Tensor:
@@ -215,8 +199,19 @@ def window_loss(llama: LlamaForCausalLM, before: Sequence[int], ids: Sequence[in
     return functional.cross_entropy(out.logits[0].float(), text[0, -len(ids) :], reduction="none")
 
 
+def long_term_bytes(model: MPlusModel) -> float:
+    """Bytes of long-term memory that a token of text takes."""
+    tokens = model.empty_memory().stm.tokens
+    one = tokens.each(lambda rows: rows.new_zeros((rows.shape[0], 1, *rows.shape[2:])))
+    held = sum(part.nbytes for part in pack(one, model.config.ltm_format).tensors().values())
+    return held * model.config.new_tokens / model.config.chunk_tokens
+
+
 def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) -> MPlusModel:
-    """Identity memory on a base, with the chunks and the prefix of another configuration."""
+    """Identity memory on a base, with the chunks and the prefix of another configuration.
+
+    With an empty memory it is the base itself: [BOS][text].
+    """
     own = MPlusConfig(
         chunk_tokens=config.chunk_tokens,
         new_tokens=config.chunk_tokens,

@@ -25,6 +25,8 @@ _WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
 _LINE_SECONDS = 30.0
 """Between a meter's plain lines."""
+_PACE_SECONDS = 120.0
+"""That a bar's time left is worked out of: steps of very different length follow each other."""
 _open_line = [False]
 """Whether what was printed last ended in the middle of a line."""
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -206,6 +208,8 @@ class Meter:
         self._what = ""
         self._drawn = ("", False)
         self._last_line = 0.0
+        self._begun = (0.0, 0)
+        """When what is being done now was first reported, and how far it was then."""
 
     def report(self, what: str, done: int = 0, total: int | None = None, detail: str = "") -> None:
         """Show what is being done and how far it is; `total` None: not known."""
@@ -215,9 +219,10 @@ class Meter:
             self._draw(what, done, total, detail)
         elif what != self._what:
             self._last_line = time.monotonic()
+            self._begun = (self._last_line, done)
         elif total and time.monotonic() - self._last_line >= _LINE_SECONDS:
             self._last_line = time.monotonic()
-            note(f"{what}: {done * 100 // total} % {detail}")
+            note(f"{what}: {done * 100 // total} %{self._left(done, total)} {detail}")
         self._what = what
 
     def close(self) -> None:
@@ -225,6 +230,14 @@ class Meter:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+    def _left(self, done: int, total: int) -> str:
+        """How long it takes to the end at the pace so far; nothing where there is no pace."""
+        since, first = self._begun
+        if done <= first:
+            return ""
+        seconds = (time.monotonic() - since) * (total - done) / (done - first)
+        return f", about {seconds / 60:,.0f} min left"
 
     def _draw(self, what: str, done: int, total: int | None, detail: str) -> None:
         label = one_line(what)
@@ -255,6 +268,7 @@ def _new_progress(*, bounded: bool) -> Progress:
         *(bar if bounded else ()),
         console=_console(stderr=True),
         transient=True,
+        speed_estimate_period=_PACE_SECONDS,
     )
 
 

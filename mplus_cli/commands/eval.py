@@ -235,6 +235,30 @@ def report(
         screen.out(str(file))
 
 
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
+    second: Annotated[Path, typer.Argument(help="The folder of the second run, or runs.")],
+) -> None:
+    """Whether a second run of the same command said the same: every answer and score but the times.
+
+    Prints what differs, and exits with 1 where something does.
+    """
+    from mplus_cli.errors import MplusError
+    from mplus_cli.evaluation.compare import compare as compare_runs
+    from mplus_cli.evaluation.report import read_runs
+
+    compared = compare_runs(read_runs(first), read_runs(second))
+    for one in compared:
+        for line in (*one.settings, *one.changed):
+            screen.out(screen.printable(f"{one.name}: {line}"))
+        if alone := one.only_first + one.only_second:
+            screen.note(f"{one.name}: {alone:,} answers are in one of the two only")
+        screen.out(f"{one.name}: {one.same:,} of {one.in_both:,} answers are the same")
+    if changed := sum(len(one.changed) for one in compared):
+        raise MplusError(f"{changed:,} answers differ: they are listed above")
+
+
 def _run(
     start: Callable[[Common], Iterator[Event]],
     out: Path,
@@ -246,10 +270,17 @@ def _run(
     """Run an experiment with a display of how far it is, and show its tables."""
     from mplus_cli.evaluation.arms import parse_arms
     from mplus_cli.evaluation.experiments import Common
+    from mplus_cli.evaluation.journal import WORK, kept_bytes
     from mplus_cli.evaluation.view import follow, show_tables
+    from mplus_cli.wording import size
 
     chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
-    with screen.meter() as meter:
-        follow(start(Common(out, chosen, base, screen.note, meter.report)), meter)
+    try:
+        with screen.meter() as meter:
+            follow(start(Common(out, chosen, base, screen.note, meter.report)), meter)
+    except KeyboardInterrupt:
+        if kept := kept_bytes(out):
+            screen.note(f"{size(kept)} of memory are kept in {out / WORK}, to go on with")
+        raise
     show_tables(out, as_json=as_json)
     screen.note(f"every answer is in {out}; a report: mplus eval report {out}")

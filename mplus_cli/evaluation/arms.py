@@ -16,11 +16,17 @@ from mplus_cli.errors import UsageError
 if TYPE_CHECKING:
     from models.evaluation import How
 
-Reader = Literal["mplus", "identity", "swapped", "base"]
-"""Whose memory: the checkpoint's; identity memory on its base; the checkpoint's with the adapters
-exchanged; or none, the base with a prompt."""
+Reader = Literal["mplus", "identity", "swapped", "base", "trained"]
+"""Whose memory of all that was read: the checkpoint's; identity memory on its base; the checkpoint's
+with the adapters exchanged; or none, so that each question brings a text of its own: to the base, or
+to the checkpoint's trained reader."""
 Context = Literal["none", "gold", "window", "bm25"]
-"""What stands in the base's prompt in front of the question."""
+"""The text that a question brings."""
+Form = Literal["prompt", "memory"]
+"""How it brings it: in the prompt, in front of the question; or as memory tokens, written by the
+update pass into a memory that holds nothing else."""
+WITHOUT_MEMORY: tuple[Reader, ...] = ("base", "trained")
+"""The readers that keep nothing of what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,15 @@ class Arm:
     """Chunks whose text is shown beside the memory."""
     context: Context = "none"
     top: int = 0
-    """Chunks that BM25 puts into the prompt; 0: as many as fit."""
+    """Chunks that BM25 chooses; 0: as many as fit."""
+    form: Form = "prompt"
     limit: int | None = None
     """Ask it the first so many questions of each kind only; None: all."""
 
     @property
     def depends_on_reading(self) -> bool:
         """Whether what was read, and when, can change its answers."""
-        return self.reader != "base" or self.context in ("window", "bm25")
+        return self.reader not in WITHOUT_MEMORY or self.context in ("window", "bm25")
 
 
 _KNOWN = (
@@ -52,6 +59,34 @@ _KNOWN = (
     Arm("window", "the base with the last tokens that fit", "base", context="window"),
     Arm("bm25", "the base with BM25's best chunks, as many as fit", "base", context="bm25"),
     Arm("bm25-1", "the base with BM25's best chunk", "base", context="bm25", top=1),
+    Arm(
+        "gold-reader",
+        "the trained reader (generate adapter, no memory) with the right passage in its prompt",
+        "trained",
+        context="gold",
+    ),
+    Arm(
+        "bm25-1-reader",
+        "the trained reader (generate adapter, no memory) with BM25's best chunk in its prompt",
+        "trained",
+        context="bm25",
+        top=1,
+    ),
+    Arm(
+        "gold-memory",
+        "the trained reader with the right passage as all of its memory",
+        "trained",
+        context="gold",
+        form="memory",
+    ),
+    Arm(
+        "bm25-1-memory",
+        "the trained reader with BM25's best chunk as all of its memory",
+        "trained",
+        context="bm25",
+        top=1,
+        form="memory",
+    ),
     Arm("stm-only", "M+ without long-term memory (what MemoryLLM keeps)", how="none"),
     Arm("identity", "the base with uncompressed key/value memory, untrained recall", "identity"),
     Arm("reread1", "M+ with the text of the best chunk in its prompt", reread=1),
@@ -62,7 +97,6 @@ _KNOWN = (
     Arm("swapped-adapters", "ablation: M+ with its two adapters exchanged", "swapped"),
 )
 ARMS = {arm.name: arm for arm in _KNOWN}
-BASELINES = ("closed-book", "gold", "window", "bm25", "bm25-1", "identity")
 ABLATIONS = ("random-recall", "oracle-recall", "no-retriever", "swapped-adapters")
 DEFAULT = (
     "mplus",
@@ -71,6 +105,10 @@ DEFAULT = (
     "window:50",
     "bm25:50",
     "bm25-1:100",
+    "gold-reader",
+    "bm25-1-reader:100",
+    "gold-memory",
+    "bm25-1-memory:100",
     "stm-only:50",
     "identity:50",
     "reread1:50",

@@ -1,4 +1,4 @@
-"""Putting a question to an arm: to a memory, or to the base with a prompt. Greedy, timed.
+"""Putting a question to a memory of what was read, as an arm does. Greedy, timed.
 
 Knows networks and tokenizers through the bench; nothing of experiments.
 """
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.values import Question, Said
 
 if TYPE_CHECKING:
@@ -26,26 +25,10 @@ LIMIT = 32
 """Tokens of an answer at most, unless its data set asks for longer ones."""
 RANKED = 10
 """Chunks whose ranks are kept of an answer."""
-INSTRUCTION = "Answer with a few words."
-"""What the base is told after the question; M+ learned it in training."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """What was read so far, as text: what the base's arms have in place of a memory."""
-
-    ids: Sequence[int]
-    """Of what was read, as far back as a prompt may go."""
-    index: Index | None
-    """None where no arm searches."""
-    count: int
-    """Chunks read, which are the first in the index."""
-    chunk: Callable[[int], str]
-    """The text of a chunk that was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
+class Spoken:
     """An answer with the seconds it took, from the prompt on."""
 
     answer: str
@@ -76,7 +59,7 @@ class Inquiry:
         self._question, self._gold, self._chunk = question, gold, chunk
         rendered = bench.session.loaded.prompt.render(bench.session.tokenizer, question.text)
         self._prompt, self._query = rendered
-        self._known: dict[Hashable, _Spoken] = {}
+        self._known: dict[Hashable, Spoken] = {}
 
     def ask(self, arm: Arm) -> Said:
         """Ask as an arm does.
@@ -113,20 +96,15 @@ class Inquiry:
         first, seconds = recalled + said.first, recalled + said.seconds
         return Said(said.answer, drawn.ranked[:RANKED], drawn.present, len(prompt), first, seconds)
 
-    def _speak(self, recall: Recall, prompt: Sequence[int]) -> _Spoken:
+    def _speak(self, recall: Recall, prompt: Sequence[int]) -> Spoken:
         from models.evaluation import answer_ids
 
-        bench, limit = self._bench, answer_limit(self._question)
+        limit, stop_ids = answer_limit(self._question), self._bench.stop_ids("mplus")
         started = time.perf_counter()
         ids = answer_ids(
-            self._network,
-            self._memory,
-            recall,
-            prompt,
-            limit=limit,
-            stop_ids=bench.session.loaded.stop_ids,
+            self._network, self._memory, recall, prompt, limit=limit, stop_ids=stop_ids
         )
-        return _collect(bench, ids, started)
+        return collect(self._bench, ids, started)
 
     @cached_property
     def _learned(self) -> tuple[Sequence[ChunkScore], float]:
@@ -158,95 +136,9 @@ class Inquiry:
         return self._prompt
 
 
-class BaseInquiry:
-    """One question to the base. The same prompt is answered once."""
-
-    def __init__(self, bench: Bench, question: Question, text: Text | None) -> None:
-        self._bench, self._question, self._text = bench, question, text
-        self._known: dict[tuple[int, ...], _Spoken] = {}
-
-    def ask(self, arm: Arm) -> Said:
-        """Ask with what an arm puts into the prompt."""
-        bench, question, text = self._bench, self._question, self._text
-        index = text.index if text is not None and arm.context == "bm25" else None
-        if index is not None and text is not None:
-            index.prepare(text.count)  # indexing is reading, not answering
-        started = time.perf_counter()
-        context, ranked = "", []
-        present: frozenset[int] | None = None
-        if arm.context == "gold":
-            context = question.passage or ""
-        elif arm.context == "window" and text is not None:
-            context = bench.decode(text.ids[-bench.budget :])
-        elif index is not None and text is not None:
-            ranked = index.rank(question.text, text.count)
-            chosen, context = _best_chunks(bench, arm, ranked, text)
-            present = frozenset(chosen)
-        prompt = tuple(_fit_base(bench, question, context, keep_end=arm.context != "gold"))
-        made = time.perf_counter() - started
-        if prompt not in self._known:
-            self._known[prompt] = self._speak(prompt)
-        said = self._known[prompt]
-        first, seconds = made + said.first, made + said.seconds
-        return Said(said.answer, tuple(ranked[:RANKED]), present, len(prompt), first, seconds)
-
-    def _speak(self, prompt: Sequence[int]) -> _Spoken:
-        from models.evaluation import base_answer_ids
-
-        base, limit = self._bench.base, answer_limit(self._question)
-        started = time.perf_counter()
-        ids = base_answer_ids(base.llama, prompt, limit=limit, stop_ids=base.stop_ids)
-        return _collect(self._bench, ids, started)
-
-
 def answer_limit(question: Question) -> int:
     """Tokens of its answer at most."""
     return question.new_tokens or LIMIT
-
-
-def base_prompt(bench: Bench, question: str, context: str) -> list[int]:
-    """The ids of the base's own chat template (or its BOS and a plain form) around a question."""
-    from models.prompts import PromptFormat
-
-    asked = f"{question.strip()} {INSTRUCTION}"
-    tokenizer, bos = bench.base.tokenizer, bench.base.bos_id
-    prompt, _ = PromptFormat().render(tokenizer, asked, context=context or None)
-    return prompt if prompt[:1] == [bos] else [bos, *prompt]
-
-
-def _fit_base(bench: Bench, question: Question, context: str, *, keep_end: bool) -> list[int]:
-    """The base's prompt, its context cut at one end to what fits."""
-    bare = base_prompt(bench, question.text, "")
-    positions = bench.base.llama.config.max_position_embeddings
-    room = min(positions - answer_limit(question), bench.budget + len(bare))
-    ids = bench.encode(context)
-    excess = 0
-    while True:
-        kept = len(ids) - excess
-        if kept <= 0:
-            return bare
-        part = context if not excess else bench.decode(ids[-kept:] if keep_end else ids[:kept])
-        prompt = base_prompt(bench, question.text, part)
-        if len(prompt) <= room:
-            return prompt
-        excess += len(prompt) - room
-
-
-def _best_chunks(
-    bench: Bench, arm: Arm, ranked: Sequence[int], text: Text
-) -> tuple[list[int], str]:
-    """The best chunks within the budget, the best of them last, next to the question."""
-    chosen: list[int] = []
-    texts: list[str] = []
-    left = bench.budget
-    for number in ranked[: arm.top or None]:
-        part = text.chunk(number)
-        left -= len(bench.encode(part))
-        if left < 0 and chosen:
-            break
-        chosen.append(number)
-        texts.append(part.strip())
-    return chosen, "\n\n".join(reversed(texts))
 
 
 def _check_length(network: MPlusModel, prompt: Sequence[int], question: Question) -> None:
@@ -268,7 +160,7 @@ def _rank_by_tokens(
     return ()
 
 
-def _collect(bench: Bench, ids: Iterator[int], started: float) -> _Spoken:
+def collect(bench: Bench, ids: Iterator[int], started: float) -> Spoken:
     """The answer of ids as they come, with its times."""
     said: list[int] = []
     first: float | None = None
@@ -276,4 +168,4 @@ def _collect(bench: Bench, ids: Iterator[int], started: float) -> _Spoken:
         first = first if first is not None else time.perf_counter() - started
         said.append(token)
     seconds = time.perf_counter() - started
-    return _Spoken(bench.decode(said).strip(), seconds if first is None else first, seconds)
+    return Spoken(bench.decode(said).strip(), seconds if first is None else first, seconds)

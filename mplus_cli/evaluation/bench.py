@@ -76,24 +76,31 @@ class Bench:
 
     def network(self, reader: Reader) -> MPlusModel:
         """The network that a reader reads and is asked with."""
-        from models.evaluation import swapped_network
-
-        if reader == "identity":
+        if reader in ("identity", "base"):
             return self._identity
-        if reader == "swapped":
-            return swapped_network(self.session.model)
-        return self.session.model
+        return self._swapped if reader == "swapped" else self.session.model
+
+    def stop_ids(self, reader: Reader) -> frozenset[int]:
+        """What ends a reader's answer."""
+        return self.base.stop_ids if reader == "base" else self.session.loaded.stop_ids
 
     @cached_property
     def _identity(self) -> MPlusModel:
         from models.evaluation import identity_network
 
-        return identity_network(self.base.llama, self.session.model.config, self.base.bos_id)
+        config = self.session.model.config
+        return _quick(identity_network(self.base.llama, config, self.base.bos_id))
+
+    @cached_property
+    def _swapped(self) -> MPlusModel:
+        from models.evaluation import swapped_network
+
+        return _quick(swapped_network(self.session.model))
 
     def start(self, reader: Reader) -> Memory:
         """What a reader's memory begins with."""
         initial = self.session.loaded.initial_memory
-        if reader == "identity" or initial is None:
+        if reader in ("identity", "base") or initial is None:
             return self.network(reader).empty_memory()
         return initial
 
@@ -112,6 +119,14 @@ class Bench:
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+
+def _quick(network: MPlusModel) -> MPlusModel:
+    """The network, decoding as the checkpoint's own does."""
+    from models.fast_decode import quicken
+
+    quicken(network)
+    return network
 
 
 def find_base(choice: ModelChoice) -> Path:

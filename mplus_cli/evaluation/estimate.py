@@ -5,14 +5,19 @@ Upper bounds: every answer counts as long as it may be. Knows the plan, the arms
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from mplus_cli.evaluation.arms import Arm
+from mplus_cli.errors import MplusError
+from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.journal import kept_bytes
 from mplus_cli.evaluation.values import Question
+from mplus_cli.wording import size
 
 _WORDING = 50
 """Tokens of a question in its template, about."""
@@ -39,12 +44,15 @@ class Work:
     read: int = 0
     prompts: int = 0
     questions: int = 0
+    disk: int = 0
+    """Bytes of memory on the disk while it runs: of one reader at a time."""
 
     def __add__(self, other: Work) -> Work:
         return Work(
             self.read + other.read,
             self.prompts + other.prompts,
             self.questions + other.questions,
+            max(self.disk, other.disk),
         )
 
     def seconds(self, units: Units) -> float:
@@ -56,6 +64,33 @@ def asking(bench: Bench, asked: Iterable[tuple[Arm, Question]]) -> Work:
     """The work of putting questions to arms."""
     prompts = [_prompt_tokens(bench, arm, question) for arm, question in asked]
     return Work(prompts=sum(prompts), questions=len(prompts))
+
+
+def reading(bench: Bench, reader: Reader, *, stream: int, alone: int) -> Work:
+    """The work of reading chunks of one stream, whose memory is kept, and chunks alone."""
+    from models.evaluation import long_term_bytes
+
+    tokens = bench.chunk_tokens
+    disk = stream * tokens * long_term_bytes(bench.network(reader)) if stream else 0
+    return Work(read=(stream + alone) * tokens, disk=round(disk))
+
+
+def check_room(work: Work, folder: Path) -> None:
+    """Check, before hours of reading, that the disk has room for the memory.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        MplusError: it has not.
+    """
+    # What an interrupted run left there is gone on with.
+    needed, free = work.disk - kept_bytes(folder), shutil.disk_usage(folder).free
+    if needed > free:
+        raise MplusError(
+            f"reading takes {size(needed)} of disk for a while, and {size(free)} are free: "
+            "free some, put --out on another disk, or give smaller --tokens"
+        )
 
 
 def measure(bench: Bench, chunk: list[int]) -> Units:
@@ -84,6 +119,7 @@ def describe(work: Work, units: Units) -> str:
         f"to do: {work.read:,} tokens to read ({1 / units.read:,.0f} a second), "
         f"{work.questions:,} questions ({work.prompts:,} tokens of prompts): "
         f"at most about {minutes:,.0f} min at this pace"
+        + (f", and {size(work.disk)} of disk until it is done" if work.disk else "")
     )
 
 

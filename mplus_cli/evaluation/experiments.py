@@ -20,11 +20,12 @@ from mplus_cli.evaluation import qa as questions
 from mplus_cli.evaluation import retention as retentions
 from mplus_cli.evaluation import story as stories
 from mplus_cli.evaluation.arms import Arm
-from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT
+from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.documents import choose, read_data
 from mplus_cli.evaluation.journal import Journal, RunCard
 from mplus_cli.evaluation.machine import describe
+from mplus_cli.evaluation.texts import INSTRUCTION
 from mplus_cli.evaluation.values import Event
 from mplus_cli.settings import Settings
 

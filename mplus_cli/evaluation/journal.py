@@ -23,7 +23,7 @@ from mplus_cli.evaluation.values import Cost, Loss, Record
 from mplus_cli.library.durable import new_file
 
 FORMAT = 1
-RUN = "run.json"
+RUN, WORK = "run.json", "work"
 _ANSWERS, _COSTS, _LOSSES = "answers.jsonl", "costs.jsonl", "losses.jsonl"
 
 
@@ -67,7 +67,7 @@ class Journal:
     @property
     def work(self) -> Path:
         """Where memories are while they are read."""
-        return self.folder / "work"
+        return self.folder / WORK
 
     def add(self, record: Record) -> Record:
         """Keep an answer."""
@@ -92,6 +92,11 @@ class Journal:
     def clear_work(self) -> None:
         """Delete the memories that were read."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def kept_bytes(folder: Path) -> int:
+    """Bytes of the memories that an interrupted run left to go on with."""
+    return sum(file.stat().st_size for file in (folder / WORK).rglob("*") if file.is_file())
 
 
 def read_card(folder: Path) -> RunCard:

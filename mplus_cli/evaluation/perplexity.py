@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mplus_cli.evaluation.arms import Arm, Reader, readers
+from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, readers
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.reader import Job, read
@@ -49,7 +49,7 @@ def run(
     for book in books:
         for reader in readers(arms):
             own = [arm for arm in arms if arm.reader == reader]
-            if reader == "base":
+            if reader in WITHOUT_MEMORY:
                 yield from _windows(bench, book, own, journal)
             else:
                 yield from _memories(bench, book, reader, own, journal)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.evaluation.arms import ABLATIONS, ARMS
+from mplus_cli.evaluation.arms import ABLATIONS, ARMS, WITHOUT_MEMORY
 from mplus_cli.evaluation.extras import require
 from mplus_cli.evaluation.statistics import Figure, mean, share
 from mplus_cli.evaluation.tables import at_setting, settings_of
@@ -90,7 +90,7 @@ def _axes(path: Path) -> tuple[Any, Any]:
 
 
 def _line(axes: Any, places: Sequence[float], figures: Sequence[Figure], arm: str) -> None:
-    style = "--" if ARMS[arm].reader == "base" else ":" if arm in ABLATIONS else "-"
+    style = "--" if ARMS[arm].reader in WITHOUT_MEMORY else ":" if arm in ABLATIONS else "-"
     axes.errorbar(
         places,
         [figure.value for figure in figures],

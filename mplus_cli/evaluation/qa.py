@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mplus_cli.documents import Chunk, Document, split_chunks
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation.arms import Arm, Reader, readers
-from mplus_cli.evaluation.asking import BaseInquiry, Inquiry, Text
+from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, readers
+from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.layouts import Reading
 from mplus_cli.evaluation.reader import Job, read
+from mplus_cli.evaluation.texts import Text, TextInquiry
 from mplus_cli.evaluation.values import (
     Cost,
     Event,
@@ -102,7 +104,8 @@ class _Subject:
         for reader in readers(arms):
             due = self.open([arm for arm in arms if arm.reader == reader])
             if due:
-                yield from asked.base(due) if reader == "base" else asked.memory(reader, due)
+                ask = asked.texts if reader in WITHOUT_MEMORY else asked.memory
+                yield from ask(reader, due)
 
     def _is_open(self, arm: Arm, question: Question) -> bool:
         return (
@@ -142,28 +145,36 @@ class _Asked:
                     yield self._keep(arm, question, inquiry.ask(arm), gold)
         self.journal.clear_work()
 
-    def base(self, due: Sequence[tuple[Question, list[Arm]]]) -> Iterator[Event]:
+    def texts(self, reader: Reader, due: Sequence[tuple[Question, list[Arm]]]) -> Iterator[Event]:
         text = self._text(any(arm.context == "bm25" for _, arms in due for arm in arms))
         for number, (question, arms) in enumerate(due):
-            yield Working(f"{self.title}: base", number, len(due))
-            inquiry = BaseInquiry(
-                self.bench, replace(question, passage=self._passage(question)), text
-            )
+            yield Working(f"{self.title}: {reader}", number, len(due))
+            asked = replace(question, passage=self._passage(question))
+            inquiry = TextInquiry(self.bench, reader, asked, text)
             for arm in arms:
                 yield self._keep(arm, question, inquiry.ask(arm), self._gold(question))
 
     def _text(self, searched: bool) -> Text:
-        """The document as the base's arms see it; what indexing it takes is kept."""
-        index = None
-        texts = [chunk.text for chunk in self.chunks]
+        """The document as arms without a memory see it."""
         ids = [token for chunk in self.chunks for token in chunk.ids]
-        if searched:
-            index = Index()
-            index.add(texts)
-            seconds = round(index.time_whole(), 3)
-            size = index.bytes + sum(len(text.encode()) for text in texts)
-            self.journal.add_cost(Cost("bm25", len(ids), seconds, size, 0))
-        return Text(ids[-self.bench.budget :], index, len(texts), texts.__getitem__)
+        index = self._index if searched else None
+        return Text(
+            ids[-self.bench.budget :],
+            index,
+            len(self.chunks),
+            lambda number: self.chunks[number].text,
+        )
+
+    @cached_property
+    def _index(self) -> Index:
+        """The document, indexed; what that takes is kept."""
+        index, texts = Index(), [chunk.text for chunk in self.chunks]
+        index.add(texts)
+        seconds = round(index.time_whole(), 3)
+        size = index.bytes + sum(len(text.encode()) for text in texts)
+        tokens = sum(len(chunk.ids) for chunk in self.chunks)
+        self.journal.add_cost(Cost("bm25", tokens, seconds, size, 0))
+        return index
 
     def _keep(
         self, arm: Arm, question: Question, said: Said, gold: frozenset[int] | None

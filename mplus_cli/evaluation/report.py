@@ -25,6 +25,7 @@ from mplus_cli.evaluation.journal import (
     read_losses,
     read_records,
 )
+from mplus_cli.evaluation.paired import paired_tables
 from mplus_cli.evaluation.tables import Table
 from mplus_cli.evaluation.values import UNREAD, Cost, Loss, Record
 from mplus_cli.library.durable import new_file
@@ -50,9 +51,9 @@ class Run:
     def tables(self) -> list[Table]:
         """The tables that the same seed reproduces."""
         if self.card.experiment == "retention":
-            return tables.retention_tables(self.records)
+            return tables.retention_tables(self.records) + paired_tables(self.records, by_f1=False)
         if self.card.experiment == "qa":
-            return tables.qa_tables(self.records)
+            return tables.qa_tables(self.records) + paired_tables(self.records, by_f1=True)
         if self.card.experiment == "story":
             return tables.story_tables(self.records)
         return tables.loss_tables(self.losses)
@@ -147,7 +148,8 @@ def _legend(card: RunCard) -> str:
     length = f" of up to {card.settings['new tokens']} tokens" if card.experiment != "story" else ""
     common = (
         f"Greedy answers{length}. In brackets: 95 % intervals "
-        "(Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means)."
+        "(Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means and for paired "
+        "differences: one whose interval leaves out 0 is more than chance)."
     )
     own = {
         "retention": (

@@ -12,13 +12,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mplus_cli.evaluation import estimate
-from mplus_cli.evaluation.arms import Arm, Reader, readers
-from mplus_cli.evaluation.asking import BaseInquiry, Inquiry, Text
+from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, readers
+from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.plan import ALONE, Ask, Plan
 from mplus_cli.evaluation.reader import Job, read
+from mplus_cli.evaluation.texts import Known, Text, TextInquiry
 from mplus_cli.evaluation.values import (
     ANY,
     UNREAD,
@@ -44,16 +45,18 @@ def run(bench: Bench, plan: Plan, arms: Sequence[Arm], journal: Journal) -> Iter
     experiment = _Experiment(bench, plan, journal)
     work = experiment.work(arms)
     if work.questions:
+        estimate.check_room(work, journal.folder)
         yield Working("timing this machine", 0, 0)
         units = estimate.measure(bench, list(plan.chunks[0]))
         yield Planned(estimate.describe(work, units))
     for reader in readers(arms):
         own = [arm for arm in arms if arm.reader == reader]
-        if reader == "base":
-            yield from experiment.base(own)
+        if reader in WITHOUT_MEMORY:
+            yield from experiment.texts(reader, own)
         else:
             yield from experiment.alone(reader, own)
             yield from experiment.stream(reader, own)
+    journal.clear_work()  # also what a run left that was interrupted after its last question
 
 
 @dataclass
@@ -71,9 +74,9 @@ class _Experiment:
             asks = [*lone, *due]
             asked = [(arm, ask.question) for ask in asks for arm in self._open(own, ask)]
             total += estimate.asking(self.bench, asked)
-            if reader != "base":
+            if reader not in WITHOUT_MEMORY:
                 last = max((ask.chunks for ask in due), default=0)
-                total += estimate.Work(read=(last + len(lone)) * self.bench.chunk_tokens)
+                total += estimate.reading(self.bench, reader, stream=last, alone=len(lone))
         return total
 
     def stream(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
@@ -106,16 +109,17 @@ class _Experiment:
             memory = read_chunk(self.bench.network(reader), self.bench.start(reader), ids)
             yield from self._ask(reader, arms, ask, memory)
 
-    def base(self, arms: Sequence[Arm]) -> Iterator[Event]:
-        """Ask the base: once where nothing that was read matters, else at every place."""
-        asks = [*self._lone(arms), *self._due("base", arms)]
+    def texts(self, reader: Reader, arms: Sequence[Arm]) -> Iterator[Event]:
+        """Ask with a text: once where nothing that was read matters, else at every place."""
+        asks = [*self._lone(arms), *self._due(reader, arms)]
         searches = any(arm.context == "bm25" for arm in arms)
+        known: Known = {}
         for number, ask in enumerate(asks):
             due = self._open(arms, ask)
-            yield Working(f"base: {', '.join(arm.name for arm in due)}", number, len(asks))
+            yield Working(f"{reader}: asking", number, len(asks))
             reads = any(arm.depends_on_reading for arm in due)
             text = self._text(ask, searches) if reads else None
-            inquiry = BaseInquiry(self.bench, ask.question, text)
+            inquiry = TextInquiry(self.bench, reader, ask.question, text, known)
             for arm in due:
                 yield self._keep(arm, ask, inquiry.ask(arm))
         if searches:
@@ -141,9 +145,9 @@ class _Experiment:
         return [ask for ask in asks if self._open(arms, ask)]
 
     def _due(self, reader: Reader, arms: Sequence[Arm]) -> list[Ask]:
-        """What is to be asked along the stream; of the base, also what no reading changes."""
+        """What is to be asked along the stream; without a memory, also what no reading changes."""
         asks = list(self.plan.asks)
-        if reader == "base":
+        if reader in WITHOUT_MEMORY:
             asks = [Ask(question, ANY, 0, None) for question in self._targets] + asks
         return [ask for ask in asks if self._open(arms, ask)]
 
@@ -178,7 +182,7 @@ class _Experiment:
         ]
 
     def _text(self, ask: Ask, searches: bool) -> Text:
-        """What was read when a question is asked, as the base's arms see it."""
+        """What was read when a question is asked, as arms without a memory see it."""
         if ask.setting == ALONE:
             text = self._texts[ask.chunks]
             index = Index() if searches else None

@@ -15,7 +15,17 @@ from mplus_cli.evaluation.statistics import Figure, mean, median, share
 from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Record
 
 _MIB = 1 << 20
-_SHORT_ARMS = ("mplus", "closed-book", "gold", "bm25-1", "bm25")
+_SHORT_ARMS = (
+    "mplus",
+    "closed-book",
+    "gold",
+    "bm25-1",
+    "bm25",
+    "gold-reader",
+    "gold-memory",
+    "bm25-1-reader",
+    "bm25-1-memory",
+)
 _SHORT_TABLES = (
     ": exact hit",
     ": the right chunk was at hand",
@@ -105,6 +115,11 @@ def settings_of(records: Sequence[Record]) -> list[str]:
     """The settings of records in order: `alone`, then by tokens."""
     found = {record.setting for record in records} - {ANY, UNREAD}
     return sorted(found, key=lambda name: int(name) if name.isdigit() else -1)
+
+
+def heading(setting: str) -> str:
+    """A setting as the head of a column."""
+    return f"{int(setting):,} tokens after" if setting.isdigit() else setting
 
 
 def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record]:
@@ -235,10 +250,9 @@ def _by_setting(
     for arm in _arms(records):
         for setting in settings_of(records):
             asked = len({record.id for record in records if record.setting == setting})
-            column = f"{int(setting):,} tokens after" if setting.isdigit() else setting
             own = figure(at_setting(records, arm, setting))
             note = f"(n {own.count})" if own.count < asked else ""
-            cells.append(Cell(arm, f"{column} (n {asked})", own, note=note))
+            cells.append(Cell(arm, f"{heading(setting)} (n {asked})", own, note=note))
     return Table(title, tuple(cells))
 
 

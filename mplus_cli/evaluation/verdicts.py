@@ -1,4 +1,4 @@
-"""What a run says of M+ in sentences: against the base that has the passage, and against retrieval
+"""What a run says of M+ in sentences: against readers that have the passage, and against retrieval
 over text, question by question; and how much of an answer's chance distance leaves.
 
 Says so where M+ loses, and by how much. Knows records; no file.
@@ -13,8 +13,14 @@ from mplus_cli.evaluation.plan import ALONE
 from mplus_cli.evaluation.statistics import Figure, mean
 from mplus_cli.evaluation.values import UNREAD, Record
 
-_RETRIEVAL = ("bm25", "bm25-1")
 _OURS = "mplus"
+_RIVALS = {
+    "the base with the passage in its prompt": ("gold",),
+    "retrieval over text": ("bm25", "bm25-1"),
+    "the trained reader with the passage": ("gold-reader", "gold-memory"),
+    "the trained reader with what BM25 finds": ("bm25-1-reader", "bm25-1-memory"),
+}
+"""What M+ is measured by; of several arms the one that does best."""
 
 
 def sentences(experiment: str, records: Sequence[Record]) -> list[str]:
@@ -34,12 +40,12 @@ def sentences(experiment: str, records: Sequence[Record]) -> list[str]:
 
 
 def _compare(kind: str, records: Sequence[Record], *, by_f1: bool) -> Iterator[str]:
-    """M+ against the gold passage, and against what retrieval does best."""
+    """M+ against each of its rivals."""
     for setting in tables.settings_of(records):
-        for rivals in (("gold",), _RETRIEVAL):
+        for rival, arms in _RIVALS.items():
             found = [
                 (tables.difference(records, _OURS, name, setting, by_f1=by_f1), name)
-                for name in rivals
+                for name in arms
             ]
             known = [pair for pair in found if pair[0].count]
             if known:
@@ -47,7 +53,7 @@ def _compare(kind: str, records: Sequence[Record], *, by_f1: bool) -> Iterator[s
                 where = f"{kind}, {_place(setting)}" if not by_f1 else kind
                 pairs = tables.paired(records, _OURS, other, setting, by_f1=by_f1)
                 measure = f"{'token F1' if by_f1 else 'exact hit'}{_times(pairs)}"
-                yield _sentence(where, figure, other, measure)
+                yield _sentence(where, figure, f"{rival} (`{other}`)", measure)
 
 
 def _times(pairs: Sequence[tuple[float, float]]) -> str:
@@ -56,16 +62,11 @@ def _times(pairs: Sequence[tuple[float, float]]) -> str:
     return f", {ours / theirs:.2f} times its figure" if theirs else ""
 
 
-def _sentence(where: str, figure: Figure, other: str, measure: str) -> str:
+def _sentence(where: str, figure: Figure, rival: str, measure: str) -> str:
     points = f"{abs(figure.value) * 100:.1f} points of {measure}"
     interval = f"95 % interval {figure.low * 100:+.1f} to {figure.high * 100:+.1f}"
     if figure.low <= 0 <= figure.high and figure.value:
         interval += f": {figure.count} questions do not tell it from chance"
-    rival = (
-        f"retrieval over text (`{other}`)"
-        if other in _RETRIEVAL
-        else f"the base with the passage in its prompt (`{other}`)"
-    )
     if figure.value < 0:
         return f"{where}: {rival} wins by {points} ({interval})."
     if figure.value == 0:

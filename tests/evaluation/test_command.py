@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from mplus_cli.commands.eval import app
 from mplus_cli.errors import UsageError
@@ -33,13 +34,14 @@ def run(tiny_checkpoint_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    options = ["--data", data_file, "--questions", 2, "--unread", 1, "--tokens", "0,40"]
+    options = ["--data", data_file, "--questions", 2, "--unread", 1, "--tokens", "0,40,200:1"]
     options += ["--arms", "mplus,gold,bm25-1", "--out", out]
     shown = json.loads(run("retention", *options, "--json"))
     hits = [row for row in shown if row["table"] == "passages: exact hit"]
     assert [(row["arm"], row["count"]) for row in hits] == [
-        (arm, 2) for arm in ("mplus", "gold", "bm25-1") for _ in range(2)
+        (arm, count) for arm in ("mplus", "gold", "bm25-1") for count in (2, 2, 1)
     ]
+    assert not (out / "work").exists()
     again = run("retention", *options)
     assert "passages: exact hit" in again
     assert "0 tokens after (n 2)" in again
@@ -78,6 +80,23 @@ def test_quick_without_data_asks_made_up_facts(
         "bm25-1",
         "stm-only:12",
     ]
+
+
+def test_what_an_interruption_leaves_is_said(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mplus_cli.evaluation import retention
+
+    def interrupted(bench: Any, plan: Any, arms: Any, journal: Any) -> Any:
+        journal.work.mkdir()
+        (journal.work / "ltm").write_bytes(bytes(2500))
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retention, "run", interrupted)
+    with pytest.raises((typer.Abort, KeyboardInterrupt)):
+        run("retention", "--quick", "--out", tmp_path / "out")
+    assert f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'}" in capsys.readouterr().err
 
 
 def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:

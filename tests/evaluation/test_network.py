@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,14 +14,15 @@ from models.decoder import Decoder
 from models.evaluation import (
     PriorityRecall,
     answer_ids,
-    base_answer_ids,
     identity_network,
+    long_term_bytes,
     memory_loss,
     reached,
     recall_as,
     swapped_network,
     window_loss,
 )
+from models.fast_decode import FastDecoder, quicken
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import ChunkRecall, recall_chunks, score_chunks
@@ -133,11 +135,19 @@ def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None
 def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) -> None:
     llama = build_llama()
     prompt = ids(1, 20)
-    whole = llama.generate(torch.tensor([prompt]), max_new_tokens=10, do_sample=False)
-    wanted = whole[0, 20:].tolist()
-    assert list(base_answer_ids(llama, prompt, limit=10, stop_ids={2})) == wanted
-    stopped = list(base_answer_ids(llama, prompt, limit=10, stop_ids={wanted[4]}))
-    assert stopped == wanted[: wanted.index(wanted[4])]
+    whole = llama.generate(torch.tensor([[0, *prompt]]), max_new_tokens=10, do_sample=False)
+    wanted = whole[0, 21:].tolist()
+    network = identity_network(llama, MPlusConfig(**CONFIG), 0)
+    quicken(network)
+    assert isinstance(network.speaker, FastDecoder)
+
+    def said(stop_ids: set[int]) -> list[int]:
+        memory = network.empty_memory()
+        _, recall = recall_as(network, memory, prompt, "none")
+        return list(answer_ids(network, memory, recall, prompt, limit=10, stop_ids=stop_ids))
+
+    assert said({2}) == wanted
+    assert said({wanted[4]}) == wanted[: wanted.index(wanted[4])]
 
 
 def test_the_loss_of_identity_memory_is_that_of_the_text(networks: dict[str, MPlusModel]) -> None:
@@ -160,6 +170,17 @@ def test_the_loss_is_the_cross_entropy(build_llama: Callable[..., Any]) -> None:
     assert float(window_loss(llama, text[:4], text[4:]).mean()) == pytest.approx(
         float(out.loss), abs=1e-5
     )
+
+
+@pytest.mark.parametrize("form", ["exact", "k8v4"])
+def test_what_long_term_memory_takes(form: Any, networks: dict[str, MPlusModel]) -> None:
+    exact = networks["chunks"]
+    config = replace(exact.config, ltm_format=form)
+    network = MPlusModel(config, exact.update, exact.generate, exact.retriever, bos_id=0)
+    memory = read(network, 8)
+    tensors = [part for one in memory.segments for part in one.tokens.tensors().values()]
+    held = sum(part.nbytes for part in tensors)
+    assert held == memory.ltm_tokens * long_term_bytes(network)
 
 
 def test_swapped_adapters(bench: Any) -> None:

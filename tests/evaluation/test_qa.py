@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from models.update import read_chunk
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import perplexity, qa
 from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
-from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, BaseInquiry, base_prompt
+from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
+from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.documents import choose, read_data
 from mplus_cli.evaluation.journal import Journal, read_losses, read_records
 from mplus_cli.evaluation.tables import loss_tables, qa_tables
+from mplus_cli.evaluation.texts import INSTRUCTION, Text, TextInquiry, text_prompt
 from mplus_cli.evaluation.values import Loss, Noted, Question, Record
 
 STORY = Path(__file__).resolve().parents[2] / "examples" / "story" / "questions.json"
@@ -225,7 +229,7 @@ def test_no_document_at_all(
 
 
 def test_the_base_sees_its_own_template(bench: Bench) -> None:
-    prompt = base_prompt(bench, "Who is it?", "Bo is here.")
+    prompt = text_prompt(bench, "base", "Who is it?", "Bo is here.")
     text = bench.base.tokenizer.decode(prompt)
     asked = f"Bo is here.\n\nWho is it? {INSTRUCTION}"
     wanted = bench.base.tokenizer.apply_chat_template(
@@ -240,8 +244,8 @@ def test_the_base_sees_its_own_template(bench: Bench) -> None:
 
 def test_a_long_context_is_cut_to_the_budget(bench: Bench) -> None:
     question = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    said = BaseInquiry(bench, question, None).ask(ARMS["gold"])
-    bare = len(base_prompt(bench, "Who?", ""))
+    said = TextInquiry(bench, "base", question, None).ask(ARMS["gold"])
+    bare = len(text_prompt(bench, "base", "Who?", ""))
     assert bench.budget + bare - 8 <= said.prompt_tokens <= bench.budget + bare
     assert said.prompt_tokens + LIMIT <= 2048
 
@@ -271,36 +275,93 @@ def test_perplexity_of_every_arm_and_again(
     assert [row[0] for row in table.rows()] == [name for name in ARMS if name in FOR_LOSS]
 
 
-def test_what_the_base_sees(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mplus_cli.evaluation.asking import Text
-    from mplus_cli.evaluation.bm25 import Index
+@pytest.fixture
+def put(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any, str]]:
+    """What is put to networks from here on: network, memory and prompt; nothing is answered."""
+    seen: list[tuple[Any, Any, str]] = []
 
-    seen: list[str] = []
-
-    def no_answer(llama: Any, prompt: Any, **_: Any) -> Any:
-        seen.append(bench.decode(prompt))
+    def no_answer(network: Any, memory: Any, recall: Any, prompt: Any, **_: Any) -> Any:
+        seen.append((network, memory, bench.decode(prompt)))
         return iter(())
 
-    monkeypatch.setattr("models.evaluation.base_answer_ids", no_answer)
+    monkeypatch.setattr("models.evaluation.answer_ids", no_answer)
+    return seen
+
+
+def searched(bench: Bench) -> Text:
+    """Three chunks that were read, and more text."""
     chunks = [f"The {name} is by the sea in the rain today. " for name in ("boat", "mule", "bell")]
     ids = bench.encode("".join(chunks) + "x " * bench.budget + "the very end")
     index = Index()
     index.add(chunks)
-    text = Text(ids, index, 3, chunks.__getitem__)
-    asked = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
-    inquiry = BaseInquiry(bench, asked, text)
+    return Text(ids, index, 3, chunks.__getitem__)
+
+
+ASKED = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
+
+
+def test_what_the_base_sees(bench: Bench, put: Any) -> None:
+    inquiry = TextInquiry(bench, "base", ASKED, searched(bench))
     for name in ("closed-book", "gold", "window", "bm25-1", "bm25"):
         inquiry.ask(ARMS[name])
-    closed, gold, window, best, more = seen
-    assert all(INSTRUCTION in prompt for prompt in seen)
+    prompts = [prompt for _, _, prompt in put]
+    closed, gold, window, best, more = prompts
+    assert all(INSTRUCTION in prompt for prompt in prompts)
     assert "sea in the rain" not in closed + gold
     assert "The passage.\n\nWhere is the mule" in gold
     assert "the very end\n\nWhere" in window
     assert "boat" not in window
-    assert chunks[1].strip() in best
+    assert "The mule is by the sea in the rain today." in best
     assert "boat" not in best
     # The best chunk is next to the question.
     assert more.index("boat") < more.index("mule is by")
     # What was asked with the same prompt is not asked again.
     assert inquiry.ask(ARMS["bm25-1"]).present == frozenset({1})
-    assert len(seen) == 5
+    assert len(put) == 5
+    base = bench.base.llama
+    assert all(network.generate.llama is base and memory.is_empty for network, memory, _ in put)
+
+
+def test_what_the_trained_reader_sees(bench: Bench, put: Any) -> None:
+    inquiry = TextInquiry(bench, "trained", ASKED, searched(bench))
+    names = ("gold-reader", "bm25-1-reader", "gold-memory", "bm25-1-memory")
+    said = [inquiry.ask(ARMS[name]) for name in names]
+    asked, _ = bench.session.loaded.prompt.render(bench.session.tokenizer, ASKED.text)
+    bare = bench.decode(asked)
+    shown, best, *none = [prompt for _, _, prompt in put]
+    assert "The passage.\n\nWhere is the mule" in shown
+    assert "The mule is by the sea in the rain today.\n\nWhere" in best
+    assert none == [bare, bare]
+    assert INSTRUCTION not in shown + best
+    assert {id(network) for network, _, _ in put} == {id(bench.session.model)}
+    texts = ["", "", "The passage.", "The mule is by the sea in the rain today."]
+    for (_, memory, _), text in zip(put, texts, strict=True):
+        ids = bench.encode(text)
+        wanted = bench.session.model.empty_memory()
+        if ids:
+            assert len(ids) <= bench.chunk_tokens
+            wanted = read_chunk(bench.session.model, wanted, ids)
+        assert memory.stm.tokens.keys.equal(wanted.stm.tokens.keys)
+    assert [one.present for one in said] == [None, frozenset({1}), None, frozenset({1})]
+    assert said[2].prompt_tokens == said[3].prompt_tokens < said[0].prompt_tokens
+
+
+def test_a_long_passage_is_remembered_in_chunks(bench: Bench, put: Any) -> None:
+    long = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
+    TextInquiry(bench, "trained", long, None).ask(ARMS["gold-memory"])
+    ((_, memory, _),) = put
+    assert memory.chunks == -(-bench.budget // bench.chunk_tokens)
+
+
+def test_the_trained_reader_answers_by_its_own_weights(bench: Bench) -> None:
+    question = Question("q", "k", "Who kept the boat?", ("a",), passage="Ann kept the boat there.")
+    base = TextInquiry(bench, "base", question, None).ask(ARMS["gold"])
+    trained = TextInquiry(bench, "trained", question, None)
+    said = {name: trained.ask(ARMS[name]).answer for name in ("gold-reader", "gold-memory")}
+    assert len({base.answer, *said.values()}) == 3
+    network = bench.session.model
+    prompt = text_prompt(bench, "trained", question.text, str(question.passage))
+    llama, limit = network.generate.llama, len(bench.encode(said["gold-reader"])) + 1
+    # The adapters are merged into the weights: `transformers` says the same by itself.
+    whole = llama.generate(torch.tensor([prompt]), max_new_tokens=limit, do_sample=False)
+    assert bench.decode(whole[0, len(prompt) :]).startswith(said["gold-reader"])

@@ -28,7 +28,7 @@ def answers(right: dict[str, int]) -> list[Record]:
     for arm, count in right.items():
         for number in range(10):
             said = "It was Ann." if number < count else "Bo"
-            places = [ANY] if arm in ("closed-book", "gold") else ["0", "500"]
+            places = [ANY] if arm in ("closed-book", "gold", "gold-reader") else ["0", "500"]
             found += [record(f"q{number}", arm, place, said) for place in places]
     return found
 
@@ -51,13 +51,14 @@ def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     write_report(journal.folder)
     text = (journal.folder / "report.md").read_text()
     tables = text.split("\n### ")[1:]
-    assert len(tables) == 7
+    assert len(tables) == 8
     short = text[: text.index("## Knowledge retention")]
     assert "| figure | mplus | closed-book | gold | bm25 |" in short
     assert "| passages: exact hit, 500 tokens after (n 10) | 0.400 [" in short
     assert "never read, refused | 0.500 [" in short
     for table in tables:
-        for name in ("mplus", *BASELINES):
+        ours = () if "less that of the arm" in table else ("mplus",)
+        for name in (*ours, *BASELINES):
             assert f"\n| {name} |" in table, (name, table)
     assert "a cpu, 2 cores, 1 threads" in text
     assert "mplus eval retention --arms mplus,closed-book,gold,window,bm25" in text
@@ -96,6 +97,28 @@ def test_it_says_where_retrieval_over_text_wins(journal: Journal) -> None:
     assert figure.low < -0.2 < figure.high
     ahead = difference(run.records, "mplus", "window", "500")
     assert ahead.value == pytest.approx(0.3)
+
+
+def test_m_plus_is_compared_question_by_question(journal: Journal) -> None:
+    for one in answers({"gold-reader": 9, "bm25-1-memory": 2}):
+        if one.arm != "bm25-1-memory" or one.id in ("q1", "q2", "q3", "q9"):
+            journal.add(one)
+    (run,) = read_runs(journal.folder)
+    table = next(one for one in run.tables() if "less that of the arm" in one.title)
+    assert table.columns == ["0 tokens after", "500 tokens after"]
+    found = {cell.row: cell.figure for cell in table.cells if cell.column == "500 tokens after"}
+    # Of the four that both were asked, mplus has q1, q2 and q3 right, the other q1 alone.
+    assert found["bm25-1-memory"].value == pytest.approx(0.5)
+    assert found["bm25-1-memory"].count == 4
+    assert found["gold-reader"].value == pytest.approx(-0.5)
+    assert found["gold-reader"].high < 0
+    assert found["bm25"] == difference(run.records, "mplus", "bm25", "500")
+    assert any(row[0] == "bm25" and row[1].endswith("(n 10)") for row in table.rows())
+    said = [one for one in run.verdicts() if one.startswith("passages, after 500 tokens")]
+    assert any(
+        "the trained reader with the passage (`gold-reader`) wins by 50.0" in s for s in said
+    )
+    assert any("what BM25 finds (`bm25-1-memory`) by 50.0 points" in one for one in said)
 
 
 def test_plots_are_drawn_and_the_same_every_time(journal: Journal) -> None:

@@ -3,21 +3,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mplus_cli.errors import UsageError
+from models.evaluation import long_term_bytes
+from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import retention
 from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
 from mplus_cli.evaluation.asking import LIMIT, Inquiry
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.estimate import Units, Work, measure
-from mplus_cli.evaluation.journal import Journal, RunCard, read_costs, read_records
+from mplus_cli.evaluation.journal import (
+    WORK,
+    Journal,
+    RunCard,
+    kept_bytes,
+    read_costs,
+    read_records,
+)
 from mplus_cli.evaluation.plan import ALONE, Distance, Plan
 from mplus_cli.evaluation.reader import Job, read
 from mplus_cli.evaluation.tables import retention_tables
 from mplus_cli.evaluation.values import ANY, UNREAD, Planned, Record
+from mplus_cli.wording import size
 
 CHUNK = 32
 FEW = ",".join(QUICK)
@@ -64,7 +74,8 @@ def test_every_arm_answers_everything_it_can(everything: Any) -> None:
     places |= {(ask.question.id, ask.setting) for ask in plan.asks}
     once = {(t.question.id, ANY) for t in plan.alone}
     never = {place for place in places if place[1] == UNREAD}
-    wanted = dict.fromkeys(ARMS, places) | {"closed-book": once | never, "gold": once}
+    wanted = dict.fromkeys(ARMS, places) | {"closed-book": once | never}
+    wanted |= dict.fromkeys(("gold", "gold-reader", "gold-memory"), once)
     for name in ARMS:
         asked = [(record.id, record.setting) for record in records if record.arm == name]
         assert len(asked) == len(set(asked))
@@ -128,6 +139,29 @@ def test_arms_that_cannot_differ_are_asked_once(
     assert len(scans) == 4
 
 
+def test_what_bm25_finds_again_is_read_once(
+    bench: Bench,
+    tiny_plan: Callable[..., Plan],
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import models.evaluation
+
+    spoken: list[tuple[int, ...]] = []
+    answer = models.evaluation.answer_ids
+
+    def counted(network: Any, memory: Any, recall: Any, prompt: Any, **options: Any) -> Any:
+        spoken.append(prompt)
+        return answer(network, memory, recall, prompt, **options)
+
+    monkeypatch.setattr(models.evaluation, "answer_ids", counted)
+    plan = tiny_plan(distances=(Distance(0), Distance(80)), unread=0)
+    records = run(bench, plan, "bm25-1", new_journal())
+    chosen = {(record.id, record.rank, record.answer) for record in records}
+    assert len(records) == 8
+    assert len(chosen) <= len(spoken) == len(set(spoken)) < 8
+
+
 def test_an_arm_may_be_asked_less(
     bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
 ) -> None:
@@ -158,6 +192,8 @@ def test_what_is_to_be_done_is_said_before(
     assert f", {len(records)} questions" in planned.line
     work = Work(read=500, prompts=100, questions=4)
     assert work.seconds(Units(0.01, 0.02, 0.1)) == pytest.approx(5 + 2 + 4 * LIMIT * 0.1)
+    disk = len(plan.chunks) * CHUNK * long_term_bytes(bench.session.model)
+    assert planned.line.endswith(f", and {size(round(disk))} of disk until it is done")
     again = retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal())
     assert not [event for event in again if isinstance(event, Planned)]
 
@@ -236,6 +272,38 @@ def test_an_interrupted_run_goes_on(
     torn = new_journal("torn").folder
     assert untimed(read_records(torn)) == untimed(sorted(whole, key=lambda record: record.key))
     assert run(bench, plan, FEW, new_journal("torn")) == []
+
+
+def test_a_run_cut_off_after_its_last_question_leaves_no_memory(
+    bench: Bench,
+    tiny_plan: Callable[..., Plan],
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
+    plan = tiny_plan(distances=(Distance(80),), unread=0)
+    events = retention.run(bench, plan, parse_arms("mplus"), new_journal())
+    asked = (event for event in events if isinstance(event, Record))
+    for _ in plan.asks:
+        next(asked)
+    events.close()  # type: ignore[attr-defined]
+    folder = new_journal().folder
+    assert kept_bytes(folder) > 0
+    assert run(bench, plan, "mplus", new_journal()) == []
+    assert not (folder / WORK).exists()
+
+
+def test_the_disk_has_room_or_that_is_said(
+    bench: Bench,
+    plan: Plan,
+    new_journal: Callable[..., Journal],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(MplusError, match=r"1\.0 KB are free: free some"):
+        run(bench, plan, "mplus:1", new_journal())
+    # What keeps no memory needs no room.
+    assert run(bench, plan, "closed-book:1", new_journal())
 
 
 def test_an_interrupted_reading_is_not_begun_anew(
