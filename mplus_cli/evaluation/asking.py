@@ -68,6 +68,8 @@ class Inquiry:
             UsageError: the question does not fit behind the memory.
         """
         from models.evaluation import reached, recall_as, same_recall
+        from models.prompts import REFUSAL
+        from models.recall import is_covered
 
         network, memory = self._network, self._memory
         needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
@@ -88,10 +90,12 @@ class Inquiry:
         same = same_recall(recall)
         key = None if same is None else (tuple(prompt), same)
         said = self._known.get(key) if key is not None else None
-        if said is None:
+        if arm.how == "learned" and not is_covered(network, ranked):
+            said = Spoken(REFUSAL, 0.0, 0.0)
+        elif said is None:
             said = self._speak(recall, prompt)
-        if key is not None:
-            self._known[key] = said
+            if key is not None:
+                self._known[key] = said
         drawn = reached(memory, ranked, recall)
         first, seconds = recalled + said.first, recalled + said.seconds
         return Said(said.answer, drawn.ranked[:RANKED], drawn.present, len(prompt), first, seconds)
