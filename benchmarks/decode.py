@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from benchmarks.asking import QUESTION, prompt_ids
@@ -28,15 +29,19 @@ def main() -> None:
     memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))
     _, recall = look_up(model, memory, opened.plain_tokenizer.encode(QUESTION)[0])
     logits, cache = prefill(model, memory, recall, prompt_ids(opened), spare=count + 1)
-    held = len(cache)
-    parts = list(zip(cache._keys, cache._values, strict=True))
-    prefix = [(keys[:, :, :held].clone(), values[:, :, :held].clone()) for keys, values in parts]
+    held, lengths = len(cache), list(cache._lengths)
+    parts = zip(cache._keys, cache._values, lengths, strict=True)
+    # A layer without memory gets zeros: transformers' cache is of one length.
+    prefix = [
+        tuple(pad(side[:, :, :length], (0, 0, held - length, 0)).clone() for side in (keys, values))
+        for keys, values, length in parts
+    ]
     first = draw(logits[-1], Sampling(), torch.Generator())
     ids = torch.full((1, held + 1), first, device=model.device)
     said: dict[str, list[int]] = {}
 
     def mine() -> None:
-        cache._lengths = [held] * len(cache._lengths)
+        cache._lengths = list(lengths)
         steps = decode(model, cache, logits, Sampling())
         said["mine"] = [next(steps) for _ in range(count + 1)][1:]
 

@@ -49,7 +49,9 @@ def _tokens(model: MPlusModel, chunks: torch.Tensor) -> TokenRows:
     generator = torch.Generator().manual_seed(int(chunks[0, 0]))
     shape = (len(retriever.layers), chunks.shape[1], retriever.width)
     keys = torch.nn.functional.normalize(torch.randn(shape, generator=generator), dim=-1)
-    row = torch.zeros(decoder.layers, 1, decoder.kv_heads, decoder.head_size, dtype=model.dtype)
+    row = torch.zeros(
+        len(model.memory_layers), 1, decoder.kv_heads, decoder.head_size, dtype=model.dtype
+    )
     one = pack(
         Tokens(row, row, keys[:, :1].to(model.dtype), chunks[:, :1]), model.config.ltm_format
     )

@@ -52,6 +52,9 @@ class MPlusConfig:
     """Whole chunks for all layers, or the best single tokens of each layer (published)."""
     ages_in_stm: bool = True
     """Whether a token ages while in short-term memory; the published checkpoint's does not."""
+    memory_layers: tuple[int, ...] | None = None
+    """Layers whose attention sees memory when answers are read; the others keep nothing of what was
+    read. None: every layer."""
     ltm_capacity: int | None = None
     """Memory tokens long-term memory keeps per layer (the newest); None: all, for ever."""
     ltm_format: LtmFormat = "exact"
@@ -104,8 +107,9 @@ class MPlusConfig:
             )
         if self.recall == "chunks" and self.drop == "random":
             raise ConfigError("recall 'chunks' needs drop 'oldest': random drops tear chunks apart")
-        if self.retriever_layers is not None and not self.retriever_layers:
-            raise ConfigError("retriever_layers is empty: name a layer, or null for every layer")
+        for name in ("retriever_layers", "memory_layers"):
+            if getattr(self, name) == ():
+                raise ConfigError(f"{name} is empty: name a layer, or null for every layer")
         if self.relevance_weight < 0:
             raise ConfigError(f"relevance_weight is {self.relevance_weight}: give 0 or more")
         if not 0 <= self.least_coverage <= 1:
@@ -115,6 +119,8 @@ class MPlusConfig:
                 raise ConfigError(f"{name} needs recall of 'chunks': tokens have no chunk's score")
         if self.recall == "tokens" and self.retriever_layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
+        if self.recall == "tokens" and self.memory_layers is not None:
+            raise ConfigError("recall 'tokens' needs memory in every layer")
 
     @property
     def ratio(self) -> int:
@@ -131,6 +137,11 @@ class MPlusConfig:
         chosen = range(layers) if self.retriever_layers is None else self.retriever_layers
         return tuple(sorted(chosen))
 
+    def layers_with_memory(self, layers: int) -> tuple[int, ...]:
+        """The layers (of `layers`) whose attention sees memory, ascending."""
+        chosen = range(layers) if self.memory_layers is None else self.memory_layers
+        return tuple(sorted(set(chosen)))
+
     def check_base(self, *, layers: int, positions: int) -> None:
         """Check this geometry against a base model.
 
@@ -145,9 +156,12 @@ class MPlusConfig:
                 f"(1 + new_tokens + chunk_tokens), answering {asked} "
                 "(1 + recalled_tokens + stm_tokens + max_prompt_tokens)"
             )
-        last = max(self.layers_with_retriever(layers))
-        if last >= layers or min(self.layers_with_retriever(layers)) < 0:
-            raise ConfigError(f"retriever_layers names layer {last}: the base has {layers}")
+        for name, chosen in (
+            ("retriever_layers", self.layers_with_retriever(layers)),
+            ("memory_layers", self.layers_with_memory(layers)),
+        ):
+            if max(chosen) >= layers or min(chosen) < 0:
+                raise ConfigError(f"{name} names layer {max(chosen)}: the base has {layers}")
 
     def to_dict(self) -> dict[str, Any]:
         """This configuration as JSON values."""
@@ -167,13 +181,14 @@ class MPlusConfig:
         hints = typing.get_type_hints(cls)
         given: dict[str, Any] = {}
         for name, value in values.items():
-            if name == "retriever_layers" and isinstance(value, list):
+            if name in _LAYERS and isinstance(value, list):
                 value = tuple(value)
             _check_type(name, value, hints[name])
             given[name] = value
         return cls(**given)
 
 
+_LAYERS = ("retriever_layers", "memory_layers")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "memory_state": typing.get_args(MemoryState),
     "memory_positions": typing.get_args(MemoryPositions),
@@ -193,8 +208,10 @@ def _at_least(config: MPlusConfig, name: str, least: int) -> None:
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if name in _CHOICES:
         return
-    if name == "retriever_layers":
-        fits = value is None or all(type(layer) is int for layer in value)
+    if name in _LAYERS:
+        fits = value is None or (
+            isinstance(value, tuple) and all(type(layer) is int for layer in value)
+        )
     elif name in ("relevance_weight", "least_coverage"):
         fits = type(value) in (int, float)
     elif name == "ltm_capacity":

@@ -10,7 +10,7 @@ d head size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -44,44 +44,50 @@ class Prefix:
 
 
 class KeyValueCache:
-    """Keys and values of every layer in buffers of fixed size, filled from the left."""
+    """Keys and values of every layer in buffers of fixed size, filled from the left.
+
+    Layers may hold a prefix of different lengths; the longest says where the next token stands.
+    """
 
     def __init__(
         self,
-        layers: int,
-        shape: tuple[int, int, int, int],
+        shapes: Sequence[tuple[int, int, int, int]],
         dtype: torch.dtype,
         device: Any,
         bias: Tensor | None = None,
     ) -> None:
-        """Buffers for `layers` layers of `shape` (B, H, capacity, d).
+        """Buffers of a shape (B, H, capacity, d) for each layer.
 
         Args:
-            bias: added to the attention logits of the first n tokens (n,) by all that come later.
+            bias: added to the attention logits of the first n tokens (n,) by all that come later, in
+                the layers of the longest prefix.
         """
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self._lengths = [0] * layers
-        self.capacity = shape[2]
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
+        self._lengths = [0] * len(shapes)
+        self.capacity = max(shape[2] for shape in shapes)
         self._bias = None if bias is None else bias.to(dtype)
 
-    def mask(self) -> Tensor | None:
-        """Additive mask (1, 1, 1, n + 1) for the next token behind the n held; None: none needed."""
+    def masks(self) -> list[Tensor | None]:
+        """For each layer the additive mask (1, 1, 1, n + 1) for the next token behind the n held;
+        None: none needed."""
         if self._bias is None:
-            return None
-        return nn.functional.pad(self._bias, (0, len(self) + 1 - len(self._bias)))[None, None, None]
+            return [None] * len(self._lengths)
+        longest = len(self)
+        mask = nn.functional.pad(self._bias, (0, longest + 1 - len(self._bias)))[None, None, None]
+        return [mask if length == longest else None for length in self._lengths]
 
     def __len__(self) -> int:
-        """Tokens the last layer holds (all layers, between passes)."""
-        return self._lengths[-1]
+        """Tokens the layers with the longest prefix hold, between passes."""
+        return max(self._lengths)
 
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         start = self._lengths[layer_idx]
         stop = start + keys.shape[2]
-        if stop > self.capacity:
-            raise ValueError(f"the cache holds {self.capacity} tokens, {stop} were given")
+        if stop > (capacity := self._keys[layer_idx].shape[2]):
+            raise ValueError(f"the cache holds {capacity} tokens, {stop} were given")
         self._keys[layer_idx][:, :, start:stop] = keys
         self._values[layer_idx][:, :, start:stop] = values
         self._lengths[layer_idx] = stop
@@ -197,11 +203,11 @@ class Decoder:
     @torch.no_grad()
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
-        rotary, mask = self.rotary(len(cache), 1), cache.mask()
+        rotary, masks = self.rotary(len(cache), 1), cache.masks()
         with self.active():
             hidden = self.embed(torch.tensor([[token]], device=self.device))
             for index in range(self.layers):
-                hidden = self.layer(index, hidden, rotary, mask, cache)
+                hidden = self.layer(index, hidden, rotary, masks[index], cache)
             return self.final(hidden)[0].float()
 
     def final(self, hidden: Tensor) -> Tensor:
@@ -211,8 +217,8 @@ class Decoder:
 
 
 def rotate(keys: Tensor, rotary: Rotary) -> Tensor:
-    """Rotate keys (B, n, H, d) to their positions, laid out for attention: (B, H, n, d)."""
-    cos, sin = (part[:, None] for part in rotary)  # (1, 1, n, d)
+    """Rotate keys (B, n, H, d) to the first n positions given, laid out for attention: (B, H, n, d)."""
+    cos, sin = (part[:, None, : keys.shape[1]] for part in rotary)  # (1, 1, n, d)
     keys = keys.transpose(1, 2)
     rotated: Tensor = keys * cos + rotate_half(keys) * sin
     return rotated

@@ -133,11 +133,13 @@ class FastDecoder:
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
         decoder = self._decoder
-        turn, mask = _Turn.of(decoder, len(cache)), cache.mask()
+        turn, masks = _Turn.of(decoder, len(cache)), cache.masks()
         # In float32 between the layers: at one token it costs nothing, and rounding adds up.
         hidden = decoder.embed(torch.tensor([token], device=decoder.device)).float()  # (1, D)
         for index, layer in enumerate(self._layers):
-            hidden = hidden + layer.out(self._attend(index, layer, hidden, turn, mask, cache))
+            hidden = hidden + layer.out(
+                self._attend(index, layer, hidden, turn, masks[index], cache)
+            )
             gate, up = layer.gate_up(self._normed(hidden, layer.mlp_norm)).chunk(2, dim=1)
             hidden = hidden + layer.down(functional.silu(gate) * up)
         norm, head = self._head

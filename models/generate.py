@@ -182,25 +182,31 @@ def prefill(
     """
     decoder, stm = model.generate, memory.stm.tokens
     text, before = len(prompt_ids), 1 + len(recall) + len(stm)
-    shape = (1, decoder.kv_heads, before + text + spare, decoder.head_size)
+    rows = {index: row for row, index in enumerate(model.memory_layers)}
+    shapes = [
+        (1, decoder.kv_heads, (before if index in rows else 1) + text + spare, decoder.head_size)
+        for index in range(decoder.layers)
+    ]
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
         bias = torch.nn.functional.pad(bias, (1, 0))  # BOS counts in full
-    cache = KeyValueCache(decoder.layers, shape, decoder.dtype, decoder.device, bias)
+    cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
-    mask = decoder.mask(text, before, bias)
+    mask, plain = decoder.mask(text, before, bias), decoder.mask(text, 1)
     with decoder.active():
         hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
         for index in range(decoder.layers):
             bos_keys, bos_values = decoder.keys_values(index, model.generate_bos[index][None])
             parts = [(bos_keys[0], bos_values[0])]
-            if len(recall):
-                parts.append(recall.layer(index, hidden))
-            parts.append((stm.keys[index], stm.values[index]))
+            row = rows.get(index)
+            if row is not None and len(recall):
+                parts.append(recall.layer(row, hidden))
+            if row is not None:
+                parts.append((stm.keys[row], stm.values[row]))
             keys = torch.cat([part[0] for part in parts])[None]
             values = torch.cat([part[1] for part in parts])[None]
             cache.update(rotate(keys, prefix_rotary), values.transpose(1, 2), index)
-            hidden = decoder.layer(index, hidden, rotary, mask, cache)
+            hidden = decoder.layer(index, hidden, rotary, plain if row is None else mask, cache)
         logits = decoder.final(hidden if all_logits else hidden[:, -1:])
     return logits[0].float(), cache
 

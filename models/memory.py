@@ -4,7 +4,7 @@ Pure tensors, passed in and returned: nothing here knows a model, a file or a de
 A memory token is kept as what the generate pass needs of it: its key and value before rotation,
 in every layer, with its retriever key.
 
-Shapes: L layers, R layers with a retriever, n or m memory tokens, H key/value heads, d head size,
+Shapes: L layers with memory, R layers with a retriever, n or m memory tokens, H key/value heads, d head size,
 D hidden size, P retriever width. A leading 1 instead of L (`ages`, `born`, `chunks`) means that all
 layers hold the same memory tokens, which is so unless they drop at random.
 """

@@ -60,6 +60,7 @@ class MPlusModel:
         self.speaker: Speaker = generate
         """What decodes the answer; `models.fast_decode` puts a quicker one here."""
         self.retriever = retriever
+        self.memory_layers = config.layers_with_memory(generate.layers)
         self.bos_id = bos_id
         self.learned_bos = bos
         self.new_memory_embedding = new_memory_embedding
@@ -104,7 +105,7 @@ class MPlusModel:
     def empty_memory(self) -> Memory:
         """A memory that has read nothing."""
         decoder = self.generate
-        shape = (decoder.layers, 0, decoder.kv_heads, decoder.head_size)
+        shape = (len(self.memory_layers), 0, decoder.kv_heads, decoder.head_size)
         rows = len(self.retriever.layers)
         tokens = Tokens(
             self._zeros(shape),

@@ -45,7 +45,8 @@ class Recall(Protocol):
         """k, the tokens recalled in each layer."""
 
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (k, H, d) for layer `index`, whose prompt states (1, q, D) are given."""
+        """Keys and values (k, H, d) for the index-th layer with memory, whose prompt states
+        (1, q, D) are given."""
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         """What is added to the attention logits of the recalled tokens and of short-term memory's,

@@ -1,8 +1,9 @@
 """Which tokens of a chunk are worth a place in memory: the rare ones, and numbers.
 
 A reader that sees "Sybilla Normandy married Alexander 1107" knows what was between: the tokens that a
-language repeats most say least. How rare a token is is counted once, over the training text, and is
-part of the checkpoint, so that writing costs no more than reading. Selective Context (Li et al. 2023,
+language repeats most say least (not nothing: of SQuAD's short answers half lose a token where half of a
+chunk is kept). How rare a token is is counted once, over the training text, and is part of the
+checkpoint, so that writing costs no more than reading. Selective Context (Li et al. 2023,
 arXiv 2310.06201) drops by a language model's surprisal instead; on this base that kept fewer answers.
 
 Shapes: V vocabulary, B batch, T text tokens, K tokens kept.

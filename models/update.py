@@ -2,7 +2,8 @@
 
 The update pass computes no logits, and of the last layer only what memory keeps of it.
 
-Shapes: B batch, T text tokens, k tail tokens, K new memory tokens, L layers, D hidden size.
+Shapes: B batch, T text tokens, k tail tokens, K new memory tokens, L layers, D hidden size,
+M layers with memory.
 """
 
 from __future__ import annotations
@@ -154,11 +155,11 @@ def compress(states: Tensor, config: MPlusConfig, keep: Tensor | None = None) ->
 
 
 def encode(model: MPlusModel, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """States (L, B, n, D) to keys, values (L, B, n, H, d) and retriever keys (R, B, n, P)."""
+    """States (L, B, n, D) to keys, values (M, B, n, H, d) and retriever keys (R, B, n, P)."""
     decoder, retriever = model.generate, model.retriever
     keys, values = [], []
     with decoder.active():
-        for index in range(decoder.layers):
+        for index in model.memory_layers:
             key, value = decoder.keys_values(index, states[index])
             keys.append(key)
             values.append(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -39,7 +39,7 @@ def model_description(described: dict[str, Any]) -> Table:
         "layers": f"{described['layers']} of {described['hidden']}, "
         f"{described['positions']:,} positions",
         "a chunk": f"{config['chunk_tokens']} tokens of text become {config['new_tokens']} "
-        f"memory tokens a layer ({described['ratio']}:1)",
+        f"memory tokens a layer ({described['ratio']}:1)" + _in_layers(config["memory_layers"]),
         "short-term": f"{config['stm_tokens']:,} tokens (N)",
         "recalled": f"{config['recalled_tokens']:,} tokens a question (K0)",
         "memory": f"{config['memory_positions']} {config['memory_state']} states, "
@@ -55,3 +55,13 @@ def model_description(described: dict[str, Any]) -> Table:
         if value:
             table.add_row(Text(label, style="dim"), Text(one_line(str(value))))
     return table
+
+
+def _in_layers(layers: Sequence[int] | None) -> str:
+    """Where memory is, if not everywhere."""
+    if layers is None:
+        return ""
+    first, last = min(layers), max(layers)
+    if len(layers) == last - first + 1:
+        return f", in layers {first} to {last}"
+    return f", in layers {', '.join(map(str, layers))}"

@@ -6,7 +6,7 @@ with its name, its size, its header and 64 evenly spaced samples of 64 KiB, so t
 costs milliseconds: this tells checkpoints apart, it is no proof against a forger.
 
 Left out, because no memory depends on them: the prompt format, chat templates, generation defaults,
-and the version of `transformers` that wrote a file.
+which questions are refused, and the version of `transformers` that wrote a file.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ _NO_CONFIG = (
 )
 
 
-_LATER = {"ltm_format": "exact", "relevance_weight": 0.0}
+_LATER = {"ltm_format": "exact", "relevance_weight": 0.0, "memory_layers": None}
 """Settings younger than the first memories, with what those mean: at that value they do not count."""
+_NEVER = ("least_coverage",)
 
 
 def fingerprint(config: dict[str, Any], files: Iterable[Path]) -> str:
     """SHA-256 (hex) of an M+ config as JSON values and of files, in the order given."""
     counting = {
-        name: value for name, value in config.items() if name not in _LATER or value != _LATER[name]
+        name: value
+        for name, value in config.items()
+        if name not in _NEVER and (name not in _LATER or value != _LATER[name])
     }
     digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode())
     for path in files:

@@ -61,14 +61,15 @@ class Trainee(nn.Module):
         )
 
     def _encoded(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Keys and values (S, K, H, d) of each layer, and the detached normed states (R, S, K, D).
+        """Keys and values (S, K, H, d) of each layer with memory; detached, the normed states
+        (R, S, K, D).
 
         Lists, and `unbind`: the gradient of an indexed stack is a stack of zeros for every layer.
         """
         decoder = self.model.generate
         keys, values, by_layer = [], [], states.unbind(0)
         with decoder.active():
-            for index in range(decoder.layers):
+            for index in self.model.memory_layers:
                 key, value = decoder.keys_values(index, by_layer[index])
                 keys.append(key)
                 values.append(value)
@@ -99,18 +100,23 @@ class Trainee(nn.Module):
         prefix_rotary = decoder.rotary(0, before)
         relevance = prefix_relevance(self.model, batch, normed, before)
         mask = rows.mask(seen, decoder.dtype, relevance)
+        plain = rows.mask(seen[:, :1], decoder.dtype)
+        memory = {index: row for row, index in enumerate(self.model.memory_layers)}
         bos = self.model.bos_states(decoder)
         with decoder.active():
             hidden = decoder.embed(rows.ids)
             for index in range(decoder.layers):
                 lead = decoder.keys_values(index, bos[index][None])
-                layer = (keys[index], values[index])
-                both = [
-                    _lay_out(batch, [side[0] for side in lead], layer, part, index, before)
-                    for part in (0, 1)
-                ]
+                row = memory.get(index)
+                if row is None:
+                    both = [side.expand(streams, -1, -1, -1) for side in lead]
+                else:
+                    layer, first = (keys[row], values[row]), [side[0] for side in lead]
+                    both = [_lay_out(batch, first, layer, part, row, before) for part in (0, 1)]
                 prefix = Prefix(rotate(both[0], prefix_rotary), both[1].transpose(1, 2))
-                hidden = decoder.layer(index, hidden, rotary, mask, prefix)
+                hidden = decoder.layer(
+                    index, hidden, rotary, plain if row is None else mask, prefix
+                )
         return hidden
 
     def _reading_losses(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,11 @@ from models.config import ConfigError, MPlusConfig
         ({"chunk_tokens": 500, "new_tokens": 200}, "multiple of new_tokens"),
         ({"drop": "random"}, "needs drop 'oldest'"),
         ({"retriever_layers": ()}, "retriever_layers is empty"),
+        ({"memory_layers": ()}, "memory_layers is empty"),
+        (
+            {"recall": "tokens", "memory_layers": (0,), "drop": "random"},
+            "needs memory in every layer",
+        ),
         ({"recall": "tokens", "retriever_layers": (0,)}, "needs a retriever in every layer"),
     ],
 )
@@ -58,6 +63,7 @@ def test_uneven_chunks_are_fine_for_the_last_positions() -> None:
         ),
         ({"retriever_layers": (0, 4)}, 8192, 4, "layer 4"),
         ({"retriever_layers": (-1, 2)}, 8192, 4, "retriever_layers"),
+        ({"memory_layers": (1, 4)}, 8192, 4, "memory_layers names layer 4"),
     ],
 )
 def test_geometry_is_checked_against_the_base(
@@ -85,6 +91,7 @@ def test_json_and_back() -> None:
         ({"ages_in_stm": 1}, "ages_in_stm"),
         ({"ltm_capacity": 1.5}, "ltm_capacity"),
         ({"retriever_layers": ["0"]}, "retriever_layers"),
+        ({"memory_layers": 3}, "memory_layers"),
         ({"scorer": 3}, "scorer"),
         ({"least_coverage": "half"}, "least_coverage"),
     ],

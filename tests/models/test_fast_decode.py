@@ -46,12 +46,16 @@ def test_a_step_gives_nearly_the_same_logits(
         )
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["alike", "weighed"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"relevance_weight": 0.5}, {"relevance_weight": 0.5, "memory_layers": (1,)}],
+    ids=["alike", "weighed", "one layer"],
+)
 def test_with_exact_weights_it_is_the_same_network(
-    build_network: Build, chunk_ids: Ids, weight: float
+    build_network: Build, chunk_ids: Ids, changes: dict[str, Any]
 ) -> None:
     """Weights that 8 bits hold exactly leave only the order of sums: a wrong form would show."""
-    model = build_network(relevance_weight=weight)
+    model = build_network(**changes)
     llama = model.generate.llama
     for name, weight in llama.named_parameters():
         if "norm" not in name and "embed" not in name:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.decoder import Prefix, rotate
 from models.generate import (
     Finished,
     Generated,
@@ -14,6 +15,8 @@ from models.generate import (
     Sampling,
     draw,
     goes_in_circles,
+    look_up,
+    prefill,
     stream,
 )
 from models.update import read_chunk
@@ -71,6 +74,53 @@ def test_a_question_that_memory_does_not_cover_is_not_put(
     assert events[1:] == [Finished("uncovered", 0)]
     known = answer(model, memory, chunk_ids(0, 8)[:3])
     assert known[-1].reason != "uncovered" and len(known) > 2
+
+
+def test_layers_without_memory_see_bos_and_the_prompt_alone(
+    build_network: Build, chunk_ids: Ids
+) -> None:
+    """Against the network with memory everywhere, whose other layers get it hidden by hand."""
+    some = build_network(memory_layers=(2,))
+    everywhere = build_network()
+    memories = []
+    for model in (some, everywhere):
+        memory = model.empty_memory()
+        for number in range(4):
+            memory = read_chunk(model, memory, chunk_ids(number, 8))
+        memories.append(memory)
+    assert [memory.stm.tokens.keys.shape[0] for memory in memories] == [1, 3]
+    assert torch.equal(memories[0].stm.tokens.keys[0], memories[1].stm.tokens.keys[2])
+    prompt = chunk_ids(99, 5)
+    _, recall = look_up(some, memories[0], prompt)
+    logits, cache = prefill(some, memories[0], recall, prompt, spare=2, all_logits=True)
+    expected = _hidden_from_layers(everywhere, memories[1], prompt, {0, 1})
+    torch.testing.assert_close(logits, expected[: len(prompt)], atol=1e-4, rtol=1e-4)
+    step = some.generate.step(7, cache)
+    expected = _hidden_from_layers(everywhere, memories[1], [*prompt, 7], {0, 1})
+    torch.testing.assert_close(step[0], expected[-1], atol=1e-4, rtol=1e-4)
+
+
+def _hidden_from_layers(model: Any, memory: Any, prompt: list[int], hidden: set[int]) -> Any:
+    """Logits (T, V) of a prompt behind all of a memory, masked out in some layers."""
+    decoder, text = model.generate, len(prompt)
+    _, recall = look_up(model, memory, prompt)
+    before = 1 + len(recall) + len(memory.stm)
+    seen = decoder.mask(text, before)
+    blind = seen.clone()
+    blind[..., 1:before] = torch.finfo(seen.dtype).min
+    states = decoder.embed(torch.tensor([prompt]))
+    for index in range(decoder.layers):
+        bos = decoder.keys_values(index, model.generate_bos[index][None])
+        recalled = recall.layer(index, states)
+        stm = (memory.stm.tokens.keys[index], memory.stm.tokens.values[index])
+        keys, values = (
+            torch.cat([lead[0], part, own])[None]
+            for lead, part, own in zip(bos, recalled, stm, strict=True)
+        )
+        prefix = Prefix(rotate(keys, decoder.rotary(0, before)), values.transpose(1, 2))
+        mask = blind if index in hidden else seen
+        states = decoder.layer(index, states, decoder.rotary(before, text), mask, prefix)
+    return decoder.final(states)[0].float()
 
 
 def test_the_same_seed_gives_the_same_answer(read_network: tuple[Any, Any], chunk_ids: Ids) -> None:

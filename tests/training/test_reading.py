@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,14 +46,20 @@ def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]])
 
 
 @pytest.mark.parametrize(
-    ("weight", "positions", "whole"), [(0.0, "pooled", 0.0), (0.7, "salient", 0.5)]
+    ("changes", "whole"),
+    [
+        ({}, 0.0),
+        ({"relevance_weight": 0.7, "memory_positions": "salient"}, 0.5),
+        ({"relevance_weight": 0.7, "memory_layers": [1, 2]}, 0.0),
+    ],
+    ids=["pooled", "salient", "some layers"],
 )
 @torch.no_grad()
 def test_rows_are_read_as_prompts_are(
-    tmp_path: Path, tiny_base_folder: Path, weight: float, positions: str, whole: float
+    tmp_path: Path, tiny_base_folder: Path, changes: dict[str, Any], whole: float
 ) -> None:
     config = TrainingConfig(
-        model=MODEL | {"relevance_weight": weight, "memory_positions": positions},
+        model=MODEL | changes,
         whole=whole,
         facts=0.0,
         qa=(_passages(tmp_path),),
