@@ -58,6 +58,15 @@ def session(given: argparse.Namespace) -> Session:
     return open_session(settings(given), note=_say, progress=lambda *_: None)
 
 
+def as_loaded(llama: Any) -> Any:
+    """The same weights with the attention of `transformers`, as a baseline."""
+    from models.checkpoints.adapters import twin
+
+    base = twin(llama)
+    base.config._attn_implementation = "sdpa"
+    return base
+
+
 def story_ids(opened: Session, count: int) -> list[int]:
     """Token ids of the example story, over and over."""
     from mplus_cli.documents import find_sources, read_document

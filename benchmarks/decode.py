@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from benchmarks.asking import QUESTION, prompt_ids
-from benchmarks.common import Figure, alternate, parser, report, session, story_ids
+from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from benchmarks.synthetic import grown
 from models.fast_decode import FastDecoder, pack8
 from models.generate import Sampling, decode, draw, look_up, prefill
@@ -39,6 +39,7 @@ def main() -> None:
     first = draw(logits[-1], Sampling(), torch.Generator())
     ids = torch.full((1, held + 1), first, device=model.device)
     said: dict[str, list[int]] = {}
+    base_llama = as_loaded(model.generate.llama)
 
     def mine() -> None:
         cache._lengths = list(lengths)
@@ -46,7 +47,7 @@ def main() -> None:
         said["mine"] = [next(steps) for _ in range(count + 1)][1:]
 
     def theirs() -> None:
-        out = model.generate.llama.generate(
+        out = base_llama.generate(
             ids, past_key_values=DynamicCache(prefix), do_sample=False,
             min_new_tokens=count, max_new_tokens=count,
             attention_mask=torch.ones_like(ids), pad_token_id=0,

@@ -6,7 +6,7 @@ import torch
 from transformers import DynamicCache
 
 from benchmarks.asking import first_token, prompt_ids
-from benchmarks.common import Figure, alternate, parser, report, session, story_ids
+from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from benchmarks.synthetic import grown
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     recalled = min(config.recalled_tokens, memory.ltm_tokens)
     before = 1 + recalled + len(memory.stm)
     ids = torch.tensor([prompt_ids(opened)], device=model.device)
-    llama = model.generate.llama
+    llama = as_loaded(model.generate.llama)
     shape = (1, model.generate.kv_heads, before, model.generate.head_size)
     prefix = [
         (torch.zeros(shape, dtype=model.dtype, device=model.device),) * 2

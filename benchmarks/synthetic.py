@@ -6,7 +6,8 @@ measured is the scan, the gathering of a few chunks and the opening, not the dis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from models.network import MPlusModel
 from models.packing import pack
 from models.update import read_chunk
 from mplus_cli.library import Library, NewChunk, NewDocument, SegmentRow, StoredMemory, tensors
+from mplus_cli.library.compaction import crowded
 from mplus_cli.library.files import segment_file
 from mplus_cli.library.tensors import Joined
 from mplus_cli.reading import COMMIT_CHUNKS
@@ -76,16 +78,25 @@ def stored(session: Session, home: Path, text_tokens: int, ids: list[int]) -> St
     with memory.writer() as writer:
         (memory.folder / "ltm").mkdir(exist_ok=True)
         segments = [
-            _write_hollow(memory.folder, number, segment)
-            for number, segment in enumerate(whole.segments, start=1)
+            _write_hollow(memory.folder, number, parts)
+            for number, parts in enumerate(_merged(whole.segments), start=1)
         ]
         # Past `commit`, which would write the holes out.
         writer._write(whole, (), segments, writer.begin_document(document), rows)
     return memory
 
 
-def _write_hollow(folder: Path, number: int, segment: Segment) -> SegmentRow:
-    parts = tensors.join_segments([segment])
+def _merged(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments as the library puts them into files, one commit after the other."""
+    files: list[list[Segment]] = []
+    for segment in segments:
+        left = len(files) - crowded([sum(map(len, file)) for file in files], len(segment))
+        files[left:] = [[*chain.from_iterable(files[left:]), segment]]
+    return files
+
+
+def _write_hollow(folder: Path, number: int, segments: Sequence[Segment]) -> SegmentRow:
+    parts = tensors.join_segments(segments)
     order = sorted(parts, key=lambda name: name in ("keys", "values"))
     joined: dict[str, Joined] = {name: parts[name] for name in order}
     start = tensors.header(joined, {"format": tensors.SEGMENT_FORMAT, "version": "1"})
@@ -98,4 +109,4 @@ def _write_hollow(folder: Path, number: int, segment: Segment) -> SegmentRow:
                 for data in part.data():
                     file.write(data)
         file.truncate(size)
-    return SegmentRow(number, segment_file(number), len(segment), 0, size, "0" * 64)
+    return SegmentRow(number, segment_file(number), sum(map(len, segments)), 0, size, "0" * 64)

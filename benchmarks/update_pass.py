@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.common import Figure, alternate, parser, report, session, story_ids
+from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from models.update import read_chunk
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     for start in range(0, len(ids) - chunk, chunk):
         memory = read_chunk(model, memory, ids[start : start + chunk])
     batch = torch.tensor([ids[-chunk:]], device=model.device)
-    stack = model.update.llama.model
+    stack = as_loaded(model.update.llama).model
 
     @torch.no_grad()
     def base() -> None:

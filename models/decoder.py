@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaForCausalLM, rotate_half
 
+from models.attention import CAUSAL
+
 Rotary = tuple[Tensor, Tensor]
 
 
@@ -175,10 +177,10 @@ class Decoder:
         Raises:
             ValueError: a bias, and a kernel that takes no mask.
         """
-        takes_none = self.llama.config._attn_implementation.startswith("flash")
-        if takes_none and bias is not None:
+        kernel = self.llama.config._attn_implementation
+        if kernel.startswith("flash") and bias is not None:
             raise ValueError("flash attention cannot weigh memory: use sdpa or eager")
-        if takes_none or (queries == 1 and bias is None):
+        if bias is None and (queries == 1 or kernel == CAUSAL or kernel.startswith("flash")):
             return None
         allowed = torch.ones(queries, prefix + queries, dtype=torch.bool, device=self.device)
         zeros = torch.zeros((), dtype=self.dtype, device=self.device)

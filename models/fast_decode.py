@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from models.attention import CAUSAL
 from models.decoder import Decoder, KeyValueCache
 from models.network import MPlusModel
 
@@ -33,9 +34,13 @@ Projection = Callable[[Tensor], Tensor]
 
 
 def quicken(model: MPlusModel) -> None:
-    """Give a model a quicker way to decode, where there is one for its device and weights."""
+    """Give a model quicker ways to read and to decode, where there are for its device and weights."""
     if fits(model.generate):
         model.speaker = FastDecoder(model.generate)
+    for llama in {model.update.llama, model.generate.llama}:
+        config = llama.config
+        if llama.device.type == "cpu" and config._attn_implementation == "sdpa":
+            config._attn_implementation = CAUSAL
 
 
 def fits(decoder: Decoder) -> bool:

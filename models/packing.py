@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -81,6 +82,18 @@ class Packed(TokenRows):
         # In float32: products of mixed types are many times slower on a CPU.
         return self.retriever_keys[row, start:stop].float().mul_(scales.float())
 
+    def nearest(self, row: int, start: int, stop: int, length: int, query: CodedQuery) -> Tensor:
+        """The largest similarity (q, r) to a token of each of r runs of `length` tokens.
+
+        Whole numbers throughout: the codes are read as they are, and the sums are exact.
+        """
+        count = len(query.steps)
+        halves = torch._int_mm(query.codes, self.retriever_keys[row, start:stop].T)  # (2 q, m)
+        sums = torch.add(halves[count:], halves[:count], alpha=CodedQuery.FINE)
+        scores = sums * self.retriever_scales[row, start:stop].float()
+        largest: Tensor = scores.unflatten(1, (-1, length)).amax(dim=2)
+        return largest * query.steps
+
     def of_layers(self, layers: slice) -> Packed:
         return Packed(
             self.keys[layers],
@@ -91,6 +104,32 @@ class Packed(TokenRows):
             self.value_scales[layers],
             self.retriever_scales[:0],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CodedQuery:
+    """A question's queries (q, P) in 15 bits, to be multiplied with keys of 8."""
+
+    codes: Tensor
+    """(2 q, P) int8: the coarse halves, worth `FINE` fine ones each, then the fine ones."""
+    steps: Tensor
+    """(q, 1) float32."""
+
+    FINE: ClassVar[int] = 128
+
+    @classmethod
+    def of(cls, queries: Tensor) -> CodedQuery:
+        """Queries (q, P) coded, on the CPU."""
+        exact = queries.float().cpu()
+        steps = exact.abs().amax(dim=1, keepdim=True) / (EIGHT * cls.FINE)
+        whole = (exact / torch.where(steps > 0, steps, 1)).round()
+        coarse = (whole / cls.FINE).round()
+        return cls(torch.cat([coarse, whole - coarse * cls.FINE]).to(torch.int8), steps)
+
+    @staticmethod
+    def is_quick() -> bool:
+        """Whether this processor multiplies whole numbers of 8 bits, exactly and faster than others."""
+        return torch.cpu._is_vnni_supported()
 
 
 def pack(tokens: Tokens, form: LtmFormat) -> TokenRows:

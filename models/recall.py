@@ -22,6 +22,7 @@ from torch import Tensor
 from models.decoder import Prefix, rotate
 from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
+from models.packing import CodedQuery, Packed
 
 SCAN_TOKENS = 8192
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
@@ -141,9 +142,18 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
 def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
     """Every chunk in memory for queries (q, P) per retriever layer, best first."""
     best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
+    coded: list[CodedQuery] = []
+    if model.config.scorer != "sigmoid" and model.device.type == "cpu" and CodedQuery.is_quick():
+        coded = [CodedQuery.of(query) for query in queries]
     for tokens in _everything(memory):
         for runs in runs_alike(tokens.chunks[0].cpu()):
-            _score_runs(model, tokens, runs, queries, best)
+            for row, query in enumerate(queries):
+                if coded and isinstance(tokens, Packed):
+                    found = tokens.nearest(row, runs.start, runs.stop, runs.length, coded[row])
+                else:
+                    found = _nearest(model, tokens, runs, row, query)
+                index = runs.chunks.expand(len(found), -1)
+                best[row].scatter_reduce_(1, index, found, "amax")
     totals = best.sum(dim=(0, 1))
     perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
     ranked = totals.sort(descending=True, stable=True)
@@ -170,6 +180,11 @@ class Runs:
     chunks: Tensor
     """(r,) int64: the chunk of each run."""
 
+    @property
+    def stop(self) -> int:
+        """Behind the last run's last token."""
+        return self.start + self.length * len(self.chunks)
+
 
 def runs_alike(chunks: Tensor) -> Iterator[Runs]:
     """The runs in the chunk numbers (m,) of neighbouring tokens, as few at a time as a cache holds.
@@ -194,18 +209,12 @@ def runs_alike(chunks: Tensor) -> Iterator[Runs]:
         first += runs
 
 
-def _score_runs(
-    model: MPlusModel, tokens: TokenRows, runs: Runs, queries: Sequence[Tensor], best: Tensor
-) -> None:
-    """Enter the best similarity to a token of each run in `best` (R, q, C)."""
-    stop = runs.start + runs.length * len(runs.chunks)
-    for row, query in enumerate(queries):
-        keys = tokens.lookup(row, runs.start, stop).to(query.device).float()
-        scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
-        # The largest of neighbours in memory: far quicker than scattering by chunk number.
-        found = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
-        index = runs.chunks.expand(len(found), -1)
-        best[row].scatter_reduce_(1, index, found, "amax")
+def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: Tensor) -> Tensor:
+    """The best similarity (q, r) of a question token to a token of each run."""
+    keys = tokens.lookup(row, runs.start, runs.stop).to(query.device).float()
+    scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
+    # The largest of neighbours in memory: far quicker than scattering by chunk number.
+    return scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
 
 
 LEAST_RELEVANCE = -12.0

@@ -1,8 +1,9 @@
 """Writing to a memory: documents, and commits of what was read of them.
 
 A commit writes new files and puts them on the disk, then names them in one transaction, then
-deletes those it replaced: a crash at any moment leaves the last commit. Knows no model: which
-tensors are new follows from the memory's clock.
+deletes those it replaced: a crash at any moment leaves the last commit. Where small files of
+long-term memory have piled up, the new one takes them in. Knows no model: which tensors are new
+follows from the memory's clock.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MplusError
 from mplus_cli.library import database, files
+from mplus_cli.library.compaction import crowded
 from mplus_cli.library.durable import disk_errors
 from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
@@ -60,6 +62,11 @@ class Writer:
         count = _new_tokens(memory, view)
         older, newer = _split_last(memory.segments, count)
         rows = _forget(view.segments, memory.ltm_tokens - count)
+        if newer:
+            left = len(rows) - crowded([row.kept for row in rows], count)
+            merged = sum(row.kept for row in rows[left:])
+            older, small = _split_last(older, merged)
+            rows, newer = rows[:left], [*small, *newer]
         try:
             with disk_errors():
                 self._write(memory, newer, rows, document_id, chunks)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from mplus_cli.library import Library, durable
+from mplus_cli.library import Library, compaction, durable
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
@@ -23,6 +23,12 @@ STEPS = {
     (os, "replace"): os.replace,
     (os, "unlink"): os.unlink,
 }
+
+
+@pytest.fixture(autouse=True)
+def merging(monkeypatch):
+    """Merge small files at nearly every commit, so that runs are killed in the middle of it too."""
+    monkeypatch.setattr(compaction, "FAN", 2)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from models.update import read_chunk
 Ids = Callable[[int, int], list[int]]
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "grouped_causal"])
 @pytest.mark.parametrize("lengths", [(8,), (5,), (8, 8), (8, 3)])
 def test_identity_memory_gives_the_base_s_logits(
     build_network: Callable[..., Any], chunk_ids: Ids, attention: str, lengths: tuple[int, ...]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from models.checkpoints.fingerprint import fingerprint
 from models.config import ConfigError, MPlusConfig
 from models.memory import Memory, Tokens, concatenate
-from models.packing import Packed, pack
+from models.packing import CodedQuery, Packed, pack
 from models.recall import TokenRecall, gather, recall_chunks, score_chunks
 from models.update import compact, read_chunk
 
@@ -115,6 +116,47 @@ def test_what_is_dropped_is_packed_and_recalled_nearly_the_same(
     merged = compact(memory)
     for name, rows in recall_chunks(merged, ranked, 16).tensors().items():
         torch.testing.assert_close(rows, found.tensors()[name], atol=1e-6, rtol=0)
+
+
+needs_whole_numbers = pytest.mark.skipif(
+    not CodedQuery.is_quick(), reason="this processor has no exact products of 8 bits"
+)
+
+
+@needs_whole_numbers
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("width", [5, 64])
+def test_scanning_codes_finds_what_plain_loops_find(dtype: torch.dtype, width: int) -> None:
+    draw = torch.Generator().manual_seed(8)
+    exact = tokens(dtype)
+    keys = torch.nn.functional.normalize(torch.randn(2, 40, width, generator=draw), dim=-1)
+    packed = pack(replace(exact, retriever_keys=keys.to(dtype)), "k8v4")
+    assert isinstance(packed, Packed)
+    queries = torch.randn(7, width, generator=draw) * torch.tensor([[3.0]] * 6 + [[0.0]])
+    for row in range(2):
+        found = packed.nearest(row, 8, 40, 16, CodedQuery.of(queries))
+        codes, scales = packed.retriever_keys[row], packed.retriever_scales[row]
+        for number, query in enumerate(queries):
+            for run, start in enumerate((8, 24)):
+                products = [
+                    float(query @ (codes[place].float() * scales[place].float()))
+                    for place in range(start, start + 16)
+                ]
+                assert float(found[number, run]) == pytest.approx(max(products), abs=1e-3)
+
+
+@needs_whole_numbers
+def test_chunks_rank_as_by_the_numbers_that_the_codes_stand_for(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
+    model, memory = read(build_network, chunk_ids, **changes)
+    found = score_chunks(model, memory, chunk_ids(3, 8)[1:6])
+    monkeypatch.setattr(CodedQuery, "is_quick", staticmethod(lambda: False))
+    exact = score_chunks(model, memory, chunk_ids(3, 8)[1:6])
+    assert [one.chunk for one in found] == [one.chunk for one in exact]
+    for one, other in zip(found, exact, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-3)
 
 
 def test_recall_of_tokens_from_packed_memory(build_network: Build, chunk_ids: Ids) -> None:
