@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 import typer
 
-from mplus_cli.commands.eval import app
+from mplus_cli.commands.eval import app, retention
 from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.settings import Flags
 
@@ -57,7 +59,7 @@ def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> 
 def test_quick_without_data_asks_made_up_facts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mplus_cli.evaluation import retention
+    from mplus_cli.evaluation import retention as retentions
 
     asked: dict[str, Any] = {}
 
@@ -65,7 +67,7 @@ def test_quick_without_data_asks_made_up_facts(
         asked.update(plan=plan, arms=arms)
         return iter(())
 
-    monkeypatch.setattr(retention, "run", no_run)
+    monkeypatch.setattr(retentions, "run", no_run)
     run("retention", "--quick", "--out", tmp_path / "out")
     plan = asked["plan"]
     read = [ask for ask in plan.asks if ask.setting != "unread"]
@@ -78,6 +80,9 @@ def test_quick_without_data_asks_made_up_facts(
         "gold",
         "window:6",
         "bm25-1",
+        "gold-reader",
+        "bm25-1-reader",
+        "bm25-1-memory:12",
         "stm-only:12",
     ]
 
@@ -85,7 +90,7 @@ def test_quick_without_data_asks_made_up_facts(
 def test_what_an_interruption_leaves_is_said(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mplus_cli.evaluation import retention
+    from mplus_cli.evaluation import retention as retentions
 
     def interrupted(bench: Any, plan: Any, arms: Any, journal: Any) -> Any:
         journal.work.mkdir()
@@ -93,7 +98,7 @@ def test_what_an_interruption_leaves_is_said(
         yield from ()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(retention, "run", interrupted)
+    monkeypatch.setattr(retentions, "run", interrupted)
     with pytest.raises((typer.Abort, KeyboardInterrupt)):
         run("retention", "--quick", "--out", tmp_path / "out")
     assert f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'}" in capsys.readouterr().err
@@ -166,6 +171,14 @@ def test_help_needs_no_torch() -> None:
     )
     assert "--tokens" in done.stdout
     assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("name", list(ARMS))
+def test_every_arm_is_explained(name: str) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "evaluation" / "README.md").read_text()
+    assert f"`{name}`" in page
+    said = re.split(r"[\s,():.]+", str(retention.__doc__))
+    assert name in said
 
 
 def test_the_base_is_found_by_the_checkpoints_card(
