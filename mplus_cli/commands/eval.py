@@ -92,6 +92,11 @@ def retention(
     Data are JSON lines, plain or gzipped: {"id", "context", "qas": [{"question", "answers"}]}. Without
     data: made-up facts in the text of the example story. All questions share one stream of text; each
     is asked when the wanted number of tokens was read after its passage.
+
+    Arms: mplus. The untrained base with text in its prompt: closed-book, gold, window, bm25, bm25-1. The
+    trained reader on text: gold-reader and bm25-1-reader (in its prompt), gold-memory and bm25-1-memory
+    (written into a memory that holds nothing else). M+ with more or less: stm-only, identity, reread1,
+    reread2, random-recall, oracle-recall, no-retriever, swapped-adapters.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
@@ -143,7 +148,7 @@ def qa(
     Data are JSON lines {"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]},
     passages {"id", "context", "qas"} that are each a document, or a file of LongBench, InfiniteBench
     (its task in the file's name), event QA, NarrativeQA, or RULER; each is scored by its official metric
-    too. Without data: the example story's questions.
+    too. Without data: the example story's questions. Arms: as in mplus eval retention.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK

@@ -115,7 +115,18 @@ DEFAULT = (
     "reread2:50",
 )
 """Fewer questions for those that read thousands of tokens for each, or a text of their own."""
-QUICK = ("mplus", "closed-book", "gold", "window:6", "bm25-1", "stm-only:12")
+QUICK = (
+    "mplus",
+    "closed-book",
+    "gold",
+    "window:6",
+    "bm25-1",
+    "gold-reader",
+    "bm25-1-reader",
+    "bm25-1-memory:12",
+    "stm-only:12",
+)
+"""About seven minutes of two cores with the default checkpoint: `docs/evaluation/README.md`."""
 FOR_LOSS = ("mplus", "closed-book", "window", "stm-only", "identity")
 """The arms that next-token loss is measured for."""
 FOR_STORY = ("mplus", "reread1", "reread2")

@@ -53,6 +53,7 @@ def run(
                 yield from _windows(bench, book, own, journal)
             else:
                 yield from _memories(bench, book, reader, own, journal)
+    journal.clear_work()  # also what a run left that was interrupted after its last chunk
 
 
 def _memories(

@@ -62,6 +62,7 @@ def run(
             yield Noted(str(error))
             continue
         yield from subject.run(document, chunks, arms)
+    journal.clear_work()  # also what a run left that was interrupted after its last question
     if failed and failed == len(readings):
         raise MplusError("none of the documents could be read: check the paths in --data")
 

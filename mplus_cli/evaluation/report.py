@@ -156,8 +156,9 @@ def _legend(card: RunCard) -> str:
             " A passage stands inside a full chunk of other text. `alone`: that chunk is all that "
             "was read; otherwise the stream before it is in memory too. Exact hit: a gold answer "
             "occurs in the answer. At hand: a token of the right chunk was recalled or in "
-            "short-term memory (for BM25: the chunk was in the prompt). Distances are in whole "
-            "chunks. An arm that was asked fewer questions has their number in its cells."
+            "short-term memory (for BM25: the chunk was in the prompt, or what memory was made of). "
+            "Distances are in whole chunks. An arm that was asked fewer questions has their number in "
+            "its cells."
         ),
         "story": (
             " Right: an answer of the question's occurs in what `mplus ask` says. A source is right "

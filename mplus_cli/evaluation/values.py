@@ -69,7 +69,7 @@ class Record:
     score: float
     refused: bool
     found: bool | None
-    """Whether a right chunk was recalled or in short-term memory (or in the base's prompt)."""
+    """Whether a right chunk was recalled or in short-term memory (or what BM25 chose)."""
     rank: int | None
     """The rank of the first right chunk, from 1."""
     before: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from mplus_cli.commands.eval import app
+from mplus_cli.commands.eval import app, retention
 from mplus_cli.errors import UsageError
+from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.settings import Flags
 
@@ -57,7 +58,7 @@ def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> 
 def test_quick_without_data_asks_made_up_facts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mplus_cli.evaluation import retention
+    from mplus_cli.evaluation import retention as retentions
 
     asked: dict[str, Any] = {}
 
@@ -65,7 +66,7 @@ def test_quick_without_data_asks_made_up_facts(
         asked.update(plan=plan, arms=arms)
         return iter(())
 
-    monkeypatch.setattr(retention, "run", no_run)
+    monkeypatch.setattr(retentions, "run", no_run)
     run("retention", "--quick", "--out", tmp_path / "out")
     plan = asked["plan"]
     read = [ask for ask in plan.asks if ask.setting != "unread"]
@@ -78,14 +79,17 @@ def test_quick_without_data_asks_made_up_facts(
         "gold",
         "window:6",
         "bm25-1",
+        "gold-reader",
+        "bm25-1-reader",
+        "bm25-1-memory:12",
         "stm-only:12",
     ]
 
 
 def test_what_an_interruption_leaves_is_said(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mplus_cli.evaluation import retention
+    from mplus_cli.evaluation import retention as retentions
 
     def interrupted(bench: Any, plan: Any, arms: Any, journal: Any) -> Any:
         journal.work.mkdir()
@@ -93,10 +97,12 @@ def test_what_an_interruption_leaves_is_said(
         yield from ()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(retention, "run", interrupted)
-    with pytest.raises((typer.Abort, KeyboardInterrupt)):
-        run("retention", "--quick", "--out", tmp_path / "out")
-    assert f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'}" in capsys.readouterr().err
+    monkeypatch.setattr(retentions, "run", interrupted)
+    notes: list[str] = []
+    monkeypatch.setattr("mplus_cli.screen.note", notes.append)
+    # No tables: the interruption is not swallowed.
+    assert run("retention", "--quick", "--out", tmp_path / "out") == ""
+    assert notes[-1].startswith(f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'},")
 
 
 def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:
@@ -166,6 +172,14 @@ def test_help_needs_no_torch() -> None:
     )
     assert "--tokens" in done.stdout
     assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("name", list(ARMS))
+def test_every_arm_is_explained(name: str) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "evaluation" / "README.md").read_text()
+    assert f"`{name}`" in page
+    said = re.split(r"[\s,():.]+", str(retention.__doc__))
+    assert name in said
 
 
 def test_the_base_is_found_by_the_checkpoints_card(
