@@ -62,6 +62,6 @@ def _in_layers(layers: Sequence[int] | None) -> str:
     if layers is None:
         return ""
     first, last = min(layers), max(layers)
-    if len(layers) == last - first + 1:
+    if 1 < len(layers) == last - first + 1:
         return f", in layers {first} to {last}"
     return f", in layers {', '.join(map(str, layers))}"

@@ -218,7 +218,7 @@ def make_stm(
 
     _check_shapes(file, tensors, "ages")
     tail = tensors.get("tail")
-    if tail is None or tail.dim() != 3 or tail.shape[0] != tensors["keys"].shape[0]:
+    if tail is None or tail.dim() != 3 or tail.shape[0] < tensors["keys"].shape[0]:
         raise DamagedFile(file, "holds no tail of short-term memory")
     copied = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     tokens = Tokens(*(copied[name] for name in ("keys", "values", "retriever_keys", "chunks")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +170,33 @@ def test_save_and_load_refuse(mplus: Any, book: str, tmp_path: Path) -> None:
     assert mplus("memory", "load", file, "--as", "third").code == 3
     assert mplus("memory", "save", "nosuch", file).code == 1
     assert mplus("memory", "save", book, tmp_path).code == 2
+
+
+def test_memory_in_some_layers_is_kept_and_travels(
+    mplus: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = tmp_path / "some"
+    shutil.copytree(tiny, some)
+    card = json.loads((some / "mplus.json").read_text())
+    card["config"]["memory_layers"] = [2]
+    card["base"] = str(tiny.parent / "tiny-base")
+    (some / "mplus.json").write_text(json.dumps(card))
+    monkeypatch.setenv("MPLUS_MODEL", str(some))
+    mplus(
+        "ingest",
+        "-",
+        "--title",
+        "Story",
+        "-m",
+        "story",
+        "-q",
+        stdin="The keeper was called Orla. She kept a goat named Admiral. " * 12,
+    )
+    answer = mplus("ask", "Who keeps the goat?", "-m", "story", "--max-new-tokens", "8")
+    assert answer.code == 0, answer.err
+    assert mplus("memory", "verify", "story").code == 0
+    assert mplus("memory", "save", "story", tmp_path / "s.safetensors").code == 0
+    assert mplus("memory", "load", tmp_path / "s.safetensors", "--as", "other").code == 0
+    again = mplus("ask", "Who keeps the goat?", "-m", "other", "--max-new-tokens", "8")
+    assert again.out == answer.out
+    assert "in layers 2" in mplus("model", "show").out
