@@ -1,4 +1,5 @@
-"""The curves of a training run as a PNG, by matplotlib: losses above, shares of right ones below.
+"""The curves of a training run as a PNG, by matplotlib: losses above, and below them the shares of
+right ones, where the run measured any.
 
 Knows the run's CSV files; draws with a fixed style.
 """
@@ -13,7 +14,7 @@ from typing import Any
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.extras import require
 
-_SIZE = (8, 6.4)
+_WIDTH, _PANEL = 8, 3.2
 _DPI = 150
 _LOSSES = ("answer", "continuation", "retriever")
 _WINDOW = 50
@@ -37,9 +38,16 @@ def draw_curves(folder: Path) -> Path:
         raise UsageError(f"there is no run in {folder} that made a step ({LOG})")
     require("matplotlib").use("Agg")
     pyplot = require("matplotlib.pyplot")
-    figure, (above, below) = pyplot.subplots(2, 1, figsize=_SIZE, sharex=True, layout="constrained")
-    _draw_losses(above, log)
-    _draw_shares(below, log, checks)
+    measured = bool(checks.get("step")) or any(log.get("recall_at_1", ()))
+    panels = 2 if measured else 1
+    size = (_WIDTH, panels * _PANEL)
+    figure, axes = pyplot.subplots(
+        panels, 1, figsize=size, sharex=True, layout="constrained", squeeze=False
+    )
+    _draw_losses(axes[0, 0], log)
+    if measured:
+        _draw_shares(axes[1, 0], log, checks)
+    axes[-1, 0].set_xlabel("step")
     path = folder / "curves.png"
     # No date or version inside: the same run gives the same bytes.
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
@@ -64,7 +72,9 @@ def _draw_losses(axes: Any, log: dict[str, list[float]]) -> None:
             means = running_means(log[name], _WINDOW)
             axes.plot(log["step"], means, color=colour, label=name)
     axes.set_ylabel("loss, nats")
-    axes.set_ylim(bottom=0)
+    every = sorted(value for name in _LOSSES for value in log.get(name, ()))
+    # A few single steps are far out: they are cut off, so that the means can be read.
+    axes.set_ylim(0, max(every[int(len(every) * 0.995)], 1e-3) if every else None)
     _finish(axes, f"Losses, means of {_WINDOW} steps")
 
 
@@ -76,7 +86,6 @@ def _draw_shares(axes: Any, log: dict[str, list[float]], checks: dict[str, list[
     for number, name in enumerate(names):
         style = {"marker": "o", "markersize": 4, "color": f"C{number + 3}"}
         axes.plot(checks["step"], checks[name], label=f"{name}, held out", **style)
-    axes.set_xlabel("step")
     axes.set_ylabel("share")
     axes.set_ylim(0, 1)
     _finish(axes, "Share of right ones")
