@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import UsageError
-from mplus_cli.evaluation.extras import require
+from mplus_cli.extras import require
 
 _SIZE = (8, 6.4)
 _DPI = 150

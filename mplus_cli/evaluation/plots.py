@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.evaluation.arms import ABLATIONS, ARMS
-from mplus_cli.evaluation.extras import require
 from mplus_cli.evaluation.statistics import Figure, mean, share
 from mplus_cli.evaluation.tables import at_setting, settings_of
 from mplus_cli.evaluation.values import UNREAD, Loss, Record
+from mplus_cli.extras import require
 
 _SIZE = (7.2, 4.4)
 _DPI = 150
