@@ -145,26 +145,38 @@ def pack(tokens: Tokens, form: LtmFormat) -> TokenRows:
 
 
 def _coded(vectors: Tensor, largest: int) -> tuple[Tensor, Tensor]:
-    """Vectors (..., d) as codes (..., d or d / 2) and scales (...)."""
-    exact = vectors.float()
-    if largest == FOUR:
-        exact = exact @ _cosines(exact.shape[-1], exact.device).T
-    scales = (exact.abs().amax(dim=-1) / largest).to(vectors.dtype)
-    steps = torch.where(scales > 0, scales, 1).float()[..., None]
-    codes = (exact / steps).round_().clamp_(-largest, largest)
-    if largest == EIGHT:
-        return codes.to(torch.int8), scales
-    low, high = (codes + 8).to(torch.uint8).unflatten(-1, (2, -1)).unbind(dim=-2)
-    return low | high << 4, scales
+    """Vectors (L, ..., d) as codes (L, ..., d or d / 2) and scales (L, ...)."""
+    size = vectors.shape[-1]
+    shape, kind = (size, torch.int8) if largest == EIGHT else (size // 2, torch.uint8)
+    codes = torch.empty(*vectors.shape[:-1], shape, dtype=kind, device=vectors.device)
+    scales = vectors.new_empty(vectors.shape[:-1])
+    turn = _cosines(size, vectors.device).T if largest == FOUR else None
+    # A layer at a time: what is between stays in a core's cache.
+    for layer, vector in enumerate(vectors):
+        exact = vector.float() if turn is None else vector.float() @ turn
+        scales[layer] = exact.abs().amax(dim=-1) / largest
+        steps = torch.where(scales[layer] > 0, scales[layer], 1).float()[..., None]
+        whole = (exact / steps).round_().clamp_(-largest, largest)
+        if largest == FOUR:
+            low, high = whole.add_(8).to(kind).unflatten(-1, (2, -1)).unbind(dim=-2)
+            whole = low | high << 4
+        codes[layer] = whole
+    return codes, scales
 
 
 def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
-    """Vectors (..., d) of codes and scales (...), in the scales' type."""
-    if codes.dtype == torch.int8:
-        return (codes.float() * scales[..., None].float()).to(scales.dtype)
-    numbers = torch.cat([codes & 15, codes >> 4], dim=-1).float() - 8
-    turned = numbers * scales[..., None].float()
-    return (turned @ _cosines(turned.shape[-1], turned.device)).to(scales.dtype)
+    """Vectors (L, ..., d) of codes and scales (L, ...), in the scales' type."""
+    size = codes.shape[-1] if codes.dtype == torch.int8 else 2 * codes.shape[-1]
+    vectors = scales.new_empty(*scales.shape, size)
+    turn = _cosines(size, codes.device) if codes.dtype == torch.uint8 else None
+    for layer, (code, scale) in enumerate(zip(codes, scales[..., None], strict=True)):
+        if turn is None:
+            # Codes are exact in every type: the product is rounded once, as in float32.
+            torch.mul(code.to(scale.dtype), scale, out=vectors[layer])
+        else:
+            numbers = torch.cat([code & 15, code >> 4], dim=-1).float().sub_(8)
+            vectors[layer] = numbers.mul_(scale.float()) @ turn
+    return vectors
 
 
 def _cosines(size: int, device: torch.device) -> Tensor:

@@ -24,7 +24,7 @@ from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
 from models.packing import CodedQuery, Packed
 
-SCAN_TOKENS = 8192
+SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
 
 

@@ -197,9 +197,15 @@ def append(
         old, ages = old.take(stay), _rows(ages, stay)
     young = torch.arange(count - 1, -1, -1, device=new.keys.device)[None]
     tokens = new if len(old) == 0 else concatenate([old, new])
-    tail = torch.cat([stm.tail, states], dim=1)[:, -config.new_tokens :]
-    kept = ShortTermMemory(tokens, cat_layers([ages, young]), tail)
+    kept = ShortTermMemory(tokens, cat_layers([ages, young]), _tail(stm.tail, states, config))
     return kept, dropped
+
+
+def _tail(before: Tensor, states: Tensor, config: MPlusConfig) -> Tensor:
+    """The newest K states (L, K, D) of what was (L, k, D) and what came."""
+    if states.shape[1] == config.new_tokens:
+        return states
+    return torch.cat([before, states], dim=1)[:, -config.new_tokens :]
 
 
 def _draw(

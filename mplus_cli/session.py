@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli import base_model, catalog, interrupts
+from mplus_cli import allocator, base_model, catalog, interrupts
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
@@ -117,6 +117,7 @@ def load_model(
 
     device = find_device(settings.device)
     torch.set_num_threads(thread_count())
+    allocator.keep_freed_memory()
     is_own = choice.base is not None and choice.reference != choice.base
     try:
         loaded = checkpoints.load(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import UsageError
-from mplus_cli.evaluation.extras import require
+from mplus_cli.extras import require
 
 _WIDTH, _PANEL = 8, 3.2
 _DPI = 150

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mplus_cli.evaluation.extras import require
+from mplus_cli.extras import require
 
 
 class Index:

@@ -25,7 +25,7 @@ def crowded(tokens: Sequence[int], new: int) -> int:
     """
     newest_first = [new, *reversed(tokens)]
     for low, high in pairwise(SIZES):
-        run = list(takewhile(lambda count, high=high: count < high, newest_first))
+        run = list(takewhile(high.__gt__, newest_first))
         # Smaller ones in between go along, but do not count.
         places = [place for place, count in enumerate(run) if count >= low]
         if len(places) >= FAN:

@@ -84,6 +84,22 @@ def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_quickened_reading_is_the_same_reading(
+    build_network: Build, chunk_ids: Ids, attention: str
+) -> None:
+    exact, quick = build_network(attention), build_network(attention)
+    quicken(quick)
+    kernel = quick.update.llama.config._attn_implementation
+    assert kernel == ("grouped_causal" if attention == "sdpa" else attention)
+    one, other = exact.empty_memory(), quick.empty_memory()
+    for number in range(5):
+        ids = chunk_ids(number, 8)
+        one, other = read_chunk(exact, one, ids), read_chunk(quick, other, ids)
+    for name, rows in one.stm.tokens.tensors().items():
+        torch.testing.assert_close(other.stm.tokens.tensors()[name], rows, atol=1e-4, rtol=0)
+
+
 def test_it_is_for_merged_plain_models_only(
     build_network: Build, tiny_checkpoint_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
