@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from mplus_cli.evaluation.arms import ABLATIONS, ARMS, WITHOUT_MEMORY
-from mplus_cli.evaluation.extras import require
-=======
-from mplus_cli.evaluation.arms import ABLATIONS, ARMS
->>>>>>> perf5
 from mplus_cli.evaluation.statistics import Figure, mean, share
 from mplus_cli.evaluation.tables import at_setting, settings_of
 from mplus_cli.evaluation.values import UNREAD, Loss, Record
