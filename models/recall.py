@@ -214,7 +214,8 @@ def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: 
     keys = tokens.lookup(row, runs.start, runs.stop).to(query.device).float()
     scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
     # The largest of neighbours in memory: far quicker than scattering by chunk number.
-    return scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
+    best: Tensor = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
+    return best
 
 
 LEAST_RELEVANCE = -12.0
