@@ -222,7 +222,8 @@ class Meter:
             self._begun = (self._last_line, done)
         elif total and time.monotonic() - self._last_line >= _LINE_SECONDS:
             self._last_line = time.monotonic()
-            note(f"{what}: {done * 100 // total} %{self._left(done, total)} {detail}")
+            said = f"{what}: {done * 100 // total} %{self._left(done, total)}"
+            note(f"{said}: {detail}" if detail else said)
         self._what = what
 
     def close(self) -> None:
@@ -237,6 +238,8 @@ class Meter:
         if done <= first:
             return ""
         seconds = (time.monotonic() - since) * (total - done) / (done - first)
+        if seconds < 60:
+            return ", less than a minute left"
         return f", about {seconds / 60:,.0f} min left"
 
     def _draw(self, what: str, done: int, total: int | None, detail: str) -> None:

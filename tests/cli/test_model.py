@@ -274,5 +274,6 @@ def test_a_meter_without_a_terminal_writes_a_line_now_and_then(
             clock[0] += 1.0
             meter.report("reading", done, 100, f"{done} done")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "reading: 30 % 30 done"
+    assert lines[0] == "reading: 30 %, about 1 min left: 30 done"
+    assert lines[2] == "reading: 90 %, less than a minute left: 90 done"
     assert len(lines) == 3

@@ -20,7 +20,7 @@ def test_plain_lines_say_how_long_is_left(
             now[0] = second
             meter.report("reading", done, 1000, "p. 9")
     assert capsys.readouterr().err.splitlines() == [
-        "reading: 60 %, about 2 min left p. 9",
-        "reading: 60 %, about 3 min left p. 9",
-        "reading: 60 %, about 10 min left p. 9",
+        "reading: 60 %, about 2 min left: p. 9",
+        "reading: 60 %, about 3 min left: p. 9",
+        "reading: 60 %, about 10 min left: p. 9",
     ]
