@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,6 +67,23 @@ def tiny(tiny_checkpoint_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny checkpoint as the model in use."""
     monkeypatch.setenv("MPLUS_MODEL", str(tiny_checkpoint_folder))
     return tiny_checkpoint_folder
+
+
+@pytest.fixture
+def tiny_but(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes the tiny checkpoint with some settings changed the model in use."""
+
+    def change(**settings: Any) -> Path:
+        folder = tmp_path / "changed"
+        shutil.copytree(tiny, folder)
+        card = json.loads((folder / "mplus.json").read_text())
+        card["config"] |= settings
+        card["base"] = str(tiny.parent / "tiny-base")
+        (folder / "mplus.json").write_text(json.dumps(card))
+        monkeypatch.setenv("MPLUS_MODEL", str(folder))
+        return folder
+
+    return change
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -232,16 +230,8 @@ def test_plain_tokens(tiny_tokenizer: Any) -> None:
         assert all(a <= b for a, b in offsets)
 
 
-def test_what_was_never_read_is_said_to_be_so(
-    mplus: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    strict = tmp_path / "strict"
-    shutil.copytree(tiny, strict)
-    card = json.loads((strict / "mplus.json").read_text())
-    card["config"]["least_coverage"] = 1.0
-    card["base"] = str(tiny.parent / "tiny-base")
-    (strict / "mplus.json").write_text(json.dumps(card))
-    monkeypatch.setenv("MPLUS_MODEL", str(strict))
+def test_what_was_never_read_is_said_to_be_so(mplus: Any, tiny_but: Any) -> None:
+    tiny_but(least_coverage=1.0)
     mplus("ingest", "-", "--title", "Goats", "-m", "goats", "-q", stdin="The goat is Admiral.")
     result = mplus("ask", "Who was the first king of Norway?", "-m", "goats")
     assert (result.code, result.out) == (0, "The text does not say.\n")

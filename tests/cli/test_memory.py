@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -173,15 +171,9 @@ def test_save_and_load_refuse(mplus: Any, book: str, tmp_path: Path) -> None:
 
 
 def test_memory_in_some_layers_is_kept_and_travels(
-    mplus: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mplus: Any, tiny_but: Any, tmp_path: Path
 ) -> None:
-    some = tmp_path / "some"
-    shutil.copytree(tiny, some)
-    card = json.loads((some / "mplus.json").read_text())
-    card["config"]["memory_layers"] = [2]
-    card["base"] = str(tiny.parent / "tiny-base")
-    (some / "mplus.json").write_text(json.dumps(card))
-    monkeypatch.setenv("MPLUS_MODEL", str(some))
+    tiny_but(memory_layers=[2])
     mplus(
         "ingest",
         "-",
