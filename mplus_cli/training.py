@@ -36,6 +36,8 @@ class Order:
     """`name=value` settings that replace the recipe's."""
     export: Path | None
     until: int | None
+    drawers: int = 0
+    """Processes that draw the text ahead."""
 
 
 def is_main_process() -> bool:
@@ -104,8 +106,12 @@ def train(settings: Settings, order: Order, *, progress: base_model.Progress) ->
             dtype=dtype,
             weights=order.weights,
             processes=processes,
+            drawers=order.drawers,
         )
-        yield from run.events(order.until)
+        try:
+            yield from run.events(order.until)
+        finally:
+            run.close()
         if order.export is not None and processes.is_main:
             export(run, order.export, name=order.export.name, base=base, base_reference=reference)
     except (ConfigError, DataError, CheckpointError, ValueError) as error:

@@ -1,7 +1,8 @@
 """What a training step takes and gives, as values.
 
-Shapes: S streams, T text tokens, K memory tokens a chunk, L layers, D hidden size, H key/value heads,
-d head size, R retriever layers, q question tokens.
+Shapes: S streams, T text tokens, K memory tokens a chunk, L layers, M layers with memory, D hidden
+size, H key/value heads, d head size, R retriever layers, Q questions a stream, q question tokens,
+N chunks a stream looks up besides its new one, C places in the prefix.
 """
 
 from __future__ import annotations
@@ -15,36 +16,29 @@ from models.training.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A question for the retriever."""
-
-    ids: Tensor
-    """(q,)."""
-    stream: int
-    gold: int
-    """Its chunk among the stream's candidates: 0 the new one, then the negatives."""
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step reads and is asked. Everything but the tensors of `rows` is per stream."""
+    """What one step reads and is asked; streams with less than others are padded."""
 
     chunks: Tensor
     """(S, T) ids to write."""
-    whole: bool
-    """Whether these chunks are written uncompressed."""
     tails: Tensor
     """(L, S, k, D) what each stream's update pass sees before its chunk, detached."""
-    distractors: tuple[tuple[Remembered, ...], ...]
-    """Chunks in front of the new one, in prefix order."""
-    places: tuple[int, ...]
-    """How many of the distractors come before the stream's own chunk."""
+    past: Remembered
+    """The streams' earlier chunks, a ring of slots each."""
+    crowd: Tensor
+    """(S, N) slots of the chunks that are looked up or stand in the prefix; -1: none."""
+    order: Tensor
+    """(S, C) what stands at each place in the prefix: 0 the new chunk, i the crowd's i-th, counted
+    from 1; -1: nothing (on the right)."""
     rows: Rows
-    asked: tuple[tuple[Tensor, ...], ...]
-    """The bare questions (q,) of each stream's answers, which are the first pieces of its row."""
-    queries: tuple[Query, ...]
-    negatives: tuple[tuple[Remembered, ...], ...]
-    """Other chunks of the stream the retriever chooses among."""
+    questions: Tensor
+    """(S, Q, q) bare questions; the first ones are those of the row's answers, in order."""
+    real: Tensor
+    """(S, Q, q) which of their tokens are no padding."""
+    answered: Tensor
+    """(S,) how many pieces of the row are answers: the first ones."""
+    gold: Tensor
+    """(S, Q) which chunk answers, numbered as in `order`; -1: none does, or it is not to be learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ class Losses:
     answer: Tensor
     continuation: Tensor
     retriever: Tensor
-    recall_at_1: float
+    recall_at_1: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +58,7 @@ class Written:
     states: Tensor
     """(L, S, K, D)."""
     keys: Tensor
-    """(L, S, K, H, d)."""
+    """(M, S, K, H, d), unrotated."""
     values: Tensor
     normed: Tensor
-    """(R, S, K, D)."""
+    """(R, S, K, D): the states as the retriever's layers see them."""

@@ -51,10 +51,10 @@ class TrainingConfig:
     """Share of passages that are made-up facts."""
     spans: int = 0
     """Train only on answers of at most this many words that stand in their passage; 0: on all."""
-    whole: float = 0.0
-    """Share of steps whose chunks are written uncompressed, so that the readers serve both."""
     padding: float = 0.3
     """Chance after each passage that the rest of its chunk is book text."""
+    clozes: int = 0
+    """Questions made of the sentences of each passage and page themselves, at most."""
     topics: int = 0
     """Draw passages topic by topic, of this many topics: neighbours in a stream are alike, and
     harder to tell apart; 0: in random order."""
@@ -89,7 +89,7 @@ class TrainingConfig:
         for name in ("steps", "streams", "pool", "accumulate", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 1 or more")
-        for name in ("past", "fresh", "unanswerable", "facts", "padding", "whole", "final_rate"):
+        for name in ("past", "fresh", "unanswerable", "facts", "padding", "final_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
         if self.cue_tokens >= self.continuation_tokens:

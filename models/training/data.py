@@ -11,11 +11,16 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.cloze import clozes
 from models.training.facts import FactMaker
-from models.training.topics import by_topic
+from models.training.topics import by_topic, tf_idf
 
 
 class Encoder(Protocol):
@@ -112,6 +117,19 @@ def read_books(paths: Iterable[str | Path]) -> list[str]:
     return [str(record["text"]) for record in read_lines(paths)]
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """What chunks are made of; many streams share one."""
+
+    passages: Sequence[Passage]
+    books: Sequence[str]
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """The passages by their words, see `models.training.topics`."""
+        return tf_idf([passage.text for passage in self.passages])
+
+
 class ChunkMaker:
     """Packs chunks of at most `size` ids: passages with their questions, facts, and book text.
 
@@ -121,22 +139,23 @@ class ChunkMaker:
     def __init__(
         self,
         encode: Encoder,
-        passages: Sequence[Passage],
-        books: Sequence[str],
+        corpus: Corpus,
         size: int,
         *,
         facts: float,
         seed: int,
         topics: int = 0,
         padding: float = 0.3,
+        clozes: int = 0,
     ) -> None:
         """Args:
+        clozes: questions made of each passage's and page's own sentences, at most.
         padding: chance after each passage that the rest of the chunk is book text.
         topics: draw passages topic by topic, of this many; 0: in random order.
         """
         self._encode, self._size, self._facts = encode, size, facts
-        self._passages, self._books = passages, books
-        self._topics, self._padding = topics, padding
+        self._corpus, self._passages, self._books = corpus, corpus.passages, corpus.books
+        self._topics, self._padding, self._clozes = topics, padding, clozes
         self._random = random.Random(seed)
         self._fact_maker = FactMaker(seed)
         self._order: list[int] = []
@@ -144,7 +163,7 @@ class ChunkMaker:
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here, as JSON values."""
         version, internal, gauss = self._random.getstate()
-        return {"order": self._order, "random": [version, list(internal), gauss]}
+        return {"order": list(self._order), "random": [version, list(internal), gauss]}
 
     def restore(self, state: dict[str, Any]) -> None:
         version, internal, gauss = state["random"]
@@ -168,7 +187,7 @@ class ChunkMaker:
             if self._random.random() < self._padding:
                 break
         if left > 0:
-            pieces.append((self._book_piece(left), ()))
+            pieces.append(self._book_piece(left))
         self._random.shuffle(pieces)
         ids = [token for piece, _ in pieces for token in piece][: self._size]
         questions = tuple(question for _, asked in pieces for question in asked)
@@ -183,15 +202,14 @@ class ChunkMaker:
 
     def _passage_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
         if not self._order and self._topics:
-            texts = [passage.text for passage in self._passages]
-            self._order = by_topic(texts, self._topics, self._random)
+            self._order = by_topic(self._corpus.vectors, self._topics, self._random)
         elif not self._order:
             self._order = list(range(len(self._passages)))
             self._random.shuffle(self._order)
         passage = self._passages[self._order.pop()]
         ids = self._encode(passage.text + "\n\n")
         if len(ids) <= room:
-            return ids, passage.questions
+            return ids, (*passage.questions, *self._cloze_questions(passage.text))
         if room < min(len(ids), self._size // 2):
             return [], ()
         return self._window(passage, room)
@@ -204,7 +222,11 @@ class ChunkMaker:
         ids = self._encode(text[start : start + 6 * room].strip() + "\n\n")[:room]
         kept = text[start : start + 3 * room].lower()
         found = tuple(q for q in passage.questions if any(a.lower() in kept for a in q.answers))
-        return ids, found
+        return ids, (*found, *self._cloze_questions(text[start : start + 3 * room]))
+
+    def _cloze_questions(self, text: str) -> tuple[Question, ...]:
+        made = clozes(text, self._clozes, self._random) if self._clozes else []
+        return tuple(Question(question, (answer,)) for question, answer in made)
 
     def _fact_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
         facts = [self._fact_maker.fact() for _ in range(self._random.randint(1, 5))]
@@ -229,13 +251,16 @@ class ChunkMaker:
         stop = text.find(". ", start + 20)
         return " ".join(text[start : min(stop + 1, start + 300)].split())
 
-    def _book_piece(self, room: int) -> list[int]:
+    def _book_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
         """Exactly `room` ids of running text."""
         texts = self._books or [passage.text for passage in self._passages]
         ids: list[int] = []
-        while len(ids) < room:
+        questions: list[Question] = []
+        while (left := room - len(ids)) > 0:
             text = self._random.choice(texts)
             at = self._random.randrange(max(len(text) - 8 * room, 1))
             start = text.find("\n", at) + 1
-            ids += self._encode(" ".join(text[start : start + 8 * room].split()) + "\n\n")
-        return ids[:room]
+            page = text[start : start + 8 * room]
+            ids += self._encode(" ".join(page.split()) + "\n\n")
+            questions += self._cloze_questions(page[: 3 * left])
+        return ids[:room], tuple(questions)

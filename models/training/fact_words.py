@@ -127,3 +127,13 @@ HOURS = tuple(
         "five minutes past",
     )
 )
+SMALL_NUMBERS = (
+    "nought one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ORDINALS = (
+    "second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
+).split()
+SEASONS = "spring summer autumn winter".split()
+PARTS = "ankle arm back chin elbow finger foot hand heel hip knee neck nose shoulder thumb toe wrist".split()

@@ -50,7 +50,7 @@ class FactMaker:
         return Fact(
             _with_articles(sentence.format(**values)),
             _with_articles(question.format(**values)),
-            answer.format(**values),
+            _with_articles(answer.format(**values)),
         )
 
     def _value(self, field: str) -> str:
@@ -60,6 +60,8 @@ class FactMaker:
             return self._new(_NAMES[field])
         if field in _NUMBERS:
             return str(draw.randint(*_NUMBERS[field]))
+        if field in _SPELLED:
+            return in_words(draw.randint(*_SPELLED[field]))
         return draw.choice(_LISTS[field]) if field in _LISTS else _MADE[field](draw)
 
     def _new(self, make: Callable[[random.Random], str]) -> str:
@@ -115,6 +117,14 @@ def _word(draw: random.Random) -> str:
     return draw.choice(words.STARTS).lower() + draw.choice(words.PLACE_ENDS)
 
 
+def in_words(number: int) -> str:
+    """A number from 0 to 99 in words."""
+    if number < len(words.SMALL_NUMBERS):
+        return words.SMALL_NUMBERS[number]
+    tens, rest = divmod(number, 10)
+    return words.TENS[tens - 2] + (f"-{words.SMALL_NUMBERS[rest]}" if rest else "")
+
+
 def _with_articles(text: str) -> str:
     return _A_BEFORE_VOWEL.sub(r"\1n ", text)
 
@@ -125,10 +135,12 @@ _NAMES: dict[str, Callable[[random.Random], str]] = {
 }  # fmt: skip
 _MADE: dict[str, Callable[[random.Random], str]] = {"pet": _pet, "word": _word}
 _NUMBERS = {"n": (11, 999), "n20": (3, 20), "n28": (1, 28), "n90": (18, 97), "year": (1210, 1899)}
+_SPELLED = {"words": (2, 99)}
+"""Numbers that are written in words."""
 _LISTS: dict[str, Sequence[str]] = {
     "colour": words.COLOURS, "animal": words.ANIMALS, "trade": words.TRADES, "thing": words.THINGS,
     "food": words.FOODS, "room": words.ROOMS, "material": words.MATERIALS, "hour": words.HOURS,
     "garment": words.GARMENTS, "relation": words.RELATIONS, "language": words.LANGUAGES,
     "game": words.GAMES, "music": words.MUSIC, "month": words.MONTHS, "weekday": words.WEEKDAYS,
-    "illness": words.ILLNESSES,
+    "illness": words.ILLNESSES, "nth": words.ORDINALS, "season": words.SEASONS, "part": words.PARTS,
 }  # fmt: skip

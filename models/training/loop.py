@@ -98,6 +98,10 @@ class Run:
         """Optimiser steps done."""
         return self._step
 
+    def close(self) -> None:
+        """Stop what draws the run's text."""
+        self._sampler.close()
+
     def events(self, until: int | None = None) -> Iterator[Event]:
         """Train up to step `until` (by default the configured end)."""
         config = self.config
@@ -263,7 +267,7 @@ def _values(losses: Losses) -> tuple[float, float, float, float]:
         float(losses.answer.detach()),
         float(losses.continuation.detach()),
         float(losses.retriever.detach()),
-        losses.recall_at_1,
+        float(losses.recall_at_1),
     )
 
 

@@ -83,8 +83,8 @@ class MasterAdamW:
     def _copy(self) -> None:
         with torch.no_grad():
             for weights, masters in zip(self._weights, self._masters, strict=True):
-                for weight, master in zip(weights, masters, strict=True):
-                    weight.copy_(master)
+                if weights:
+                    torch._foreach_copy_(list[Tensor](weights), masters)
 
 
 def cosine(step: int, steps: int, warmup: int, final: float) -> float:

@@ -1,45 +1,34 @@
 """Memories of recent steps, detached: distractors for the readers, negatives for the retriever.
 
-Shapes: L layers, R retriever layers, K memory tokens, D hidden size, H key/value heads, d head size.
+Shapes: M layers with memory, R retriever layers, S streams, P slots, K memory tokens a chunk,
+D hidden size, H key/value heads, d head size.
 """
 
 from __future__ import annotations
 
-import random
-from collections import deque
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.training.data import Question
-
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One chunk that was written in this run."""
+    """The newest chunks of every stream; chunk number n of a stream is in slot n mod P."""
 
-    number: int
-    """Which chunk of its stream."""
     keys: Tensor
-    """(L, K, H, d), unrotated, detached."""
+    """(M, S, P, K, H, d), unrotated."""
     values: Tensor
     normed: Tensor
-    """(R, K, D): memory states as the retriever sees them, detached."""
-    questions: tuple[Question, ...]
+    """(R, S, P, K, D): memory states as the retriever sees them."""
 
+    @classmethod
+    def empty(cls, slots: int, keys: Tensor, normed: Tensor) -> Remembered:
+        """Room for chunks like one step's, with keys (M, S, K, H, d) and states (R, S, K, D)."""
+        shape = (*keys.shape[:2], slots, *keys.shape[2:])
+        states = normed.new_zeros(*normed.shape[:2], slots, *normed.shape[2:])
+        return cls(keys.new_zeros(shape), keys.new_zeros(shape), states)
 
-class Pool:
-    """The newest `size` chunks of a stream."""
-
-    def __init__(self, size: int) -> None:
-        self._chunks: deque[Remembered] = deque(maxlen=size)
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def add(self, chunk: Remembered) -> None:
-        self._chunks.append(chunk)
-
-    def sample(self, count: int, draw: random.Random) -> list[Remembered]:
-        """Up to `count` different chunks, in random order."""
-        return draw.sample(list(self._chunks), min(count, len(self._chunks)))
+    def put(self, slot: int, keys: Tensor, values: Tensor, normed: Tensor) -> None:
+        """Overwrite a slot of every stream."""
+        for ring, new in ((self.keys, keys), (self.values, values), (self.normed, normed)):
+            ring[:, :, slot] = new

@@ -2,8 +2,7 @@
 
 Contrastive cross-entropy over whole chunks, scored as in use (late interaction), on detached states.
 
-Shapes: Q questions, q question tokens, C candidate chunks, K memory tokens a chunk, m tokens of all
-candidates, R retriever layers, D hidden size, P retriever width, S streams, T row tokens.
+Shapes: as in `models.training.batch`; P retriever width, T row tokens.
 """
 
 from __future__ import annotations
@@ -20,117 +19,119 @@ from models.retriever import MaxSimRetriever
 from models.training.batch import Batch
 
 
-def recall_loss(model: MPlusModel, batch: Batch, normed: Tensor) -> tuple[Tensor, float]:
-    """-log softmax of the right chunk's score among its stream's candidates, and recall at 1.
-
-    Mean over a stream's questions, then over streams.
+def chunk_scores(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor | None:
+    """Scores (S, Q, 1 + N) of each stream's chunks, the new one and the crowd's, for its questions;
+    -inf where there is no chunk. None where nobody asks for scores.
 
     Args:
         normed: what the step wrote (R, S, K, D), detached, as the retriever's layers see it.
     """
     retriever = model.retriever
-    if not batch.queries or not isinstance(retriever, MaxSimRetriever):
-        return normed.new_zeros((), dtype=torch.float32), 0.0
-    states, real = question_states(model, [query.ids for query in batch.queries])
-    total, hits = normed.new_zeros((), dtype=torch.float32), 0
-    for stream, negatives in enumerate(batch.negatives):
-        mine = [at for at, query in enumerate(batch.queries) if query.stream == stream]
-        if not mine:
-            continue
-        candidates = [normed[:, stream], *(chunk.normed for chunk in negatives)]
-        own = [state[mine] for state in states]
-        scores = score_candidates(retriever, own, real[mine], candidates)
-        golds = [batch.queries[at].gold for at in mine]
-        gold = torch.tensor(golds, device=scores.device)
-        total = total + functional.cross_entropy(scores, gold)
-        hits += int((scores.argmax(dim=1) == gold).sum())
-    return total / len(batch.negatives), hits / len(batch.queries)
+    if not isinstance(retriever, MaxSimRetriever):
+        return None
+    learns = any(weight.requires_grad for weight in retriever.parameters())
+    if not (learns or model.config.relevance_weight):
+        return None
+    crowd = batch.crowd
+    streams = torch.arange(len(crowd), device=crowd.device)[:, None]
+    states = question_states(model, batch.questions)
+    total: Tensor | None = None
+    for row, (state, new, past) in enumerate(zip(states, normed, batch.past.normed, strict=True)):
+        chunks = torch.cat([new[:, None], past[streams, crowd.clamp(min=0)]], dim=1)
+        scores = score_candidates(retriever, row, state, batch.real, chunks)
+        total = scores if total is None else total + scores
+    assert total is not None, "a retriever has layers"
+    there = functional.pad(crowd >= 0, (1, 0), value=True)
+    return total.masked_fill(~there[:, None], -torch.inf)
 
 
-def prefix_relevance(model: MPlusModel, batch: Batch, normed: Tensor, before: int) -> Tensor | None:
+def recall_loss(scores: Tensor | None, batch: Batch) -> tuple[Tensor, Tensor]:
+    """-log softmax of the right chunk's score among its stream's candidates, and recall at 1.
+
+    Mean over a stream's questions, then over streams.
+
+    Args:
+        scores: of `chunk_scores`.
+    """
+    gold, there = batch.gold, batch.gold >= 0
+    if scores is None or not scores.requires_grad:
+        nothing = torch.zeros((), device=gold.device)
+        return nothing, nothing
+    losses = functional.cross_entropy(
+        scores.flatten(0, 1), gold.flatten(), ignore_index=-1, reduction="none"
+    ).view(gold.shape)
+    loss = (losses.sum(dim=1) / there.sum(dim=1).clamp(min=1)).mean()
+    hits = (scores.argmax(dim=2) == gold).sum() / there.sum().clamp(min=1)
+    return loss, hits
+
+
+def prefix_relevance(
+    model: MPlusModel, batch: Batch, scores: Tensor | None, each: int
+) -> Tensor | None:
     """What the retriever's scores add to the attention logits of the prefix, as in use
-    (`models.recall.relevance`): (S, T, before) for every token of the rows; None for nothing.
+    (`models.recall.relevance`): (S, T, 1 + C K) for every token of the rows; None for nothing.
 
     The gradient of the answers flows into the retriever through it.
+
+    Args:
+        scores: of `chunk_scores`.
+        each: memory tokens of a chunk, K.
     """
-    retriever, weight = model.retriever, model.config.relevance_weight
-    if not weight or not isinstance(retriever, MaxSimRetriever):
+    weight = model.config.relevance_weight
+    if not weight or scores is None:
         return None
-    rows = []
-    for stream, others in enumerate(batch.distractors):
-        pieces = batch.rows.pieces[stream]
-        none = torch.zeros(len(pieces), before, device=pieces.device)
-        if not batch.asked[stream]:
-            rows.append(none)
-            continue
-        states, real = question_states(model, batch.asked[stream])
-        place = batch.places[stream]
-        parts = [part.normed for part in others]
-        parts.insert(place, normed[:, stream])
-        scores = score_candidates(retriever, states, real, parts)  # (Q, C)
-        odds = weight * (scores - scores.amax(dim=1, keepdim=True))
-        lengths = torch.tensor([part.shape[1] for part in parts], device=scores.device)
-        tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(lengths, dim=1)
-        tokens = functional.pad(tokens, (1, before - 1 - tokens.shape[1], 0, 1))
-        # Padding and pieces without a question take the last row, of zeros.
-        rows.append(tokens[torch.where(pieces < 0, len(odds), pieces).clamp(max=len(odds))])
-    return torch.stack(rows)
+    most = scores.shape[1]
+    order = batch.order[:, None].expand(-1, most, -1)  # (S, Q, C)
+    placed = scores.gather(2, order.clamp(min=0)).masked_fill(order < 0, -torch.inf)
+    odds = weight * (placed - placed.amax(dim=2, keepdim=True))
+    tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(each, dim=2)
+    # Padding and pieces without a question take the last row, of zeros; BOS counts in full.
+    tokens = functional.pad(tokens, (1, 0, 0, 1))
+    pieces = batch.rows.pieces
+    asked = (pieces >= 0) & (pieces < batch.answered[:, None])
+    which = torch.where(asked, pieces, most)
+    return tokens.gather(1, which[:, :, None].expand(-1, -1, tokens.shape[2]))
 
 
 def score_candidates(
-    retriever: MaxSimRetriever, states: Sequence[Tensor], real: Tensor, chunks: Sequence[Tensor]
+    retriever: MaxSimRetriever, row: int, states: Tensor, real: Tensor, chunks: Tensor
 ) -> Tensor:
-    """Scores (Q, C) of chunks (R, K, D) for questions with states (Q, q, D) a retriever layer.
+    """Scores (S, Q, C), of one retriever layer, of chunks (S, C, K, D) for questions (S, Q, q, D).
+
+    The maxima are looked for without gradients and computed again with them: their gradient touches
+    one key a query and chunk, and a backward pass over all similarities would be dense.
 
     Args:
-        real: (Q, q) which question tokens are no padding.
+        real: (S, Q, q) which question tokens are no padding.
     """
-    lengths = [chunk.shape[1] for chunk in chunks]
-    scores = torch.zeros(len(real), len(chunks), device=real.device)
-    for row, normed in enumerate(torch.cat(list(chunks), dim=1)):
-        queries = retriever.queries(row, states[row])[real]  # (Qq, P)
-        keys = retriever.keys(row, normed)  # (m, P)
-        best = _best_matches(retriever, row, queries, keys, lengths)
-        owner = real.nonzero()[:, 0]
-        scores = scores.index_add(0, owner, best.float())
-    return scores
-
-
-def _best_matches(
-    retriever: MaxSimRetriever, row: int, queries: Tensor, keys: Tensor, lengths: Sequence[int]
-) -> Tensor:
-    """Each query's (Qq, P) best similarity to a key (m, P) of every chunk: (Qq, C).
-
-    The maximum is looked for without gradients and computed again with them: its gradient touches
-    one key a query and chunk, and a backward pass over all similarities would be dense.
-    """
+    count, each = chunks.shape[1:3]
+    queries = retriever.queries(row, states).flatten(1, 2)  # (S, Q q, P)
+    keys = retriever.keys(row, chunks).flatten(1, 2)  # (S, C K, P)
     with torch.no_grad():
-        found = retriever.token_scores(row, queries, keys)
-        starts = torch.tensor([0, *lengths[:-1]], device=keys.device).cumsum(0)
-        first = [part.argmax(dim=1) for part in found.split(list(lengths), dim=1)]
-        winners = torch.stack(first, dim=1) + starts  # (Qq, C)
-    chosen = keys.index_select(0, winners.flatten()).unflatten(0, winners.shape)
-    return torch.einsum("qp,qcp->qc", queries, chosen)
+        found = queries @ keys.transpose(1, 2)
+        first = found.unflatten(2, (count, each)).argmax(dim=3)
+        winners = first + torch.arange(0, count * each, each, device=keys.device)  # (S, Q q, C)
+    index = winners.flatten(1)[:, :, None].expand(-1, -1, keys.shape[2])
+    chosen = keys.gather(1, index).unflatten(1, winners.shape[1:])
+    best = torch.einsum("sqp,sqcp->sqc", queries, chosen).float()
+    best = best.unflatten(1, states.shape[1:3])  # (S, Q, q, C)
+    return torch.where(real[..., None], best, 0).sum(dim=2)
 
 
 @torch.no_grad()
-def question_states(model: MPlusModel, questions: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Each question (q,) read behind BOS alone, by the decoder that writes: normed states (Q, q, D)
-    at the retriever's layers, padded to the longest, and which tokens are no padding (Q, q)."""
+def question_states(model: MPlusModel, questions: Tensor) -> Sequence[Tensor]:
+    """Questions (S, Q, q), each read behind BOS alone, by the decoder that writes: normed states
+    (S, Q, q, D) at the retriever's layers."""
     decoder, layers = model.update, model.retriever.layers
-    longest = max(len(ids) for ids in questions)
-    longest += -(longest + 1) % 16
-    padded = torch.stack([functional.pad(ids, (1, longest - len(ids))) for ids in questions])
-    padded[:, 0] = model.bos_id
-    lengths = torch.tensor([len(ids) for ids in questions], device=padded.device)
-    real = torch.arange(longest, device=padded.device)[None] < lengths[:, None]
-    rotary, mask = decoder.rotary(0, longest + 1), decoder.mask(longest + 1, 0)
+    shape = questions.shape
+    ids = functional.pad(questions.flatten(0, 1), (1, 0), value=model.bos_id)
+    rotary, mask = decoder.rotary(0, shape[2] + 1), decoder.mask(shape[2] + 1, 0)
     states = []
     with decoder.active():
-        hidden = decoder.embed(padded)
+        hidden = decoder.embed(ids)
         for index in range(max(layers) + 1):
             if index in layers:
-                states.append(decoder.normed(index, hidden[:, 1:]))
+                states.append(decoder.normed(index, hidden[:, 1:]).unflatten(0, shape[:2]))
             if index < max(layers):
                 hidden = decoder.layer(index, hidden, rotary, mask, None)
-    return states, real
+    return states

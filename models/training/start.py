@@ -6,6 +6,8 @@ Also writes what a run has learned as a checkpoint of ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,32 @@ from torch import Tensor
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
 from models.checkpoints.adapters import GENERATE, UPDATE
-from models.checkpoints.base import load_base
+from models.checkpoints.base import load_base, load_tokenizer
 from models.decoder import Decoder
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
 from models.salience import count_salience
+from models.training.ahead import Ahead
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig
-from models.training.data import ChunkMaker, Passage, read_books, read_passages, spans_only
+from models.training.data import (
+    ChunkMaker,
+    Corpus,
+    Passage,
+    read_books,
+    read_passages,
+    spans_only,
+)
 from models.training.loop import Run, load_weights, read_weights
 from models.training.processes import Processes
-from models.training.sampler import Sampler, Stream, Wording
+from models.training.sampler import Inline, Sampler
+from models.training.stream import Stream, Wording
 from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
 
 PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
+ENCODED = 30_000
+"""Texts whose ids are kept."""
 COUNTED_PASSAGES = 10_000
 COUNTED_OF_BOOK = 20_000
 """Characters of each book that token ids are counted in."""
@@ -44,12 +57,14 @@ def start(
     dtype: torch.dtype = torch.bfloat16,
     weights: Path | None = None,
     processes: Processes | None = None,
+    drawers: int = 0,
 ) -> tuple[Run, Any]:
     """A run in `folder`, new or resumed, and the base's tokenizer.
 
     Args:
         base: folder of the base model in Hugging Face's format.
         processes: those the run is spread over; each builds its own share of the streams.
+        drawers: processes that draw the text ahead; 0: it is drawn in this one.
         weights: `weights.safetensors` of an earlier stage to start a new run from.
 
     Raises:
@@ -58,36 +73,26 @@ def start(
     torch.manual_seed(config.seed)
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
     loaded = load_base(base, device=device, dtype=dtype, attention=attention)
-    wording = make_wording(loaded.tokenizer, loaded.stop_ids)
-    passages, books = read_passages(config.qa), read_books(config.books)
+    make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids))
     salience = None
     if config.mplus.memory_positions == "salient":
-        salience = salience_of(passages, books, loaded.tokenizer, loaded.llama)
-    model = make_model(config, loaded.llama, loaded.bos_id, salience)
-    if config.spans:
-        passages = spans_only(passages, config.spans)
-    size = config.mplus.chunk_tokens
-    streams = []
-    processes = processes or Processes()
-    for number in processes.share(config.streams):
-        seed = config.seed * 1000 + number
-        maker = ChunkMaker(
-            wording.encode,
-            passages,
-            books,
-            size,
-            facts=config.facts,
-            seed=seed,
-            topics=config.topics,
-            padding=config.padding,
+        salience = salience_of(
+            read_passages(config.qa), read_books(config.books), loaded.tokenizer, loaded.llama
         )
-        streams.append(Stream(config, maker, wording, seed))
+    model = make_model(config, loaded.llama, loaded.bos_id, salience)
+    processes = processes or Processes()
+    numbers = processes.share(config.streams)
+    drawing: Inline | Ahead
+    if drawers:
+        drawing = Ahead(make, numbers, drawers)
+    else:
+        drawing = Inline(make(numbers))
     reads = config.train_update or config.train_generate
     trainee = Trainee(model) if reads else RetrieverTrainee(model)
     if weights is not None and not (folder / "last").exists():
         load_weights(trainee, read_weights(weights))
-    sampler = Sampler(config, model, streams, wording)
-    check = _validation(config, model, wording, loaded.tokenizer, books)
+    sampler = Sampler(config, model, drawing, pad=make.end)
+    check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
     return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
 
 
@@ -115,16 +120,56 @@ def salience_of(
     return count_salience(texts, vocabulary).half().float().to(llama.device)
 
 
-def make_wording(tokenizer: Any, stop_ids: frozenset[int]) -> Wording:
-    """How questions are put to a base: its own end of turn ends an answer."""
+def answer_end(tokenizer: Any, stop_ids: frozenset[int]) -> int:
+    """The id that ends an answer: the base's own end of turn."""
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    if end is None or end not in stop_ids:
-        end = min(stop_ids)
-    return Wording(
-        lambda text: encode_plain(tokenizer, text),
-        lambda question: PROMPT.render(tokenizer, question),
-        end,
-    )
+    return min(stop_ids) if end is None or end not in stop_ids else int(end)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMaker:
+    """Makes a run's streams, in whatever process they are to be drawn."""
+
+    config: TrainingConfig
+    base: Path
+    end: int
+    """The id that ends an answer."""
+
+    def __call__(self, numbers: Sequence[int]) -> list[Stream]:
+        config = self.config
+        passages = read_passages(config.qa)
+        if config.spans:
+            passages = spans_only(passages, config.spans)
+        corpus = Corpus(passages, read_books(config.books))
+        wording = self.wording(load_tokenizer(self.base))
+        streams = []
+        for number in numbers:
+            seed = config.seed * 1000 + number
+            maker = ChunkMaker(
+                wording.encode,
+                corpus,
+                config.mplus.chunk_tokens,
+                facts=config.facts,
+                seed=seed,
+                topics=config.topics,
+                padding=config.padding,
+                clozes=config.clozes,
+            )
+            streams.append(Stream(config, maker, wording, seed))
+        return streams
+
+    def wording(self, tokenizer: Any) -> Wording:
+        """How questions are put to a base. What is asked again and again is encoded once."""
+
+        @lru_cache(ENCODED)
+        def encode(text: str) -> list[int]:
+            return encode_plain(tokenizer, text)
+
+        @lru_cache(ENCODED)
+        def prompt(question: str) -> tuple[list[int], list[int]]:
+            return PROMPT.render(tokenizer, question)
+
+        return Wording(encode, prompt, self.end)
 
 
 def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str) -> None:
@@ -144,13 +189,14 @@ def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str
 
 
 def _validation(
-    config: TrainingConfig, model: MPlusModel, wording: Wording, tokenizer: Any, books: list[str]
+    config: TrainingConfig, model: MPlusModel, wording: Wording, tokenizer: Any
 ) -> Callable[[], dict[str, float]] | None:
     if not config.validation or not config.validation_questions:
         return None
     held_out = read_passages(config.validation)
     size = config.mplus.chunk_tokens
-    filler = ChunkMaker(wording.encode, held_out, books[:3], size, facts=0, seed=99)
+    corpus = Corpus(held_out, read_books(config.books)[:3])
+    filler = ChunkMaker(wording.encode, corpus, size, facts=0, seed=99)
     probes = make_probes(
         wording.encode, held_out, filler, size, config.validation_questions, seed=7
     )

@@ -21,15 +21,17 @@ _WORD = re.compile(r"\w{3,}")
 _ROUNDS = 2
 
 
-def by_topic(texts: Sequence[str], topics: int, draw: random.Random) -> list[int]:
+def by_topic(vectors: NDArray[np.float32], topics: int, draw: random.Random) -> list[int]:
     """The numbers of all texts, topic by topic; topics and the texts inside one in random order.
 
     Spherical k-means over TF-IDF, a few rounds from random seeds: it need not be good, only alike.
+
+    Args:
+        vectors: one a text, see `tf_idf`.
     """
-    if not texts:
+    if not len(vectors):
         return []
-    vectors = _tf_idf(texts)
-    seeds = draw.sample(range(len(texts)), min(topics, len(texts)))
+    seeds = draw.sample(range(len(vectors)), min(topics, len(vectors)))
     centres = vectors[seeds]
     for _ in range(_ROUNDS):
         nearest = (vectors @ centres.T).argmax(axis=1)
@@ -46,7 +48,8 @@ def by_topic(texts: Sequence[str], topics: int, draw: random.Random) -> list[int
     return [number for group in ordered for number in group]
 
 
-def _tf_idf(texts: Sequence[str]) -> NDArray[np.float32]:
+def tf_idf(texts: Sequence[str]) -> NDArray[np.float32]:
+    """A unit vector (texts, BUCKETS) for the words of each text, rare ones counting more."""
     counts = np.zeros((len(texts), BUCKETS), dtype=np.float32)
     for row, text in enumerate(texts):
         buckets = [zlib.crc32(word.encode()) % BUCKETS for word in _WORD.findall(text.lower())]

@@ -5,13 +5,10 @@ update adapter. Chunks of earlier steps are in the prefix too, detached: they co
 teach the readers to find their way among distractors. The retriever learns beside them, on detached
 states, to tell the chunk a question is about from others (contrastive cross-entropy).
 
-Shapes: S streams, T text tokens, K memory tokens a chunk, n prefix tokens, L layers, D hidden size,
-R retriever layers.
+Shapes: as in `models.training.batch`; T row tokens, n = 1 + C K prefix tokens.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +17,7 @@ from torch.nn import functional
 from models.decoder import Prefix, rotate
 from models.network import MPlusModel
 from models.training.batch import Batch, Losses, Written
-from models.training.recall import prefix_relevance, recall_loss
+from models.training.recall import chunk_scores, prefix_relevance, recall_loss
 from models.training.rows import IGNORED, Rows
 from models.update import memory_states
 
@@ -39,25 +36,22 @@ class Trainee(nn.Module):
         return self._model[0]
 
     def forward(self, batch: Batch) -> tuple[Losses, Written]:
-        model = self.model
         states = self._write(batch)
         keys, values, normed = self._encoded(states)
-        hidden = self._read(batch, keys, values, normed)
+        scores = chunk_scores(self.model, batch, normed)
+        hidden = self._read(batch, keys, values, scores)
         answer, continuation = self._reading_losses(hidden, batch.rows)
-        retriever, recall = recall_loss(model, batch, normed)
+        retriever, recall = recall_loss(scores, batch)
         with torch.no_grad():
             written = Written(states.detach(), torch.stack(keys), torch.stack(values), normed)
         return Losses(answer, continuation, retriever, recall), written
 
     def _write(self, batch: Batch) -> Tensor:
         """Memory states (L, S, K, D) of the batch's chunks."""
-        model, config = self.model, self.model.config
-        if batch.whole:
-            size = config.chunk_tokens
-            config = replace(config, new_tokens=size, stm_tokens=max(size, config.stm_tokens))
+        model = self.model
         bos = model.bos_states(model.update)
         return memory_states(
-            model.update, config, batch.chunks, batch.tails, bos, salience=model.salience
+            model.update, model.config, batch.chunks, batch.tails, bos, salience=model.salience
         )
 
     def _encoded(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
@@ -79,40 +73,37 @@ class Trainee(nn.Module):
         return keys, values, torch.stack(normed)
 
     def _read(
-        self, batch: Batch, keys: list[Tensor], values: list[Tensor], normed: Tensor
+        self, batch: Batch, keys: list[Tensor], values: list[Tensor], scores: Tensor | None
     ) -> Tensor:
         """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix."""
-        decoder, rows = self.model.generate, batch.rows
-        streams = rows.ids.shape[0]
-        longest = max(sum(part.keys.shape[1] for part in parts) for parts in batch.distractors)
-        own = keys[0].shape[1]
-        before = 1 + longest + own
-        seen = torch.zeros(streams, before, dtype=torch.bool, device=decoder.device)
-        lengths = []
-        for stream, parts in enumerate(batch.distractors):
-            length = 1 + own + sum(part.keys.shape[1] for part in parts)
-            seen[stream, :length] = True
-            lengths.append(length)
-        starts = torch.tensor(lengths, device=decoder.device)
-        positions = starts[:, None] + rows.offsets
+        decoder, rows, each = self.model.generate, batch.rows, keys[0].shape[1]
+        streams, places = batch.order.shape
+        before = 1 + places * each
+        lengths = 1 + (batch.order >= 0).sum(dim=1) * each
+        seen = torch.arange(before, device=decoder.device) < lengths[:, None]
         sample = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
+        positions = lengths[:, None] + rows.offsets
         rotary = decoder.llama.model.rotary_emb(sample, position_ids=positions)
         prefix_rotary = decoder.rotary(0, before)
-        relevance = prefix_relevance(self.model, batch, normed, before)
+        relevance = prefix_relevance(self.model, batch, scores, each)
         mask = rows.mask(seen, decoder.dtype, relevance)
         plain = rows.mask(seen[:, :1], decoder.dtype)
         memory = {index: row for row, index in enumerate(self.model.memory_layers)}
+        layout = _Layout(batch)
         bos = self.model.bos_states(decoder)
         with decoder.active():
             hidden = decoder.embed(rows.ids)
             for index in range(decoder.layers):
                 lead = decoder.keys_values(index, bos[index][None])
+                both = [side.expand(streams, -1, -1, -1) for side in lead]
                 row = memory.get(index)
-                if row is None:
-                    both = [side.expand(streams, -1, -1, -1) for side in lead]
-                else:
-                    layer, first = (keys[row], values[row]), [side[0] for side in lead]
-                    both = [_lay_out(batch, first, layer, part, row, before) for part in (0, 1)]
+                if row is not None:
+                    past = batch.past.keys[row], batch.past.values[row]
+                    new = keys[row], values[row]
+                    both = [
+                        torch.cat([first, layout.laid_out(own, others)], dim=1)
+                        for first, own, others in zip(both, new, past, strict=True)
+                    ]
                 prefix = Prefix(rotate(both[0], prefix_rotary), both[1].transpose(1, 2))
                 hidden = decoder.layer(
                     index, hidden, rotary, plain if row is None else mask, prefix
@@ -136,33 +127,30 @@ class RetrieverTrainee(Trainee):
     """The same network where the retriever alone learns: chunks are written, nothing is read."""
 
     def forward(self, batch: Batch) -> tuple[Losses, Written]:
-        model = self.model
         with torch.no_grad():
             states = self._write(batch)
             keys, values, normed = self._encoded(states)
             written = Written(states, torch.stack(keys), torch.stack(values), normed)
-        loss, recall = recall_loss(model, batch, normed)
+        loss, recall = recall_loss(chunk_scores(self.model, batch, normed), batch)
         nothing = torch.zeros((), device=loss.device)
         return Losses(nothing, nothing, loss, recall), written
 
 
-def _lay_out(
-    batch: Batch,
-    lead: list[Tensor],
-    layer: tuple[Tensor, Tensor],
-    part: int,
-    index: int,
-    before: int,
-) -> Tensor:
-    """One side (keys or values) of every stream's prefix (S, n, H, d), padded on the right."""
-    rows = []
-    for stream, others in enumerate(batch.distractors):
-        sides = [(other.keys if part == 0 else other.values)[index] for other in others]
-        own = layer[part][stream]
-        place = batch.places[stream]
-        row = torch.cat([lead[part], *sides[:place], own, *sides[place:]])
-        rows.append(functional.pad(row, (0, 0, 0, 0, 0, before - row.shape[0])))
-    return torch.stack(rows)
+class _Layout:
+    """Which chunk stands where in the prefix, for all layers."""
+
+    def __init__(self, batch: Batch) -> None:
+        order, crowd = batch.order, batch.crowd
+        self._is_own = (order == 0)[:, :, None, None, None]
+        slots = functional.pad(crowd, (1, 0))  # the new chunk's is not looked at
+        self._slots = slots.gather(1, order.clamp(min=0)).clamp(min=0)  # (S, C)
+        self._streams = torch.arange(len(order), device=order.device)[:, None]
+
+    def laid_out(self, own: Tensor, past: Tensor) -> Tensor:
+        """One side of a layer's prefix (S, C K, H, d) of the new chunks (S, K, H, d) and the past's
+        (S, P, K, H, d)."""
+        chosen = past[self._streams, self._slots]  # (S, C, K, H, d)
+        return torch.where(self._is_own, own[:, None], chosen).flatten(1, 2)
 
 
 def _mean_of_pieces(

@@ -17,7 +17,7 @@ from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
 from models.recall import score_chunks
 from models.training.data import ChunkMaker, Encoder, Passage, Question
-from models.training.sampler import Wording
+from models.training.stream import Wording
 from models.update import write
 
 

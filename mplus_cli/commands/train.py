@@ -14,8 +14,8 @@ HELP = """\
 Train both adapters and the retriever of M+ on a frozen base.
 
 Three stages, each a recipe: 1-write (one chunk, written and read back), 2-many (several chunks in
-a row, distractors in the prefix), 3-recall (the retriever among many chunks, unanswerable
-questions). Each starts from the one before:
+a row, distractors in the prefix), 3-recall (the retriever with the readers, unanswerable
+questions; 32 streams, for a GPU). Each starts from the one before:
 
 mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
 
@@ -73,6 +73,12 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="Draw the curves.png of the run there, and exit."),
     ] = None,
+    drawers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Draw the text ahead in N processes: a GPU need not wait."
+        ),
+    ] = 0,
     fields: Annotated[
         bool, typer.Option("--fields", help="Explain every setting of a recipe, and exit.")
     ] = False,
@@ -97,7 +103,7 @@ def train(
         return
     if recipe is None or out is None:
         raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
-    order = Order(recipe, out, base, weights, tuple(changes or ()), export, until)
+    order = Order(recipe, out, base, weights, tuple(changes or ()), export, until, drawers)
     total = read_recipe(order).steps
     speaks = is_main_process()
     with screen.meter(quiet=not speaks) as meter:

@@ -28,13 +28,13 @@ class Filler:
         seed: int,
     ) -> None:
         """Draw chunks of `size` ids; UsageError if there is no text."""
-        from models.training.data import ChunkMaker, Passage
+        from models.training.data import ChunkMaker, Corpus, Passage
 
         if not passages and not any(book.strip() for book in books):
             raise UsageError("there is no text to read besides the targets: give --books FILE")
         self.size = size
-        others = [Passage(text, ()) for text in passages]
-        self._maker = ChunkMaker(encode, others, books, size, facts=0, seed=seed)
+        corpus = Corpus([Passage(text, ()) for text in passages], books)
+        self._maker = ChunkMaker(encode, corpus, size, facts=0, seed=seed)
 
     def chunk(self) -> tuple[int, ...]:
         """The next chunk, full."""

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.training.cloze import clozes
 from models.training.data import (
     ChunkMaker,
+    Corpus,
     DataError,
     Passage,
     Question,
@@ -20,7 +22,7 @@ from models.training.data import (
 )
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.rows import IGNORED, ROUND, Piece, pack
-from models.training.topics import by_topic
+from models.training.topics import by_topic, tf_idf
 from models.training.validation import hit, normalise
 
 
@@ -34,9 +36,9 @@ PASSAGES = [
 ]
 
 
-def maker(seed: int = 0, facts: float = 0.2) -> ChunkMaker:
+def maker(seed: int = 0, facts: float = 0.2, clozes: int = 0) -> ChunkMaker:
     book = "It rained. " * 400 + "\n" + "The wind rose again. " * 400
-    return ChunkMaker(encode, PASSAGES, [book], 400, facts=facts, seed=seed)
+    return ChunkMaker(encode, Corpus(PASSAGES, [book]), 400, facts=facts, seed=seed, clozes=clozes)
 
 
 def test_chunks_are_full_and_hold_the_answers_of_their_questions() -> None:
@@ -50,6 +52,28 @@ def test_chunks_are_full_and_hold_the_answers_of_their_questions() -> None:
             assert any(answer in text for answer in question.answers), question
             asked += 1
     assert asked > 50
+
+
+def test_every_page_asks_about_itself() -> None:
+    passage = Passage(
+        "It was late. In 1871 the painter Ann Olsson moved to the little town of Tavwick. She had "
+        "seven dogs and no money at all in those years. Nobody remembers why she ever left it. End.",
+        (),
+    )
+    kinds, seen = set(), 0
+    for seed in range(40):
+        for question, answer in clozes(passage.text, 2, random.Random(seed)):
+            assert answer in passage.text and answer not in question.replace("what", "")
+            assert question.endswith("?")
+            kinds |= {
+                kind for kind in ("in what year", "how many", "who or what") if kind in question
+            }
+            seen += 1
+    assert seen == 80
+    assert kinds == {"in what year", "how many", "who or what"}
+    chunk = maker(1, clozes=2).chunk()
+    assert any("wind rose" in question.text for question in chunk.questions) or chunk.questions
+    assert clozes("Too short.", 3, random.Random(0)) == []
 
 
 def test_chunks_are_the_same_for_a_seed_and_go_on_after_a_pause() -> None:
@@ -153,8 +177,9 @@ def test_topics_bring_passages_about_the_same_together() -> None:
     texts = [
         f"{'ship sails harbour' if n % 2 else 'bread baker oven'} number{n}" for n in range(40)
     ]
-    order = by_topic(texts, 8, random.Random(0))
+    vectors = tf_idf(texts)
+    order = by_topic(vectors, 8, random.Random(0))
     assert sorted(order) == list(range(40))
     assert sum(a % 2 == b % 2 for a, b in itertools.pairwise(order)) >= 31
-    assert order == by_topic(texts, 8, random.Random(0))
-    assert by_topic([], 3, random.Random(0)) == []
+    assert order == by_topic(vectors, 8, random.Random(0))
+    assert by_topic(tf_idf([]), 3, random.Random(0)) == []

@@ -14,9 +14,12 @@ from torch import Tensor
 from models.generate import look_up, prefill
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
+from models.training.ahead import Ahead
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
-from models.training.start import start
+from models.training.recall import chunk_scores
+from models.training.sampler import Inline
+from models.training.start import StreamMaker, start
 
 MODEL = {
     "chunk_tokens": 32,
@@ -46,27 +49,27 @@ def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]])
 
 
 @pytest.mark.parametrize(
-    ("changes", "whole"),
+    "changes",
     [
-        ({}, 0.0),
-        ({"relevance_weight": 0.7, "memory_positions": "salient"}, 0.5),
-        ({"relevance_weight": 0.7, "memory_layers": [1, 2]}, 0.0),
+        {},
+        {"relevance_weight": 0.7, "memory_positions": "salient"},
+        {"relevance_weight": 0.7, "memory_layers": [1, 2]},
     ],
     ids=["pooled", "salient", "some layers"],
 )
 @torch.no_grad()
 def test_rows_are_read_as_prompts_are(
-    tmp_path: Path, tiny_base_folder: Path, changes: dict[str, Any], whole: float
+    tmp_path: Path, tiny_base_folder: Path, changes: dict[str, Any]
 ) -> None:
     config = TrainingConfig(
         model=MODEL | changes,
-        whole=whole,
         facts=0.0,
         qa=(_passages(tmp_path),),
         streams=2,
         questions=3,
         past=0.5,
         distractors=3,
+        pool=6,
         continuation_tokens=16,
         cue_tokens=4,
         seed=5,
@@ -79,36 +82,47 @@ def test_rows_are_read_as_prompts_are(
     model = model.anew()
     batch = sampler.batch()
     for _ in range(50):
-        if all(batch.distractors) and all(batch.asked):
+        crowded = (batch.order >= 0).sum(dim=1) > 1
+        if bool(crowded.all()) and bool((batch.answered > 0).all()):
             break
         sampler.remember(trainee(batch)[1])
         batch = sampler.batch()
     states = trainee._write(batch)
     keys, values, normed = trainee._encoded(states)
-    hidden = trainee._read(batch, keys, values, normed)
+    scores = chunk_scores(model, batch, normed)
+    hidden = trainee._read(batch, keys, values, scores)
     compared = 0
     for stream in range(2):
-        parts = [(part.keys, part.values, part.normed) for part in batch.distractors[stream]]
         own = (
             torch.stack([layer[stream] for layer in keys]),
             torch.stack([layer[stream] for layer in values]),
             normed[:, stream],
         )
-        parts.insert(batch.places[stream], own)
+        past = [
+            (
+                batch.past.keys[:, stream, slot],
+                batch.past.values[:, stream, slot],
+                batch.past.normed[:, stream, slot],
+            )
+            for slot in batch.crowd[stream].tolist()
+        ]
+        parts = [[own, *past][at] for at in batch.order[stream].tolist() if at >= 0]
         compared += compare(model, memory_of(model, parts), batch, hidden, stream)
     assert compared >= 2
 
 
 def compare(model: MPlusModel, memory: Memory, batch: Batch, hidden: Tensor, stream: int) -> int:
     """Compare every answer's row part with a prefill of the same ids; how many there were."""
-    for number, query in enumerate(batch.asked[stream]):
+    answered = int(batch.answered[stream])
+    for number in range(answered):
+        query = batch.questions[stream, number][batch.real[stream, number]]
         place = batch.rows.pieces[stream] == number
         ids = batch.rows.ids[stream][place].tolist()
         _, recall = look_up(model, memory, query.tolist())
         wanted, _ = prefill(model, memory, recall, ids, spare=0, all_logits=True)
         found = model.generate.final(hidden[stream][place]).float()
         torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
-    return len(batch.asked[stream])
+    return answered
 
 
 def _passages(folder: Path) -> str:
@@ -125,21 +139,35 @@ def _passages(folder: Path) -> str:
     return str(path)
 
 
-@torch.no_grad()
-def test_a_share_of_the_steps_writes_chunks_whole(tmp_path: Path, tiny_base_folder: Path) -> None:
+def test_drawing_ahead_changes_nothing(tmp_path: Path, tiny_base_folder: Path) -> None:
+    """Two processes draw three streams, over a pause too, as this one would."""
     config = TrainingConfig(
-        model=MODEL | {"memory_positions": "salient"},
+        model=MODEL,
         qa=(_passages(tmp_path),),
-        facts=0.0,
-        whole=0.5,
+        facts=0.5,
+        clozes=2,
+        streams=3,
+        seed=3,
         continuation_tokens=16,
         cue_tokens=4,
+        negatives=2,
     )
-    run, _ = start(config, tmp_path / "run", tiny_base_folder, dtype=torch.float32)
-    sizes = []
-    for _ in range(12):
-        batch = run._sampler.batch()
-        written = run._trainee(batch)[1]
-        run._sampler.remember(written)
-        sizes.append((batch.whole, written.keys.shape[2]))
-    assert set(sizes) == {(True, 32), (False, 16)}
+    make, numbers = StreamMaker(config, tiny_base_folder, 2), range(3)
+    inline = Inline(make(numbers))
+    first = Ahead(make, numbers, 2)
+    try:
+        for _ in range(4):
+            assert first.next() == inline.next()
+            assert first.states() == inline.states()
+        states = first.states()
+        paused = Inline(make(numbers))
+        paused.restore(states)
+        first.restore(states)
+        assert [first.next() for _ in range(4)] == [paused.next() for _ in range(4)]
+        assert first.states() == paused.states()
+        for artist in first._artists:
+            artist._process.kill()
+        with pytest.raises(ValueError, match="died"):
+            all(first.next() for _ in range(20))
+    finally:
+        first.close()

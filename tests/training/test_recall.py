@@ -22,37 +22,38 @@ def retriever() -> MaxSimRetriever:
 
 def dense_scores(
     found: MaxSimRetriever,
-    states: list[torch.Tensor],
+    row: int,
+    states: torch.Tensor,
     real: torch.Tensor,
-    chunks: list[torch.Tensor],
+    chunks: torch.Tensor,
 ) -> torch.Tensor:
     """The definition, without any of the shortcuts."""
-    rows = []
-    for question in range(len(real)):
-        row = []
-        for chunk in chunks:
-            total = torch.zeros(())
-            for layer, state in enumerate(states):
-                queries = found.queries(layer, state[question][real[question]])
-                similar = found.token_scores(layer, queries, found.keys(layer, chunk[layer]))
-                total = total + similar.amax(dim=1).sum()
-            row.append(total)
-        rows.append(torch.stack(row))
-    return torch.stack(rows)
+    streams = []
+    for stream in range(len(states)):
+        rows = []
+        for state, kept in zip(states[stream], real[stream], strict=True):
+            queries = found.queries(row, state[kept])
+            similar = [found.token_scores(row, queries, found.keys(row, c)) for c in chunks[stream]]
+            rows.append(torch.stack([part.amax(dim=1).sum() for part in similar]))
+        streams.append(torch.stack(rows))
+    return torch.stack(streams)
 
 
 def test_scores_and_gradients_are_those_of_the_definition() -> None:
     found = retriever()
-    states = [torch.randn(3, 5, 16) for _ in range(2)]
-    real = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]).bool()
-    chunks = [torch.randn(2, length, 16) for length in (6, 4, 6, 3)]
-    gold = torch.tensor([1, 0, 3])
+    states = torch.randn(2, 3, 5, 16)
+    lengths = torch.tensor([[5, 2, 3], [1, 5, 4]])
+    real = torch.arange(5) < lengths[:, :, None]
+    chunks = torch.randn(2, 4, 6, 16)
+    gold = torch.tensor([1, 0, 3, 2, 2, 1])
     gradients = []
     for score in (score_candidates, dense_scores):
-        scores = score(found, states, real, chunks)
+        scores = score(found, 1, states, real, chunks)
         found.zero_grad()
-        torch.nn.functional.cross_entropy(scores, gold).backward()
-        gradients.append((scores.detach(), [w.grad.clone() for w in found.parameters()]))
+        torch.nn.functional.cross_entropy(scores.flatten(0, 1), gold).backward()
+        learned = [w.grad.clone() for w in found.parameters() if w.grad is not None]
+        gradients.append((scores.detach(), learned))
     torch.testing.assert_close(gradients[0][0], gradients[1][0])
+    assert len(gradients[0][1]) == len(gradients[1][1]) >= 6
     for one, other in zip(gradients[0][1], gradients[1][1], strict=True):
         torch.testing.assert_close(one, other)

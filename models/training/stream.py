@@ -1,0 +1,164 @@
+"""Streams of training text: what each reads next, what it is asked, and what stands around it.
+
+All that is random about a run is drawn here, of a stream's own numbers, so a run is the same
+however its streams are spread over processes. Knows text and ids, no tensors.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.prompts import REFUSAL
+from models.training.config import TrainingConfig
+from models.training.data import ChunkMaker, ChunkText, Encoder, Question
+from models.training.rows import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How questions and answers look as ids."""
+
+    encode: Encoder
+    prompt: Callable[[str], tuple[list[int], list[int]]]
+    """A question to the ids of its prompt and of the bare question."""
+    end: int
+    """The id that ends an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One stream's part of a step. Chunks are numbered: 0 the new one, then `crowd`'s, from 1."""
+
+    ids: tuple[int, ...]
+    """The chunk to write."""
+    crowd: tuple[int, ...]
+    """Slots of the earlier chunks that are looked up or stand in the prefix."""
+    order: tuple[int, ...]
+    """The chunks in the prefix, first to last."""
+    pieces: tuple[Piece, ...]
+    """What is asked of memory: answers, then continuations."""
+    questions: tuple[tuple[tuple[int, ...], int], ...]
+    """Bare questions, those of the answers first, with the chunk to find; -1: none."""
+    answered: int
+    """How many pieces are answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about chunk `about`, None where nothing answers it."""
+
+    question: str
+    answer: str
+    about: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk that was read: its number in the stream, and what it answers."""
+
+    number: int
+    questions: tuple[Question, ...]
+
+
+class Stream:
+    """One stream of text, and what it has read of late."""
+
+    def __init__(self, config: TrainingConfig, maker: ChunkMaker, wording: Wording, seed: int):
+        self._config, self._maker, self._wording = config, maker, wording
+        self._random = random.Random(seed)
+        self._past: deque[_Chunk] = deque(maxlen=config.pool)
+        self._read = 0
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here, as JSON values; the past starts anew."""
+        version, internal, gauss = self._random.getstate()
+        return {"maker": self._maker.state(), "random": [version, list(internal), gauss]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        version, internal, gauss = state["random"]
+        self._random.setstate((version, tuple(internal), gauss))
+        self._maker.restore(state["maker"])
+
+    def draw(self) -> Draw:
+        """The next step's part."""
+        config, draw = self._config, self._random
+        text = self._maker.chunk()
+        others = self._some(draw.randint(0, config.distractors))
+        place = draw.randint(0, len(others))
+        crowd = list(others)
+        if config.train_retriever:
+            more = (chunk for chunk in self._some(config.negatives) if chunk not in others)
+            crowd += list(more)[: max(config.negatives - len(others), 0)]
+        number = {chunk.number: at for at, chunk in enumerate(crowd, 1)} | {self._read: 0}
+        asked = self._ask(text, others)
+        pieces = [self._piece(one) for one in asked]
+        if config.train_retriever:
+            asked += self._looked_up(crowd)
+        order = [number[chunk.number] for chunk in others]
+        order.insert(place, 0)
+        done = Draw(
+            ids=text.ids,
+            crowd=tuple(chunk.number % config.pool for chunk in crowd),
+            order=tuple(order),
+            pieces=(*pieces, *(self._continuation(text) for _ in range(config.continuations))),
+            questions=tuple(
+                (
+                    tuple(self._wording.prompt(one.question)[1]),
+                    -1 if one.about is None else number[one.about],
+                )
+                for one in asked
+            ),
+            answered=len(pieces),
+        )
+        self._past.append(_Chunk(self._read, text.questions))
+        self._read += 1
+        return done
+
+    def _some(self, count: int) -> list[_Chunk]:
+        """Up to `count` different chunks of the past, in random order."""
+        return self._random.sample(list(self._past), min(count, len(self._past)))
+
+    def _ask(self, text: ChunkText, others: Sequence[_Chunk]) -> list[_Asked]:
+        """Questions about the new chunk, about others in the prefix, and about none of them."""
+        draw, config = self._random, self._config
+        own = list(text.questions)
+        past = [(question, chunk.number) for chunk in others for question in chunk.questions]
+        draw.shuffle(own)
+        draw.shuffle(past)
+        asked: list[_Asked] = []
+        while len(asked) < config.questions and (own or past):
+            chance = draw.random()
+            stray = self._maker.stray_question() if chance < config.unanswerable else None
+            if stray is not None:
+                asked.append(_Asked(stray.text, REFUSAL, None))
+            elif past and (not own or chance > 1 - config.past):
+                asked.append(self._worded(*past.pop()))
+            else:
+                asked.append(self._worded(own.pop(), self._read))
+        return asked
+
+    def _looked_up(self, crowd: Sequence[_Chunk]) -> list[_Asked]:
+        """Questions about the retriever's candidates, to be looked up and not answered."""
+        past = [(question, chunk.number) for chunk in crowd for question in chunk.questions]
+        count = min(self._config.recall_questions, len(past))
+        return [self._worded(*entry) for entry in self._random.sample(past, count)]
+
+    def _worded(self, question: Question, about: int) -> _Asked:
+        return _Asked(question.text, self._random.choice(question.answers), about)
+
+    def _piece(self, asked: _Asked) -> Piece:
+        wording = self._wording
+        prompt, answer = wording.prompt(asked.question)[0], wording.encode(asked.answer)
+        return Piece(tuple(prompt), (*answer, wording.end), "answer")
+
+    def _continuation(self, text: ChunkText) -> Piece:
+        """A passage of the new chunk, to go on with word for word."""
+        ids, config = text.ids, self._config
+        length = min(config.continuation_tokens, len(ids))
+        start = self._random.randint(0, len(ids) - length)
+        part = ids[start : start + length]
+        return Piece(part[: config.cue_tokens], part[config.cue_tokens :], "continuation")
