@@ -86,8 +86,12 @@ def find(model: str, home: Path) -> ModelChoice:
 def builtin(home: Path) -> Iterator[ModelChoice]:
     """The models that come with mplus; the default first."""
     weights = weights_folder()
-    if (weights / CARD).is_file():
-        yield ModelChoice(DEFAULT_MODEL, "builtin", weights, base_folder(home))
+    known = {DEFAULT_MODEL: weights} | {
+        folder.name: folder for folder in sorted(weights.parent.glob("*")) if folder != weights
+    }
+    for name, folder in known.items():
+        if (folder / CARD).is_file():
+            yield ModelChoice(name, "builtin", folder, base_folder(home))
     yield identity(home)
 
 

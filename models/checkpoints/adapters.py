@@ -9,6 +9,7 @@ Shapes: r rank, I inputs and O outputs of a projection.
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from models.decoder import Decoder
 UPDATE = "update_lora"
 GENERATE = "generate_lora"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
 _UNREAD = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
 """Settings of PEFT's format under which an adapter is not W + alpha / r * B A."""
@@ -155,9 +157,13 @@ def extract(llama: nn.Module, name: str) -> Adapter | None:
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:
-    """Write an adapter in PEFT's format, in bfloat16."""
+    """Write an adapter in PEFT's format, in bfloat16; the same adapter gives the same bytes."""
     folder.mkdir(parents=True)
     _peft_config(adapter.rank, adapter.alpha, adapter.targets).save_pretrained(str(folder))
+    path = folder / CONFIG
+    config = read_json(path)
+    config["target_modules"] = sorted(config["target_modules"])  # PEFT's order is that of a set
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tensors = {}
     for name, (a, b) in adapter.weights.items():
         tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to("cpu", torch.bfloat16).contiguous()
@@ -172,9 +178,9 @@ def load_adapter(folder: Path) -> Adapter:
         CheckpointError: missing files, or a variant of LoRA that is not W + alpha / r * B A.
     """
     path = folder / "adapter_model.safetensors"
-    if not (folder / "adapter_config.json").exists() or not path.exists():
-        raise CheckpointError(f"{folder}: has no adapter_config.json with {path.name}")
-    config = read_json(folder / "adapter_config.json")
+    if not (folder / CONFIG).exists() or not path.exists():
+        raise CheckpointError(f"{folder}: has no {CONFIG} with {path.name}")
+    config = read_json(folder / CONFIG)
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder}: holds no LoRA adapter but {config.get('peft_type')!r}")
     for field in _UNREAD:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.checkpoints.adapters import (
+    CONFIG,
     GENERATE,
     UPDATE,
     Adapter,
@@ -191,7 +192,7 @@ def _own_files(folder: Path) -> list[Path]:
     files = [folder / RETRIEVER, folder / SALIENCE]
     for name in (UPDATE, GENERATE):
         files += [
-            folder / name / "adapter_config.json",
+            folder / name / CONFIG,
             folder / name / "adapter_model.safetensors",
         ]
     return [path for path in files if path.exists()]

@@ -21,7 +21,7 @@ from models.checkpoints import (
     load,
     save_own,
 )
-from models.checkpoints.adapters import extract
+from models.checkpoints.adapters import Adapter, extract, load_adapter, save_adapter
 from models.checkpoints.fingerprint import WHOLE_BYTES, fingerprint
 from models.config import MPlusConfig
 from models.generate import look_up, prefill
@@ -204,6 +204,16 @@ def test_salience_is_kept_with_the_checkpoint(
     path.unlink()
     with pytest.raises(CheckpointError, match="a salience for each of"):
         load(tmp_path / "ours")
+
+
+def test_the_same_adapter_gives_the_same_bytes(tmp_path: Path) -> None:
+    """PEFT keeps what an adapter adapts in a set, whose order differs from process to process."""
+    pair = (torch.ones(2, 4), torch.ones(3, 2))
+    weights = {f"model.layers.0.self_attn.{name}": pair for name in ("v_proj", "k_proj", "q_proj")}
+    save_adapter(Adapter(2, 4, weights), tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["k_proj", "q_proj", "v_proj"]
+    assert load_adapter(tmp_path / "adapter").targets == ("k_proj", "q_proj", "v_proj")
 
 
 def test_the_base_is_found_by_reference_or_given(pair: Path, tmp_path: Path) -> None:
