@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from models.training.data import DataError
 from models.training.stream import Draw, Stream
 
 AHEAD = 6
@@ -86,14 +87,14 @@ class _Artist:
         )
         self._process.start()
         sender.close()  # or its end would not be noticed
-        self._drawn: queue.Queue[_Drawn | None] = queue.Queue(AHEAD)
+        self._drawn: queue.Queue[_Drawn | ValueError] = queue.Queue(AHEAD)
         self._thread = threading.Thread(target=self._take, args=(receiver,), daemon=True)
         self._thread.start()
 
     def next(self) -> _Drawn:
         drawn = self._drawn.get()
-        if drawn is None:
-            raise ValueError("a process that draws training text has died")
+        if isinstance(drawn, ValueError):
+            raise drawn
         return drawn
 
     def close(self) -> None:
@@ -105,13 +106,13 @@ class _Artist:
             except queue.Empty:
                 continue
 
-    def _take(self, receiver: Connection[Any, _Drawn]) -> None:
+    def _take(self, receiver: Connection[Any, _Drawn | ValueError]) -> None:
         """Take what is drawn until there is no more; what a thread of its own does."""
         while True:
             try:
                 self._drawn.put(receiver.recv())
             except (EOFError, OSError):
-                self._drawn.put(None)
+                self._drawn.put(ValueError("a process that draws training text has died"))
                 return
 
 
@@ -125,10 +126,14 @@ def _draw(
     make: MakeStreams,
     numbers: Sequence[int],
     states: Sequence[dict[str, Any]] | None,
-    sender: Connection[_Drawn, Any],
+    sender: Connection[_Drawn | ValueError, Any],
 ) -> None:
-    """Draw for ever; what a process of its own does."""
-    streams = make(numbers)
+    """Draw for ever; what a process of its own does. Data that cannot be read is said, not raised."""
+    try:
+        streams = make(numbers)
+    except DataError as error:
+        sender.send(error)
+        return
     for stream, state in zip(streams, states or (), strict=states is not None):
         stream.restore(state)
     while True:

@@ -10,10 +10,7 @@ from __future__ import annotations
 import random
 import re
 
-NUMBER_WORDS = (
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred"
-).split()
+from models.training.fact_words import SMALL_NUMBERS, TENS
 
 LEAST_WORDS, MOST_WORDS = 7, 45
 """Sentences of so many words are asked about."""
@@ -22,10 +19,11 @@ AROUND = 14
 LEFT_OUT = 0.15
 """Chance of each other word to be left out."""
 
+_NUMBER_WORDS = (*SMALL_NUMBERS[2:], *TENS, "hundred")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 _SPANS = (
     ("in what year", re.compile(r"\b(?:1\d|20)\d\d\b")),
-    ("how many", re.compile(r"\b\d[\d,.]*\d\b|\b\d\b|\b(?:" + "|".join(NUMBER_WORDS) + r")\b")),
+    ("how many", re.compile(r"\b\d[\d,.]*\d\b|\b\d\b|\b(?:" + "|".join(_NUMBER_WORDS) + r")\b")),
     (
         "who or what",
         re.compile(r"(?<=[a-z,;] )[A-Z][\w'’-]+(?: (?:(?:of|the|de|van|von) )?[A-Z][\w'’-]+)*"),

@@ -17,6 +17,7 @@ from models.network import MPlusModel
 from models.training.ahead import Ahead
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
+from models.training.data import DataError
 from models.training.recall import chunk_scores
 from models.training.sampler import Inline
 from models.training.start import StreamMaker, start
@@ -171,3 +172,15 @@ def test_drawing_ahead_changes_nothing(tmp_path: Path, tiny_base_folder: Path) -
             all(first.next() for _ in range(20))
     finally:
         first.close()
+
+
+def test_data_that_cannot_be_read_ahead_is_one_error(
+    tmp_path: Path, tiny_base_folder: Path
+) -> None:
+    config = TrainingConfig(model=MODEL, qa=(str(tmp_path / "nowhere.jsonl"),))
+    drawing = Ahead(StreamMaker(config, tiny_base_folder, 2), range(2), 2)
+    try:
+        with pytest.raises(DataError, match="nowhere"):
+            drawing.next()
+    finally:
+        drawing.close()
