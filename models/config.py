@@ -65,6 +65,12 @@ class MPlusConfig:
     relevance_weight: float = 0.0
     """How much a chunk's score weighs when it is read: this times (its score - the best one's) is
     added to the attention logits of its memory tokens; 0: all that is in the prefix weighs alike."""
+    window_weight: float = 0.0
+    """How much nearness to the question's words weighs inside a chunk: this times (the score of the
+    best window that holds a memory token - that of the chunk's best window) is added too; 0: the
+    tokens of a chunk weigh alike."""
+    window_tokens: int = 64
+    """Text tokens of such a window; one starts every half window."""
     least_coverage: float = 0.0
     """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
     with the refusal; 0: every question is put to the reader."""
@@ -81,7 +87,13 @@ class MPlusConfig:
     """Rank of the generate adapter; 0: none."""
 
     def __post_init__(self) -> None:
-        for name in ("chunk_tokens", "new_tokens", "stm_tokens", "retriever_width"):
+        for name in (
+            "chunk_tokens",
+            "new_tokens",
+            "stm_tokens",
+            "retriever_width",
+            "window_tokens",
+        ):
             _at_least(self, name, 1)
         for name in ("recalled_tokens", "max_prompt_tokens", "retriever_hidden"):
             _at_least(self, name, 0)
@@ -110,13 +122,16 @@ class MPlusConfig:
         for name in ("retriever_layers", "memory_layers"):
             if getattr(self, name) == ():
                 raise ConfigError(f"{name} is empty: name a layer, or null for every layer")
-        if self.relevance_weight < 0:
-            raise ConfigError(f"relevance_weight is {self.relevance_weight}: give 0 or more")
+        for name in ("relevance_weight", "window_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not 0 <= self.least_coverage <= 1:
             raise ConfigError(f"least_coverage is {self.least_coverage}: give 0 to 1")
-        for name in ("relevance_weight", "least_coverage"):
+        for name in ("relevance_weight", "window_weight", "least_coverage"):
             if self.recall == "tokens" and getattr(self, name):
                 raise ConfigError(f"{name} needs recall of 'chunks': tokens have no chunk's score")
+        if self.window_weight and self.scorer == "sigmoid":
+            raise ConfigError("window_weight needs a scorer 'maxsim' or 'cosine'")
         if self.recall == "tokens" and self.retriever_layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
         if self.recall == "tokens" and self.memory_layers is not None:
@@ -126,6 +141,11 @@ class MPlusConfig:
     def ratio(self) -> int:
         """Text tokens a memory token stands for in a full chunk, rounded down."""
         return self.chunk_tokens // self.new_tokens
+
+    @property
+    def window_memory_tokens(self) -> int:
+        """Memory tokens of a window (`window_tokens`), at least one."""
+        return max(self.window_tokens * self.new_tokens // self.chunk_tokens, 1)
 
     @property
     def prefix_tokens(self) -> int:
@@ -212,7 +232,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         fits = value is None or (
             isinstance(value, tuple) and all(type(layer) is int for layer in value)
         )
-    elif name in ("relevance_weight", "least_coverage"):
+    elif name in ("relevance_weight", "window_weight", "least_coverage"):
         fits = type(value) in (int, float)
     elif name == "ltm_capacity":
         fits = value is None or type(value) is int

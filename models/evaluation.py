@@ -29,6 +29,8 @@ from models.recall import (
     Recall,
     TokenRecall,
     gather,
+    near_question,
+    question_queries,
     recall_chunks,
     score_chunks,
 )
@@ -57,10 +59,12 @@ class WholeChunks(ChunkRecall):
         device: torch.device,
         ranked: Sequence[ChunkScore] = (),
         weight: float = 0.0,
+        near: Tensor | None = None,
     ) -> None:
-        super().__init__(tokens.to(device), ranked, weight)
+        super().__init__(tokens.to(device), ranked, weight, near)
         self.chunks = frozenset(tokens.chunks.unique().tolist())
-        self.is_weighed = weight > 0 and bool(ranked)
+        self.weighed = (frozenset(ranked) if weight else frozenset(), near is not None)
+        """What two recalls of one question and the same chunks weigh by, if anything."""
 
 
 class PriorityRecall:
@@ -127,16 +131,22 @@ def recall_as(
         best = max(score.score for score in ranked)
         right = [ChunkScore(score.chunk, best) for score in ranked if score.chunk in gold]
         ranked = right + [score for score in ranked if score.chunk not in gold]
-    weight = model.config.relevance_weight if how in ("learned", "oracle") else 0.0
     tokens = recall_chunks(memory, ranked, budget)
-    return ranked, WholeChunks(tokens, model.device, ranked, weight)
+    if how not in ("learned", "oracle"):
+        return ranked, WholeChunks(tokens, model.device)
+    near = None
+    if model.config.window_weight and ranked:
+        ids = torch.tensor([list(query_ids)], device=model.device)
+        near = near_question(model, memory, tokens, question_queries(model, ids))
+    weight = model.config.relevance_weight
+    return ranked, WholeChunks(tokens, model.device, ranked, weight, near)
 
 
 def same_recall(recall: Recall) -> Hashable | None:
     """What is equal for recalls that bring back the same tokens of a memory; None if not known."""
     if isinstance(recall, WholeChunks):
-        return recall.chunks, recall.is_weighed
-    return None if len(recall) else (frozenset(), False)
+        return recall.chunks, recall.weighed
+    return None if len(recall) else (frozenset(), (frozenset(), False))
 
 
 def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> Reached:

@@ -23,8 +23,10 @@ from models.recall import (
     Recall,
     TokenRecall,
     is_covered,
+    near_question,
+    question_queries,
+    rank,
     recall_chunks,
-    score_chunks,
 )
 
 
@@ -155,10 +157,14 @@ def look_up(
     """
     if model.config.recall == "tokens":
         return (), TokenRecall(model, memory, model.config.recalled_tokens)
-    ranked = score_chunks(model, memory, query_ids)
+    ranked, queries = [], []
+    if query_ids and not memory.is_empty:
+        queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+        ranked = rank(model, memory, queries)
     tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
+    near = near_question(model, memory, tokens, queries)
     weight = model.config.relevance_weight
-    return ranked, ChunkRecall(tokens.to(model.device), ranked, weight)
+    return ranked, ChunkRecall(tokens.to(model.device), ranked, weight, near)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from models.decoder import Prefix, rotate
 from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
 from models.packing import CodedQuery, Packed
+from models.relevance import LEAST_RELEVANCE, nearness, relevance
 
 SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
@@ -59,14 +60,21 @@ class ChunkRecall:
 
     Args:
         ranked: the scores that weigh what is in the prefix, times `weight`.
+        near: what else is added to the attention logits of the tokens and of short-term memory's
+            (k + N,), see `near_question`.
     """
 
     def __init__(
-        self, tokens: Tokens, ranked: Sequence[ChunkScore] = (), weight: float = 0.0
+        self,
+        tokens: Tokens,
+        ranked: Sequence[ChunkScore] = (),
+        weight: float = 0.0,
+        near: Tensor | None = None,
     ) -> None:
         self._tokens = tokens
         self._ranked = ranked
         self._weight = weight
+        self._near = near
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -75,11 +83,13 @@ class ChunkRecall:
         return self._tokens.keys[index], self._tokens.values[index]
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
-        if not self._weight or not self._ranked:
+        if not self._ranked or (not self._weight and self._near is None):
             return None
-        return relevance(
-            self._ranked, torch.cat([self._tokens.chunks[0], stm_chunks]), self._weight
-        )
+        scores = {entry.chunk: entry.score for entry in self._ranked}
+        bias = relevance(scores, torch.cat([self._tokens.chunks[0], stm_chunks]), self._weight)
+        if self._near is not None:
+            bias = (bias + self._near).clamp(min=LEAST_RELEVANCE)
+        return bias
 
 
 class TokenRecall:
@@ -163,6 +173,29 @@ def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[C
     ]
 
 
+@torch.no_grad()
+def near_question(
+    model: MPlusModel, memory: Memory, recalled: Tokens, queries: Sequence[Tensor]
+) -> Tensor | None:
+    """What nearness to the question's words adds to the attention logits of recalled memory tokens
+    and of short-term memory's (k + N,), as `MPlusConfig.window_weight` says; None for nothing.
+
+    Args:
+        queries: (q, P) per retriever layer.
+    """
+    weight, stm = model.config.window_weight, memory.stm.tokens
+    if not weight or not queries:
+        return None
+    similarities = []
+    for row, query in enumerate(queries):
+        keys = torch.cat(
+            [part.lookup(row, 0, len(part)).to(query.device) for part in (recalled, stm)]
+        )
+        similarities.append(model.retriever.token_scores(row, query, keys.float()))
+    chunks = torch.cat([part.chunks[0].to(stm.chunks.device) for part in (recalled, stm)])
+    return weight * nearness(similarities, chunks, model.config.window_memory_tokens)
+
+
 def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:
     """Whether memory holds enough of a question (`MPlusConfig.least_coverage`) to be asked it."""
     least = model.config.least_coverage
@@ -216,24 +249,6 @@ def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: 
     # The largest of neighbours in memory: far quicker than scattering by chunk number.
     best: Tensor = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
     return best
-
-
-LEAST_RELEVANCE = -12.0
-"""Below this a token has no weight that shows."""
-
-
-def relevance(ranked: Sequence[ChunkScore], chunks: Tensor, weight: float) -> Tensor:
-    """How much less than those of the best chunk memory tokens of `chunks` (n,) count: (n,).
-
-    Scores are logits of which chunk answers (the retriever learns them by cross-entropy), so their
-    differences are log odds, and adding them to attention logits reads every chunk by its chance.
-    Tokens of no chunk count in full.
-    """
-    score = {entry.chunk: entry.score for entry in ranked}
-    here = [score.get(chunk) for chunk in chunks.tolist()]
-    best = max((found for found in here if found is not None), default=0.0)
-    log_odds = [0.0 if found is None else weight * (found - best) for found in here]
-    return torch.tensor(log_odds, device=chunks.device).clamp(min=LEAST_RELEVANCE)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.network import MPlusModel
-from models.recall import LEAST_RELEVANCE
+from models.relevance import LEAST_RELEVANCE, window_scores
 from models.retriever import MaxSimRetriever
 from models.training.batch import Batch
 
@@ -66,31 +66,57 @@ def recall_loss(scores: Tensor | None, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def prefix_relevance(
-    model: MPlusModel, batch: Batch, scores: Tensor | None, each: int
+    model: MPlusModel, batch: Batch, scores: Tensor | None, normed: Tensor
 ) -> Tensor | None:
     """What the retriever's scores add to the attention logits of the prefix, as in use
-    (`models.recall.relevance`): (S, T, 1 + C K) for every token of the rows; None for nothing.
+    (`models.relevance`): (S, T, 1 + C K) for every token of the rows; None for nothing.
 
-    The gradient of the answers flows into the retriever through it.
+    The gradient of the answers flows into the retriever through the chunks' scores, not through
+    those of windows.
 
     Args:
         scores: of `chunk_scores`.
-        each: memory tokens of a chunk, K.
+        normed: as for `chunk_scores`.
     """
+    each = normed.shape[2]
     weight = model.config.relevance_weight
-    if not weight or scores is None:
+    if not (weight or model.config.window_weight) or scores is None:
         return None
     most = scores.shape[1]
     order = batch.order[:, None].expand(-1, most, -1)  # (S, Q, C)
     placed = scores.gather(2, order.clamp(min=0)).masked_fill(order < 0, -torch.inf)
     odds = weight * (placed - placed.amax(dim=2, keepdim=True))
     tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(each, dim=2)
+    if model.config.window_weight:
+        near = model.config.window_weight * _near_question(model, batch, normed)
+        tokens = (tokens + near).clamp(min=LEAST_RELEVANCE)
     # Padding and pieces without a question take the last row, of zeros; BOS counts in full.
     tokens = functional.pad(tokens, (1, 0, 0, 1))
     pieces = batch.rows.pieces
     asked = (pieces >= 0) & (pieces < batch.answered[:, None])
     which = torch.where(asked, pieces, most)
     return tokens.gather(1, which[:, :, None].expand(-1, -1, tokens.shape[2]))
+
+
+@torch.no_grad()
+def _near_question(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor:
+    """How much worse than the best window of its chunk the windows around each memory token of the
+    prefix fit the questions: (S, Q, C K), see `models.relevance.nearness`."""
+    retriever = model.retriever
+    assert isinstance(retriever, MaxSimRetriever), "there are scores"
+    order = batch.order
+    slots = functional.pad(batch.crowd, (1, 0)).gather(1, order.clamp(min=0)).clamp(min=0)
+    stream = torch.arange(len(order), device=order.device)[:, None]
+    similarities = []
+    for row, states in enumerate(question_states(model, batch.questions)):
+        past = batch.past.normed[row][stream, slots]  # (S, C, K, D)
+        laid = torch.where((order == 0)[:, :, None, None], normed[row][:, None], past)
+        keys = retriever.keys(row, laid)[:, None]  # (S, 1, C, K, P)
+        queries = retriever.queries(row, states)[:, :, None]  # (S, Q, 1, q, P)
+        found = (queries @ keys.transpose(3, 4)).float()  # (S, Q, C, q, K)
+        similarities.append(found.masked_fill(~batch.real[:, :, None, :, None], 0.0))
+    scores = window_scores(torch.cat(similarities, dim=3), model.config.window_memory_tokens)
+    return (scores - scores.amax(dim=3, keepdim=True)).flatten(2)
 
 
 def score_candidates(

@@ -39,7 +39,9 @@ class Trainee(nn.Module):
         states = self._write(batch)
         keys, values, normed = self._encoded(states)
         scores = chunk_scores(self.model, batch, normed)
-        hidden = self._read(batch, keys, values, scores)
+        hidden = self._read(
+            batch, keys, values, prefix_relevance(self.model, batch, scores, normed)
+        )
         answer, continuation = self._reading_losses(hidden, batch.rows)
         retriever, recall = recall_loss(scores, batch)
         with torch.no_grad():
@@ -73,9 +75,13 @@ class Trainee(nn.Module):
         return keys, values, torch.stack(normed)
 
     def _read(
-        self, batch: Batch, keys: list[Tensor], values: list[Tensor], scores: Tensor | None
+        self, batch: Batch, keys: list[Tensor], values: list[Tensor], relevance: Tensor | None
     ) -> Tensor:
-        """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix."""
+        """Hidden states (S, T, D) of the rows after the last layer, behind each stream's prefix.
+
+        Args:
+            relevance: of `prefix_relevance`.
+        """
         decoder, rows, each = self.model.generate, batch.rows, keys[0].shape[1]
         streams, places = batch.order.shape
         before = 1 + places * each
@@ -85,7 +91,6 @@ class Trainee(nn.Module):
         positions = lengths[:, None] + rows.offsets
         rotary = decoder.llama.model.rotary_emb(sample, position_ids=positions)
         prefix_rotary = decoder.rotary(0, before)
-        relevance = prefix_relevance(self.model, batch, scores, each)
         mask = rows.mask(seen, decoder.dtype, relevance)
         plain = rows.mask(seen[:, :1], decoder.dtype)
         memory = {index: row for row, index in enumerate(self.model.memory_layers)}

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig
-from models.generate import Sampling, decode, prefill
-from models.recall import LEAST_RELEVANCE, ChunkRecall, ChunkScore, relevance
+from models.generate import Sampling, decode, look_up, prefill
+from models.memory import Memory
+from models.network import MPlusModel
+from models.recall import ChunkRecall, ChunkScore, near_question, question_queries, recall_chunks
+from models.relevance import LEAST_RELEVANCE, nearness, relevance, window_scores
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -19,9 +22,10 @@ RANKED = [ChunkScore(1, 5.0), ChunkScore(0, 2.0), ChunkScore(2, -40.0)]
 
 
 def test_differences_of_scores_are_added_and_tokens_of_no_chunk_count_in_full() -> None:
-    bias = relevance(RANKED, torch.tensor([0, 0, 1, 2, -1, 7]), 0.5)
+    scores = {entry.chunk: entry.score for entry in RANKED}
+    bias = relevance(scores, torch.tensor([0, 0, 1, 2, -1, 7]), 0.5)
     assert bias.tolist() == [-1.5, -1.5, 0.0, LEAST_RELEVANCE, 0.0, 0.0]
-    assert relevance(RANKED, torch.tensor([0, 2]), 1.0).tolist() == [0.0, LEAST_RELEVANCE]
+    assert relevance(scores, torch.tensor([0, 2]), 1.0).tolist() == [0.0, LEAST_RELEVANCE]
 
 
 def test_the_least_weight_hides_a_chunk(build_network: Callable[..., Any], chunk_ids: Ids) -> None:
@@ -65,8 +69,80 @@ def test_decoding_weighs_as_the_prefill_does(
     assert not torch.allclose(one, plain), "a prompt of one token is weighed too"
 
 
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 6, 40])
+@pytest.mark.parametrize("count", [1, 2, 5, 12, 13])
+def test_windows_against_plain_loops(window: int, count: int) -> None:
+    torch.manual_seed(window * 100 + count)
+    found = torch.randn(3, count)
+    half = max(window // 2, 1)
+    blocks = range(-(-count // half))
+    starts = list(blocks)[:-1] or [0]
+    expected = []
+    for token in range(count):
+        holding = [s for s in starts if s <= token // half <= s + 1]
+        scores = []
+        for start in holding:
+            stop = min((start + 2) * half, count)
+            scores.append(sum(float(row[start * half : stop].max()) for row in found))
+        expected.append(max(scores))
+    assert window_scores(found, window).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_nearness_stays_inside_a_chunk() -> None:
+    chunks = torch.tensor([4, 4, 4, 4, -1, -1, 6, 6, 6])
+    found = torch.tensor([[0.0, 0, 0, 1, 9, 9, 5, 1, 2]])
+    assert nearness([found], chunks, 1).tolist() == [-1, -1, 0, 0, 0, 0, 0, 0, -3]
+    assert nearness([], torch.zeros(0), 4).tolist() == []
+
+
+def read_two(model: MPlusModel, chunk_ids: Ids) -> Memory:
+    memory = model.empty_memory()
+    for number in range(6):
+        memory = read_chunk(model, memory, chunk_ids(number, 8))
+    return memory
+
+
+def test_a_question_is_read_beside_its_own_words(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    """Of a chunk's tokens those that hold the question's count most, in LTM and in STM."""
+    model = build_network(window_weight=2.0, window_tokens=2)
+    memory = read_two(model, chunk_ids)
+    for number in (1, 5):
+        question = chunk_ids(number, 8)[2:4]
+        ranked, recall = look_up(model, memory, question)
+        assert ranked[0].chunk == number
+        assert isinstance(recall, ChunkRecall)
+        stm = memory.stm.tokens.chunks[0]
+        bias = recall.bias(stm)
+        assert bias is not None
+        chunks = torch.cat([recall._tokens.chunks[0], stm])
+        own = bias[chunks == number]
+        assert own.max() == 0 and own[2:4].tolist() == [0, 0] and own.min() < -0.1
+        assert float(bias.min()) >= LEAST_RELEVANCE
+
+
+def test_without_a_weight_or_a_question_nothing_is_near(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    plain, near = build_network(), build_network(window_weight=1.0)
+    memory = read_two(plain, chunk_ids)
+    queries = question_queries(plain, torch.tensor([[5, 6]]))
+    tokens = recall_chunks(memory, [], 0)
+    assert near_question(plain, memory, tokens, queries) is None
+    assert near_question(near, memory, tokens, []) is None
+    assert look_up(near, memory, [])[1].bias(memory.stm.tokens.chunks[0]) is None
+
+
 def test_it_is_off_by_default_and_has_limits() -> None:
-    assert MPlusConfig().relevance_weight == 0
+    assert MPlusConfig().relevance_weight == MPlusConfig().window_weight == 0
+    for changes in ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"}):
+        with pytest.raises(ConfigError, match=next(iter(changes))):
+            MPlusConfig.from_dict(changes)
+    with pytest.raises(ConfigError, match="window_weight needs"):
+        MPlusConfig(recall="tokens", scorer="sigmoid", window_weight=1.0)
+    with pytest.raises(ConfigError, match="window_weight needs"):
+        MPlusConfig(scorer="sigmoid", window_weight=1.0)
     assert MPlusConfig.from_dict({"relevance_weight": 1}).relevance_weight == 1
     with pytest.raises(ConfigError, match="relevance_weight"):
         MPlusConfig(relevance_weight=-0.1)

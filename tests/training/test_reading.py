@@ -18,7 +18,7 @@ from models.training.ahead import Ahead
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
 from models.training.data import DataError
-from models.training.recall import chunk_scores
+from models.training.recall import chunk_scores, prefix_relevance
 from models.training.sampler import Inline
 from models.training.start import StreamMaker, start
 
@@ -55,8 +55,9 @@ def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]])
         {},
         {"relevance_weight": 0.7, "memory_positions": "salient"},
         {"relevance_weight": 0.7, "memory_layers": [1, 2]},
+        {"relevance_weight": 0.7, "window_weight": 0.9, "window_tokens": 8},
     ],
-    ids=["pooled", "salient", "some layers"],
+    ids=["pooled", "salient", "some layers", "windows"],
 )
 @torch.no_grad()
 def test_rows_are_read_as_prompts_are(
@@ -91,7 +92,7 @@ def test_rows_are_read_as_prompts_are(
     states = trainee._write(batch)
     keys, values, normed = trainee._encoded(states)
     scores = chunk_scores(model, batch, normed)
-    hidden = trainee._read(batch, keys, values, scores)
+    hidden = trainee._read(batch, keys, values, prefix_relevance(model, batch, scores, normed))
     compared = 0
     for stream in range(2):
         own = (

@@ -1,0 +1,72 @@
+"""How much what is in the prefix counts for a question: what the retriever says, added to attention.
+
+Of chunks, the likelier ones count more; inside a chunk, what is near the question's words does. A chunk
+holds several passages, and a small reader is led astray by those beside the right one.
+
+Shapes: q question tokens, n memory tokens, R retriever layers, P retriever width, c tokens of a chunk,
+w windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LEAST_RELEVANCE = -12.0
+"""Below this a token has no weight that shows."""
+
+
+def relevance(scores: Mapping[int, float], chunks: Tensor, weight: float) -> Tensor:
+    """How much less than those of the best chunk memory tokens of `chunks` (n,) count: (n,).
+
+    Scores are logits of which chunk answers (the retriever learns them by cross-entropy), so their
+    differences are log odds, and adding them to attention logits reads every chunk by its chance.
+    Tokens of no chunk count in full.
+    """
+    here = [scores.get(chunk) for chunk in chunks.tolist()]
+    best = max((found for found in here if found is not None), default=0.0)
+    log_odds = [0.0 if found is None else weight * (found - best) for found in here]
+    return torch.tensor(log_odds, device=chunks.device).clamp(min=LEAST_RELEVANCE)
+
+
+def nearness(similarities: Sequence[Tensor], chunks: Tensor, window: int) -> Tensor:
+    """How much worse than the best window of its chunk the windows around a memory token fit: (n,).
+
+    Args:
+        similarities: of each retriever layer, of every question token to every memory token (q, n).
+        chunks: (n,), the chunk of each token; the tokens of a chunk are neighbours, in order.
+        window: memory tokens of a window.
+    """
+    numbers, counts = torch.unique_consecutive(chunks, return_counts=True)
+    parts, start = [], 0
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        own = [layer[:, start : start + count] for layer in similarities]
+        start += count
+        near = window_scores(torch.cat(own), window)
+        parts.append(near - near.max() if number >= 0 else torch.zeros_like(near))
+    return torch.cat(parts) if parts else chunks.new_zeros(0, dtype=torch.float32)
+
+
+def window_scores(similarities: Tensor, window: int) -> Tensor:
+    """What the best window that holds a token would score (..., c), were it all of the chunk.
+
+    Windows start every half window. A score is the sum over question tokens of the best similarity
+    in the window, as a chunk's is in the chunk.
+
+    Args:
+        similarities: (..., q, c), of the question tokens of all layers.
+    """
+    count, half = similarities.shape[-1], max(window // 2, 1)
+    padded = functional.pad(similarities, (0, -count % half), value=-torch.inf)
+    blocks = padded.unflatten(-1, (-1, half)).amax(dim=-1)  # (..., q, w + 1)
+    if blocks.shape[-1] == 1:
+        whole: Tensor = blocks.sum(dim=-2)
+        return whole.expand(*similarities.shape[:-2], count)
+    scores = torch.maximum(blocks[..., 1:], blocks[..., :-1]).sum(dim=-2)  # (..., w)
+    left = functional.pad(scores, (1, 0), value=-torch.inf)
+    right = functional.pad(scores, (0, 1), value=-torch.inf)
+    best: Tensor = torch.maximum(left, right).repeat_interleave(half, dim=-1)
+    return best[..., :count]
