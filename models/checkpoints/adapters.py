@@ -130,7 +130,7 @@ def twin(llama: LlamaForCausalLM) -> LlamaForCausalLM:
 
 
 def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
-    """Give a model the adapted weights, computed in float32, one by one; twins keep theirs."""
+    """Give a model the adapted weights, one by one; twins keep theirs."""
     if adapter is None:
         return
     _check_fit(llama, adapter)
@@ -138,9 +138,10 @@ def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
         linear = llama.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         weight = linear.weight
-        a, b = a.to(weight.device, torch.float32), b.to(weight.device, torch.float32)
-        total = torch.addmm(weight.float(), b, a, alpha=adapter.scale)
-        linear.weight = nn.Parameter(total.to(weight.dtype), requires_grad=False)
+        # In the type of the weight, where sums are float32 all the same: no copy of it in float32.
+        a, b = a.to(weight), b.to(weight)
+        total = torch.addmm(weight, b, a, alpha=adapter.scale)
+        linear.weight = nn.Parameter(total, requires_grad=False)
 
 
 def extract(llama: nn.Module, name: str) -> Adapter | None:
