@@ -31,7 +31,8 @@ class Order:
     recipe: str
     out: Path
     base: str | None
-    weights: Path | None
+    weights: tuple[Path, ...]
+    """Of earlier stages, to start from their mean."""
     changes: tuple[str, ...]
     """`name=value` settings that replace the recipe's."""
     export: Path | None

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -241,6 +241,27 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ConfigError(f"{path} is damaged: {error}") from None
+
+
+def mean_weights(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of weights from `trained_weights`, taken in float32. Runs that went apart from the same
+    weights often do better together: model soups, Wortsman et al. 2022 (arXiv 2203.05482).
+
+    Raises:
+        ConfigError: they are of different geometries.
+    """
+    first = parts[0]
+    for other in parts[1:]:
+        if {name: value.shape for name, value in first.items()} != {
+            name: value.shape for name, value in other.items()
+        }:
+            raise ConfigError("the weights are of different geometries: they have no mean")
+    if len(parts) == 1:
+        return first
+    return {
+        name: torch.stack([part[name].float() for part in parts]).mean(dim=0).to(value.dtype)
+        for name, value in first.items()
+    }
 
 
 def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:

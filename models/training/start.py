@@ -33,7 +33,7 @@ from models.training.data import (
     read_passages,
     spans_only,
 )
-from models.training.loop import Run, load_weights, read_weights
+from models.training.loop import Run, load_weights, mean_weights, read_weights
 from models.training.processes import Processes
 from models.training.sampler import Inline, Sampler
 from models.training.stream import Stream, Wording
@@ -55,7 +55,7 @@ def start(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
-    weights: Path | None = None,
+    weights: Sequence[Path] = (),
     processes: Processes | None = None,
     drawers: int = 0,
 ) -> tuple[Run, Any]:
@@ -65,7 +65,7 @@ def start(
         base: folder of the base model in Hugging Face's format.
         processes: those the run is spread over; each builds its own share of the streams.
         drawers: processes that draw the text ahead; 0: it is drawn in this one.
-        weights: `weights.safetensors` of an earlier stage to start a new run from.
+        weights: `weights.safetensors` of earlier stages; a new run starts from their mean.
 
     Raises:
         ConfigError, DataError, CheckpointError: one line each.
@@ -89,8 +89,8 @@ def start(
         drawing = Inline(make(numbers))
     reads = config.train_update or config.train_generate
     trainee = Trainee(model) if reads else RetrieverTrainee(model)
-    if weights is not None and not (folder / "last").exists():
-        load_weights(trainee, read_weights(weights))
+    if weights and not (folder / "last").exists():
+        load_weights(trainee, mean_weights([read_weights(path) for path in weights]))
     sampler = Sampler(config, model, drawing, pad=make.end)
     check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
     return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer

@@ -23,6 +23,9 @@ mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set 
 
 mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
 
+Runs that went apart from the same weights often do better together (arXiv 2203.05482): the mean of
+two as a checkpoint is --weights ONE --weights TWO --until 0 --export my-model.
+
 Data are JSON lines, plain or gzipped. qa: {"context": text, "qas": [{"question": text, "answers":
 [text, ...]}]}; books: {"text": text}; validation: like qa, never trained on. Without data, made-
 up facts alone (facts=1) need books only.
@@ -55,8 +58,11 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Start from an earlier stage's weights.safetensors."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from an earlier stage's weights.safetensors; given again: from their mean.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -103,7 +109,9 @@ def train(
         return
     if recipe is None or out is None:
         raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
-    order = Order(recipe, out, base, weights, tuple(changes or ()), export, until, drawers)
+    order = Order(
+        recipe, out, base, tuple(weights or ()), tuple(changes or ()), export, until, drawers
+    )
     total = read_recipe(order).steps
     speaks = is_main_process()
     with screen.meter(quiet=not speaks) as meter:

@@ -19,7 +19,7 @@ from models.checkpoints import load
 from models.config import ConfigError
 from models.training.config import TrainingConfig
 from models.training.curves import read_curves
-from models.training.loop import Run, Saved, Step, Validated
+from models.training.loop import Run, Saved, Step, Validated, trained_weights
 from models.training.processes import own_device
 from models.training.start import export, start
 
@@ -206,7 +206,26 @@ def test_damaged_weights_say_so(
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"nonsense")
     with pytest.raises(ConfigError, match="damaged"):
-        begin(make(data), tmp_path / "run", tiny_base_folder, weights=weights)
+        begin(make(data), tmp_path / "run", tiny_base_folder, weights=[weights])
+
+
+def test_a_run_starts_from_the_mean_of_several(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    parts = []
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        steps(begin(make(data, seed=seed, steps=2, save_every=2), folder, tiny_base_folder))
+        parts.append(folder / "last" / "weights.safetensors")
+    one, two = map(load_file, parts)
+    run = begin(make(data), tmp_path / "run", tiny_base_folder, weights=parts)
+    for name, value in trained_weights(run._trainee).items():
+        torch.testing.assert_close(value, (one[name] + two[name]) / 2)
+    other = make(data, model=MODEL | {"update_lora_rank": 2}, steps=2, save_every=2)
+    steps(begin(other, tmp_path / "other", tiny_base_folder))
+    parts.append(tmp_path / "other" / "last" / "weights.safetensors")
+    with pytest.raises(ConfigError, match="no mean"):
+        begin(make(data), tmp_path / "new", tiny_base_folder, weights=parts)
 
 
 def test_validation_and_saving_come_when_due(
