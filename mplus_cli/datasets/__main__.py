@@ -112,6 +112,39 @@ def books(
     return PARTLY if failed else 0
 
 
+@app.command("asked")
+def asked(
+    qa: Annotated[
+        list[Path],
+        typer.Argument(metavar="QA...", help="Labelled passages, as this program writes."),
+    ],
+    out: Out,
+    base: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="A base to learn with; the embedded: mplus model path."
+        ),
+    ],
+    books: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Books to ask of as well.")
+    ] = None,
+    windows: Annotated[int, typer.Option(min=0, help="Stretches of books to ask of.")] = 10_000,
+    each: Annotated[int, typer.Option(min=1, help="Questions asked of every text.")] = 5,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the labelled ones.")] = 2.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Seed = 0,
+) -> None:
+    """More questions: a copy of a base learns to ask, and asks of passages and books (for a GPU)."""
+    from mplus_cli.datasets.asked import Order, asked_records
+
+    order = Order(qa, books or [], windows if books else 0, base, device, epochs, each, seed)
+    with screen.meter() as meter:
+        records = list(asked_records(order, meter.report))
+    write_lines(out, records)
+    count = sum(len(record["qas"]) for record in records)
+    screen.note(f"{out}: {len(records):,} passages, {count:,} questions")
+
+
 def _write(passages: Sequence[Passage], out: Path, limit: int | None, seed: int) -> None:
     if not passages:
         raise DataSetError("there is no question with an answer in it: is it the right file?")
