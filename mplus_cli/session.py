@@ -144,8 +144,10 @@ def find_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
     kind, _, number = wanted.partition(":")
-    there = {"cpu": True, "cuda": has_cuda, "mps": has_mps}[kind]
-    if not there or (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()):
+    there = {"cpu": True, "cuda": has_cuda, "mps": has_mps}
+    if kind not in there:
+        raise UsageError(f"there is no device {wanted}: choose auto, cpu, cuda or mps")
+    if not there[kind] or (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()):
         raise UsageError(f"there is no {wanted} device here: use --device cpu")
     return torch.device(wanted)
 

@@ -38,8 +38,6 @@ def asked_records(order: Order, progress: Progress) -> Iterator[dict[str, Any]]:
     Raises:
         DataSetError: data or base do not fit.
     """
-    import torch
-
     from models.checkpoints import CheckpointError, default_dtype
     from models.checkpoints.base import load_base
     from models.prompts import encode_plain
@@ -57,7 +55,6 @@ def asked_records(order: Order, progress: Progress) -> Iterator[dict[str, Any]]:
         base = load_base(order.base, device=device, dtype=dtype, attention="sdpa")
     except (DataError, CheckpointError, OSError) as error:
         raise DataSetError(str(error)) from error
-    torch.manual_seed(order.seed)
     tokenizer = base.tokenizer
     asker = asking.Asker(
         base.llama,
@@ -67,8 +64,11 @@ def asked_records(order: Order, progress: Progress) -> Iterator[dict[str, Any]]:
         end=answer_end(tokenizer, base.stop_ids),
         config=config,
     )
-    for learned in asker.learn(passages):
-        progress("learning to ask", learned.step, learned.steps)
+    try:
+        for learned in asker.learn(passages):
+            progress("learning to ask", learned.step, learned.steps)
+    except DataError as error:
+        raise DataSetError(str(error)) from error
     draw = random.Random(order.seed)
     parts = [asking.part_of(passage, config.window, draw) for passage in passages]
     stretches = asking.windows(books, order.windows, config.window, order.seed)

@@ -132,4 +132,13 @@ def test_as_a_command(tiny_base_folder: Path, tmp_path: Path, capsys: Any) -> No
     passages = read_passages([out])
     assert [passage.text for passage in passages[:4]] == [passage.text for passage in PASSAGES]
     assert all(passage.questions for passage in passages)
-    assert main([*words, "--base", str(tmp_path / "none"), "--out", str(out)]) != 0
+    assert main([*words, "--base", str(tmp_path / "none"), "--out", str(out)]) == 1
+    assert "config.json" in capsys.readouterr().err
+    words += ["--base", str(tiny_base_folder), "--out", str(out)]
+    assert main([*words, "--device", "tpu"]) == 2
+    assert "choose auto, cpu" in capsys.readouterr().err
+    strange = {"context": "Text.", "qas": [{"question": "What?", "answers": ["no"]}]}
+    qa.write_text(json.dumps(strange) + "\n")
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "nothing to learn from" in said and "bug" not in said
