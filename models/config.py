@@ -71,6 +71,9 @@ class MPlusConfig:
     tokens of a chunk weigh alike."""
     window_tokens: int = 64
     """Text tokens of such a window; one starts every half window."""
+    window_limit: float = 12.0
+    """No memory token loses more than this, in nats of attention logits, to the windows: the answer may
+    stand outside the best one."""
     least_coverage: float = 0.0
     """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
     with the refusal; 0: every question is put to the reader."""
@@ -122,7 +125,7 @@ class MPlusConfig:
         for name in ("retriever_layers", "memory_layers"):
             if getattr(self, name) == ():
                 raise ConfigError(f"{name} is empty: name a layer, or null for every layer")
-        for name in ("relevance_weight", "window_weight"):
+        for name in ("relevance_weight", "window_weight", "window_limit"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not 0 <= self.least_coverage <= 1:
@@ -232,7 +235,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         fits = value is None or (
             isinstance(value, tuple) and all(type(layer) is int for layer in value)
         )
-    elif name in ("relevance_weight", "window_weight", "least_coverage"):
+    elif name in ("relevance_weight", "window_weight", "window_limit", "least_coverage"):
         fits = type(value) in (int, float)
     elif name == "ltm_capacity":
         fits = value is None or type(value) is int

@@ -23,7 +23,7 @@ from models.decoder import Prefix, rotate
 from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
 from models.packing import CodedQuery, Packed
-from models.relevance import LEAST_RELEVANCE, nearness, relevance
+from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
 
 SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
@@ -183,8 +183,8 @@ def near_question(
     Args:
         queries: (q, P) per retriever layer.
     """
-    weight, stm = model.config.window_weight, memory.stm.tokens
-    if not weight or not queries:
+    config, stm = model.config, memory.stm.tokens
+    if not config.window_weight or not queries:
         return None
     similarities = []
     for row, query in enumerate(queries):
@@ -193,7 +193,8 @@ def near_question(
         )
         similarities.append(model.retriever.token_scores(row, query, keys.float()))
     chunks = torch.cat([part.chunks[0].to(stm.chunks.device) for part in (recalled, stm)])
-    return weight * nearness(similarities, chunks, model.config.window_memory_tokens)
+    near = nearness(similarities, chunks, config.window_memory_tokens)
+    return near_weight(near, config.window_weight, config.window_limit)
 
 
 def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:

@@ -32,6 +32,15 @@ def relevance(scores: Mapping[int, float], chunks: Tensor, weight: float) -> Ten
     return torch.tensor(log_odds, device=chunks.device).clamp(min=LEAST_RELEVANCE)
 
 
+def near_weight(near: Tensor, weight: float, limit: float) -> Tensor:
+    """What `nearness` (..., n) adds to attention logits: `weight` times it, -`limit` at least.
+
+    A score is a sum over question tokens and layers, so its differences are large, and the best
+    window may be the wrong one: without a limit what is outside it is not read at all.
+    """
+    return (weight * near).clamp(min=-limit)
+
+
 def nearness(similarities: Sequence[Tensor], chunks: Tensor, window: int) -> Tensor:
     """How much worse than the best window of its chunk the windows around a memory token fit: (n,).
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.network import MPlusModel
-from models.relevance import LEAST_RELEVANCE, window_scores
+from models.relevance import LEAST_RELEVANCE, near_weight, window_scores
 from models.retriever import MaxSimRetriever
 from models.training.batch import Batch
 
@@ -88,7 +88,8 @@ def prefix_relevance(
     odds = weight * (placed - placed.amax(dim=2, keepdim=True))
     tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(each, dim=2)
     if model.config.window_weight:
-        near = model.config.window_weight * _near_question(model, batch, normed)
+        config, near = model.config, _near_question(model, batch, normed)
+        near = near_weight(near, config.window_weight, config.window_limit)
         tokens = (tokens + near).clamp(min=LEAST_RELEVANCE)
     # Padding and pieces without a question take the last row, of zeros; BOS counts in full.
     tokens = functional.pad(tokens, (1, 0, 0, 1))

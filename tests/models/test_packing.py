@@ -179,13 +179,13 @@ def test_the_oldest_are_forgotten_in_packed_memory_too(
 def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
     values = MPlusConfig().to_dict()
     young = ("ltm_format", "relevance_weight", "memory_layers", "least_coverage")
-    young += ("window_weight", "window_tokens")
+    young += ("window_weight", "window_tokens", "window_limit")
     old = {name: value for name, value in values.items() if name not in young}
     assert MPlusConfig.from_dict(old).ltm_format == "exact"
     assert fingerprint(values, []) == fingerprint(old, [])
     assert fingerprint(values | {"ltm_format": "k8v8"}, []) != fingerprint(old, [])
     assert fingerprint(values | {"memory_layers": [1]}, []) != fingerprint(old, [])
-    reading = {"least_coverage": 0.4, "window_weight": 1.0, "window_tokens": 48}
+    reading = {"least_coverage": 0.4, "window_weight": 1.0, "window_tokens": 48, "window_limit": 3.0}
     assert fingerprint(values | reading, []) == fingerprint(old, [])
     with pytest.raises(ConfigError, match="ltm_format"):
         MPlusConfig(ltm_format="int3")  # type: ignore[arg-type]

@@ -122,6 +122,22 @@ def test_a_question_is_read_beside_its_own_words(
         assert float(bias.min()) >= LEAST_RELEVANCE
 
 
+def test_windows_take_no_more_than_the_limit(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    free, limited = (
+        build_network(window_weight=2.0, window_tokens=2, window_limit=limit)
+        for limit in (12.0, 0.5)
+    )
+    memory = read_two(free, chunk_ids)
+    queries = question_queries(free, torch.tensor([chunk_ids(5, 8)[2:4]]))
+    nothing = memory.stm.tokens.slice(0, 0)
+    near, less = (near_question(model, memory, nothing, queries) for model in (free, limited))
+    assert near is not None and less is not None
+    assert float(near.min()) < -0.5
+    assert torch.equal(less, near.clamp(min=-0.5))
+
+
 def test_without_a_weight_or_a_question_nothing_is_near(
     build_network: Callable[..., Any], chunk_ids: Ids
 ) -> None:
@@ -136,7 +152,8 @@ def test_without_a_weight_or_a_question_nothing_is_near(
 
 def test_it_is_off_by_default_and_has_limits() -> None:
     assert MPlusConfig().relevance_weight == MPlusConfig().window_weight == 0
-    for changes in ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"}):
+    wrong = ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"})
+    for changes in (*wrong, {"window_limit": -1.0}, {"window_limit": None}):
         with pytest.raises(ConfigError, match=next(iter(changes))):
             MPlusConfig.from_dict(changes)
     with pytest.raises(ConfigError, match="window_weight needs"):
