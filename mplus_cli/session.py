@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from models.checkpoints import Loaded
+    from models.merging import MergedAhead
     from models.network import MPlusModel
 
 Note = Callable[[str], None]
@@ -112,19 +113,22 @@ def load_model(
     progress("loading the model", 0, None)
     import torch
 
-    from models import checkpoints
-    from models.fast_decode import quicken
-
     device = find_device(settings.device)
     torch.set_num_threads(thread_count())
     allocator.keep_freed_memory()
     is_own = choice.base is not None and choice.reference != choice.base
+    ahead = merge_ahead(choice, device, dtype) if is_own else None
+
+    from models import checkpoints  # takes seconds, in which weights are merged
+    from models.fast_decode import quicken
+
     try:
         loaded = checkpoints.load(
             choice.reference,
             base=choice.base if is_own else None,
             device=device,
             dtype=None if dtype == "auto" else getattr(torch, dtype),
+            ahead=ahead,
         )
     except checkpoints.CheckpointError as error:
         if isinstance(error.__cause__, MemoryError):
@@ -134,6 +138,23 @@ def load_model(
         raise MismatchError(f"{choice.name} has no tokenizer.json: only fast tokenizers work here")
     quicken(loaded.model)
     return replace(loaded, name=choice.name)
+
+
+def merge_ahead(
+    choice: catalog.ModelChoice, device: torch.device, dtype: str
+) -> MergedAhead | None:
+    """Merge the adapters of a built-in checkpoint in a thread, while the network is imported; None
+    where a device does it faster."""
+    if device.type != "cpu" or choice.base is None:
+        return None
+    import torch
+
+    from models.merging import GENERATE, UPDATE, MergedAhead
+    from models.precision import default_dtype
+
+    folder = Path(choice.reference)
+    wanted = default_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+    return MergedAhead(choice.base, (folder / UPDATE, folder / GENERATE), wanted)
 
 
 def find_device(wanted: str) -> torch.device:

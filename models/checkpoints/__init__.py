@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from models.checkpoints.adapters import attach_adapters
-from models.checkpoints.base import default_dtype, fetch_from_hub, load_base, read_json
+from models.checkpoints.base import fetch_from_hub, load_base, read_json
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.gguf import convert_gguf
 from models.checkpoints.identity import identity_config, identity_prompt
@@ -21,7 +21,9 @@ from models.checkpoints.loaded import CheckpointError, Loaded, explained
 from models.checkpoints.own import CARD, base_fingerprint, load_own, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
+from models.merging import MergedAhead
 from models.network import MPlusModel
+from models.precision import default_dtype
 from models.retriever import make_retriever
 
 __all__ = [
@@ -45,6 +47,7 @@ def load(
     dtype: torch.dtype | None = None,
     attention: str = "sdpa",
     merge: bool = True,
+    ahead: MergedAhead | None = None,
 ) -> Loaded:
     """Load a checkpoint.
 
@@ -55,6 +58,7 @@ def load(
         attention: `sdpa`, `eager`, or `flash_attention_2` where installed.
         merge: merge the adapters into two copies of the adapted weights (to use), or keep both
             live and trainable in one model (to train). Outputs are the same.
+        ahead: merges the adapters of this checkpoint of ours already.
 
     Raises:
         CheckpointError: nothing there, damaged, or of no kind that is read here.
@@ -65,7 +69,13 @@ def load(
         path = fetch_from_hub(_hub_id(reference, path))
     if (path / CARD).exists():
         return load_own(
-            path, base=base, device=device, dtype=dtype, attention=attention, merge=merge
+            path,
+            base=base,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            merge=merge,
+            ahead=ahead,
         )
     if path.is_dir() and is_published(read_json(path / "config.json")):
         return load_published(path, device=device, dtype=dtype, attention=attention, merge=merge)

@@ -25,12 +25,9 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from models.checkpoints.base import read_json
 from models.checkpoints.loaded import CheckpointError, explained
 from models.decoder import Decoder
+from models.merging import CONFIG, GENERATE, PREFIX, UPDATE, WEIGHTS, merge
 
-UPDATE = "update_lora"
-GENERATE = "generate_lora"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-CONFIG = "adapter_config.json"
-_PREFIX = "base_model.model."
 _UNREAD = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
 """Settings of PEFT's format under which an adapter is not W + alpha / r * B A."""
 
@@ -98,21 +95,30 @@ def inject(
 
 
 def decoders(
-    llama: LlamaForCausalLM, update: Adapter | None, generate: Adapter | None, *, merge: bool
+    llama: LlamaForCausalLM,
+    update: Adapter | None,
+    generate: Adapter | None,
+    *,
+    merged: bool,
+    ready: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> tuple[Decoder, Decoder]:
     """The decoders of the update and the generate pass over one base.
 
     Merged, each has its own adapted weights and shares all others (embeddings, norms, head);
     otherwise both see `llama` itself, with the adapters live and trainable.
 
+    Args:
+        ready: of `UPDATE` and `GENERATE`, weights that are merged already (`MergedAhead.take`).
+
     Raises:
         CheckpointError: an adapter does not fit the base.
     """
-    if merge:
+    if merged:
+        ready = ready or {}
         writing = llama if update is generate else twin(llama)
-        merge_into(writing, update)
+        merge_into(writing, update, ready.get(UPDATE, {}))
         if writing is not llama:
-            merge_into(llama, generate)
+            merge_into(llama, generate, ready.get(GENERATE, {}))
         reading = Decoder(llama)
         return reading if writing is llama else Decoder(writing), reading
     for name, adapter in ((UPDATE, update), (GENERATE, generate)):
@@ -129,8 +135,14 @@ def twin(llama: LlamaForCausalLM) -> LlamaForCausalLM:
     return copy.deepcopy(llama, shared)
 
 
-def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
-    """Give a model the adapted weights, one by one; twins keep theirs."""
+def merge_into(
+    llama: LlamaForCausalLM, adapter: Adapter | None, ready: Mapping[str, Tensor]
+) -> None:
+    """Give a model the adapted weights, one by one; twins keep theirs.
+
+    Args:
+        ready: projection to its weight, of those that are merged already.
+    """
     if adapter is None:
         return
     _check_fit(llama, adapter)
@@ -138,9 +150,9 @@ def merge_into(llama: LlamaForCausalLM, adapter: Adapter | None) -> None:
         linear = llama.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         weight = linear.weight
-        # In the type of the weight, where sums are float32 all the same: no copy of it in float32.
-        a, b = a.to(weight), b.to(weight)
-        total = torch.addmm(weight, b, a, alpha=adapter.scale)
+        total = ready.get(name)
+        if total is None or total.dtype != weight.dtype:
+            total = merge(weight, a, b, adapter.scale)
         linear.weight = nn.Parameter(total, requires_grad=False)
 
 
@@ -167,9 +179,9 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tensors = {}
     for name, (a, b) in adapter.weights.items():
-        tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to("cpu", torch.bfloat16).contiguous()
-        tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.to("cpu", torch.bfloat16).contiguous()
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        tensors[f"{PREFIX}{name}.lora_A.weight"] = a.to("cpu", torch.bfloat16).contiguous()
+        tensors[f"{PREFIX}{name}.lora_B.weight"] = b.to("cpu", torch.bfloat16).contiguous()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def load_adapter(folder: Path) -> Adapter:
@@ -178,7 +190,7 @@ def load_adapter(folder: Path) -> Adapter:
     Raises:
         CheckpointError: missing files, or a variant of LoRA that is not W + alpha / r * B A.
     """
-    path = folder / "adapter_model.safetensors"
+    path = folder / WEIGHTS
     if not (folder / CONFIG).exists() or not path.exists():
         raise CheckpointError(f"{folder}: has no {CONFIG} with {path.name}")
     config = read_json(folder / CONFIG)
@@ -198,7 +210,7 @@ def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tens
     """PEFT's tensors, named `base_model.model.<projection>.lora_A.weight`, as pairs."""
     halves: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        name, dot, half = key.removeprefix(_PREFIX).partition(".lora_")
+        name, dot, half = key.removeprefix(PREFIX).partition(".lora_")
         if not dot or half not in ("A.weight", "B.weight"):
             raise CheckpointError(f"{source}: has an unexpected tensor {key}")
         halves.setdefault(name, {})[half[0]] = tensor

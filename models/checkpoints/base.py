@@ -154,14 +154,6 @@ def fetch_from_hub(reference: str) -> Path:
     return Path(folder)
 
 
-def default_dtype(device: torch.device | str) -> torch.dtype:
-    """bfloat16 on CUDA, MPS and CPUs that multiply it in hardware, else float32."""
-    if torch.device(device).type != "cpu":
-        return torch.bfloat16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 

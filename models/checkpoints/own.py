@@ -20,9 +20,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.checkpoints.adapters import (
-    CONFIG,
-    GENERATE,
-    UPDATE,
     Adapter,
     decoders,
     extract,
@@ -34,6 +31,7 @@ from models.checkpoints.files import atomic_folder
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, explained
 from models.config import MPlusConfig
+from models.merging import CONFIG, GENERATE, UPDATE, WEIGHTS, MergedAhead
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
@@ -98,8 +96,12 @@ def load_own(
     dtype: torch.dtype,
     attention: str,
     merge: bool,
+    ahead: MergedAhead | None = None,
 ) -> Loaded:
     """Load a checkpoint of ours.
+
+    Args:
+        ahead: merges this checkpoint's adapters already.
 
     Raises:
         CheckpointError: damaged, of a newer format, or its base is not there or another one.
@@ -115,7 +117,8 @@ def load_own(
     with explained(folder):
         update = _read_adapter(folder / UPDATE, config.update_lora_rank)
         generate = _read_adapter(folder / GENERATE, config.generate_lora_rank)
-        writing, reading = decoders(loaded.llama, update, generate, merge=merge)
+        ready = {name: ahead.take(folder / name) for name in (UPDATE, GENERATE)} if ahead else {}
+        writing, reading = decoders(loaded.llama, update, generate, merged=merge, ready=ready)
         retriever = make_retriever(config, reading.layers, reading.hidden)
         retriever.load_state_dict(load_file(folder / RETRIEVER))
         retriever.requires_grad_(not merge).to(device, dtype)
@@ -193,6 +196,6 @@ def _own_files(folder: Path) -> list[Path]:
     for name in (UPDATE, GENERATE):
         files += [
             folder / name / CONFIG,
-            folder / name / "adapter_model.safetensors",
+            folder / name / WEIGHTS,
         ]
     return [path for path in files if path.exists()]

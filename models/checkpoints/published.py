@@ -110,7 +110,7 @@ def load_network(
     llama = _llama(folder, tensors, attention)
     update = _adapter(raw, tensors, "default")
     generate = _adapter(raw, tensors, "decoder_adapter") if raw["add_decoder_lora"] else update
-    writing, reading = decoders(llama, update, generate, merge=merge)
+    writing, reading = decoders(llama, update, generate, merged=merge)
     model = MPlusModel(
         config,
         writing,

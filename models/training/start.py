@@ -16,9 +16,9 @@ from torch import Tensor
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
-from models.checkpoints.adapters import GENERATE, UPDATE
 from models.checkpoints.base import load_base, load_tokenizer
 from models.decoder import Decoder
+from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever

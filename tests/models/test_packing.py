@@ -185,7 +185,12 @@ def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
     assert fingerprint(values, []) == fingerprint(old, [])
     assert fingerprint(values | {"ltm_format": "k8v8"}, []) != fingerprint(old, [])
     assert fingerprint(values | {"memory_layers": [1]}, []) != fingerprint(old, [])
-    reading = {"least_coverage": 0.4, "window_weight": 1.0, "window_tokens": 48, "window_limit": 3.0}
+    reading = {
+        "least_coverage": 0.4,
+        "window_weight": 1.0,
+        "window_tokens": 48,
+        "window_limit": 3.0,
+    }
     assert fingerprint(values | reading, []) == fingerprint(old, [])
     with pytest.raises(ConfigError, match="ltm_format"):
         MPlusConfig(ltm_format="int3")  # type: ignore[arg-type]
