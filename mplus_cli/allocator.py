@@ -1,7 +1,8 @@
 """The C library's allocator, told to keep what one pass frees for the next.
 
 glibc gives large blocks back to the system as soon as they are free, and the next pass pays for each
-of their pages again. Elsewhere (another system or C library) nothing is changed, nor where the
+of their pages again. Kept, they fall into pieces over hours, and the process grows; so now and then
+all of them are given back. Elsewhere (another system or C library) nothing is changed, nor where the
 environment already tunes the allocator.
 """
 
@@ -21,11 +22,25 @@ _SETTINGS = {
 
 def keep_freed_memory() -> bool:
     """Keep freed blocks for reuse, from now on; whether that could be arranged."""
+    library = _glibc()
+    return library is not None and all(
+        library.mallopt(what, size) == 1 for what, size in _SETTINGS.items()
+    )
+
+
+def give_back_freed_memory() -> bool:
+    """Give the pages of all freed blocks back to the system, this once; whether there were any."""
+    library = _glibc()
+    return library is not None and library.malloc_trim(0) == 1
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is one that may be told something."""
     if sys.platform != "linux" or any(name in os.environ for name in _TUNED):
-        return False
+        return None
     try:
         library = ctypes.CDLL(None)
-        _ = library.gnu_get_libc_version  # which other C libraries do not have
-        return all(library.mallopt(what, size) == 1 for what, size in _SETTINGS.items())
+        _ = library.gnu_get_libc_version, library.malloc_trim  # which others do not have
     except (OSError, AttributeError):
-        return False
+        return None
+    return library

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mplus_cli import allocator
 from mplus_cli.ahead import one_ahead
 from mplus_cli.documents import Chunk, Document, DocumentError, Tokenizer, split_chunks
 from mplus_cli.library import DocumentRow, NewChunk, NewDocument, StoredMemory, Writer
@@ -208,6 +209,7 @@ class _Session:
                 memory = self._writer.commit(memory, number, pending)
                 self._memory = memory
                 pending = []
+                allocator.give_back_freed_memory()
                 yield Committed(index, count, total, stm, ltm)
 
     def _current(self) -> Memory:
