@@ -1,6 +1,7 @@
 """Decode, tokens/s, against `transformers.generate` with the same prefix; and how far they agree.
 
-`--packed` decodes with weights in 8 bits (`models.fast_decode`).
+The commands decode with the layers' weights in 8 bits (`models.fast_decode`); `--exact` leaves them as
+they are.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from transformers import DynamicCache
 from benchmarks.asking import QUESTION, prompt_ids
 from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from benchmarks.synthetic import grown
-from models.fast_decode import FastDecoder, pack8
+from models.fast_decode import FastDecoder, join
 from models.generate import Sampling, decode, draw, look_up, prefill
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--new-tokens", type=int, default=32)
-    options.add_argument("--packed", action="store_true", help="decode with weights in 8 bits")
+    options.add_argument("--exact", action="store_true", help="decode with weights as they are")
     given = options.parse_args()
     opened = session(given)
-    if given.packed:
-        opened.model.speaker = FastDecoder(opened.model.generate, pack8)
+    if given.exact:
+        opened.model.speaker = FastDecoder(opened.model.generate, join)
     model, count = opened.model, given.new_tokens
     config = model.config
     memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))
@@ -61,8 +62,8 @@ def main() -> None:
         "decode", count / seconds, "tokens/s", "transformers.generate with the same prefix",
         count / base, 1 / ratio, "2.5 times it or more",
     )  # fmt: skip
-    how = type(model.speaker).__name__
-    report(figure, opened, speaker=how, prefix=held, same_tokens=same, of_tokens=count)
+    how = "exact" if given.exact else "8 bits"
+    report(figure, opened, weights=how, prefix=held, same_tokens=same, of_tokens=count)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Decoding on a CPU: one token at a time over the raw weights.
 
 A step of one token is bound by the bytes of the weights and by Python: here projections that read
-the same input are one, and nothing but tensors is called. Weights stay as they are (`join`), or
-become whole numbers of 8 bits with a scale an output row (`pack8`), which is quicker still and moves
-the distributions more than bfloat16 does. The prefill is not touched. Knows a `Decoder` and its
-cache; no memory.
+the same input are one, and nothing but tensors is called. The weights of the layers become whole
+numbers of 8 bits with a scale an output row (`pack8`), which moves the distributions more than
+bfloat16 does and leaves answers as good (`docs/performance.md`), or stay as they are (`join`). The
+prefill is not touched. Knows a `Decoder` and its cache; no memory.
 
 Shapes: A attention heads, H key/value heads, d head size, D hidden size, n tokens in the cache,
 V vocabulary, O outputs, I inputs of a projection.
@@ -36,7 +36,7 @@ Projection = Callable[[Tensor], Tensor]
 def quicken(model: MPlusModel) -> None:
     """Give a model quicker ways to read and to decode, where there are for its device and weights."""
     if fits(model.generate):
-        model.speaker = FastDecoder(model.generate)
+        model.speaker = FastDecoder(model.generate, pack8)
     for llama in {model.update.llama, model.generate.llama}:
         config = llama.config
         if llama.device.type == "cpu" and config._attn_implementation == "sdpa":
@@ -98,7 +98,8 @@ class FastDecoder:
     """A decoder's weights, laid out for steps of one token when the first is asked for.
 
     Args:
-        lay_out: makes one projection of weights (O, I) that read the same input: `join` or `pack8`.
+        lay_out: makes one projection of weights (O, I) of a layer that read the same input: `join` or
+            `pack8`.
     """
 
     def __init__(
@@ -119,7 +120,8 @@ class FastDecoder:
     def _head(self) -> tuple[Tensor, Projection]:
         """The last norm, and D -> V."""
         llama = self._decoder.llama
-        return llama.model.norm.weight.float(), self._lay_out([llama.lm_head.weight])
+        # As it is: one matrix of this size is read as quickly as memory gives it.
+        return llama.model.norm.weight.float(), join([llama.lm_head.weight])
 
     def _packed_layer(self, layer: LlamaDecoderLayer) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
