@@ -74,6 +74,9 @@ class MPlusConfig:
     window_limit: float = 12.0
     """No memory token loses more than this, in nats of attention logits, to the windows: the answer may
     stand outside the best one."""
+    quote_weight: float = 0.0
+    """What it costs an answer, in nats a token, to leave the text of the chunks at hand, where the
+    caller has that text (`models.generate.Guide`); 0: nothing."""
     least_coverage: float = 0.0
     """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
     with the refusal; 0: every question is put to the reader."""
@@ -125,7 +128,7 @@ class MPlusConfig:
         for name in ("retriever_layers", "memory_layers"):
             if getattr(self, name) == ():
                 raise ConfigError(f"{name} is empty: name a layer, or null for every layer")
-        for name in ("relevance_weight", "window_weight", "window_limit"):
+        for name in set(_WEIGHTS) - {"least_coverage"}:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not 0 <= self.least_coverage <= 1:
@@ -211,6 +214,7 @@ class MPlusConfig:
         return cls(**given)
 
 
+_WEIGHTS = ("relevance_weight", "window_weight", "window_limit", "quote_weight", "least_coverage")
 _LAYERS = ("retriever_layers", "memory_layers")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "memory_state": typing.get_args(MemoryState),
@@ -235,7 +239,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         fits = value is None or (
             isinstance(value, tuple) and all(type(layer) is int for layer in value)
         )
-    elif name in ("relevance_weight", "window_weight", "window_limit", "least_coverage"):
+    elif name in _WEIGHTS:
         fits = type(value) in (int, float)
     elif name == "ltm_capacity":
         fits = value is None or type(value) is int

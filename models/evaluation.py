@@ -19,7 +19,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from models.config import MPlusConfig
 from models.decoder import Decoder
-from models.generate import Sampling, decode, prefill
+from models.generate import Guide, Sampling, decode, prefill
 from models.memory import Memory, Segment, Tokens, cat_layers
 from models.network import MPlusModel
 from models.packing import pack
@@ -28,6 +28,7 @@ from models.recall import (
     ChunkScore,
     Recall,
     TokenRecall,
+    at_hand,
     gather,
     near_question,
     question_queries,
@@ -62,7 +63,6 @@ class WholeChunks(ChunkRecall):
         near: Tensor | None = None,
     ) -> None:
         super().__init__(tokens.to(device), ranked, weight, near)
-        self.chunks = frozenset(tokens.chunks.unique().tolist())
         self.weighed = (frozenset(ranked) if weight else frozenset(), near is not None)
         """What two recalls of one question and the same chunks weigh by, if anything."""
 
@@ -89,12 +89,11 @@ class PriorityRecall:
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         return None
 
-    def chunks(self) -> set[int]:
-        """The chunks it recalled something of."""
+    def recalled_chunks(self) -> frozenset[int]:
         numbers = cat_layers([segment.tokens.chunks for segment in self._segments])
         layers = max(numbers.shape[0], self.index.shape[0])
         chosen = torch.gather(numbers.expand(layers, -1), 1, self.index.expand(layers, -1))
-        return set(chosen.unique().tolist())
+        return frozenset(chosen.unique().tolist())
 
 
 @torch.no_grad()
@@ -145,7 +144,7 @@ def recall_as(
 def same_recall(recall: Recall) -> Hashable | None:
     """What is equal for recalls that bring back the same tokens of a memory; None if not known."""
     if isinstance(recall, WholeChunks):
-        return recall.chunks, recall.weighed
+        return recall.recalled_chunks(), recall.weighed
     return None if len(recall) else (frozenset(), (frozenset(), False))
 
 
@@ -155,15 +154,10 @@ def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> Rea
     Args:
         ranked: as `recall_as` gave them.
     """
-    present = set(memory.stm.tokens.chunks.unique().tolist())
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()
-        present |= {score.chunk for score in ranked}
-    elif isinstance(recall, PriorityRecall):
-        present |= recall.chunks()
-    elif isinstance(recall, WholeChunks):
-        present |= recall.chunks
-    return Reached(tuple(score.chunk for score in ranked), frozenset(present - {-1}))
+    present = frozenset(at_hand(memory, ranked, recall))
+    return Reached(tuple(score.chunk for score in ranked), present)
 
 
 def answer_ids(
@@ -174,10 +168,11 @@ def answer_ids(
     *,
     limit: int,
     stop_ids: Collection[int],
+    guide: Guide | None = None,
 ) -> Iterator[int]:
     """The ids of a greedy answer, at most `limit`."""
     logits, cache = prefill(model, memory, recall, prompt_ids, spare=limit)
-    for count, token in enumerate(decode(model, cache, logits, Sampling()), start=1):
+    for count, token in enumerate(decode(model, cache, logits, Sampling(), guide), start=1):
         if token in stop_ids:
             return
         yield token

@@ -8,8 +8,9 @@ Shapes: T prompt tokens, n prefix tokens, H key/value heads, d head size, V voca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from models.recall import (
     ChunkScore,
     Recall,
     TokenRecall,
+    at_hand,
     is_covered,
     near_question,
     question_queries,
@@ -47,6 +49,16 @@ class Sampling:
             raise ValueError(f"temperature is {self.temperature}: give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}: give more than 0, up to 1")
+
+
+class Guide(Protocol):
+    """Where an answer stands, and what it had better go on with. A value."""
+
+    def bias(self, logits: Tensor) -> Tensor:
+        """What is added to the logits (V,) of the next token."""
+
+    def after(self, token: int) -> Guide:
+        """The guide behind one more token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +102,14 @@ def stream(
     max_new_tokens: int,
     stop_ids: Collection[int] = (),
     sampling: Sampling | None = None,
+    guide: Callable[[Sequence[int]], Guide | None] | None = None,
 ) -> Iterator[Event]:
     """Answer a prompt from memory.
 
     Args:
         prompt_ids: the whole prompt as the model is to see it, without BOS.
         query_ids: the part of it to look up in memory: the bare question.
+        guide: makes the answer's guide from the chunks at hand, best first.
 
     Yields:
         `Recalled` once, `Generated` per token (stop tokens are not yielded), `Finished` once.
@@ -118,8 +132,12 @@ def stream(
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()
     yield Recalled(tuple(ranked), len(recall), len(memory.stm), memory.ltm_tokens, len(prompt_ids))
+    if not max_new_tokens:
+        yield Finished("length", 0)
+        return
+    guided = None if guide is None else guide(at_hand(memory, ranked, recall))
     said: list[int] = []
-    for token in decode(model, cache, logits, sampling or Sampling()) if max_new_tokens else ():
+    for token in decode(model, cache, logits, sampling or Sampling(), guided):
         if token in stop_ids:
             yield Finished("stop", len(said))
             return
@@ -219,16 +237,23 @@ def prefill(
 
 @torch.no_grad()
 def decode(
-    model: MPlusModel, cache: KeyValueCache, logits: Tensor, sampling: Sampling
+    model: MPlusModel,
+    cache: KeyValueCache,
+    logits: Tensor,
+    sampling: Sampling,
+    guide: Guide | None = None,
 ) -> Iterator[int]:
     """Ids one after the other, for as long as the caller asks and the cache has room.
 
     Args:
         logits: of the last token read (..., V); the first id is drawn from them.
+        guide: of the answer that begins here.
     """
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     while True:
-        token = draw(logits[-1], sampling, generator)
+        last = logits[-1] if guide is None else logits[-1] + guide.bias(logits[-1])
+        token = draw(last, sampling, generator)
+        guide = None if guide is None else guide.after(token)
         yield token
         if len(cache) == cache.capacity:
             return

@@ -50,6 +50,9 @@ class Recall(Protocol):
         """Keys and values (k, H, d) for the index-th layer with memory, whose prompt states
         (1, q, D) are given."""
 
+    def recalled_chunks(self) -> frozenset[int]:
+        """The chunks it brought back tokens of; where layers choose, after the prefill."""
+
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         """What is added to the attention logits of the recalled tokens and of short-term memory's,
         whose chunks (N,) are given: (k + N,); None for nothing."""
@@ -81,6 +84,9 @@ class ChunkRecall:
 
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return self._tokens.keys[index], self._tokens.values[index]
+
+    def recalled_chunks(self) -> frozenset[int]:
+        return frozenset(self._tokens.chunks.unique().tolist())
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         if not self._ranked or (not self._weight and self._near is None):
@@ -118,6 +124,9 @@ class TokenRecall:
         self.indices[index] = best
         gathered = gather(self._segments, best[None], layers=slice(index, index + 1))
         return gathered.keys[0].to(hidden.device), gathered.values[0].to(hidden.device)
+
+    def recalled_chunks(self) -> frozenset[int]:
+        return frozenset(score.chunk for score in self.chunk_scores())
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         return None
@@ -201,6 +210,14 @@ def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:
     """Whether memory holds enough of a question (`MPlusConfig.least_coverage`) to be asked it."""
     least = model.config.least_coverage
     return not least or not ranked or max(entry.coverage for entry in ranked) >= least
+
+
+def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:
+    """The chunks an answer can draw on, recalled or in short-term memory, those ranked first, best
+    first."""
+    present = recall.recalled_chunks() | set(memory.stm.tokens.chunks.unique().tolist())
+    order = dict.fromkeys(score.chunk for score in ranked)
+    return [chunk for chunk in [*order, *sorted(present - order.keys())] if chunk in present - {-1}]
 
 
 @dataclass(frozen=True, slots=True)

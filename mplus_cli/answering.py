@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mplus_cli import interrupts
@@ -25,11 +26,12 @@ from mplus_cli.answers import (
 )
 from mplus_cli.library import StoredMemory
 from mplus_cli.prompting import compose, query_ids
+from mplus_cli.quoting import Quote
 from mplus_cli.session import Session
 from mplus_cli.tokens import AnswerText
 
 if TYPE_CHECKING:
-    from models.generate import Recalled, Sampling
+    from models.generate import Guide, Recalled, Sampling
     from models.recall import ChunkScore
 
 SOURCES = 3
@@ -63,6 +65,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     first: float | None = None
     prompt, limit = compose(session, opened, question)
     text = AnswerText(session.tokenizer)
+    guide = partial(_quote, session, opened.stored) if question.quote else None
     looked: tuple[Recalled, tuple[Source, ...]] | None = None
     for event in stream(
         session.model,
@@ -72,6 +75,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         max_new_tokens=limit,
         stop_ids=session.loaded.stop_ids,
         sampling=_sampling(question),
+        guide=guide,
     ):
         if isinstance(event, Recalled):
             looked = (event, find_sources(session, opened.stored, event.ranked))
@@ -104,6 +108,14 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
                 usage=usage,
                 reason=event.reason,
             )
+
+
+def _quote(session: Session, stored: StoredMemory, chunks: Sequence[int]) -> Guide | None:
+    """What guides an answer along the text of chunks; None for nothing."""
+    if not session.model.config.quote_weight:
+        return None
+    source = session.quotable([row.text for row in stored.chunks(chunks)])
+    return None if source is None else Quote(source)
 
 
 def find_sources(

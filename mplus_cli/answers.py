@@ -32,6 +32,8 @@ class Question:
     seed: int = 0
     reread: int = 0
     """How many of the best chunks to show the model as text."""
+    quote: bool = True
+    """Whether the answer is spelled along the text at hand, where the checkpoint asks for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mplus_cli import allocator, base_model, catalog, interrupts
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
+from mplus_cli.quoting import ALWAYS, Quotable, Spelling
 from mplus_cli.settings import Settings
 from mplus_cli.tokens import PlainTokenizer
 
@@ -32,7 +34,7 @@ Note = Callable[[str], None]
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
     """A loaded model and a library."""
 
@@ -51,6 +53,21 @@ class Session:
     @property
     def plain_tokenizer(self) -> PlainTokenizer:
         return PlainTokenizer(self.loaded.tokenizer)
+
+    @cached_property
+    def spelling(self) -> Spelling | None:
+        """How the model's vocabulary spells text; None where that is not known."""
+        return Spelling.of(self.loaded.tokenizer)
+
+    def quotable(self, texts: Sequence[str]) -> Quotable | None:
+        """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
+        nothing."""
+        from models.prompts import REFUSAL
+
+        weight = self.model.config.quote_weight
+        if not weight or self.spelling is None:
+            return None
+        return Quotable(self.spelling, [*texts, REFUSAL, *ALWAYS], weight, self.loaded.stop_ids)
 
     @property
     def identity(self) -> ModelIdentity:

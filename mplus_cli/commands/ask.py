@@ -38,6 +38,12 @@ def ask(
     reread: Annotated[
         int, typer.Option(metavar="N", help="Show the model the text of the N best chunks.")
     ] = 0,
+    quote: Annotated[
+        bool,
+        typer.Option(
+            "--quote/--no-quote", help="Spell the answer along the text that is recalled."
+        ),
+    ] = True,
 ) -> None:
     """Answer a question from a memory."""
     from mplus_cli import answering
@@ -55,6 +61,7 @@ def ask(
         top_p=top_p,
         seed=seed,
         reread=reread,
+        quote=quote,
     )
     check(asked)
     stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)

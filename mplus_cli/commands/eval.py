@@ -95,8 +95,8 @@ def retention(
 
     Arms: mplus. The untrained base with text in its prompt: closed-book, gold, window, bm25, bm25-1. The
     trained reader on text: gold-reader and bm25-1-reader (in its prompt), gold-memory and bm25-1-memory
-    (written into a memory that holds nothing else). M+ with more or less: stm-only, identity, reread1,
-    reread2, random-recall, oracle-recall, no-retriever, swapped-adapters.
+    (written into a memory that holds nothing else). M+ with more or less: quoted (as mplus ask answers),
+    stm-only, identity, reread1, reread2, random-recall, oracle-recall, no-retriever, swapped-adapters.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
@@ -175,7 +175,8 @@ def story(
 ) -> None:
     """The example story's 40 questions through mplus ingest and mplus ask: right answers and pages.
 
-    Arms: mplus; reread1 and reread2 are mplus ask --reread 1 and 2.
+    Arms: quoted is mplus ask; mplus is mplus ask --no-quote, reread1 and reread2 are that with
+    --reread 1 and 2.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import FOR_STORY

@@ -39,6 +39,8 @@ class Arm:
     how: How = "learned"
     reread: int = 0
     """Chunks whose text is shown beside the memory."""
+    quote: bool = False
+    """Whether answers are spelled along the text of the chunks at hand."""
     context: Context = "none"
     top: int = 0
     """Chunks that BM25 chooses; 0: as many as fit."""
@@ -54,6 +56,11 @@ class Arm:
 
 _KNOWN = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
+    Arm(
+        "quoted",
+        "M+ that spells its answers along the text it recalls, as `mplus ask` does",
+        quote=True,
+    ),
     Arm("closed-book", "the base without any text", "base"),
     Arm("gold", "the base with the right passage in its prompt", "base", context="gold"),
     Arm("window", "the base with the last tokens that fit", "base", context="window"),
@@ -100,6 +107,7 @@ ARMS = {arm.name: arm for arm in _KNOWN}
 ABLATIONS = ("random-recall", "oracle-recall", "no-retriever", "swapped-adapters")
 DEFAULT = (
     "mplus",
+    "quoted",
     "closed-book",
     "gold",
     "window:50",
@@ -117,6 +125,7 @@ DEFAULT = (
 """Fewer questions for those that read thousands of tokens for each, or a text of their own."""
 QUICK = (
     "mplus",
+    "quoted",
     "closed-book",
     "gold",
     "window:6",
@@ -129,7 +138,7 @@ QUICK = (
 """About seven minutes of two cores with the default checkpoint: `docs/evaluation/README.md`."""
 FOR_LOSS = ("mplus", "closed-book", "window", "stm-only", "identity")
 """The arms that next-token loss is measured for."""
-FOR_STORY = ("mplus", "reread1", "reread2")
+FOR_STORY = ("quoted", "mplus", "reread1", "reread2")
 """The arms that `mplus ask` has options for."""
 _ALL = "all"
 

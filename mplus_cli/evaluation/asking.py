@@ -15,6 +15,7 @@ from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.values import Question, Said
+from mplus_cli.quoting import Quote
 
 if TYPE_CHECKING:
     from models.memory import Memory
@@ -69,7 +70,7 @@ class Inquiry:
         """
         from models.evaluation import reached, recall_as, same_recall
         from models.prompts import REFUSAL
-        from models.recall import is_covered
+        from models.recall import at_hand, is_covered
 
         network, memory = self._network, self._memory
         needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
@@ -88,25 +89,34 @@ class Inquiry:
         )
         recalled = scanned + time.perf_counter() - started
         same = same_recall(recall)
-        key = None if same is None else (tuple(prompt), same)
+        key = None if same is None else (tuple(prompt), same, arm.quote)
         said = self._known.get(key) if key is not None else None
         if arm.how == "learned" and not is_covered(network, ranked):
             said = Spoken(REFUSAL, 0.0, 0.0)
         elif said is None:
-            said = self._speak(recall, prompt)
+            said = self._speak(recall, prompt, at_hand(memory, ranked, recall) if arm.quote else ())
             if key is not None:
                 self._known[key] = said
         drawn = reached(memory, ranked, recall)
         first, seconds = recalled + said.first, recalled + said.seconds
         return Said(said.answer, drawn.ranked[:RANKED], drawn.present, len(prompt), first, seconds)
 
-    def _speak(self, recall: Recall, prompt: Sequence[int]) -> Spoken:
+    def _speak(self, recall: Recall, prompt: Sequence[int], quoted: Sequence[int]) -> Spoken:
+        """Answer a prompt along the text of the chunks to quote."""
         from models.evaluation import answer_ids
 
         limit, stop_ids = answer_limit(self._question), self._bench.stop_ids("mplus")
         started = time.perf_counter()
+        texts = [self._chunk(number) for number in quoted]
+        source = self._bench.session.quotable(texts) if texts else None
         ids = answer_ids(
-            self._network, self._memory, recall, prompt, limit=limit, stop_ids=stop_ids
+            self._network,
+            self._memory,
+            recall,
+            prompt,
+            limit=limit,
+            stop_ids=stop_ids,
+            guide=None if source is None else Quote(source),
         )
         return collect(self._bench, ids, started)
 

@@ -32,7 +32,7 @@ class Reader(Protocol):
     def ingest(self) -> None:
         """Read the document to its end."""
 
-    def ask(self, question: str, reread: int) -> dict[str, Any]:
+    def ask(self, question: str, arm: Arm) -> dict[str, Any]:
         """The object of `mplus ask --json`."""
 
 
@@ -55,13 +55,14 @@ class Warm:
         if report.failed:
             raise MplusError(report.failed[0]["error"])
 
-    def ask(self, question: str, reread: int) -> dict[str, Any]:
+    def ask(self, question: str, arm: Arm) -> dict[str, Any]:
         from mplus_cli import answering
         from mplus_cli.answers import Answer
         from mplus_cli.answers import Question as Asked
 
         opened = answering.load_memory(self.session, self.library.open(MEMORY))
-        for event in answering.answer(self.session, opened, Asked(question, reread=reread)):
+        asked = Asked(question, reread=arm.reread, quote=arm.quote)
+        for event in answering.answer(self.session, opened, asked):
             if isinstance(event, Answer):
                 return event.to_json()
         raise MplusError("the answer did not end: ask again")
@@ -77,8 +78,9 @@ class Cold:
     def ingest(self) -> None:
         self._run("ingest", self.source, "-m", MEMORY, "--json", "--quiet")
 
-    def ask(self, question: str, reread: int) -> dict[str, Any]:
-        options = ["-m", MEMORY, "--json", "--reread", str(reread)]
+    def ask(self, question: str, arm: Arm) -> dict[str, Any]:
+        options = ["-m", MEMORY, "--json", "--reread", str(arm.reread)]
+        options += [] if arm.quote else ["--no-quote"]
         values: dict[str, Any] = json.loads(self._run("ask", question, *options))
         return values
 
@@ -111,7 +113,7 @@ def run(
     tokens = library.open(MEMORY).summary().tokens
     for number, (question, arm) in enumerate(todo):
         yield Working(f"asking about {reading.title}", number, len(todo))
-        yield journal.add(_scored(question, arm, reader.ask(question.text, arm.reread), tokens))
+        yield journal.add(_scored(question, arm, reader.ask(question.text, arm), tokens))
     library.remove(MEMORY)
     journal.clear_work()
 

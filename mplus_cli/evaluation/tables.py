@@ -17,6 +17,7 @@ from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Record
 _MIB = 1 << 20
 _SHORT_ARMS = (
     "mplus",
+    "quoted",
     "closed-book",
     "gold",
     "bm25-1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,22 @@ def test_the_same_question_has_the_same_answer(mplus: Any, book: str) -> None:
     assert ask() == ask("--seed", "3")
     assert ask(*drawn, "3") == ask(*drawn, "3")
     assert len({ask(*drawn, str(seed)) for seed in range(4)}) > 1
+
+
+def test_answers_are_spelled_along_the_text(mplus: Any, book: str, tiny_but: Any) -> None:
+    """A network of random weights says words of the chunks at hand, and of its own if it may."""
+    tiny_but(quote_weight=1000.0)
+    line = ("ask", "who?", "-m", book, "--json", "--max-new-tokens", "12")
+    held = {"The", "text", "does", "not", "say", "Yes", "No"}
+    stored = Library(Path(os.environ["MPLUS_HOME"])).open(book)
+    for row in stored.chunks(range(stored.view().chunks)):
+        held |= set(re.findall(r"\w+", row.text))
+    answer = mplus(*line).json["answer"]
+    words = re.findall(r"\w+", answer)
+    assert len(words) > 1
+    assert {word.lower() for word in words[:-1]} <= {word.lower() for word in held}, answer
+    assert any(word.startswith(words[-1]) for word in held | {words[0]}), "cut off at most"
+    assert mplus(*line, "--no-quote").json["answer"] != answer
 
 
 def test_reread_shows_text_up_to_the_limit(mplus: Any, book: str) -> None:

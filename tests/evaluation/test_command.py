@@ -75,6 +75,7 @@ def test_quick_without_data_asks_made_up_facts(
     assert {ask.setting for ask in plan.asks} == {"0", "20000", "unread"}
     assert [f"{arm.name}:{arm.limit}" if arm.limit else arm.name for arm in asked["arms"]] == [
         "mplus",
+        "quoted",
         "closed-book",
         "gold",
         "window:6",

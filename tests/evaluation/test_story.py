@@ -31,7 +31,8 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_warm_and_cold_say_the_same(flags: Flags, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arm", ["quoted", "reread1"])
+def test_warm_and_cold_say_the_same(flags: Flags, source: Path, tmp_path: Path, arm: str) -> None:
     settings = resolve(flags, {})
     session = open_session(settings, note=print, progress=lambda *_: None)
     warm = story.Warm(session, Library(tmp_path / "work"), str(source))
@@ -39,7 +40,7 @@ def test_warm_and_cold_say_the_same(flags: Flags, source: Path, tmp_path: Path) 
     said: list[dict[str, Any]] = []
     for reader in (warm, cold):
         reader.ingest()
-        values = json.loads(json.dumps(reader.ask("Who kept the goat?", 1)))
+        values = json.loads(json.dumps(reader.ask("Who kept the goat?", ARMS[arm])))
         values["usage"] = {k: v for k, v in values["usage"].items() if "seconds" not in k}
         said.append(values)
     assert said[0] == said[1]
@@ -87,4 +88,4 @@ def test_the_command(
     assert " of 2 [" in run("--questions", "2")
     app(["report", str(out)], standalone_mode=False)
     text = (out / "report.md").read_text()
-    assert "eval story --questions 2 --arms mplus,reread1 --out out" in text
+    assert "eval story --questions 2 --arms mplus,quoted,reread1 --out out" in text

@@ -1,0 +1,193 @@
+"""Answers in the words of the text: what of the recalled chunks' text could go on an answer.
+
+A small reader garbles names that it read compressed ("marpslike"), while the text lies beside the
+memory. So the answer is spelled along it: tokens that go on the place of the text which the answer
+quotes are preferred, and behind a word those that begin any other word of it. What is said stays the
+reader's choice; refusals, "Yes" and "No" are always at hand.
+
+Knows a tokenizer, as a table of spellings, and texts; no network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ALWAYS = ("Yes", "No")
+_END = "\n"
+"""Between texts; no answer runs over it."""
+_OPENS = ("$", "£", "€", "#", "@")
+"""What may stand in front of a word's first letter or digit and belong to it."""
+_WORD = re.compile(r"[^\W_]+")
+_METASPACE = "\u2581"
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a vocabulary spells text: bytes as characters of its own, or a mark for the space."""
+
+    find: Callable[[str], int | None]
+    """A spelled token's id; None where there is no such token."""
+    special: Collection[int]
+    """Ids that spell no text."""
+    letters: Mapping[int, str] | None
+    """Byte to the character that stands for it; None: characters stand for themselves."""
+    space: str
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Spelling | None:
+        """The spelling of a `transformers` tokenizer; None where it is of no kind that is known."""
+        found = tokenizer("a b", add_special_tokens=False)["input_ids"]
+        tokens = tokenizer.convert_ids_to_tokens(found)
+        special = frozenset(tokenizer.get_added_vocab().values())
+        find = tokenizer.backend_tokenizer.token_to_id  # building the whole table takes longer
+        if any(token.startswith(_METASPACE) for token in tokens):
+            return cls(find, special, None, _METASPACE)
+        from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+        letters = bytes_to_unicode()
+        space = letters[ord(" ")]
+        known = any(space in token for token in tokens)
+        return cls(find, special, letters, space) if known else None
+
+    def spell(self, text: str) -> str:
+        """Text as the vocabulary's tokens would show it."""
+        if self.letters is None:
+            return text.replace(" ", self.space)
+        return "".join(self.letters[byte] for byte in text.encode("utf-8"))
+
+
+class Quotable:
+    """Texts that answers may quote, spelled.
+
+    Args:
+        texts: line breaks and runs of spaces in them count as one space.
+        weight: nats a token that leaving the texts costs.
+        stop_ids: what ends an answer: wherever a word does.
+    """
+
+    def __init__(
+        self, spelling: Spelling, texts: Sequence[str], weight: float, stop_ids: Collection[int]
+    ) -> None:
+        self._spelling = spelling
+        self.weight = weight
+        self.stop_ids = tuple(stop_ids)
+        parts: list[str] = []
+        starts: list[int] = []
+        inside = bytearray()
+        for text in texts:
+            plain = " ".join(text.split())
+            at = self._places(plain)  # of each character in the spelled text
+            begin = len(inside)
+            inside += bytes(at[-1] + 1)
+            for word in _WORD.finditer(plain):
+                first, last = at[word.start()], at[word.end()]
+                opens = plain[word.start() - 1 : word.start()] in _OPENS
+                starts.append(begin + at[word.start() - opens])
+                inside[begin + first + 1 : begin + last] = b"\1" * (last - first - 1)
+            if not plain.isascii():
+                for here, there in pairwise(at):  # no answer ends within a character
+                    inside[begin + here + 1 : begin + there] = b"\1" * (there - here - 1)
+            parts.append(spelling.spell(plain) + _END)
+        self._text = "".join(parts)
+        self._inside = inside
+        self._starts = tuple(starts)
+
+    def _places(self, plain: str) -> Sequence[int]:
+        if plain.isascii() or self._spelling.letters is None:
+            return range(len(plain) + 1)
+        return [0, *accumulate(len(letter.encode("utf-8")) for letter in plain)]
+
+    def is_between_words(self, place: int) -> bool:
+        """Whether no word goes on at a place."""
+        return not self._inside[place]
+
+    def going_on(self, places: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """The tokens that the text at any of the places goes on with, and where each leads."""
+        return self._tokens(places)
+
+    @cached_property
+    def beginning(self) -> dict[int, tuple[int, ...]]:
+        """The tokens that an answer can begin with: any word of the texts, in either case."""
+        found = {token: list(places) for token, places in self._tokens(self._starts).items()}
+        for token, places in self._tokens(self._starts, swap=True).items():
+            found.setdefault(token, []).extend(places)
+        return {token: tuple(places) for token, places in found.items()}
+
+    @cached_property
+    def jumping(self) -> dict[int, tuple[int, ...]]:
+        """The tokens that go on with a space and any word of the texts."""
+        return self._tokens(self._starts, lead=self._spelling.space)
+
+    def _tokens(
+        self, places: Sequence[int], lead: str = "", swap: bool = False
+    ) -> dict[int, tuple[int, ...]]:
+        alike: dict[str, list[int]] = {}  # words come again and again
+        for place in places:
+            alike.setdefault(self._word(place), []).append(place)
+        found: dict[int, list[int]] = {}
+        find, special = self._spelling.find, self._spelling.special
+        for word, held in alike.items():
+            if swap:
+                if not (word[:1].isascii() and word[:1].isalpha()):
+                    continue
+                word = word[0].swapcase() + word[1:]
+            for length in range(1, len(word) + 1):
+                token = find(lead + word[:length])
+                if token is not None and token not in special:
+                    found.setdefault(token, []).extend(place + length for place in held)
+        return {token: tuple(stops) for token, stops in found.items()}
+
+    def _word(self, place: int) -> str:
+        """The text from a place to the next space, or to the one behind it where it begins with one:
+        no token holds more."""
+        end = self._text.find(_END, place)
+        space = self._text.find(self._spelling.space, place + 1, end)
+        return self._text[place : end if space < 0 else space]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Where an answer stands in the texts it may quote (a `models.generate.Guide`)."""
+
+    source: Quotable
+    places: tuple[int, ...] | None = None
+    """What follows here is what the answer may go on with; None: nothing is said yet; empty: it
+    left the texts."""
+
+    def after(self, token: int) -> Quote:
+        """Where it stands with one more token."""
+        places = self._here.get(token) or self._elsewhere.get(token) or ()
+        return Quote(self.source, places)
+
+    def bias(self, logits: Tensor) -> Tensor:
+        """What is added to logits (V,) of the next token."""
+        bias = logits.new_full(logits.shape, -self.source.weight)
+        bias[[*self._here, *self._elsewhere]] = 0.0
+        if self.places is not None and self._is_between_words:
+            bias[list(self.source.stop_ids)] = 0.0
+        return bias
+
+    @cached_property
+    def _here(self) -> dict[int, tuple[int, ...]]:
+        if self.places is None:
+            return self.source.beginning
+        return self.source.going_on(self.places)
+
+    @cached_property
+    def _elsewhere(self) -> dict[int, tuple[int, ...]]:
+        if self.places is None or not self._is_between_words:
+            return {}
+        return self.source.jumping
+
+    @property
+    def _is_between_words(self) -> bool:
+        places = self.places or ()
+        return not places or any(map(self.source.is_between_words, places))
