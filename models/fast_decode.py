@@ -39,8 +39,14 @@ def quicken(model: MPlusModel) -> None:
         model.speaker = FastDecoder(model.generate, pack8)
     for llama in {model.update.llama, model.generate.llama}:
         config = llama.config
-        if llama.device.type == "cpu" and config._attn_implementation == "sdpa":
+        quicker = llama.device.type == "cpu" and not has_matrix_units()
+        if quicker and config._attn_implementation == "sdpa":
             config._attn_implementation = CAUSAL
+
+
+def has_matrix_units() -> bool:
+    """Whether the CPU multiplies tiles (AMX), where SDPA's own kernel is the quickest."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def fits(decoder: Decoder) -> bool:

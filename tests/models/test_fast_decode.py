@@ -84,14 +84,27 @@ def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize(
+    ("attention", "tiles", "expected"),
+    [
+        ("sdpa", False, "grouped_causal"),
+        ("sdpa", True, "sdpa"),
+        ("eager", False, "eager"),
+    ],
+)
 def test_quickened_reading_is_the_same_reading(
-    build_network: Build, chunk_ids: Ids, attention: str
+    build_network: Build,
+    chunk_ids: Ids,
+    monkeypatch: pytest.MonkeyPatch,
+    attention: str,
+    tiles: bool,
+    expected: str,
 ) -> None:
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: tiles)
     exact, quick = build_network(attention), build_network(attention)
     quicken(quick)
     kernel = quick.update.llama.config._attn_implementation
-    assert kernel == ("grouped_causal" if attention == "sdpa" else attention)
+    assert kernel == expected
     one, other = exact.empty_memory(), quick.empty_memory()
     for number in range(5):
         ids = chunk_ids(number, 8)
