@@ -27,6 +27,8 @@ from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
 
 SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
+REFINED = 32
+"""Chunks whose scores are worked out in full where all of them are with coarse queries first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +161,41 @@ def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) ->
 
 @torch.no_grad()
 def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
-    """Every chunk in memory for queries (q, P) per retriever layer, best first."""
+    """Every chunk in memory for queries (q, P) per retriever layer, best first.
+
+    In packed long-term memory of many chunks all but the best `REFINED` keep the scores of queries in
+    8 bits: a similarity to a key k is off by max |q| sum |k| / 254 at most, by a thousandth as a rule.
+    """
     best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
     coded: list[CodedQuery] = []
     if model.config.scorer != "sigmoid" and model.device.type == "cpu" and CodedQuery.is_quick():
         coded = [CodedQuery.of(query) for query in queries]
-    for tokens in _everything(memory):
-        for runs in runs_alike(tokens.chunks[0].cpu()):
-            for row, query in enumerate(queries):
-                if coded and isinstance(tokens, Packed):
-                    found = tokens.nearest(row, runs.start, runs.stop, runs.length, coded[row])
-                else:
-                    found = _nearest(model, tokens, runs, row, query)
-                index = runs.chunks.expand(len(found), -1)
-                best[row].scatter_reduce_(1, index, found, "amax")
+    in_two = bool(coded) and memory.chunks > REFINED
+
+    def look(tokens: TokenRows, runs: Runs, *, coarse: bool) -> None:
+        for row, query in enumerate(queries):
+            if coded and isinstance(tokens, Packed):
+                own = coded[row].coarse if coarse else coded[row]
+                found = tokens.nearest(row, runs.start, runs.stop, runs.length, own)
+            else:
+                found = _nearest(model, tokens, runs, row, query)
+            index = runs.chunks.expand(len(found), -1)
+            best[row].scatter_reduce_(1, index, found, "amax")
+
+    parts = [
+        (tokens, runs)
+        for tokens in _everything(memory)
+        for runs in runs_alike(tokens.chunks[0].cpu())
+    ]
+    for tokens, runs in parts:
+        look(tokens, runs, coarse=in_two)
+    if in_two:
+        likely = torch.zeros(memory.chunks, dtype=torch.bool)
+        likely[best.sum(dim=(0, 1)).topk(REFINED).indices] = True
+        best[:, :, likely] = -torch.inf
+        for tokens, runs in parts:
+            for one in runs.of(likely):
+                look(tokens, one, coarse=False)
     totals = best.sum(dim=(0, 1))
     perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
     ranked = totals.sort(descending=True, stable=True)
@@ -235,6 +258,11 @@ class Runs:
     def stop(self) -> int:
         """Behind the last run's last token."""
         return self.start + self.length * len(self.chunks)
+
+    def of(self, wanted: Tensor) -> Iterator[Runs]:
+        """Each run, by itself, whose chunk is wanted, of a mask of all chunks."""
+        for at in wanted[self.chunks].nonzero().flatten().tolist():
+            yield Runs(self.start + at * self.length, self.length, self.chunks[at : at + 1])
 
 
 def runs_alike(chunks: Tensor) -> Iterator[Runs]:

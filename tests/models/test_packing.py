@@ -159,6 +159,26 @@ def test_chunks_rank_as_by_the_numbers_that_the_codes_stand_for(
         assert one.score == pytest.approx(other.score, abs=1e-3)
 
 
+@needs_whole_numbers
+def test_the_best_of_many_chunks_have_their_scores_in_full(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
+    model, memory = read(build_network, chunk_ids, **changes)
+    memory = compact(memory)
+    question = chunk_ids(3, 8)[1:6]
+    full = score_chunks(model, memory, question)
+    monkeypatch.setattr("models.recall.REFINED", 3)
+    assert memory.chunks > 3
+    found = score_chunks(model, memory, question)
+    assert found[:3] == full[:3]
+    rest = {one.chunk: one.score for one in full[3:]}
+    assert {one.chunk for one in found[3:]} == rest.keys()
+    for one in found[3:]:
+        assert one.score == pytest.approx(rest[one.chunk], rel=0.02, abs=0.02)
+    assert [one.score for one in found[3:]] != [rest[one.chunk] for one in found[3:]], "coarse"
+
+
 def test_recall_of_tokens_from_packed_memory(build_network: Build, chunk_ids: Ids) -> None:
     model, memory = read(build_network, chunk_ids, published=True, ltm_format="k8v8")
     recall = TokenRecall(model, memory, 6)
