@@ -93,7 +93,7 @@ def write_report(folder: Path) -> list[Path]:
         MplusError: there is no run in it, or matplotlib is not installed.
     """
     runs = read_runs(folder)
-    short = tables.in_short([table for run in runs for table in run.tables()])
+    short = tables.in_short([(_name(run, runs), table) for run in runs for table in run.tables()])
     parts, files, summary = ["# Evaluation\n"], [], []
     if short.cells:
         parts.append(f"## In short\n\n{short.markdown()}\n")
@@ -108,6 +108,12 @@ def write_report(folder: Path) -> list[Path]:
             file.write(content.encode())
         files.insert(0, folder / name)
     return files
+
+
+def _name(run: Run, runs: Sequence[Run]) -> str:
+    """What a run is called beside others of its experiment; nothing if it is the only one."""
+    alike = [one for one in runs if one.card.experiment == run.card.experiment]
+    return run.name if len(alike) > 1 else ""
 
 
 def _section(run: Run, images: Sequence[Path]) -> str:

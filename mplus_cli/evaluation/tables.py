@@ -168,11 +168,22 @@ def qa_tables(records: Sequence[Record]) -> list[Table]:
     return tables
 
 
-def in_short(tables: Sequence[Table]) -> Table:
-    """The main figures of several tables, a figure a row, M+ beside what it is to be measured by."""
+def in_short(tables: Sequence[tuple[str, Table]]) -> Table:
+    """The main figures of several tables, a figure a row, M+ beside what it is to be measured by.
+
+    Args:
+        tables: each with the name of its run, where that tells it from others.
+    """
     cells = [
-        Cell(f"{table.title}, {cell.column}", cell.row, cell.figure, 3, cell.note, cell.in_full)
-        for table in tables
+        Cell(
+            f"{name}: {table.title}, {cell.column}" if name else f"{table.title}, {cell.column}",
+            cell.row,
+            cell.figure,
+            3,
+            cell.note,
+            cell.in_full,
+        )
+        for name, table in tables
         for cell in table.cells
         if cell.row in _SHORT_ARMS
         and (table.title.endswith(_SHORT_TABLES) or cell.column in _SHORT_COLUMNS)

@@ -146,6 +146,21 @@ def test_a_folder_of_runs_is_one_report(
     assert {file.name for file in files if file.suffix == ".png"} == {"run-1.png", "loss-1.png"}
 
 
+def test_runs_of_one_experiment_are_told_apart(
+    journal: Journal, new_journal: Callable[..., Journal]
+) -> None:
+    folder = journal.folder.parent
+    write_report(journal.folder)
+    alone = (journal.folder / "report.md").read_text().split("## In short")[1]
+    assert "| passages: exact hit, " in alone
+    for one in answers({"mplus": 5, "gold": 5}):
+        new_journal("another").add(one)
+    write_report(folder)
+    short = (folder / "report.md").read_text().split("## In short")[1].split("\n## ")[0]
+    for name in (journal.folder.name, "another"):
+        assert f"| {name}: passages: exact hit, " in short
+
+
 def test_a_setting_of_fewer_questions_compares_the_same_questions() -> None:
     records = answers({"mplus": 5, "gold": 5})
     few = [r for r in records if r.setting != "500" or r.id in ("q0", "q7")]
