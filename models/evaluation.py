@@ -37,8 +37,9 @@ from models.recall import (
 )
 from models.retriever import make_retriever
 
-How = Literal["learned", "oracle", "random", "newest", "none"]
-"""By the retriever; the right chunk first, then by the retriever; any; the newest; nothing at all."""
+How = Literal["learned", "oracle", "tokens", "random", "newest", "none"]
+"""By the retriever; the right chunk first, then by the retriever; each layer's best tokens, of whatever
+chunk; any; the newest; nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,11 @@ def recall_as(
     """
     budget = 0 if how == "none" else model.config.recalled_tokens
     if model.config.recall == "tokens":
-        if how == "learned" or not memory.ltm_tokens or not budget:
+        if how in ("learned", "tokens") or not memory.ltm_tokens or not budget:
             return [], TokenRecall(model, memory, budget)
         return [], PriorityRecall(memory, _priority(memory, how, gold, seed), budget)
+    if how == "tokens" and memory.ltm_tokens and query_ids:
+        return [], PriorityRecall(memory, _token_scores(model, memory, query_ids), budget)
     if how in ("random", "newest"):
         ranked = _unscored(memory, how, seed)
     else:
@@ -253,6 +256,20 @@ def _unscored(memory: Memory, how: How, seed: str) -> list[ChunkScore]:
     if how == "random":
         random.Random(seed).shuffle(chunks)
     return [ChunkScore(chunk, 0.0) for chunk in chunks]
+
+
+def _token_scores(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> Tensor:
+    """The best similarity (L, m) of a question token to each long-term token, of the layers with memory:
+    by the retriever of the layer or, where it has none, of the last one before it."""
+    queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+    scores = []
+    for row, query in enumerate(queries):
+        keys = torch.cat([part.tokens.lookup(row, 0, len(part)) for part in memory.segments])
+        found = model.retriever.token_scores(row, query, keys.to(query.device).float())
+        scores.append(found.amax(dim=0).cpu())
+    layers = model.retriever.layers
+    rows = [max(sum(own <= layer for own in layers) - 1, 0) for layer in model.memory_layers]
+    return torch.stack([scores[row] for row in rows])
 
 
 def _priority(memory: Memory, how: How, gold: Collection[int], seed: str) -> Tensor:

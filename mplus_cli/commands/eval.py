@@ -96,7 +96,8 @@ def retention(
     Arms: mplus. The untrained base with text in its prompt: closed-book, gold, window, bm25, bm25-1. The
     trained reader on text: gold-reader and bm25-1-reader (in its prompt), gold-memory and bm25-1-memory
     (written into a memory that holds nothing else). M+ with more or less: quoted (as mplus ask answers),
-    stm-only, identity, reread1, reread2, random-recall, oracle-recall, no-retriever, swapped-adapters.
+    stm-only, identity, reread1, reread2, random-recall, oracle-recall, token-recall, no-retriever,
+    swapped-adapters.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK

@@ -100,11 +100,16 @@ _KNOWN = (
     Arm("reread2", "M+ with the text of the two best chunks in its prompt", reread=2),
     Arm("random-recall", "ablation: M+ that recalls any chunks", how="random"),
     Arm("oracle-recall", "ablation: M+ that always recalls the right chunk", how="oracle"),
+    Arm(
+        "token-recall",
+        "ablation: M+ that recalls the best tokens of each layer instead of whole chunks",
+        how="tokens",
+    ),
     Arm("no-retriever", "ablation: M+ that recalls the newest of long-term memory", how="newest"),
     Arm("swapped-adapters", "ablation: M+ with its two adapters exchanged", "swapped"),
 )
 ARMS = {arm.name: arm for arm in _KNOWN}
-ABLATIONS = ("random-recall", "oracle-recall", "no-retriever", "swapped-adapters")
+ABLATIONS = ("random-recall", "oracle-recall", "token-recall", "no-retriever", "swapped-adapters")
 DEFAULT = (
     "mplus",
     "quoted",

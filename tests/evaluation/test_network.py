@@ -25,7 +25,13 @@ from models.evaluation import (
 from models.fast_decode import FastDecoder, quicken
 from models.memory import Memory
 from models.network import MPlusModel
-from models.recall import ChunkRecall, recall_chunks, score_chunks
+from models.recall import (
+    ChunkRecall,
+    TokenRecall,
+    question_queries,
+    recall_chunks,
+    score_chunks,
+)
 from models.retriever import make_retriever
 from models.update import read_chunk
 
@@ -111,6 +117,31 @@ def test_priorities_are_laid_out_oldest_first(networks: dict[str, MPlusModel]) -
     keys, _ = recall.layer(1, torch.zeros(1, 1, 32))
     stored = torch.cat([segment.tokens.keys[1] for segment in memory.segments])
     assert torch.equal(keys, stored[recall.index[-2 if len(recall.index) > 1 else 0]])
+
+
+def test_each_layers_best_tokens_of_whatever_chunk(networks: dict[str, MPlusModel]) -> None:
+    """Those that plain loops find, in every layer, by the retriever there is."""
+    network = networks["chunks"]
+    memory = read(network, 8)
+    question = ids(99)
+    ranked, recall = recall_as(network, memory, question, "tokens")
+    assert ranked == [] and isinstance(recall, PriorityRecall)
+    (queries,) = question_queries(network, torch.tensor([question]))
+    keys = torch.cat(
+        [segment.tokens.lookup(0, 0, len(segment)) for segment in memory.segments]
+    ).float()
+    scores = [
+        max(float(network.retriever.token_scores(0, query[None], key[None])) for query in queries)
+        for key in keys
+    ]
+    best = sorted(range(len(scores)), key=lambda place: -scores[place])[: len(recall)]
+    assert recall.index.shape == (3, 16)
+    for layer in recall.index.tolist():
+        assert sorted(layer) == sorted(best)
+    chunks = torch.cat([segment.tokens.chunks[0] for segment in memory.segments])
+    assert recall.recalled_chunks() == frozenset(chunks[best].tolist())
+    _, published = recall_as(networks["tokens"], read(networks["tokens"], 8), question, "tokens")
+    assert isinstance(published, TokenRecall), "what it does anyway"
 
 
 @pytest.mark.parametrize("kind", ["chunks", "tokens"])
