@@ -238,9 +238,10 @@ def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:
 def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:
     """The chunks an answer can draw on, recalled or in short-term memory, those ranked first, best
     first."""
-    present = recall.recalled_chunks() | set(memory.stm.tokens.chunks.unique().tolist())
-    order = dict.fromkeys(score.chunk for score in ranked)
-    return [chunk for chunk in [*order, *sorted(present - order.keys())] if chunk in present - {-1}]
+    held = memory.stm.tokens.chunks.unique().tolist()
+    present = (recall.recalled_chunks() | set(held)) - {-1}
+    order = [score.chunk for score in ranked if score.chunk in present]
+    return order + sorted(present.difference(order))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     first: float | None = None
     prompt, limit = compose(session, opened, question)
     text = AnswerText(session.tokenizer)
-    guide = partial(_quote, session, opened.stored) if question.quote else None
+    quotes = question.quote and session.model.config.quote_weight
+    guide = partial(_quote, session, opened.stored) if quotes else None
     looked: tuple[Recalled, tuple[Source, ...]] | None = None
     for event in stream(
         session.model,
@@ -112,8 +113,6 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
 
 def _quote(session: Session, stored: StoredMemory, chunks: Sequence[int]) -> Guide | None:
     """What guides an answer along the text of chunks; None for nothing."""
-    if not session.model.config.quote_weight:
-        return None
     source = session.quotable([row.text for row in stored.chunks(chunks)])
     return None if source is None else Quote(source)
 
