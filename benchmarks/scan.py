@@ -7,7 +7,8 @@ import torch
 from benchmarks.asking import QUESTION
 from benchmarks.common import Figure, alternate, parser, report, session, story_ids
 from benchmarks.synthetic import grown
-from models import recall
+from models import scan
+from models.recall import recall_chunks
 
 
 def main() -> None:
@@ -18,11 +19,11 @@ def main() -> None:
     model, config = opened.model, opened.model.config
     memory = grown(model, given.tokens, story_ids(opened, config.stm_tokens * config.ratio))
     query = opened.plain_tokenizer.encode(QUESTION)[0]
-    queries = recall.question_queries(model, torch.tensor([query], device=model.device))
+    queries = scan.question_queries(model, torch.tensor([query], device=model.device))
 
-    def scan() -> None:
-        ranked = recall.rank(model, memory, queries)
-        recall.recall_chunks(memory, ranked, config.recalled_tokens)
+    def look() -> None:
+        ranked = scan.rank(model, memory, queries)
+        recall_chunks(memory, ranked, config.recalled_tokens)
 
     rows = [segment.tokens.tensors()["retriever_keys"] for segment in memory.segments]
     size = sum(part.nbytes for part in rows)
@@ -31,7 +32,7 @@ def main() -> None:
         for part in rows:
             part.view(torch.int64).sum()
 
-    mine, theirs, ratio = alternate(given.rounds, scan, read)
+    mine, theirs, ratio = alternate(given.rounds, look, read)
     figure = Figure(
         f"scan and gather over {given.tokens} tokens", mine * 1000, "ms",
         "reading the retriever's keys once", theirs * 1000, ratio, "2 times it or less",

@@ -6,8 +6,7 @@ measured is the scan, the gathering of a few chunks and the opening, not the dis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -38,12 +37,24 @@ def grown(model: MPlusModel, text_tokens: int, ids: list[int]) -> Memory:
 
 
 def make_segments(model: MPlusModel, chunks: int) -> Iterator[Segment]:
-    """Segments as commits of a long document leave them."""
+    """Segments as the library leaves them of a long document."""
     count = model.config.new_tokens
-    for first in range(0, chunks, COMMIT_CHUNKS):
-        numbers = torch.arange(first, min(first + COMMIT_CHUNKS, chunks))
-        born = torch.arange(first * count, (first + len(numbers)) * count)[None]
+    first = 0
+    for length in _lengths(chunks, count):
+        numbers = torch.arange(first, first + length)
+        born = torch.arange(first * count, (first + length) * count)[None]
         yield Segment(_tokens(model, numbers.repeat_interleave(count)[None]), born)
+        first += length
+
+
+def _lengths(chunks: int, count: int) -> list[int]:
+    """Chunks in each file after the commits of a document, `count` memory tokens each."""
+    files: list[int] = []
+    for first in range(0, chunks, COMMIT_CHUNKS):
+        new = min(COMMIT_CHUNKS, chunks - first)
+        left = len(files) - crowded([count * file for file in files], count * new)
+        files[left:] = [sum(files[left:]) + new]
+    return files
 
 
 def _tokens(model: MPlusModel, chunks: torch.Tensor) -> TokenRows:
@@ -78,25 +89,16 @@ def stored(session: Session, home: Path, text_tokens: int, ids: list[int]) -> St
     with memory.writer() as writer:
         (memory.folder / "ltm").mkdir(exist_ok=True)
         segments = [
-            _write_hollow(memory.folder, number, parts)
-            for number, parts in enumerate(_merged(whole.segments), start=1)
+            _write_hollow(memory.folder, number, segment)
+            for number, segment in enumerate(whole.segments, start=1)
         ]
         # Past `commit`, which would write the holes out.
         writer._write(whole, (), segments, writer.begin_document(document), rows)
     return memory
 
 
-def _merged(segments: Sequence[Segment]) -> list[list[Segment]]:
-    """Segments as the library puts them into files, one commit after the other."""
-    files: list[list[Segment]] = []
-    for segment in segments:
-        left = len(files) - crowded([sum(map(len, file)) for file in files], len(segment))
-        files[left:] = [[*chain.from_iterable(files[left:]), segment]]
-    return files
-
-
-def _write_hollow(folder: Path, number: int, segments: Sequence[Segment]) -> SegmentRow:
-    parts = tensors.join_segments(segments)
+def _write_hollow(folder: Path, number: int, segment: Segment) -> SegmentRow:
+    parts = tensors.join_segments([segment])
     order = sorted(parts, key=lambda name: name in ("keys", "values"))
     joined: dict[str, Joined] = {name: parts[name] for name in order}
     start = tensors.header(joined, {"format": tensors.SEGMENT_FORMAT, "version": "1"})
@@ -109,4 +111,4 @@ def _write_hollow(folder: Path, number: int, segments: Sequence[Segment]) -> Seg
                 for data in part.data():
                     file.write(data)
         file.truncate(size)
-    return SegmentRow(number, segment_file(number), sum(map(len, segments)), 0, size, "0" * 64)
+    return SegmentRow(number, segment_file(number), len(segment), 0, size, "0" * 64)

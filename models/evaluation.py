@@ -25,17 +25,15 @@ from models.network import MPlusModel
 from models.packing import pack
 from models.recall import (
     ChunkRecall,
-    ChunkScore,
     Recall,
     TokenRecall,
     at_hand,
     gather,
     near_question,
-    question_queries,
     recall_chunks,
-    score_chunks,
 )
 from models.retriever import make_retriever
+from models.scan import ChunkScore, question_queries, score_chunks
 
 How = Literal["learned", "oracle", "tokens", "random", "newest", "none"]
 """By the retriever; the right chunk first, then by the retriever; each layer's best tokens, of whatever

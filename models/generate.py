@@ -20,16 +20,14 @@ from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import (
     ChunkRecall,
-    ChunkScore,
     Recall,
     TokenRecall,
     at_hand,
     is_covered,
     near_question,
-    question_queries,
-    rank,
     recall_chunks,
 )
+from models.scan import ChunkScore, question_queries, rank
 
 
 class PromptTooLong(ValueError):

@@ -11,6 +11,7 @@ Knows no model and no file. Shapes: as in `models.memory`; d is even.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +23,8 @@ from models.memory import TokenRows, Tokens
 
 EIGHT, FOUR = 127, 7
 """The largest code of 8 and of 4 bits."""
+UNPACKED = 1 << 18
+"""Numbers of 4 bits that are unpacked at a time: what is between stays in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +85,10 @@ class Packed(TokenRows):
         # In float32: products of mixed types are many times slower on a CPU.
         return self.retriever_keys[row, start:stop].float().mul_(scales.float())
 
-    def nearest(self, row: int, start: int, stop: int, length: int, query: CodedQuery) -> Tensor:
-        """The largest similarity (q, r) to a token of each of r runs of `length` tokens.
-
-        Whole numbers throughout: the codes are read as they are, and the sums are exact.
-        """
-        count = len(query.steps)
-        sums = torch._int_mm(query.codes, self.retriever_keys[row, start:stop].T)  # (q or 2 q, m)
-        if len(sums) > count:
-            sums = torch.add(sums[count:], sums[:count], alpha=CodedQuery.FINE)
-        scores = sums * self.retriever_scales[row, start:stop].float()
-        largest: Tensor = scores.unflatten(1, (-1, length)).amax(dim=2)
-        return largest * query.steps
+    @property
+    def codes(self) -> RetrieverCodes:
+        """What is scanned."""
+        return RetrieverCodes(self.retriever_keys, self.retriever_scales)
 
     def of_layers(self, layers: slice) -> Packed:
         return Packed(
@@ -105,6 +100,39 @@ class Packed(TokenRows):
             self.value_scales[layers],
             self.retriever_scales[:0],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieverCodes:
+    """Retriever keys in 8 bits, to be multiplied as the whole numbers that they are."""
+
+    keys: Tensor
+    """(R, n, P) int8."""
+    scales: Tensor
+    """(R, n)."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[RetrieverCodes]) -> RetrieverCodes:
+        """Several, one after the other."""
+        keys = torch.cat([part.keys for part in parts], dim=1)
+        return cls(keys, torch.cat([part.scales for part in parts], dim=1))
+
+    def slice(self, start: int, stop: int) -> RetrieverCodes:
+        """Those of tokens start..stop, as views."""
+        return RetrieverCodes(self.keys[:, start:stop], self.scales[:, start:stop])
+
+    def nearest(self, row: int, start: int, stop: int, length: int, query: CodedQuery) -> Tensor:
+        """The largest similarity (q, r) to a token of each of r runs of `length` tokens.
+
+        The sums are exact.
+        """
+        count = len(query.steps)
+        sums = torch._int_mm(query.codes, self.keys[row, start:stop].T)  # (q or 2 q, m)
+        if len(sums) > count:
+            sums = torch.add(sums[count:], sums[:count], alpha=CodedQuery.FINE)
+        scores = sums * self.scales[row, start:stop].float()
+        largest: Tensor = scores.unflatten(1, (-1, length)).amax(dim=2)
+        return largest * query.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +203,15 @@ def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
     """Vectors (L, ..., d) of codes and scales (L, ...), in the scales' type."""
     size = codes.shape[-1] if codes.dtype == torch.int8 else 2 * codes.shape[-1]
     vectors = scales.new_empty(*scales.shape, size)
-    turn = _cosines(size, codes.device) if codes.dtype == torch.uint8 else None
-    for layer, (code, scale) in enumerate(zip(codes, scales[..., None], strict=True)):
-        if turn is None:
-            # Codes are exact in every type: the product is rounded once, as in float32.
-            torch.mul(code.to(scale.dtype), scale, out=vectors[layer])
-        else:
-            numbers = torch.cat([code & 15, code >> 4], dim=-1).float().sub_(8)
-            vectors[layer] = numbers.mul_(scale.float()) @ turn
+    if codes.dtype == torch.int8:
+        # Codes are exact in every type: the product is rounded once, as in float32.
+        return torch.mul(codes, scales[..., None], out=vectors)
+    turn = _cosines(size, codes.device)
+    most = max(UNPACKED // max(math.prod(vectors.shape[1:]), 1), 1)
+    for start in range(0, len(codes), most):
+        code, scale = codes[start : start + most], scales[start : start + most, ..., None]
+        numbers = torch.cat([code & 15, code >> 4], dim=-1).float().sub_(8)
+        vectors[start : start + most] = numbers.mul_(scale.float()) @ turn
     return vectors
 
 

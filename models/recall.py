@@ -10,36 +10,17 @@ H key/value heads, d head size, P retriever width.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.decoder import Prefix, rotate
-from models.memory import Memory, Segment, TokenRows, Tokens, concatenate
+from models.memory import Memory, Segment, Tokens, concatenate
 from models.network import MPlusModel
-from models.packing import CodedQuery, Packed
 from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
-
-SCAN_TOKENS = 16_384
-"""Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
-REFINED = 32
-"""Chunks whose scores are worked out in full where all of them are with coarse queries first."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkScore:
-    """How well a chunk fits a question; scores compare within one question only."""
-
-    chunk: int
-    score: float
-    coverage: float = 1.0
-    """How much of the question the chunk holds: its score as a share of that of a chunk which matches
-    every token perfectly. It compares between questions."""
+from models.scan import ChunkScore
 
 
 class Recall(Protocol):
@@ -147,65 +128,6 @@ class TokenRecall:
 
 
 @torch.no_grad()
-def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> list[ChunkScore]:
-    """Every chunk in memory, short-term and long-term, best first (ties: the older first).
-
-    A chunk's score is the sum over retriever layers and question tokens of the best similarity
-    to one of its memory tokens.
-    """
-    if memory.is_empty or not query_ids:
-        return []
-    queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
-    return rank(model, memory, queries)
-
-
-@torch.no_grad()
-def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
-    """Every chunk in memory for queries (q, P) per retriever layer, best first.
-
-    In packed long-term memory of many chunks all but the best `REFINED` keep the scores of queries in
-    8 bits: a similarity to a key k is off by max |q| sum |k| / 254 at most, by a thousandth as a rule.
-    """
-    best = torch.full((len(queries), queries[0].shape[0], memory.chunks), -torch.inf)
-    coded: list[CodedQuery] = []
-    if model.config.scorer != "sigmoid" and model.device.type == "cpu" and CodedQuery.is_quick():
-        coded = [CodedQuery.of(query) for query in queries]
-    in_two = bool(coded) and memory.chunks > REFINED
-
-    def look(tokens: TokenRows, runs: Runs, *, coarse: bool) -> None:
-        for row, query in enumerate(queries):
-            if coded and isinstance(tokens, Packed):
-                own = coded[row].coarse if coarse else coded[row]
-                found = tokens.nearest(row, runs.start, runs.stop, runs.length, own)
-            else:
-                found = _nearest(model, tokens, runs, row, query)
-            index = runs.chunks.expand(len(found), -1)
-            best[row].scatter_reduce_(1, index, found, "amax")
-
-    parts = [
-        (tokens, runs)
-        for tokens in _everything(memory)
-        for runs in runs_alike(tokens.chunks[0].cpu())
-    ]
-    for tokens, runs in parts:
-        look(tokens, runs, coarse=in_two)
-    if in_two:
-        likely = torch.zeros(memory.chunks, dtype=torch.bool)
-        likely[best.sum(dim=(0, 1)).topk(REFINED).indices] = True
-        best[:, :, likely] = -torch.inf
-        for tokens, runs in parts:
-            for one in runs.of(likely):
-                look(tokens, one, coarse=False)
-    totals = best.sum(dim=(0, 1))
-    perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
-    ranked = totals.sort(descending=True, stable=True)
-    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
-    return [
-        ChunkScore(chunk, score, score / perfect) for chunk, score in pairs if math.isfinite(score)
-    ]
-
-
-@torch.no_grad()
 def near_question(
     model: MPlusModel, memory: Memory, recalled: Tokens, queries: Sequence[Tensor]
 ) -> Tensor | None:
@@ -244,111 +166,34 @@ def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> lis
     return order + sorted(present.difference(order))
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Neighbouring runs of equally many memory tokens, each run of one chunk."""
-
-    start: int
-    """The first run's first token."""
-    length: int
-    """Tokens of each run."""
-    chunks: Tensor
-    """(r,) int64: the chunk of each run."""
-
-    @property
-    def stop(self) -> int:
-        """Behind the last run's last token."""
-        return self.start + self.length * len(self.chunks)
-
-    def of(self, wanted: Tensor) -> Iterator[Runs]:
-        """Each run, by itself, whose chunk is wanted, of a mask of all chunks."""
-        for at in wanted[self.chunks].nonzero().flatten().tolist():
-            yield Runs(self.start + at * self.length, self.length, self.chunks[at : at + 1])
-
-
-def runs_alike(chunks: Tensor) -> Iterator[Runs]:
-    """The runs in the chunk numbers (m,) of neighbouring tokens, as few at a time as a cache holds.
-
-    Runs of no chunk (-1) are left out.
-    """
-    numbers, counts = torch.unique_consecutive(chunks, return_counts=True)
-    lengths, alike = torch.unique_consecutive(counts, return_counts=True)
-    start = first = 0
-    for length, runs in zip(lengths.tolist(), alike.tolist(), strict=True):
-        most = max(SCAN_TOKENS // length, 1)
-        for run in range(0, runs, most):
-            part = numbers[first + run : first + min(run + most, runs)]
-            if bool((part >= 0).all()):
-                yield Runs(start + run * length, length, part)
-            else:
-                yield from (
-                    Runs(start + (run + at) * length, length, part[at : at + 1])
-                    for at in (part >= 0).nonzero().flatten().tolist()
-                )
-        start += length * runs
-        first += runs
-
-
-def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: Tensor) -> Tensor:
-    """The best similarity (q, r) of a question token to a token of each run."""
-    keys = tokens.lookup(row, runs.start, runs.stop).to(query.device).float()
-    scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
-    # The largest of neighbours in memory: far quicker than scattering by chunk number.
-    best: Tensor = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
-    return best
-
-
-@torch.no_grad()
-def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
-    """The question ids (1, q) read on their own behind BOS: queries (q, P) per retriever layer.
-
-    By the decoder that writes, so that questions and memory are states of the same network.
-    """
-    decoder, retriever = model.update, model.retriever
-    rows = {index: row for row, index in enumerate(retriever.layers)}
-    rotary, mask = decoder.rotary(1, ids.shape[1]), decoder.mask(ids.shape[1], 1)
-    first = decoder.rotary(0, 1)
-    queries: list[Tensor] = []
-    with decoder.active():
-        hidden = decoder.embed(ids)
-        for index in range(max(rows) + 1):
-            if index in rows:
-                normed = decoder.normed(index, hidden[0])
-                queries.append(retriever.queries(rows[index], normed).float())
-            if index < max(rows):
-                keys, values = decoder.keys_values(index, model.update_bos[index][None])
-                prefix = Prefix(rotate(keys, first), values.transpose(1, 2))
-                hidden = decoder.layer(index, hidden, rotary, mask, prefix)
-    return queries
-
-
 def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> Tokens:
     """The long-term tokens of the best chunks that fit into `budget`, oldest first."""
-    spans = chunk_spans(memory.segments)
-    chosen: list[int] = []
+    chosen: dict[int, list[tuple[int, int, int]]] = {}
     left = budget
     for score in ranked:
-        size = sum(stop - start for _, start, stop in spans.get(score.chunk, ()))
+        if left <= 0:
+            break
+        spans = chunk_spans(memory.segments, score.chunk)
+        size = sum(stop - start for _, start, stop in spans)
         if 0 < size <= left:
-            chosen.append(score.chunk)
+            chosen[score.chunk] = spans
             left -= size
     parts = [
-        memory.segments[number].tokens.slice(start, stop).unpack()
+        memory.segments[number].tokens.slice(start, stop)
         for chunk in sorted(chosen)
-        for number, start, stop in spans[chunk]
+        for number, start, stop in chosen[chunk]
     ]
-    return concatenate(parts) if parts else memory.stm.tokens.slice(0, 0)
+    return concatenate(parts).unpack() if parts else memory.stm.tokens.slice(0, 0)
 
 
-def chunk_spans(segments: Sequence[Segment]) -> dict[int, list[tuple[int, int, int]]]:
-    """Chunk to its runs in long-term memory: (segment number, start, stop)."""
-    spans: dict[int, list[tuple[int, int, int]]] = {}
+def chunk_spans(segments: Sequence[Segment], chunk: int) -> list[tuple[int, int, int]]:
+    """A chunk's runs in long-term memory whose chunks are in order: (segment number, start, stop)."""
+    ends = torch.tensor([chunk, chunk + 1])
+    spans = []
     for number, segment in enumerate(segments):
-        chunks, counts = torch.unique_consecutive(segment.tokens.chunks[0], return_counts=True)
-        start = 0
-        for chunk, count in zip(chunks.tolist(), counts.tolist(), strict=True):
-            spans.setdefault(chunk, []).append((number, start, start + count))
-            start += count
+        start, stop = torch.searchsorted(segment.tokens.chunks[0], ends).tolist()
+        if start < stop:
+            spans.append((number, start, stop))
     return spans
 
 
@@ -376,13 +221,6 @@ def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(Non
         )
     assert out is not None, "gather needs at least one index"
     return out
-
-
-def _everything(memory: Memory) -> Iterator[TokenRows]:
-    for segment in memory.segments:
-        yield segment.tokens
-    if len(memory.stm):
-        yield memory.stm.tokens
 
 
 def _oldest_first(born: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from mplus_cli.tokens import AnswerText
 
 if TYPE_CHECKING:
     from models.generate import Guide, Recalled, Sampling
-    from models.recall import ChunkScore
+    from models.scan import ChunkScore
 
 SOURCES = 3
 

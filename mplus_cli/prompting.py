@@ -13,7 +13,7 @@ from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.session import Session
 
 if TYPE_CHECKING:
-    from models.recall import ChunkScore
+    from models.scan import ChunkScore
 
 
 def query_ids(session: Session, question: Question) -> list[int]:

@@ -15,7 +15,7 @@ import torch
 from models.generate import Generated, stream
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
-from models.recall import score_chunks
+from models.scan import score_chunks
 from models.training.data import ChunkMaker, Encoder, Passage, Question
 from models.training.stream import Wording
 from models.update import write

@@ -20,7 +20,8 @@ from mplus_cli.quoting import Quote
 if TYPE_CHECKING:
     from models.memory import Memory
     from models.network import MPlusModel
-    from models.recall import ChunkScore, Recall
+    from models.recall import Recall
+    from models.scan import ChunkScore
 
 LIMIT = 32
 """Tokens of an answer at most, unless its data set asks for longer ones."""
@@ -123,7 +124,7 @@ class Inquiry:
     @cached_property
     def _learned(self) -> tuple[Sequence[ChunkScore], float]:
         """How the retriever ranks the chunks, and the seconds that took."""
-        from models.recall import score_chunks
+        from models.scan import score_chunks
 
         started = time.perf_counter()
         ranked: Sequence[ChunkScore] = ()

@@ -25,14 +25,9 @@ from models.evaluation import (
 from models.fast_decode import FastDecoder, quicken
 from models.memory import Memory
 from models.network import MPlusModel
-from models.recall import (
-    ChunkRecall,
-    TokenRecall,
-    question_queries,
-    recall_chunks,
-    score_chunks,
-)
+from models.recall import ChunkRecall, TokenRecall, recall_chunks
 from models.retriever import make_retriever
+from models.scan import question_queries, score_chunks
 from models.update import read_chunk
 
 CONFIG: dict[str, Any] = {

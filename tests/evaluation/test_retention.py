@@ -116,10 +116,10 @@ def test_arms_that_cannot_differ_are_asked_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import models.evaluation
-    import models.recall
+    import models.scan
 
     spoken, scans = [], []
-    answer, score = models.evaluation.answer_ids, models.recall.score_chunks
+    answer, score = models.evaluation.answer_ids, models.scan.score_chunks
 
     def counted(network: Any, memory: Any, recall: Any, *rest: Any, **options: Any) -> Any:
         spoken.append(len(recall))
@@ -131,7 +131,7 @@ def test_arms_that_cannot_differ_are_asked_once(
 
     plan = tiny_plan(distances=(Distance(None),), unread=0)
     monkeypatch.setattr(models.evaluation, "answer_ids", counted)
-    monkeypatch.setattr(models.recall, "score_chunks", scanned)
+    monkeypatch.setattr(models.scan, "score_chunks", scanned)
     records = run(bench, plan, "mplus,stm-only,oracle-recall,reread1", new_journal())
     assert len(records) == 16
     # Nothing is in long-term memory, so a question has two prompts: with text, and without.

@@ -11,7 +11,8 @@ from models.checkpoints.fingerprint import fingerprint
 from models.config import ConfigError, MPlusConfig
 from models.memory import Memory, Tokens, concatenate
 from models.packing import CodedQuery, Packed, pack
-from models.recall import TokenRecall, gather, recall_chunks, score_chunks
+from models.recall import TokenRecall, gather, recall_chunks
+from models.scan import score_chunks
 from models.update import compact, read_chunk
 
 Build = Callable[..., Any]
@@ -134,7 +135,7 @@ def test_scanning_codes_finds_what_plain_loops_find(dtype: torch.dtype, width: i
     assert isinstance(packed, Packed)
     queries = torch.randn(7, width, generator=draw) * torch.tensor([[3.0]] * 6 + [[0.0]])
     for row in range(2):
-        found = packed.nearest(row, 8, 40, 16, CodedQuery.of(queries))
+        found = packed.codes.nearest(row, 8, 40, 16, CodedQuery.of(queries))
         codes, scales = packed.retriever_keys[row], packed.retriever_scales[row]
         for number, query in enumerate(queries):
             for run, start in enumerate((8, 24)):
@@ -160,23 +161,27 @@ def test_chunks_rank_as_by_the_numbers_that_the_codes_stand_for(
 
 
 @needs_whole_numbers
-def test_the_best_of_many_chunks_have_their_scores_in_full(
+def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
     model, memory = read(build_network, chunk_ids, **changes)
     memory = compact(memory)
     question = chunk_ids(3, 8)[1:6]
-    full = score_chunks(model, memory, question)
-    monkeypatch.setattr("models.recall.REFINED", 3)
-    assert memory.chunks > 3
+    full = {one.chunk: one.score for one in score_chunks(model, memory, question)}
+    short = set(memory.stm.tokens.chunks[0].tolist())
+    monkeypatch.setattr("models.scan.REFINED", 2)
+    monkeypatch.setattr("models.scan.TELLING", 3)
+    assert memory.chunks > 2 * 2
     found = score_chunks(model, memory, question)
-    assert found[:3] == full[:3]
-    rest = {one.chunk: one.score for one in full[3:]}
-    assert {one.chunk for one in found[3:]} == rest.keys()
-    for one in found[3:]:
-        assert one.score == pytest.approx(rest[one.chunk], rel=0.02, abs=0.02)
-    assert [one.score for one in found[3:]] != [rest[one.chunk] for one in found[3:]], "coarse"
+    assert {one.chunk for one in found} == full.keys()
+    whole = [one for one in found if one.score == pytest.approx(full[one.chunk], abs=1e-4)]
+    assert found[: len(whole)] == whole, "the others come behind them"
+    assert len({one.chunk for one in whole} - short) == 2
+    assert short <= {one.chunk for one in whole}
+    assert whole[0].chunk == max(full, key=lambda chunk: full[chunk])
+    for one in found[len(whole) :]:
+        assert one.score < full[one.chunk]
 
 
 def test_recall_of_tokens_from_packed_memory(build_network: Build, chunk_ids: Ids) -> None:

@@ -9,16 +9,8 @@ import torch
 
 from models.config import ConfigError
 from models.memory import Memory, Segment, merge
-from models.recall import (
-    ChunkScore,
-    TokenRecall,
-    chunk_spans,
-    gather,
-    question_queries,
-    recall_chunks,
-    runs_alike,
-    score_chunks,
-)
+from models.recall import TokenRecall, chunk_spans, gather, recall_chunks
+from models.scan import ChunkScore, question_queries, runs_alike, score_chunks
 from models.update import compact, read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -144,7 +136,9 @@ def test_a_chunk_half_in_long_term_memory_is_recalled_in_part(
     memory = model.empty_memory()
     for number in range(3):
         memory = read_chunk(model, memory, chunk_ids(number, 8))
-    assert chunk_spans(memory.segments) == {0: [(0, 0, 4), (1, 0, 4)], 1: [(1, 4, 8)]}
+    assert chunk_spans(memory.segments, 0) == [(0, 0, 4), (1, 0, 4)]
+    assert chunk_spans(memory.segments, 1) == [(1, 4, 8)]
+    assert chunk_spans(memory.segments, 2) == []
     recalled = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 12)
     assert recalled.chunks[0].tolist() == [0] * 8 + [1] * 4
     smaller = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 11)
@@ -206,10 +200,10 @@ def test_recall_of_tokens_needs_the_sigmoid_scorer(build_network: Build) -> None
 
 
 def test_runs_cover_every_token_of_a_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.recall.SCAN_TOKENS", 8)
+    monkeypatch.setattr("models.scan.SCAN_TOKENS", 8)
     chunks = torch.tensor([-1, -1, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 6, 6, -1, 7])
     covered = []
-    for runs in runs_alike(chunks):
+    for runs in runs_alike(chunks, 2):
         assert runs.length * len(runs.chunks) <= 8
         for at, chunk in enumerate(runs.chunks.tolist()):
             start = runs.start + at * runs.length
@@ -223,7 +217,7 @@ def test_scores_do_not_depend_on_how_memory_is_cut(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Short chunks, segments of any length, and blocks of any size."""
-    monkeypatch.setattr("models.recall.SCAN_TOKENS", most)
+    monkeypatch.setattr("models.scan.SCAN_TOKENS", most)
     model = build_network(scorer="maxsim", retriever_layers=(0, 2))
     memory = model.empty_memory()
     for number, length in enumerate((8, 8, 3, 1, 8, 5, 8, 8)):

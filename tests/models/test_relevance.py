@@ -13,8 +13,9 @@ from models.config import ConfigError, MPlusConfig
 from models.generate import Sampling, decode, look_up, prefill
 from models.memory import Memory
 from models.network import MPlusModel
-from models.recall import ChunkRecall, ChunkScore, near_question, question_queries, recall_chunks
+from models.recall import ChunkRecall, near_question, recall_chunks
 from models.relevance import LEAST_RELEVANCE, nearness, relevance, window_scores
+from models.scan import ChunkScore, question_queries
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]

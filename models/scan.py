@@ -1,0 +1,231 @@
+"""Scanning memory for what fits a question: every chunk's score, worked out from its retriever keys.
+
+A chunk's score is the sum over retriever layers and question tokens of the best similarity to one of
+its memory tokens. On a CPU packed keys are multiplied as the whole numbers they are, and long-term
+memory of many chunks is scanned in two looks: all of it in the layer that tells most, then the best
+in full.
+
+Shapes: q question tokens, m memory tokens, r runs of a chunk's tokens, C chunks, P retriever width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.decoder import Prefix, rotate
+from models.memory import Memory, TokenRows
+from models.network import MPlusModel
+from models.packing import CodedQuery, Packed, RetrieverCodes
+from models.retriever import MaxSimRetriever
+
+SCAN_TOKENS = 16_384
+"""Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
+REFINED, SHARE = 64, 16
+"""The best chunks of a first look whose scores are worked out in full: so many at least, and one of so
+many of all."""
+TELLING = 12
+"""Question tokens that the first look is for, those that count most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkScore:
+    """How well a chunk fits a question; scores compare within one question only."""
+
+    chunk: int
+    score: float
+    coverage: float = 1.0
+    """How much of the question the chunk holds: its score as a share of that of a chunk which matches
+    every token perfectly. It compares between questions."""
+
+
+@torch.no_grad()
+def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> list[ChunkScore]:
+    """Every chunk in memory, short-term and long-term, best first (see `rank`)."""
+    if memory.is_empty or not query_ids:
+        return []
+    queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+    return rank(model, memory, queries)
+
+
+@torch.no_grad()
+def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
+    """The question ids (1, q) read on their own behind BOS: queries (q, P) per retriever layer.
+
+    By the decoder that writes, so that questions and memory are states of the same network.
+    """
+    decoder, retriever = model.update, model.retriever
+    rows = {index: row for row, index in enumerate(retriever.layers)}
+    rotary, mask = decoder.rotary(1, ids.shape[1]), decoder.mask(ids.shape[1], 1)
+    first = decoder.rotary(0, 1)
+    queries: list[Tensor] = []
+    with decoder.active():
+        hidden = decoder.embed(ids)
+        for index in range(max(rows) + 1):
+            if index in rows:
+                normed = decoder.normed(index, hidden[0])
+                queries.append(retriever.queries(rows[index], normed).float())
+            if index < max(rows):
+                keys, values = decoder.keys_values(index, model.update_bos[index][None])
+                prefix = Prefix(rotate(keys, first), values.transpose(1, 2))
+                hidden = decoder.layer(index, hidden, rotary, mask, prefix)
+    return queries
+
+
+@torch.no_grad()
+def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
+    """Every chunk in memory for queries (q, P) per retriever layer, best first (ties: the older first).
+
+    Where memory is scanned in two looks, a chunk that the first passes over has the score of its layer
+    and question tokens alone: a part of its own, which leaves it behind the others.
+    """
+    parts = list(_parts(model, memory))
+    totals = torch.full((memory.chunks,), -torch.inf)
+    refined = max(REFINED, memory.chunks // SHARE)
+    many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
+    if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * refined:
+        totals = _totals(model, many, _most_telling(queries), memory.chunks, coarse=True)
+        likely = torch.zeros(memory.chunks, dtype=torch.bool)
+        likely[totals.topk(refined).indices] = True
+        rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
+        parts = [*_chosen(many, likely), *rest]
+    found = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
+    totals = torch.where(found.isfinite(), found, totals)
+    perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
+    ranked = totals.sort(descending=True, stable=True)
+    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
+    return [
+        ChunkScore(chunk, score, score / perfect) for chunk, score in pairs if math.isfinite(score)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Neighbouring runs of equally many memory tokens, each run of one chunk."""
+
+    start: int
+    """The first run's first token."""
+    length: int
+    """Tokens of each run."""
+    chunks: Tensor
+    """(r,) int64: the chunk of each run."""
+
+    @property
+    def stop(self) -> int:
+        """Behind the last run's last token."""
+        return self.start + self.length * len(self.chunks)
+
+
+Part = tuple["RetrieverCodes | TokenRows", Runs]
+"""Memory tokens, as whole numbers where these are multiplied, and runs of them."""
+
+
+def runs_alike(chunks: Tensor, usual: int) -> Iterator[Runs]:
+    """The runs in the chunk numbers (m,) of neighbouring tokens, as few at a time as a cache holds.
+
+    Runs of no chunk (-1) are left out.
+
+    Args:
+        usual: the length of most runs; where all have it, they are found at once.
+    """
+    even = chunks.unflatten(0, (-1, usual)) if len(chunks) % usual == 0 else chunks[:0, None]
+    numbers = even[:, 0]
+    if len(numbers) and bool((even == numbers[:, None]).all() & (numbers.diff() > 0).all()):
+        lengths, alike = [usual], [len(numbers)]
+    else:
+        numbers, counts = torch.unique_consecutive(chunks, return_counts=True)
+        lengths, alike = (
+            part.tolist() for part in torch.unique_consecutive(counts, return_counts=True)
+        )
+    start = first = 0
+    for length, runs in zip(lengths, alike, strict=True):
+        most = max(SCAN_TOKENS // length, 1)
+        for run in range(0, runs, most):
+            part = numbers[first + run : first + min(run + most, runs)]
+            if bool((part >= 0).all()):
+                yield Runs(start + run * length, length, part)
+            else:
+                yield from (
+                    Runs(start + (run + at) * length, length, part[at : at + 1])
+                    for at in (part >= 0).nonzero().flatten().tolist()
+                )
+        start += length * runs
+        first += runs
+
+
+def _parts(model: MPlusModel, memory: Memory) -> Iterator[Part]:
+    """All of memory: long-term, then short-term."""
+    whole = model.device.type == "cpu" and CodedQuery.is_quick()
+    whole = whole and model.config.scorer != "sigmoid"
+    for tokens in (*(segment.tokens for segment in memory.segments), memory.stm.tokens):
+        keys = tokens.codes if whole and isinstance(tokens, Packed) else tokens
+        for runs in runs_alike(tokens.chunks[0].cpu(), model.config.new_tokens):
+            yield keys, runs
+
+
+def _most_telling(queries: Sequence[Tensor]) -> dict[int, Tensor]:
+    """Of the layer whose queries (q, P) can add most to a score, those that can."""
+    weights = [query.norm(dim=-1) for query in queries]
+    row = max(range(len(queries)), key=lambda at: float(weights[at].sum()))
+    best = weights[row].topk(min(TELLING, len(weights[row]))).indices
+    return {row: queries[row][best]}
+
+
+def _chosen(parts: Sequence[Part], wanted: Tensor) -> Iterator[Part]:
+    """Of whole-number parts the runs whose chunk is wanted, of a mask of all chunks, those of one
+    length side by side."""
+    found: dict[int, list[tuple[RetrieverCodes, int]]] = {}
+    for keys, runs in parts:
+        if isinstance(keys, RetrieverCodes):
+            which = wanted[runs.chunks].nonzero().flatten()
+            for at, chunk in zip(which.tolist(), runs.chunks[which].tolist(), strict=True):
+                start = runs.start + at * runs.length
+                run = keys.slice(start, start + runs.length)
+                found.setdefault(runs.length, []).append((run, chunk))
+    for length, alike in found.items():
+        joined = RetrieverCodes.joined([keys for keys, _ in alike])
+        chunks = torch.tensor([chunk for _, chunk in alike])
+        most = max(SCAN_TOKENS // length, 1)
+        for start in range(0, len(chunks), most):
+            yield joined, Runs(start * length, length, chunks[start : start + most])
+
+
+def _totals(
+    model: MPlusModel,
+    parts: Sequence[Part],
+    queries: Mapping[int, Tensor],
+    chunks: int,
+    coarse: bool = False,
+) -> Tensor:
+    """The sums (C,) over retriever layers and their queries (q, P) of the best similarities in each
+    chunk; -inf for a chunk that is not there.
+
+    Args:
+        coarse: with queries in 8 bits, where whole numbers are multiplied.
+    """
+    totals = torch.zeros(chunks)
+    for row, query in queries.items():
+        coded = CodedQuery.of(query)
+        coded = coded.coarse if coarse else coded
+        best = torch.full((len(query), chunks), -torch.inf)
+        for keys, runs in parts:
+            if isinstance(keys, RetrieverCodes):
+                found = keys.nearest(row, runs.start, runs.stop, runs.length, coded)
+            else:
+                found = _nearest(model, keys, runs, row, query)
+            best[: len(found)].scatter_reduce_(1, runs.chunks.expand(len(found), -1), found, "amax")
+        totals += best.sum(dim=0)
+    return totals
+
+
+def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: Tensor) -> Tensor:
+    """The best similarity (q, r) of a question token to a token of each run."""
+    keys = tokens.lookup(row, runs.start, runs.stop).to(query.device).float()
+    scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
+    # The largest of neighbours in memory: far quicker than scattering by chunk number.
+    best: Tensor = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
+    return best
