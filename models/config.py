@@ -77,6 +77,9 @@ class MPlusConfig:
     quote_weight: float = 0.0
     """What it costs an answer, in nats a token, to leave the text of the chunks at hand, where the
     caller has that text (`models.generate.Guide`); 0: nothing."""
+    lookahead: int = 1
+    """Tokens, the likeliest, of which a greedy answer takes that which goes on best, one token ahead; for
+    its first few tokens. 1: the likeliest itself."""
     least_coverage: float = 0.0
     """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
     with the refusal; 0: every question is put to the reader."""
@@ -99,6 +102,7 @@ class MPlusConfig:
             "stm_tokens",
             "retriever_width",
             "window_tokens",
+            "lookahead",
         ):
             _at_least(self, name, 1)
         for name in ("recalled_tokens", "max_prompt_tokens", "retriever_hidden"):

@@ -57,31 +57,51 @@ class KeyValueCache:
         dtype: torch.dtype,
         device: Any,
         bias: Tensor | None = None,
+        forks: int = 1,
     ) -> None:
         """Buffers of a shape (B, H, capacity, d) for each layer.
 
         Args:
             bias: added to the attention logits of the first n tokens (n,) by all that come later, in
                 the layers of the longest prefix.
+            forks: tokens that `Speaker.fork` is given at most; there is room for them at the end too.
         """
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
-        self._values = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
+        wide = [(*shape[:2], shape[2] + forks - 1, shape[3]) for shape in shapes]
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
         self._lengths = [0] * len(shapes)
         self.capacity = max(shape[2] for shape in shapes)
         self._bias = None if bias is None else bias.to(dtype)
 
-    def masks(self) -> list[Tensor | None]:
-        """For each layer the additive mask (1, 1, 1, n + 1) for the next token behind the n held;
-        None: none needed."""
-        if self._bias is None:
+    def masks(self, tokens: int = 1) -> list[Tensor | None]:
+        """For each layer the additive mask (1, 1, T, n + T) for T tokens that each stand behind the n
+        held and see none of the others; None: none needed."""
+        if self._bias is None and tokens == 1:
             return [None] * len(self._lengths)
-        longest = len(self)
-        mask = nn.functional.pad(self._bias, (0, longest + 1 - len(self._bias)))[None, None, None]
-        return [mask if length == longest else None for length in self._lengths]
+        longest, like = len(self), self._keys[0]
+        apart = like.new_full((tokens, tokens), torch.finfo(like.dtype).min).fill_diagonal_(0)
+        masks: dict[int, Tensor | None] = {}
+        for length in set(self._lengths):
+            before = like.new_zeros(length)
+            if self._bias is not None and length == longest:
+                before[: len(self._bias)] = self._bias
+            elif tokens == 1:
+                masks[length] = None
+                continue
+            masks[length] = torch.cat([before.expand(tokens, -1), apart], dim=1)[None, None]
+        return [masks[length] for length in self._lengths]
 
     def __len__(self) -> int:
         """Tokens the layers with the longest prefix hold, between passes."""
         return max(self._lengths)
+
+    def keep(self, index: int, tokens: int) -> None:
+        """Of the last `tokens` tokens, which stood side by side, keep the index-th."""
+        for layer, length in enumerate(self._lengths):
+            first = length - tokens
+            for rows in (self._keys[layer], self._values[layer]):
+                rows[:, :, first] = rows[:, :, first + index]
+            self._lengths[layer] = first + 1
 
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -101,6 +121,12 @@ class Speaker(Protocol):
 
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
+
+    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+        """Read T tokens, each as the next one behind the cache: logits (T, V) in float32.
+
+        The cache holds all of them until it is told which one to `keep`.
+        """
 
 
 class Decoder:
@@ -202,12 +228,23 @@ class Decoder:
         shape = (*states.shape[:-1], self.kv_heads, self.head_size)
         return attention.k_proj(normed).view(shape), attention.v_proj(normed).view(shape)
 
-    @torch.no_grad()
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
-        rotary, masks = self.rotary(len(cache), 1), cache.masks()
+        return self.fork([token], cache)
+
+    @torch.no_grad()
+    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+        """As `Speaker.fork`.
+
+        Raises:
+            ValueError: several tokens, and a kernel that takes no mask.
+        """
+        masks = cache.masks(len(tokens))
+        if len(tokens) > 1 and self.llama.config._attn_implementation.startswith("flash"):
+            raise ValueError("flash attention cannot look ahead: use sdpa or eager")
+        rotary = self.rotary(len(cache), 1)
         with self.active():
-            hidden = self.embed(torch.tensor([[token]], device=self.device))
+            hidden = self.embed(torch.tensor([list(tokens)], device=self.device))
             for index in range(self.layers):
                 hidden = self.layer(index, hidden, rotary, masks[index], cache)
             return self.final(hidden)[0].float()

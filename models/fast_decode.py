@@ -6,7 +6,7 @@ numbers of 8 bits with a scale an output row (`pack8`), which moves the distribu
 bfloat16 does and leaves answers as good (`docs/performance.md`), or stay as they are (`join`). The
 prefill is not touched. Knows a `Decoder` and its cache; no memory.
 
-Shapes: A attention heads, H key/value heads, d head size, D hidden size, n tokens in the cache,
+Shapes: A attention heads, H key/value heads, d head size, D hidden size, T tokens side by side,
 V vocabulary, O outputs, I inputs of a projection.
 """
 
@@ -30,7 +30,7 @@ LARGEST = 2_000_000_000
 
 
 Projection = Callable[[Tensor], Tensor]
-"""Inputs (1, I) to outputs (1, O)."""
+"""Inputs (T, I) to outputs (T, O)."""
 
 
 def quicken(model: MPlusModel) -> None:
@@ -69,7 +69,7 @@ class Joined:
     """(O, I)."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Inputs (1, I) to outputs (1, O)."""
+        """Inputs (T, I) to outputs (T, O)."""
         return functional.linear(inputs, self.weight)
 
 
@@ -83,7 +83,7 @@ class Packed8:
     """(O,), in the type of what is projected."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Inputs (1, I) to outputs (1, O)."""
+        """Inputs (T, I) to outputs (T, O)."""
         outputs: Tensor = torch._weight_int8pack_mm(inputs, self.codes, self.scales)
         return outputs
 
@@ -142,13 +142,17 @@ class FastDecoder:
             self._lay_out([mlp.down_proj.weight]),
         )
 
-    @torch.no_grad()
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
+        return self.fork([token], cache)
+
+    @torch.no_grad()
+    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+        """As `models.decoder.Speaker.fork`: the weights are read once for all tokens."""
         decoder = self._decoder
-        turn, masks = _Turn.of(decoder, len(cache)), cache.masks()
+        turn, masks = _Turn.of(decoder, len(cache)), cache.masks(len(tokens))
         # In float32 between the layers: at one token it costs nothing, and rounding adds up.
-        hidden = decoder.embed(torch.tensor([token], device=decoder.device)).float()  # (1, D)
+        hidden = decoder.embed(torch.tensor(tokens, device=decoder.device)).float()  # (T, D)
         for index, layer in enumerate(self._layers):
             hidden = hidden + layer.out(
                 self._attend(index, layer, hidden, turn, masks[index], cache)
@@ -167,19 +171,23 @@ class FastDecoder:
         mask: Tensor | None,
         cache: KeyValueCache,
     ) -> Tensor:
-        """What the attention of a layer reads from the cache and this token (1, A d)."""
-        groups, size = self._decoder.kv_heads, self._decoder.head_size
+        """What the attention of a layer reads from the cache and its own token (T, A d)."""
+        groups, size, tokens = self._decoder.kv_heads, self._decoder.head_size, len(hidden)
         parts = layer.attention(self._normed(hidden, layer.input_norm)).view(
-            -1, size
-        )  # (A + 2 H, d)
-        turned = turn(parts[: self._heads + groups])
+            tokens, -1, size
+        )  # (T, A + 2 H, d)
+        turned = turn(parts[:, : self._heads + groups])
         keys, values = cache.update(
-            turned[None, self._heads :, None], parts[None, self._heads + groups :, None], index
+            turned[:, self._heads :].transpose(0, 1)[None],
+            parts[:, self._heads + groups :].transpose(0, 1)[None],
+            index,
         )
-        # The heads that share a key head stand as its queries: keys are read once.
-        queries = turned[: self._heads].view(1, groups, -1, size)
+        # The heads that share a key head stand as its queries, T tokens of each: keys are read once.
+        queries = turned[:, : self._heads].transpose(0, 1).reshape(1, groups, -1, size)
+        if mask is not None and tokens > 1:
+            mask = mask.repeat(1, 1, self._heads // groups, 1)
         out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        return out.reshape(1, -1)
+        return out.view(self._heads, tokens, size).transpose(0, 1).reshape(tokens, -1)
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
         normed = functional.rms_norm(hidden, hidden.shape[-1:], weight, self._epsilon)
@@ -202,8 +210,8 @@ class _Turn:
         return cls(cosines, torch.cat([-sines[:, :half], sines[:, half:]], dim=1))
 
     def __call__(self, vectors: Tensor) -> Tensor:
-        """Vectors (heads, d), rotated."""
-        swapped = vectors.roll(vectors.shape[1] // 2, dims=1)
+        """Vectors (T, heads, d), rotated."""
+        swapped = vectors.roll(vectors.shape[-1] // 2, dims=-1)
         return torch.addcmul(vectors * self.cosines, swapped, self.sines)
 
 

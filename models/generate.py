@@ -29,6 +29,11 @@ from models.recall import (
 )
 from models.scan import ChunkScore, question_queries, rank
 
+LOOKS = 8
+"""First tokens of a greedy answer that are chosen by what they lead to."""
+CLOSE = 2.0
+"""Tokens that are less likely than the likeliest by more nats are not thought of."""
+
 
 class PromptTooLong(ValueError):
     """The prompt and the answer do not fit the base's positions behind the memory."""
@@ -212,7 +217,8 @@ def prefill(
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
         bias = torch.nn.functional.pad(bias, (1, 0))  # BOS counts in full
-    cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias)
+    forks = model.config.lookahead
+    cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
     mask, plain = decoder.mask(text, before, bias), decoder.mask(text, 1)
     with decoder.active():
@@ -248,14 +254,50 @@ def decode(
         guide: of the answer that begins here.
     """
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    thinks = LOOKS if sampling.temperature == 0 else 0
     while True:
-        last = logits[-1] if guide is None else logits[-1] + guide.bias(logits[-1])
-        token = draw(last, sampling, generator)
+        ahead = look_ahead(model, cache, logits[-1], guide) if thinks else None
+        thinks = max(thinks - 1, 0)
+        token = ahead[0] if ahead else draw(guided(logits[-1], guide), sampling, generator)
         guide = None if guide is None else guide.after(token)
         yield token
+        if ahead:
+            logits = ahead[1]
+            continue
         if len(cache) == cache.capacity:
             return
         logits = model.speaker.step(token, cache)
+
+
+def look_ahead(
+    model: MPlusModel, cache: KeyValueCache, logits: Tensor, guide: Guide | None
+) -> tuple[int, Tensor] | None:
+    """The first token of the likeliest pair that begins with one of the `lookahead` likeliest, its step
+    taken, and the logits behind it (1, V); None where there is no other token to think of.
+
+    Args:
+        logits: of the next token (V,).
+    """
+    if model.config.lookahead == 1 or len(cache) == cache.capacity:
+        return None
+    chances = guided(logits, guide).log_softmax(dim=-1)
+    best = chances.topk(min(model.config.lookahead, len(chances)))
+    tokens = best.indices[best.values >= best.values[0] - CLOSE].tolist()
+    if len(tokens) == 1:
+        return None
+    after = model.speaker.fork(tokens, cache)
+    pairs = []
+    for token, chance, behind in zip(tokens, best.values.tolist(), after, strict=False):
+        later = None if guide is None else guide.after(token)
+        pairs.append(chance + float(guided(behind, later).log_softmax(dim=-1).max()))
+    chosen = pairs.index(max(pairs))
+    cache.keep(chosen, len(tokens))
+    return tokens[chosen], after[chosen : chosen + 1]
+
+
+def guided(logits: Tensor, guide: Guide | None) -> Tensor:
+    """Logits (V,) as the guide of an answer has them."""
+    return logits if guide is None else logits + guide.bias(logits)
 
 
 def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

@@ -41,7 +41,14 @@ _NO_CONFIG = (
 
 _LATER = {"ltm_format": "exact", "relevance_weight": 0.0, "memory_layers": None}
 """Settings younger than the first memories, with what those mean: at that value they do not count."""
-_NEVER = ("least_coverage", "window_weight", "window_tokens", "window_limit", "quote_weight")
+_NEVER = (
+    "least_coverage",
+    "window_weight",
+    "window_tokens",
+    "window_limit",
+    "quote_weight",
+    "lookahead",
+)
 """Settings of reading alone, which what is in a memory does not depend on."""
 
 

@@ -70,6 +70,25 @@ def test_with_exact_weights_it_is_the_same_network(
         torch.testing.assert_close(found, exact, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_tokens_read_side_by_side_see_none_of_each_other(
+    build_network: Build, chunk_ids: Ids, fast: bool
+) -> None:
+    model = build_network(memory_layers=(1, 2), relevance_weight=2.0, lookahead=3)
+    speaker = FastDecoder(model.generate) if fast else model.generate
+    tokens = chunk_ids(5, 3)
+    cache, *alone = [cache_of(model, chunk_ids)[1] for _ in range(4)]
+    held = len(cache)
+    found = speaker.fork(tokens, cache)
+    single = [speaker.step(token, other) for token, other in zip(tokens, alone, strict=True)]
+    torch.testing.assert_close(found, torch.cat(single), atol=1e-4, rtol=1e-4)
+    cache.keep(1, 3)
+    assert len(cache) == len(alone[1]) == held + 1
+    torch.testing.assert_close(
+        speaker.step(7, cache), speaker.step(7, alone[1]), atol=1e-4, rtol=1e-4
+    )
+
+
 def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -> None:
     model = build_network()
     quicken(model)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.decoder import Prefix, rotate
+from models.fast_decode import FastDecoder
 from models.generate import (
     Finished,
     Generated,
@@ -74,6 +75,66 @@ def test_a_question_that_memory_does_not_cover_is_not_put(
     assert events[1:] == [Finished("uncovered", 0)]
     known = answer(model, memory, chunk_ids(0, 8)[:3])
     assert known[-1].reason != "uncovered" and len(known) > 2
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("lookahead", [1, 2, 5])
+def test_greedy_answers_go_on_with_the_token_that_goes_on_best(
+    build_network: Build,
+    chunk_ids: Ids,
+    monkeypatch: pytest.MonkeyPatch,
+    lookahead: int,
+    quick: bool,
+) -> None:
+    monkeypatch.setattr("models.generate.LOOKS", 4)
+    model = build_network(lookahead=lookahead, relevance_weight=3.0)
+    if quick:
+        model.speaker = FastDecoder(model.generate)
+    memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
+    others = 0
+    for number in range(40, 50):
+        prompt = chunk_ids(number, 5)
+        said = [event.id for event in answer(model, memory, prompt)[1:-1]]
+
+        def chances(ids: list[int], asked: list[int] = prompt) -> torch.Tensor:
+            _, recall = look_up(model, memory, asked)
+            logits, _ = prefill(model, memory, recall, asked + ids, spare=1)
+            return logits[-1].log_softmax(dim=-1)
+
+        for place in range(6):
+            before = said[:place]
+            best = chances(before).topk(lookahead if place < 4 else 1)
+            pairs = {
+                token: value + float(chances([*before, token]).max())
+                for value, token in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            }
+            assert pairs[said[place]] == pytest.approx(max(pairs.values()), abs=1e-4)
+            others += said[place] != int(best.indices[0])
+    assert (others > 5) == (lookahead > 1)
+
+
+@pytest.mark.parametrize("most", [1, 2, 6])
+def test_answers_do_not_depend_on_how_long_they_may_be(
+    build_network: Build, chunk_ids: Ids, most: int
+) -> None:
+    model = build_network(lookahead=3)
+    memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
+    prompt = chunk_ids(9, 5)
+    whole, part = (
+        [event.id for event in answer(model, memory, prompt, max_new_tokens=count)[1:-1]]
+        for count in (12, most)
+    )
+    assert part == whole[:most]
+
+
+def test_drawn_answers_do_not_look_ahead(build_network: Build, chunk_ids: Ids) -> None:
+    said = []
+    for starts in (1, 5):
+        model = build_network(lookahead=starts)
+        memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
+        drawn = Sampling(temperature=1.0, seed=5)
+        said.append([answer(model, memory, chunk_ids(n, 5), sampling=drawn) for n in range(6)])
+    assert said[0] == said[1]
 
 
 def test_layers_without_memory_see_bos_and_the_prompt_alone(

@@ -204,7 +204,7 @@ def test_the_oldest_are_forgotten_in_packed_memory_too(
 def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
     values = MPlusConfig().to_dict()
     young = ("ltm_format", "relevance_weight", "memory_layers", "least_coverage")
-    young += ("window_weight", "window_tokens", "window_limit", "quote_weight")
+    young += ("window_weight", "window_tokens", "window_limit", "quote_weight", "lookahead")
     old = {name: value for name, value in values.items() if name not in young}
     assert MPlusConfig.from_dict(old).ltm_format == "exact"
     assert fingerprint(values, []) == fingerprint(old, [])
