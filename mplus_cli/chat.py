@@ -22,6 +22,7 @@ COMMANDS = {
     "/sources": "the passages that the last answer may come from",
     "/clear": "forget the conversation (not the memory)",
     "/reread": "N  show the model the text of the N best chunks; 0: none",
+    "/quote": "on, off  whether answers are spelled along the text",
     "/quit": "leave (also Ctrl-D)",
 }
 
@@ -44,6 +45,7 @@ class Conversation:
     turns: list[tuple[str, str]] = field(default_factory=list)
     last: Answer | None = None
     reread: int = 0
+    quote: bool = True
 
     def ask(self, text: str) -> Iterator[Event]:
         """Answer a question after the turns before it; a complete answer becomes a turn.
@@ -51,7 +53,7 @@ class Conversation:
         Raises:
             UsageError: the question is too long.
         """
-        question = Question(text, turns=tuple(self.turns), reread=self.reread)
+        question = Question(text, turns=tuple(self.turns), reread=self.reread, quote=self.quote)
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
@@ -79,6 +81,8 @@ class Conversation:
             return Reply(("the conversation is forgotten",))
         if name == "/reread":
             return self._reread(rest)
+        if name == "/quote":
+            return self._quote(rest)
         if name in ("/quit", "/exit"):
             return Reply(quits=True)
         close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
@@ -108,6 +112,14 @@ class Conversation:
             self.reread = int(number)
         shown = f"the text of the {self.reread} best chunks is" if self.reread else "no text is"
         return Reply((f"{shown} shown to the model",))
+
+    def _quote(self, wanted: str) -> Reply:
+        if wanted not in ("", "on", "off"):
+            raise UsageError(f"/quote {wanted}: give on or off")
+        if wanted:
+            self.quote = wanted == "on"
+        shown = "spelled along the text" if self.quote else "from memory alone"
+        return Reply((f"answers are {shown}",))
 
 
 def greeting(conversation: Conversation) -> str:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli import allocator, base_model, catalog, interrupts
+from mplus_cli import allocator, base_model, catalog, collector, interrupts
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
@@ -128,6 +128,11 @@ def load_model(
             note("the base model (90 MB) is fetched once, and converted")
         base_model.ensure(settings.home, offline=settings.offline, progress=progress)
     progress("loading the model", 0, None)
+    with collector.held_back():
+        return _load(settings, choice, dtype)
+
+
+def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded:
     import torch
 
     device = find_device(settings.device)

@@ -11,6 +11,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from models.fast_decode import FastDecoder, Packed8
 from mplus_cli import answering, chat, settings
 from mplus_cli.answers import Answer
 from mplus_cli.chat import Conversation
@@ -69,6 +70,28 @@ def test_the_question_before_is_looked_up_too(conversation: Conversation) -> Non
     assert query_ids(session, Question("why", turns=(("the goat", "x"),))) == first + second
 
 
+def test_answers_are_quoted_unless_that_is_turned_off(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answered(session: object, opened: object, question: Any) -> Iterator[object]:
+        asked.append(question.quote)
+        return iter(())
+
+    monkeypatch.setattr(answering, "answer", answered)
+    for line in ("/quote", "/quote off", "/quote on"):
+        conversation.command(line)
+        list(conversation.ask("who?"))
+    assert asked == [True, False, True]
+
+
+def test_commands_decode_in_8_bits(conversation: Conversation) -> None:
+    speaker = conversation.session.model.speaker
+    assert isinstance(speaker, FastDecoder)
+    assert all(isinstance(layer.down, Packed8) for layer in speaker._layers)
+
+
 def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     assert len(conversation.command("/help").lines) == len(chat.COMMANDS)
     assert conversation.command("/memory").lines == ('memory "book"',)
@@ -79,6 +102,8 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
         "the text of the 2 best chunks is shown to the model",
     )
     assert conversation.reread == 2
+    assert conversation.command("/quote").lines == ("answers are spelled along the text",)
+    assert conversation.command("/quote off").lines == ("answers are from memory alone",)
     assert conversation.command("/quit").quits
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
     conversation.command("/memory other")
@@ -92,6 +117,7 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
         ("/sorces", "did you mean /sources"),
         ("/zzz", "/help says what there is"),
         ("/reread x", "give a whole number"),
+        ("/quote maybe", "give on or off"),
         ("/memory bok", 'did you mean "book"'),
     ],
 )
