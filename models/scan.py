@@ -10,7 +10,6 @@ Shapes: q question tokens, m memory tokens, r runs of a chunk's tokens, C chunks
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ class ChunkScore:
 
 @torch.no_grad()
 def score_chunks(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> list[ChunkScore]:
-    """Every chunk in memory, short-term and long-term, best first (see `rank`)."""
+    """Chunks in memory, short-term and long-term, best first (see `rank`)."""
     if memory.is_empty or not query_ids:
         return []
     queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
@@ -78,29 +77,26 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
-    """Every chunk in memory for queries (q, P) per retriever layer, best first (ties: the older first).
+    """Chunks in memory for queries (q, P) per retriever layer, best first (ties: the older first).
 
-    Where memory is scanned in two looks, a chunk that the first passes over has the score of its layer
-    and question tokens alone: a part of its own, which leaves it behind the others.
+    All of them, but where memory is scanned in two looks: then without those that the first passes over.
     """
     parts = list(_parts(model, memory))
-    totals = torch.full((memory.chunks,), -torch.inf)
-    refined = max(REFINED, memory.chunks // SHARE)
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
+    wanted = 2 * model.config.recalled_tokens // model.config.new_tokens
+    refined = max(REFINED, memory.chunks // SHARE, wanted)
     if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * refined:
-        totals = _totals(model, many, _most_telling(queries), memory.chunks, coarse=True)
+        first = _totals(model, many, _most_telling(queries), memory.chunks, coarse=True)
         likely = torch.zeros(memory.chunks, dtype=torch.bool)
-        likely[totals.topk(refined).indices] = True
+        likely[first.topk(refined).indices] = True
         rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
         parts = [*_chosen(many, likely), *rest]
-    found = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
-    totals = torch.where(found.isfinite(), found, totals)
+    totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
     perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
     ranked = totals.sort(descending=True, stable=True)
-    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
-    return [
-        ChunkScore(chunk, score, score / perfect) for chunk, score in pairs if math.isfinite(score)
-    ]
+    there = int(totals.isfinite().sum())
+    pairs = zip(ranked.indices[:there].tolist(), ranked.values[:there].tolist(), strict=True)
+    return [ChunkScore(chunk, score, score / perfect) for chunk, score in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +121,17 @@ Part = tuple["RetrieverCodes | TokenRows", Runs]
 
 
 def runs_alike(chunks: Tensor, usual: int) -> Iterator[Runs]:
-    """The runs in the chunk numbers (m,) of neighbouring tokens, as few at a time as a cache holds.
+    """The runs in the chunk numbers (m,) of tokens in order, as few at a time as a cache holds.
 
     Runs of no chunk (-1) are left out.
 
     Args:
-        usual: the length of most runs; where all have it, they are found at once.
+        chunks: ascending.
+        usual: the length of most runs; where all have it, not every number is looked at.
     """
     even = chunks.unflatten(0, (-1, usual)) if len(chunks) % usual == 0 else chunks[:0, None]
     numbers = even[:, 0]
-    if len(numbers) and bool((even == numbers[:, None]).all() & (numbers.diff() > 0).all()):
+    if len(numbers) and bool((even[:, -1] == numbers).all() & (numbers.diff() > 0).all()):
         lengths, alike = [usual], [len(numbers)]
     else:
         numbers, counts = torch.unique_consecutive(chunks, return_counts=True)

@@ -22,7 +22,7 @@ COMMANDS = {
     "/sources": "the passages that the last answer may come from",
     "/clear": "forget the conversation (not the memory)",
     "/reread": "N  show the model the text of the N best chunks; 0: none",
-    "/quote": "on, off  whether answers are spelled along the text",
+    "/quote": "on|off  whether answers are spelled along the text",
     "/quit": "leave (also Ctrl-D)",
 }
 

@@ -172,16 +172,28 @@ def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
     short = set(memory.stm.tokens.chunks[0].tolist())
     monkeypatch.setattr("models.scan.REFINED", 2)
     monkeypatch.setattr("models.scan.TELLING", 3)
+    model.config = replace(model.config, recalled_tokens=8)
     assert memory.chunks > 2 * 2
     found = score_chunks(model, memory, question)
-    assert {one.chunk for one in found} == full.keys()
-    whole = [one for one in found if one.score == pytest.approx(full[one.chunk], abs=1e-4)]
-    assert found[: len(whole)] == whole, "the others come behind them"
-    assert len({one.chunk for one in whole} - short) == 2
-    assert short <= {one.chunk for one in whole}
-    assert whole[0].chunk == max(full, key=lambda chunk: full[chunk])
-    for one in found[len(whole) :]:
-        assert one.score < full[one.chunk]
+    assert len({one.chunk for one in found} - short) == 2
+    assert short < {one.chunk for one in found}
+    assert found[0].chunk == max(full, key=lambda chunk: full[chunk])
+    for one in found:
+        assert one.score == pytest.approx(full[one.chunk], abs=1e-4)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+@needs_whole_numbers
+def test_as_many_chunks_are_scored_as_can_be_recalled(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
+    model, memory = read(build_network, chunk_ids, **changes)
+    monkeypatch.setattr("models.scan.REFINED", 1)
+    question = chunk_ids(3, 8)[1:6]
+    ranked = score_chunks(model, memory, question)
+    budget = model.config.recalled_tokens
+    assert len(recall_chunks(memory, ranked, budget)) == budget < memory.ltm_tokens
 
 
 def test_recall_of_tokens_from_packed_memory(build_network: Build, chunk_ids: Ids) -> None:
