@@ -79,7 +79,8 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
 def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
     """Chunks in memory for queries (q, P) per retriever layer, best first (ties: the older first).
 
-    All of them, but where memory is scanned in two looks: then without those that the first passes over.
+    All of them, but where memory is scanned in two looks: then without those in long-term memory that the
+    first passes over.
     """
     parts = list(_parts(model, memory))
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
@@ -90,6 +91,8 @@ def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[C
         likely = torch.zeros(memory.chunks, dtype=torch.bool)
         likely[first.topk(refined).indices] = True
         rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
+        for _, runs in rest:  # of a chunk that short-term memory holds, all of it
+            likely[runs.chunks] = True
         parts = [*_chosen(many, likely), *rest]
     totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
     perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
