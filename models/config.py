@@ -81,7 +81,7 @@ class MPlusConfig:
     """Tokens, the likeliest, of which a greedy answer takes that which goes on best, one token ahead; for
     its first few tokens. 1: the likeliest itself."""
     least_coverage: float = 0.0
-    """A question whose best chunk covers less of it than this (`models.recall.ChunkScore`) is answered
+    """A question whose best chunk covers less of it than this (`models.scan.ChunkScore`) is answered
     with the refusal; 0: every question is put to the reader."""
     retriever_width: int = 64
     """P: width of a retriever key."""

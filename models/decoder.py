@@ -76,20 +76,21 @@ class KeyValueCache:
     def masks(self, tokens: int = 1) -> list[Tensor | None]:
         """For each layer the additive mask (1, 1, T, n + T) for T tokens that each stand behind the n
         held and see none of the others; None: none needed."""
-        if self._bias is None and tokens == 1:
-            return [None] * len(self._lengths)
-        longest, like = len(self), self._keys[0]
-        apart = like.new_full((tokens, tokens), torch.finfo(like.dtype).min).fill_diagonal_(0)
-        masks: dict[int, Tensor | None] = {}
-        for length in set(self._lengths):
-            before = like.new_zeros(length)
-            if self._bias is not None and length == longest:
-                before[: len(self._bias)] = self._bias
-            elif tokens == 1:
-                masks[length] = None
-                continue
-            masks[length] = torch.cat([before.expand(tokens, -1), apart], dim=1)[None, None]
+        masks = {length: self._mask(length, tokens) for length in set(self._lengths)}
         return [masks[length] for length in self._lengths]
+
+    def _mask(self, length: int, tokens: int) -> Tensor | None:
+        """That of a layer which holds so many."""
+        bias = self._bias if length == len(self) else None
+        if bias is None and tokens == 1:
+            return None
+        like = self._keys[0]
+        mask = like.new_zeros(tokens, length + tokens)
+        mask[:, length:] = torch.finfo(like.dtype).min
+        mask[:, length:].fill_diagonal_(0)
+        if bias is not None:
+            mask[:, : len(bias)] = bias
+        return mask[None, None]
 
     def __len__(self) -> int:
         """Tokens the layers with the longest prefix hold, between passes."""

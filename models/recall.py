@@ -168,32 +168,40 @@ def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> lis
 
 def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> Tokens:
     """The long-term tokens of the best chunks that fit into `budget`, oldest first."""
-    chosen: dict[int, list[tuple[int, int, int]]] = {}
+    spans = chunk_spans(memory.segments, [score.chunk for score in ranked])
+    chosen: list[int] = []
     left = budget
     for score in ranked:
-        if left <= 0:
-            break
-        spans = chunk_spans(memory.segments, score.chunk)
-        size = sum(stop - start for _, start, stop in spans)
+        size = sum(stop - start for _, start, stop in spans.get(score.chunk, ()))
         if 0 < size <= left:
-            chosen[score.chunk] = spans
+            chosen.append(score.chunk)
             left -= size
     parts = [
         memory.segments[number].tokens.slice(start, stop)
         for chunk in sorted(chosen)
-        for number, start, stop in chosen[chunk]
+        for number, start, stop in spans[chunk]
     ]
     return concatenate(parts).unpack() if parts else memory.stm.tokens.slice(0, 0)
 
 
-def chunk_spans(segments: Sequence[Segment], chunk: int) -> list[tuple[int, int, int]]:
-    """A chunk's runs in long-term memory whose chunks are in order: (segment number, start, stop)."""
-    ends = torch.tensor([chunk, chunk + 1])
-    spans = []
+def chunk_spans(
+    segments: Sequence[Segment], chunks: Sequence[int]
+) -> dict[int, list[tuple[int, int, int]]]:
+    """Chunk to its runs in long-term memory: (segment number, start, stop).
+
+    Args:
+        segments: the chunks of each are in order.
+    """
+    wanted = torch.tensor(chunks, dtype=torch.int64)
+    spans: dict[int, list[tuple[int, int, int]]] = {}
     for number, segment in enumerate(segments):
-        start, stop = torch.searchsorted(segment.tokens.chunks[0], ends).tolist()
-        if start < stop:
-            spans.append((number, start, stop))
+        held = segment.tokens.chunks[0].contiguous()
+        starts = torch.searchsorted(held, wanted)
+        stops = torch.searchsorted(held, wanted, right=True)
+        there = starts < stops
+        runs = zip(*(rows[there].tolist() for rows in (wanted, starts, stops)), strict=True)
+        for chunk, start, stop in runs:
+            spans.setdefault(chunk, []).append((number, start, stop))
     return spans
 
 

@@ -119,6 +119,7 @@ def test_what_is_dropped_is_packed_and_recalled_nearly_the_same(
         torch.testing.assert_close(rows, found.tensors()[name], atol=1e-6, rtol=0)
 
 
+SCANNED = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
 needs_whole_numbers = pytest.mark.skipif(
     not CodedQuery.is_quick(), reason="this processor has no exact products of 8 bits"
 )
@@ -150,8 +151,7 @@ def test_scanning_codes_finds_what_plain_loops_find(dtype: torch.dtype, width: i
 def test_chunks_rank_as_by_the_numbers_that_the_codes_stand_for(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
-    model, memory = read(build_network, chunk_ids, **changes)
+    model, memory = read(build_network, chunk_ids, **SCANNED)
     found = score_chunks(model, memory, chunk_ids(3, 8)[1:6])
     monkeypatch.setattr(CodedQuery, "is_quick", staticmethod(lambda: False))
     exact = score_chunks(model, memory, chunk_ids(3, 8)[1:6])
@@ -164,8 +164,7 @@ def test_chunks_rank_as_by_the_numbers_that_the_codes_stand_for(
 def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
-    model, memory = read(build_network, chunk_ids, **changes)
+    model, memory = read(build_network, chunk_ids, **SCANNED)
     memory = compact(memory)
     question = chunk_ids(3, 8)[1:6]
     full = {one.chunk: one.score for one in score_chunks(model, memory, question)}
@@ -184,11 +183,29 @@ def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
 
 
 @needs_whole_numbers
+def test_a_chunk_that_short_term_memory_holds_a_part_of_is_scored_whole(
+    build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, memory = read(build_network, chunk_ids, **SCANNED)
+    memory = compact(read_chunk(model, memory, chunk_ids(90, 3)))
+    short, long = (
+        set(part.chunks[0].tolist()) for part in (memory.stm.tokens, memory.segments[0].tokens)
+    )
+    (both,) = short & long
+    question = chunk_ids(1, 8)[1:6]
+    full = {one.chunk: one.score for one in score_chunks(model, memory, question)}
+    monkeypatch.setattr("models.scan.REFINED", 1)
+    model.config = replace(model.config, recalled_tokens=0)
+    found = {one.chunk: one.score for one in score_chunks(model, memory, question)}
+    assert short < found.keys() < full.keys()
+    assert found[both] == pytest.approx(full[both], abs=1e-4)
+
+
+@needs_whole_numbers
 def test_as_many_chunks_are_scored_as_can_be_recalled(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"ltm_format": "k8v4", "scorer": "maxsim", "retriever_layers": (0, 2)}
-    model, memory = read(build_network, chunk_ids, **changes)
+    model, memory = read(build_network, chunk_ids, **SCANNED)
     monkeypatch.setattr("models.scan.REFINED", 1)
     question = chunk_ids(3, 8)[1:6]
     ranked = score_chunks(model, memory, question)

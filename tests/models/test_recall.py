@@ -136,9 +136,8 @@ def test_a_chunk_half_in_long_term_memory_is_recalled_in_part(
     memory = model.empty_memory()
     for number in range(3):
         memory = read_chunk(model, memory, chunk_ids(number, 8))
-    assert chunk_spans(memory.segments, 0) == [(0, 0, 4), (1, 0, 4)]
-    assert chunk_spans(memory.segments, 1) == [(1, 4, 8)]
-    assert chunk_spans(memory.segments, 2) == []
+    spans = chunk_spans(memory.segments, [1, 2, 0])
+    assert spans == {0: [(0, 0, 4), (1, 0, 4)], 1: [(1, 4, 8)]}
     recalled = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 12)
     assert recalled.chunks[0].tolist() == [0] * 8 + [1] * 4
     smaller = recall_chunks(memory, [ChunkScore(1, 1.0), ChunkScore(0, 0.5)], 11)
