@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from models.generate import Generated, Sampling, stream
 from models.memory import Memory
-from mplus_cli.session import Session
+from mplus_cli.runtime.session import Session
 
 QUESTION = "Who keeps the lighthouse, and what did the keeper write in the logbook that night?"
 

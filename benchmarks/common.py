@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.session import Session, open_session
+from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Flags, Settings, resolve
 
 TEXT = Path(__file__).resolve().parents[1] / "examples" / "story" / "story.pdf"

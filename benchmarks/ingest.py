@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.common import TEXT, Figure, parser, report, session
 from models.update import read_chunk
 from mplus_cli.documents import find_sources, read_document, split_chunks
-from mplus_cli.ingesting import Report, ingest, plan
+from mplus_cli.ingest.job import Report, ingest, plan
 from mplus_cli.library import Library
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.common import Figure, parser, report, session, story_ids
 from models.update import read_chunk
-from mplus_cli import allocator
+from mplus_cli.ingest.pipeline import COMMIT_CHUNKS
 from mplus_cli.library import Library, NewChunk, NewDocument
-from mplus_cli.reading import COMMIT_CHUNKS
+from mplus_cli.runtime import allocator
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
                 if done % COMMIT_CHUNKS == 0:
                     rows = [NewChunk("text", chunk, None, None)] * COMMIT_CHUNKS
                     memory = writer.commit(memory, number, rows)
-                    allocator.give_back_freed_memory()  # as `mplus_cli.reading` does
+                    allocator.give_back_freed_memory()  # as `mplus_cli.ingest.pipeline` does
                 if done == warm:
                     held = anonymous_bytes()
     growth = (anonymous_bytes() - held) / ((count - warm) * chunk) * 100_000

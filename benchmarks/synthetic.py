@@ -15,12 +15,12 @@ from models.memory import Memory, Segment, TokenRows, Tokens
 from models.network import MPlusModel
 from models.packing import pack
 from models.update import read_chunk
+from mplus_cli.ingest.pipeline import COMMIT_CHUNKS
 from mplus_cli.library import Library, NewChunk, NewDocument, SegmentRow, StoredMemory, tensors
 from mplus_cli.library.compaction import crowded
 from mplus_cli.library.files import segment_file
 from mplus_cli.library.tensors import Joined
-from mplus_cli.reading import COMMIT_CHUNKS
-from mplus_cli.session import Session
+from mplus_cli.runtime.session import Session
 
 
 def grown(model: MPlusModel, text_tokens: int, ids: list[int]) -> Memory:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from mplus_cli import answering, ingesting, settings
-from mplus_cli.answers import Answer, Piece, Question
-from mplus_cli.reading import ChunkRead
-from mplus_cli.session import open_session
+from mplus_cli import settings
+from mplus_cli.asking import answering
+from mplus_cli.asking.events import Answer, Piece, Question
+from mplus_cli.ingest import job
+from mplus_cli.ingest.pipeline import ChunkRead
+from mplus_cli.runtime.session import open_session
 
 
 def main(path: str, question: str) -> None:
@@ -22,8 +24,8 @@ def main(path: str, question: str) -> None:
         progress=lambda what, done, total: None,
     )
     stored = session.library.open_or_create("example", session.identity)
-    plan = ingesting.plan([path], progress=lambda what, done, total: None)
-    for event in ingesting.ingest(session, stored, plan.given, ingesting.Report("example")):
+    plan = job.plan([path], progress=lambda what, done, total: None)
+    for event in job.ingest(session, stored, plan.given, job.Report("example")):
         if isinstance(event, ChunkRead):
             print(f"\rread {event.chunks_done} of {event.chunks_total} chunks", end="", flush=True)
     print()

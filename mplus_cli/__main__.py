@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from mplus_cli.interrupts import Interrupts, without_interrupts
+from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
 
 INTERRUPTED = 130
 
@@ -31,7 +31,7 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if code == INTERRUPTED:
-        from mplus_cli import screen
+        from mplus_cli.terminal import screen
 
         screen.interrupted()
         # Not sys.exit: if Ctrl-C fell into code that an extension was running, Python would now

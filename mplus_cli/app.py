@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mplus_cli import __version__, failures, screen
+from mplus_cli import __version__, failures
 from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
 from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.settings import Flags
+from mplus_cli.terminal import screen
 
 INTERRUPTED = 130
 _EPILOG = "The global options (mplus --help) work here too."

@@ -21,7 +21,7 @@ PRINTERS = (
     "sys.stderr.write",
 )
 # The door may have to say that it was interrupted before the screen module is there.
-MAY_PRINT = ("mplus_cli/screen.py", "mplus_cli/__main__.py")
+MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 
 
 def sources(package: str) -> list[Path]:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.terminal import screen
 
 
 def ask(
@@ -46,11 +46,11 @@ def ask(
     ] = True,
 ) -> None:
     """Answer a question from a memory."""
-    from mplus_cli import answering
-    from mplus_cli.answer_view import show_answer
-    from mplus_cli.answers import Question, check
+    from mplus_cli.asking import answering
+    from mplus_cli.asking.events import Question, check
     from mplus_cli.library import Library
-    from mplus_cli.session import open_memory, open_session
+    from mplus_cli.runtime.session import open_memory, open_session
+    from mplus_cli.terminal.answer_view import show_answer
 
     settings = settings_of(context)
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question

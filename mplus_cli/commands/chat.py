@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import MemoryOption, settings_of
+from mplus_cli.terminal import screen
 
 
 def chat(context: typer.Context, memory: MemoryOption = None) -> None:
     """Talk with a memory; /help says what can be typed. Without a terminal: a question a line."""
-    from mplus_cli import answering
-    from mplus_cli.chat import Conversation
-    from mplus_cli.chat_view import run_chat
+    from mplus_cli.asking import answering
+    from mplus_cli.asking.conversation import Conversation
     from mplus_cli.library import Library
-    from mplus_cli.session import open_memory, open_session
+    from mplus_cli.runtime.session import open_memory, open_session
+    from mplus_cli.terminal.chat_view import run_chat
 
     settings = settings_of(context)
     stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.terminal import screen
 
 
 def doctor(context: typer.Context, as_json: JsonOption = False) -> int:
     """Check the installation, the folders, the device and the model; say how to mend them."""
     from dataclasses import asdict
 
-    from mplus_cli.checks import run_checks
+    from mplus_cli.runtime.checks import run_checks
 
     settings = settings_of(context)
     found = []

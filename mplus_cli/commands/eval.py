@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
     from mplus_cli.evaluation.experiments import Common
@@ -278,8 +278,8 @@ def _run(
     from mplus_cli.evaluation.arms import parse_arms
     from mplus_cli.evaluation.experiments import Common
     from mplus_cli.evaluation.journal import WORK, kept_bytes
-    from mplus_cli.evaluation.view import follow, show_tables
-    from mplus_cli.wording import size
+    from mplus_cli.terminal.evaluation_view import follow, show_tables
+    from mplus_cli.terminal.wording import size
 
     chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
     try:

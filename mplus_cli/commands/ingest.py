@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.terminal import screen
 
 
 def ingest(
@@ -29,11 +29,11 @@ def ingest(
 ) -> int:
     """Read documents into a memory; run again, an interrupted run goes on where it was."""
     from mplus_cli.errors import MplusError
-    from mplus_cli.ingest_view import IngestView
-    from mplus_cli.ingesting import Report, ingest, plan
+    from mplus_cli.ingest.job import Report, ingest, plan
     from mplus_cli.library import Library
     from mplus_cli.library.names import validate_name
-    from mplus_cli.session import open_session
+    from mplus_cli.runtime.session import open_session
+    from mplus_cli.terminal.ingest_view import IngestView
 
     settings = settings_of(context)
     name = settings.memory if memory is None else memory

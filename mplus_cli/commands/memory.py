@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
@@ -28,7 +28,7 @@ def list_memories(context: typer.Context, as_json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from mplus_cli.library import Library
-    from mplus_cli.memory_view import summaries_table
+    from mplus_cli.terminal.memory_view import summaries_table
 
     summaries = Library(settings_of(context).home).summaries()
     if as_json:
@@ -45,8 +45,8 @@ def list_memories(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("show")
 def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Show a memory and its documents."""
-    from mplus_cli.inspecting import describe
-    from mplus_cli.memory_view import description
+    from mplus_cli.runtime.model_info import describe
+    from mplus_cli.terminal.memory_view import description
 
     described = describe(_open(context, name))
     if as_json:
@@ -60,8 +60,8 @@ def draw_map(
     context: typer.Context, name: OptionalName = None, as_json: JsonOption = False
 ) -> None:
     """Draw which pages are in short-term and which in long-term memory."""
-    from mplus_cli.inspecting import map_json
-    from mplus_cli.memory_view import map_picture
+    from mplus_cli.runtime.model_info import map_json
+    from mplus_cli.terminal.memory_view import map_picture
 
     stored = _open(context, name)
     drawn = stored.map()
@@ -117,7 +117,7 @@ def remove(
 ) -> None:
     """Delete a memory."""
     from mplus_cli.library import Library
-    from mplus_cli.wording import count, size
+    from mplus_cli.terminal.wording import count, size
 
     library = Library(settings_of(context).home)
     stored = library.open(name)
@@ -150,7 +150,7 @@ def save(
 ) -> None:
     """Write a memory to one portable file."""
     from mplus_cli.library import snapshot
-    from mplus_cli.wording import size
+    from mplus_cli.terminal.wording import size
 
     stored = _open(context, name)
     if file.is_dir():

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.settings import Settings
+from mplus_cli.terminal import screen
 
 app = typer.Typer(help="List, show and fetch models.")
 
@@ -21,11 +21,11 @@ OptionalModel = Annotated[
 @app.command("list")
 def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the models that can be named."""
-    from mplus_cli import inspecting
-    from mplus_cli.model_view import models_table
+    from mplus_cli.runtime import model_info
+    from mplus_cli.terminal.model_view import models_table
 
     settings = settings_of(context)
-    listed = inspecting.list_models(settings.home, settings.model)
+    listed = model_info.list_models(settings.home, settings.model)
     if as_json:
         screen.json_out(listed)
     else:
@@ -35,15 +35,15 @@ def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("show")
 def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
     """Load a model and show its geometry, adapters, retriever, base and fingerprint."""
-    from mplus_cli import fetching, inspecting
-    from mplus_cli.model_view import model_description
-    from mplus_cli.session import open_session
+    from mplus_cli.runtime import downloads, model_info
+    from mplus_cli.runtime.session import open_session
+    from mplus_cli.terminal.model_view import model_description
 
     settings = _settings(context, name)
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report)
-    base = fetching.model_folder(settings)
-    described = inspecting.describe_model(session.choice, session.loaded, base)
+    base = downloads.model_folder(settings)
+    described = model_info.describe_model(session.choice, session.loaded, base)
     if as_json:
         screen.json_out(described)
     else:
@@ -53,20 +53,20 @@ def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption
 @app.command("pull")
 def pull(context: typer.Context, name: OptionalModel = None) -> None:
     """Fetch a model, or the base it needs; nothing is fetched twice."""
-    from mplus_cli import fetching
+    from mplus_cli.runtime import downloads
 
     settings = _settings(context, name)
     with screen.meter() as meter:
-        folder = fetching.pull(settings, progress=meter.report)
+        folder = downloads.pull(settings, progress=meter.report)
     screen.note(f"{name or settings.model} is here: {folder}")
 
 
 @app.command("path")
 def path(context: typer.Context, name: OptionalModel = None) -> None:
     """Print the folder of a model's base, in Hugging Face's format. Fetches nothing."""
-    from mplus_cli import fetching
+    from mplus_cli.runtime import downloads
 
-    screen.out(str(fetching.model_folder(_settings(context, name))))
+    screen.out(str(downloads.model_folder(_settings(context, name))))
 
 
 def _settings(context: typer.Context, name: str | None) -> Settings:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.commands.common import settings_of
+from mplus_cli.terminal import screen
 
 HELP = """\
 Train both adapters and the retriever of M+ on a frozen base.
@@ -91,9 +91,9 @@ def train(
 ) -> None:
     """Train both adapters and the retriever of M+ on a frozen base."""
     from mplus_cli.errors import UsageError
-    from mplus_cli.training import Order, describe_fields, is_main_process, read_recipe, recipes
-    from mplus_cli.training import train as run
-    from mplus_cli.training_view import TrainingView
+    from mplus_cli.terminal.training_view import TrainingView
+    from mplus_cli.training.run import Order, describe_fields, is_main_process, read_recipe, recipes
+    from mplus_cli.training.run import train as run
 
     settings = settings_of(context)
     if fields:
@@ -103,7 +103,7 @@ def train(
                 screen.out(f"    {meaning}")
         return
     if curves is not None:
-        from mplus_cli.training_curves import draw_curves
+        from mplus_cli.training.curves import draw_curves
 
         screen.out(str(draw_curves(curves)))
         return

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli import screen
 from mplus_cli.app import INTERRUPTED, run_program
 from mplus_cli.datasets import books as book_files
 from mplus_cli.datasets import formats
 from mplus_cli.datasets.choosing import draw_books, draw_questions, question_count
 from mplus_cli.datasets.files import write_lines
 from mplus_cli.datasets.values import Book, DataSetError, Passage
-from mplus_cli.ingesting import PARTLY
+from mplus_cli.ingest.job import PARTLY
+from mplus_cli.terminal import screen
 
 NAME = "python -m mplus_cli.datasets"
 

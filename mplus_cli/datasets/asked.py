@@ -44,7 +44,7 @@ def asked_records(order: Order, progress: Progress) -> Iterator[dict[str, Any]]:
     from models.training import asking
     from models.training.data import DataError, read_books, read_passages
     from models.training.start import answer_end
-    from mplus_cli.session import find_device
+    from mplus_cli.runtime.session import find_device
 
     device = find_device(order.device)
     dtype = default_dtype(device)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mplus_cli.asking.quoting import Quote
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.values import Question, Said
-from mplus_cli.quoting import Quote
 
 if TYPE_CHECKING:
     from models.memory import Memory

@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli.catalog import CARD, ModelChoice
 from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.library import ModelIdentity
-from mplus_cli.session import Session
-from mplus_cli.tokens import PlainTokenizer
+from mplus_cli.runtime.catalog import CARD, ModelChoice
+from mplus_cli.runtime.session import Session
+from mplus_cli.runtime.tokens import PlainTokenizer
 
 if TYPE_CHECKING:
     from models.checkpoints.base import Base

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mplus_cli import base_model
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation import perplexity as losses
 from mplus_cli.evaluation import plan as plans
@@ -27,6 +26,7 @@ from mplus_cli.evaluation.journal import Journal, RunCard
 from mplus_cli.evaluation.machine import describe
 from mplus_cli.evaluation.texts import INSTRUCTION
 from mplus_cli.evaluation.values import Event
+from mplus_cli.runtime import embedded_base
 from mplus_cli.settings import Settings
 
 
@@ -38,7 +38,7 @@ class Common:
     arms: tuple[Arm, ...]
     base: Path | None
     note: Callable[[str], None]
-    progress: base_model.Progress
+    progress: embedded_base.Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iter
 
 def qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
     """Run or go on with questions about documents; raises as `retention` does."""
-    from mplus_cli.story import story_file
+    from mplus_cli.example_story import story_file
 
     files = order.data or (story_file().parent / "questions.json",)
     readings = [reading for path in files for reading in read_data(path, order.form)]
@@ -152,8 +152,8 @@ def qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
 
 def story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Event]:
     """Run or go on with the example story through the commands; raises as `retention` does."""
+    from mplus_cli.example_story import story_file
     from mplus_cli.library import Library
-    from mplus_cli.story import story_file
 
     source = story_file()
     (reading,) = read_data(source.parent / "questions.json", "story")
@@ -173,7 +173,7 @@ def story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Eve
 
 def perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator[Event]:
     """Run or go on with next-token loss; raises as `retention` does."""
-    from mplus_cli.story import story_file
+    from mplus_cli.example_story import story_file
 
     files = order.data or (story_file(),)
     texts = [(path.stem, _text(path)) for path in files]
@@ -190,7 +190,7 @@ def perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator
 
 
 def _open(settings: Settings, common: Common) -> Bench:
-    from mplus_cli.session import open_session
+    from mplus_cli.runtime.session import open_session
 
     session = open_session(settings, note=common.note, progress=common.progress)
     bench = Bench(session, common.base)
@@ -264,7 +264,7 @@ def _is_lines(path: Path) -> bool:
 
 
 def _story_text() -> str:
-    from mplus_cli.story import story_file
+    from mplus_cli.example_story import story_file
 
     return _text(story_file())
 

@@ -20,7 +20,7 @@ from mplus_cli.evaluation.layouts import Reading
 from mplus_cli.evaluation.qa import SETTING
 from mplus_cli.evaluation.values import Event, Question, Record, Said, Working, score
 from mplus_cli.library import Library
-from mplus_cli.session import Session
+from mplus_cli.runtime.session import Session
 from mplus_cli.settings import Settings
 
 MEMORY = "mplus-eval-story"
@@ -45,7 +45,7 @@ class Warm:
     source: str
 
     def ingest(self) -> None:
-        from mplus_cli.ingesting import Report, ingest, plan
+        from mplus_cli.ingest.job import Report, ingest, plan
 
         planned = plan([self.source], progress=lambda *_: None)
         stored = self.library.open_or_create(MEMORY, self.session.identity)
@@ -56,9 +56,9 @@ class Warm:
             raise MplusError(report.failed[0]["error"])
 
     def ask(self, question: str, arm: Arm) -> dict[str, Any]:
-        from mplus_cli import answering
-        from mplus_cli.answers import Answer
-        from mplus_cli.answers import Question as Asked
+        from mplus_cli.asking import answering
+        from mplus_cli.asking.events import Answer
+        from mplus_cli.asking.events import Question as Asked
 
         opened = answering.load_memory(self.session, self.library.open(MEMORY))
         asked = Asked(question, reread=arm.reread, quote=arm.quote)

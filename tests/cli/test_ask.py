@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.answering import SOURCES
+from mplus_cli.asking.answering import SOURCES
 from mplus_cli.library import Library, ModelIdentity
-from mplus_cli.streaming import WrappedText
-from mplus_cli.tokens import AnswerText, PlainTokenizer
+from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
+from mplus_cli.terminal.streaming import WrappedText
 
 SHORT = ("--max-new-tokens", "8")
 

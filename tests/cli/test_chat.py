@@ -12,11 +12,12 @@ import pexpect
 import pytest
 
 from models.fast_decode import FastDecoder, Packed8
-from mplus_cli import answering, chat, settings
-from mplus_cli.answers import Answer
-from mplus_cli.chat import Conversation
+from mplus_cli import settings
+from mplus_cli.asking import answering
+from mplus_cli.asking.conversation import COMMANDS, Conversation
+from mplus_cli.asking.events import Answer
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.session import open_session
+from mplus_cli.runtime.session import open_session
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
 
 
 def test_the_question_before_is_looked_up_too(conversation: Conversation) -> None:
-    from mplus_cli.answers import Question
-    from mplus_cli.prompting import query_ids
+    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.prompting import query_ids
 
     session = conversation.session
     first = query_ids(session, Question("the goat"))
@@ -93,7 +94,7 @@ def test_commands_decode_in_8_bits(conversation: Conversation) -> None:
 
 
 def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
-    assert len(conversation.command("/help").lines) == len(chat.COMMANDS)
+    assert len(conversation.command("/help").lines) == len(COMMANDS)
     assert conversation.command("/memory").lines == ('memory "book"',)
     assert conversation.command("/sources").lines == ("nothing was answered yet",)
     ask(conversation, "who?")

@@ -199,7 +199,7 @@ def test_warnings_are_shown(mplus: Any, tiny: Path, tmp_path: Path, monkeypatch:
         found = documents.read_document(*given, **options)
         return replace(found, warnings=("page 3 is empty",))
 
-    monkeypatch.setattr("mplus_cli.ingesting.read_document", read)
+    monkeypatch.setattr("mplus_cli.ingest.job.read_document", read)
     (tmp_path / "a.txt").write_text("Some text.")
     assert "mplus: warning: page 3 is empty\n" in mplus("ingest", tmp_path / "a.txt").err
     assert mplus("ingest", tmp_path / "a.txt", "-m", "b", "-q").err == ""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mplus_cli import screen
 from mplus_cli.library import Library
-from mplus_cli.memory_view import map_picture
+from mplus_cli.terminal import screen
+from mplus_cli.terminal.memory_view import map_picture
 
 SUMMARY = {"name", "model", "documents", "tokens", "stm_tokens", "ltm_tokens", "bytes"}
 

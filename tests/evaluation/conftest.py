@@ -64,7 +64,7 @@ def bench(
     tiny_checkpoint_folder: Path, tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Bench:
     """The tiny checkpoint, opened as a command opens it."""
-    from mplus_cli.session import open_session
+    from mplus_cli.runtime.session import open_session
     from mplus_cli.settings import Flags, resolve
 
     home = tmp_path_factory.mktemp("home")

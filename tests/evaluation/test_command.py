@@ -100,7 +100,7 @@ def test_what_an_interruption_leaves_is_said(
 
     monkeypatch.setattr(retentions, "run", interrupted)
     notes: list[str] = []
-    monkeypatch.setattr("mplus_cli.screen.note", notes.append)
+    monkeypatch.setattr("mplus_cli.terminal.screen.note", notes.append)
     # No tables: the interruption is not swallowed.
     assert run("retention", "--quick", "--out", tmp_path / "out") == ""
     assert notes[-1].startswith(f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'},")

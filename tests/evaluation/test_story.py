@@ -13,7 +13,7 @@ from mplus_cli.evaluation import story
 from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.values import Question
 from mplus_cli.library import Library
-from mplus_cli.session import open_session
+from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
 
 TEXT = "The keeper was called Orla Finch.\n\nShe kept a goat named Admiral in the barn.\n\n" * 4
@@ -74,7 +74,7 @@ def test_the_command(
     ]
     questions = {"document": source.name, "questions": asked}
     (tmp_path / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
-    monkeypatch.setattr("mplus_cli.story.story_file", lambda: source)
+    monkeypatch.setattr("mplus_cli.example_story.story_file", lambda: source)
     out = tmp_path / "out"
 
     def run(*arguments: str) -> str:

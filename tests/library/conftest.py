@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mplus_cli import reading
+from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library
 
 
@@ -43,7 +43,7 @@ def model() -> Any:
 @pytest.fixture
 def small_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit after every 4 chunks, so that short documents make many commits."""
-    monkeypatch.setattr(reading, "COMMIT_CHUNKS", 4)
+    monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 4)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def made_book(tmp_path_factory: pytest.TempPathFactory, model: Any) -> Path:
     """The home of a memory `book`, made once."""
     home = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(reading, "COMMIT_CHUNKS", 4)
+        monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 4)
         _tiny.make_memory(home, model, _tiny.make_document("alpha", 300, pages=3))
     return home
 

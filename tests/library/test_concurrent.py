@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from mplus_cli import reading
 from mplus_cli.errors import MplusError
+from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library
 
 HOLD = """
@@ -83,7 +83,7 @@ def test_a_file_that_a_commit_replaced_is_looked_up_again(book, tiny, model):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
-    monkeypatch.setattr(reading, "COMMIT_CHUNKS", 1)
+    monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
     document = tiny.make_document("alpha", 700)
     stored = tiny.make_memory(tmp_path, model)
     pid = os.fork()

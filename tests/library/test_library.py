@@ -23,7 +23,7 @@ def library(tmp_path):
 def test_importing_and_listing_loads_no_network(book):
     code = (
         "import json, sys; from pathlib import Path; from mplus_cli.library import Library; "
-        "import mplus_cli.reading; summaries = Library(Path(sys.argv[1])).summaries(); "
+        "import mplus_cli.ingest.pipeline; summaries = Library(Path(sys.argv[1])).summaries(); "
         "heavy = {'torch', 'models', 'safetensors', 'numpy', 'transformers'} & set(sys.modules); "
         "print(json.dumps([summaries[0].ltm_tokens, sorted(heavy)]))"
     )

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from models.packing import Packed
-from mplus_cli import reading
 from mplus_cli.errors import MismatchError
+from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, database, files, snapshot, tensors
 
 
@@ -46,10 +46,10 @@ def test_it_takes_fewer_bytes(packed, tmp_path, tiny, model):
 def test_an_interrupted_run_leaves_the_same_bytes(packed, tmp_path, tiny, packing_model):
     again = tiny.make_memory(tmp_path / "again", packing_model)
     document = tiny.make_document("alpha", 300, pages=3)
-    for event in reading.read_documents(
+    for event in pipeline.read_documents(
         again, packing_model, tiny.given(document), tiny.Characters()
     ):
-        if isinstance(event, reading.ChunkRead) and event.chunks_done == 10:
+        if isinstance(event, pipeline.ChunkRead) and event.chunks_done == 10:
             break
     tiny.ingest(again, packing_model, document)
     assert tiny.contents(again.folder) == tiny.contents(packed.folder)

@@ -6,8 +6,8 @@ import pytest
 
 from models.memory import merge
 from models.update import read_chunk
-from mplus_cli import reading
 from mplus_cli.documents import DocumentError, split_chunks
+from mplus_cli.ingest import pipeline
 
 
 def of_type(events, kind):
@@ -38,14 +38,14 @@ def test_events_of_a_document(tmp_path, tiny, model, small_commits):
     stored = tiny.make_memory(tmp_path, model)
     events = tiny.ingest(stored, model, document)
     started, finished = events[0], events[-1]
-    assert isinstance(started, reading.DocumentStarted)
+    assert isinstance(started, pipeline.DocumentStarted)
     assert (started.title, started.pages, started.chunks_done) == ("alpha", 3, 0)
-    read = of_type(events, reading.ChunkRead)
+    read = of_type(events, pipeline.ChunkRead)
     assert [event.chunks_done for event in read] == list(range(1, started.chunks + 1))
     assert read[-1].tokens_done == started.tokens == 150
     assert read[-1].page == 3
     assert read[-1].stm_tokens == 40
-    commits = [event.chunks_done for event in of_type(events, reading.Committed)]
+    commits = [event.chunks_done for event in of_type(events, pipeline.Committed)]
     assert commits == [*range(4, started.chunks, 4), started.chunks]
     assert finished.status == "read"
     assert finished.chunks == started.chunks
@@ -54,7 +54,7 @@ def test_events_of_a_document(tmp_path, tiny, model, small_commits):
 def test_commits_come_every_32_chunks(tmp_path, tiny, model):
     stored = tiny.make_memory(tmp_path, model)
     events = tiny.ingest(stored, model, tiny.make_document("alpha", 600))
-    commits = of_type(events, reading.Committed)
+    commits = of_type(events, pipeline.Committed)
     assert [event.chunks_done for event in commits] == [32, commits[-1].chunks_total]
 
 
@@ -74,25 +74,27 @@ def test_a_failing_document_does_not_stop_the_others(tmp_path, tiny, model):
     good = tiny.given(tiny.make_document("alpha", 60), tiny.make_document("beta", 60))
     bad = (tiny.Source(None, "bad.pdf"), fail)
     stored = tiny.make_memory(tmp_path, model)
-    events = list(reading.read_documents(stored, model, [good[0], bad, good[1]], tiny.Characters()))
-    (failed,) = of_type(events, reading.DocumentFailed)
+    events = list(
+        pipeline.read_documents(stored, model, [good[0], bad, good[1]], tiny.Characters())
+    )
+    (failed,) = of_type(events, pipeline.DocumentFailed)
     assert (failed.index, failed.path) == (1, "bad.pdf")
     assert failed.error == "bad.pdf is damaged: get it again"
-    finished = of_type(events, reading.DocumentFinished)
+    finished = of_type(events, pipeline.DocumentFinished)
     assert [event.title for event in finished] == ["alpha", "beta"]
 
 
 def test_a_document_without_tokens_fails(tmp_path, tiny, model):
     stored = tiny.make_memory(tmp_path, model)
     (event,) = tiny.ingest(stored, model, tiny.make_document("alpha", 0))
-    assert isinstance(event, reading.DocumentFailed)
+    assert isinstance(event, pipeline.DocumentFailed)
     assert stored.is_empty
 
 
 def interrupt(tiny, model, stored, document, after):
-    events = reading.read_documents(stored, model, tiny.given(document), tiny.Characters())
+    events = pipeline.read_documents(stored, model, tiny.given(document), tiny.Characters())
     for event in events:
-        if isinstance(event, reading.ChunkRead) and event.chunks_done == after:
+        if isinstance(event, pipeline.ChunkRead) and event.chunks_done == after:
             events.close()
 
 
@@ -135,7 +137,7 @@ def test_a_document_cut_otherwise_is_begun_anew(tmp_path, tiny, model, small_com
     document = tiny.make_document("alpha", 200)
     stored = tiny.make_memory(tmp_path, model)
     interrupt(tiny, model, stored, document, after=5)
-    list(reading.read_documents(stored, model, tiny.given(document), Shifted()))
+    list(pipeline.read_documents(stored, model, tiny.given(document), Shifted()))
     assert [row.complete for row in stored.documents()] == [False, True]
 
 
@@ -148,9 +150,9 @@ def test_ctrl_c_in_a_pass_loses_only_what_was_not_committed(
     document = tiny.make_document("alpha", 300)
     whole = tiny.make_memory(tmp_path / "whole", model, document)
     stored = tiny.make_memory(tmp_path / "stopped", model)
-    events = reading.read_documents(stored, model, tiny.given(document), tiny.Characters())
+    events = pipeline.read_documents(stored, model, tiny.given(document), tiny.Characters())
     for event in events:
-        if isinstance(event, reading.ChunkRead) and event.chunks_done == 6:
+        if isinstance(event, pipeline.ChunkRead) and event.chunks_done == 6:
             break
     with monkeypatch.context() as patched:
         patched.setattr("models.update.write", pressed)

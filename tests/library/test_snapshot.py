@@ -9,8 +9,8 @@ import random
 import pytest
 from safetensors import safe_open
 
-from mplus_cli import reading
 from mplus_cli.errors import MismatchError, MplusError, UsageError
+from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, snapshot, snapshot_reader
 
 
@@ -62,9 +62,9 @@ def test_reading_goes_on_after_a_load(book, file, library, tiny, model):
 def test_an_unfinished_document_goes_on_after_a_load(tmp_path, tiny, model, small_commits):
     alpha = tiny.make_document("alpha", 300)
     stored = tiny.make_memory(tmp_path / "one", model)
-    events = reading.read_documents(stored, model, tiny.given(alpha), tiny.Characters())
+    events = pipeline.read_documents(stored, model, tiny.given(alpha), tiny.Characters())
     for event in events:
-        if isinstance(event, reading.Committed):
+        if isinstance(event, pipeline.Committed):
             events.close()
     snapshot.save(stored, tmp_path / "part.safetensors")
     loaded = snapshot.load(Library(tmp_path / "two"), tmp_path / "part.safetensors")

@@ -17,8 +17,8 @@ from models.config import MPlusConfig
 from models.decoder import Decoder
 from models.network import MPlusModel
 from models.retriever import make_retriever
-from mplus_cli import reading
 from mplus_cli.documents import Document, Page, Source
+from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 
 CONFIG = MPlusConfig(
@@ -82,9 +82,9 @@ def given(*documents: Document) -> list[tuple[Source, Callable[[], Document]]]:
     ]
 
 
-def ingest(stored: StoredMemory, model: MPlusModel, *documents: Document) -> list[reading.Event]:
+def ingest(stored: StoredMemory, model: MPlusModel, *documents: Document) -> list[pipeline.Event]:
     """Read documents to the end."""
-    return list(reading.read_documents(stored, model, given(*documents), Characters()))
+    return list(pipeline.read_documents(stored, model, given(*documents), Characters()))
 
 
 def make_memory(home: Path, model: MPlusModel, *documents: Document) -> StoredMemory:

@@ -9,7 +9,7 @@ import pytest
 
 from models.training.curves import append_row
 from mplus_cli.app import run
-from mplus_cli.training_curves import running_means
+from mplus_cli.training.curves import running_means
 
 
 @pytest.fixture

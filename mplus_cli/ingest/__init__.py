@@ -1,0 +1,1 @@
+"""Sources become a memory, as typed events. Prints nothing."""

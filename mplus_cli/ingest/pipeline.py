@@ -1,0 +1,279 @@
+"""Reading documents into a memory, chunk by chunk; an interrupted run goes on from its last commit.
+
+Yields typed events and prints nothing. Commits come after every `COMMIT_CHUNKS` chunks of a
+document and at its end, and nowhere else: so what an interrupted and resumed run leaves is equal,
+byte for byte, to what an uninterrupted one leaves. Knows no file format of documents or memories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mplus_cli.documents import Chunk, Document, DocumentError, Tokenizer, split_chunks
+from mplus_cli.ingest.prefetch import one_ahead
+from mplus_cli.library import DocumentRow, NewChunk, NewDocument, StoredMemory, Writer
+from mplus_cli.runtime import allocator
+
+if TYPE_CHECKING:
+    from models.memory import Memory
+    from models.network import MPlusModel
+
+COMMIT_CHUNKS = 32
+
+
+class SourceLike(Protocol):
+    """What a document is read from; `name` is what the user called it."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Given = tuple[SourceLike, Callable[[], Document]]
+"""A source, and what reads it (raising DocumentError where it cannot)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStarted:
+    """A document is about to be read; `chunks_done` of it were read by an interrupted run.
+
+    `index` counts the documents given from 0, here and in the other events.
+    """
+
+    index: int
+    total: int
+    path: str
+    title: str
+    pages: int | None
+    chunks: int
+    chunks_done: int
+    tokens: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """A chunk was read into memory; `tokens_done` counts the document's, `page` is its last."""
+
+    index: int
+    chunks_done: int
+    chunks_total: int
+    tokens_done: int
+    stm_tokens: int
+    ltm_tokens: int
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What was read so far of the document is on the disk, and stays whatever happens."""
+
+    index: int
+    chunks_done: int
+    chunks_total: int
+    stm_tokens: int
+    ltm_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFinished:
+    """A document is in memory to its end: read now, or earlier. Its values as stored."""
+
+    index: int
+    total: int
+    path: str
+    title: str
+    sha256: str
+    pages: int | None
+    tokens: int
+    chunks: int
+    status: Literal["read", "already-read"]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFailed:
+    """A document could not be read; `error` is one line. The others are read all the same."""
+
+    index: int
+    total: int
+    path: str
+    error: str
+
+
+Event = DocumentStarted | ChunkRead | Committed | DocumentFinished | DocumentFailed
+
+
+def read_documents(
+    stored: StoredMemory,
+    model: MPlusModel,
+    documents: Sequence[Given],
+    tokenizer: Tokenizer,
+    *,
+    start: Memory | None = None,
+) -> Iterator[Event]:
+    """Read documents, in order, into a memory that this model wrote (`StoredMemory.check`).
+
+    A document that the memory has to its end is not read again. One that an interrupted run left
+    unfinished goes on at its next chunk. Unfinished documents that are not given stay unfinished.
+    While one is read into memory, the next is opened and cut into chunks.
+
+    Args:
+        start: what a memory that has read nothing begins with; by default an empty one.
+
+    Raises:
+        MplusError: the memory is being written by another process, is damaged, or the disk is full.
+    """
+    total = len(documents)
+    with stored.writer() as writer:
+        session = _Session(stored, model, writer, start)
+
+        def open_document(load: Callable[[], Document]) -> tuple[Document, list[Chunk]]:
+            """A document and its chunks; none of one that is known by now."""
+            document = load()
+            if _find_complete(writer, document.sha256) is not None:
+                return document, []
+            return document, split_chunks(document, tokenizer, model.config.chunk_tokens)
+
+        opened = one_ahead([partial(open_document, load) for _, load in documents])
+        for index, ((source, _), outcome) in enumerate(zip(documents, opened, strict=True)):
+            try:
+                document, chunks = outcome()
+                known = _find_complete(writer, document.sha256)
+                if known is not None:
+                    yield _finished(index, total, document.path, known, "already-read")
+                    continue
+                if not chunks:
+                    raise DocumentError(f"{source.name} has no text in it")
+            except DocumentError as error:
+                yield DocumentFailed(index, total, source.name, str(error))
+                continue
+            yield from session.read(index, total, document, chunks)
+
+
+class _Session:
+    """The memory as it grows under one writer."""
+
+    def __init__(
+        self, stored: StoredMemory, model: MPlusModel, writer: Writer, start: Memory | None
+    ) -> None:
+        self._stored = stored
+        self._model = model
+        self._writer = writer
+        self._start = start
+        self._memory: Memory | None = None
+
+    def read(
+        self, index: int, total: int, document: Document, chunks: list[Chunk]
+    ) -> Iterator[Event]:
+        """Read what is left of a document."""
+        new = _describe(document, chunks)
+        unfinished = _find_unfinished(self._writer, new)
+        done = unfinished.chunks_read if unfinished else 0
+        yield DocumentStarted(
+            index=index,
+            total=total,
+            path=document.path,
+            title=document.title,
+            pages=new.pages,
+            chunks=len(chunks),
+            chunks_done=done,
+            tokens=new.tokens,
+            warnings=document.warnings,
+        )
+        number = unfinished.id if unfinished else self._writer.begin_document(new)
+        yield from self._read_chunks(index, number, chunks, done)
+        row = self._writer.view.documents[number - 1]
+        yield _finished(index, total, document.path, row, "read")
+
+    def _read_chunks(
+        self, index: int, number: int, chunks: list[Chunk], done: int
+    ) -> Iterator[Event]:
+        from models.update import read_chunk
+
+        memory = self._current()
+        total = len(chunks)
+        tokens = sum(len(chunk.ids) for chunk in chunks[:done])
+        pending: list[NewChunk] = []
+        for count, chunk in enumerate(chunks[done:], start=done + 1):
+            memory = read_chunk(self._model, memory, chunk.ids)
+            pending.append(_chunk_row(chunk))
+            tokens += len(chunk.ids)
+            stm, ltm = len(memory.stm), memory.ltm_tokens
+            page = chunk.pages[1] if chunk.pages else None
+            yield ChunkRead(index, count, total, tokens, stm, ltm, page)
+            if count % COMMIT_CHUNKS == 0 or count == total:
+                memory = self._writer.commit(memory, number, pending)
+                self._memory = memory
+                pending = []
+                allocator.give_back_freed_memory()
+                yield Committed(index, count, total, stm, ltm)
+
+    def _current(self) -> Memory:
+        """The memory as of the last commit."""
+        if self._memory is None:
+            if self._writer.view.state is not None:
+                self._memory = self._stored.load(self._model.device)
+            else:
+                self._memory = self._start or self._model.empty_memory()
+        return self._memory
+
+
+def _find_complete(writer: Writer, sha256: str) -> DocumentRow | None:
+    """The document with these bytes that was read to its end."""
+    for row in writer.view.documents:
+        if row.sha256 == sha256 and row.complete:
+            return row
+    return None
+
+
+def _find_unfinished(writer: Writer, new: NewDocument) -> DocumentRow | None:
+    """The same document, cut into the same chunks, of which a part was read."""
+    for row in writer.view.documents:
+        same = (row.sha256, row.chunks, row.digest) == (new.sha256, new.chunks, new.digest)
+        if same and not row.complete:
+            return row
+    return None
+
+
+def _describe(document: Document, chunks: list[Chunk]) -> NewDocument:
+    digest = hashlib.sha256(json.dumps([chunk.ids for chunk in chunks]).encode())
+    return NewDocument(
+        path=_storable(document.path),
+        title=_storable(document.title),
+        sha256=document.sha256,
+        kind=document.kind,
+        pages=len(document.pages) if document.page_count is not None else None,
+        tokens=sum(len(chunk.ids) for chunk in chunks),
+        chunks=len(chunks),
+        digest=digest.hexdigest(),
+    )
+
+
+def _chunk_row(chunk: Chunk) -> NewChunk:
+    first, last = chunk.pages or (None, None)
+    return NewChunk(_storable(chunk.text), len(chunk.ids), first, last)
+
+
+def _finished(
+    index: int, total: int, path: str, row: DocumentRow, status: Literal["read", "already-read"]
+) -> DocumentFinished:
+    return DocumentFinished(
+        index=index,
+        total=total,
+        path=path,
+        title=row.title,
+        sha256=row.sha256,
+        pages=row.pages,
+        tokens=row.tokens,
+        chunks=row.chunks,
+        status=status,
+    )
+
+
+def _storable(text: str) -> str:
+    """Text without what no database takes: halves of characters, from undecodable file names."""
+    return text.encode("utf-8", "replace").decode()

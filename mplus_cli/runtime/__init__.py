@@ -1,0 +1,1 @@
+"""A model in this process: settings to weights, tokenizer and device. Prints nothing."""

@@ -1,0 +1,123 @@
+"""The checks of `mplus doctor`: each finds out one thing and how to mend it. Knows no screen."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mplus_cli import failures
+from mplus_cli.runtime import catalog, embedded_base
+from mplus_cli.settings import Settings, default_config_path
+
+PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "gguf")
+_LEAST_FREE = 2 << 30
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, how it is, and what to do where it is not ok."""
+
+    name: str
+    state: State
+    message: str
+    fix: str = ""
+
+
+def run_checks(settings: Settings, progress: embedded_base.Progress) -> Iterator[Check]:
+    """All checks, cheap ones first."""
+    yield _python()
+    yield from _packages()
+    yield _config(settings)
+    yield _home(settings.home)
+    yield _network(settings)
+    yield _base(settings)
+    yield _device(settings)
+    yield _model(settings, progress)
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
+
+
+def _packages() -> Iterator[Check]:
+    for name in PACKAGES:
+        try:
+            yield Check(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(name, "fail", "is not installed", f"{sys.executable} -m pip install {name}")
+
+
+def _config(settings: Settings) -> Check:
+    if settings.config_file is None:
+        return Check("config", "ok", f"none (it would be {default_config_path()})")
+    return Check("config", "ok", str(settings.config_file))
+
+
+def _home(home: Path) -> Check:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            free = shutil.disk_usage(home).free
+    except OSError as error:
+        message = f"{home} cannot be written: {error.strerror}"
+        return Check("home", "fail", message, "name another folder with --home or MPLUS_HOME")
+    room = f"{home}, {free / 1e9:.1f} GB free"
+    if free < _LEAST_FREE:
+        return Check("home", "warn", room, "free some space: a book takes up to a few GB")
+    return Check("home", "ok", room)
+
+
+def _network(settings: Settings) -> Check:
+    if settings.offline:
+        return Check("network", "ok", "off (--offline, HF_HUB_OFFLINE or the config file)")
+    return Check("network", "ok", "used only to fetch models")
+
+
+def _base(settings: Settings) -> Check:
+    name = "base model"
+    folder = catalog.base_folder(settings.home)
+    if not catalog.is_base_present(settings.home):
+        return Check(name, "warn", f"{catalog.BASE} is not fetched yet", "mplus model pull")
+    damage = embedded_base.damage(folder)
+    if damage:
+        return Check(name, "fail", f"{catalog.BASE}: {damage}", "mplus model pull")
+    if not embedded_base.has_receipt(folder):
+        return Check(name, "ok", f"{folder} (not fetched by mplus: checksums not known)")
+    return Check(name, "ok", f"{folder}, checksums right")
+
+
+def _device(settings: Settings) -> Check:
+    try:
+        from mplus_cli.runtime.session import find_device, thread_count
+
+        device = find_device(settings.device)
+    except Exception as error:
+        return Check("device", "fail", failures.explain(error)[0], "use --device cpu")
+    if device.type == "cpu":
+        return Check("device", "ok", f"cpu, {thread_count()} threads of {os.cpu_count()}")
+    return Check("device", "ok", str(device))
+
+
+def _model(settings: Settings, progress: embedded_base.Progress) -> Check:
+    try:
+        choice = catalog.find(settings.model, settings.home)
+        if choice.base is not None and not catalog.is_base_present(settings.home):
+            return Check("model", "warn", f"{choice.name}: its base is missing", "mplus model pull")
+        from mplus_cli.runtime.session import load_model
+
+        load_model(settings, choice, settings.dtype, note=lambda _: None, progress=progress)
+    except Exception as error:
+        message, _ = failures.explain(error)
+        return Check("model", "fail", message, "mplus model pull, or another --model")
+    note = f" ({choice.note})" if choice.note else ""
+    return Check("model", "ok", f"{choice.name} loads{note}")

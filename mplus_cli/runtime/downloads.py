@@ -1,0 +1,73 @@
+"""Fetching models, and where they lie once they are here. Knows no screen."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from mplus_cli.errors import MismatchError, MplusError
+from mplus_cli.runtime import catalog, embedded_base
+from mplus_cli.settings import Settings
+
+
+def pull(settings: Settings, *, progress: embedded_base.Progress) -> Path:
+    """Fetch the model that the settings name, or its base; returns its folder.
+
+    Raises:
+        MismatchError: it is not here and the network is off, or the Hub does not give it.
+        MplusError: it could not be fetched.
+    """
+    choice = catalog.find(settings.model, settings.home)
+    if choice.base is not None:
+        return embedded_base.pull(settings.home, offline=settings.offline, progress=progress)
+    if choice.kind == "hub":
+        progress(f"fetching {choice.name}", 0, None)
+        return _hub_snapshot(str(choice.reference), offline=settings.offline)
+    return model_folder(settings)
+
+
+def model_folder(settings: Settings) -> Path:
+    """The folder of the model's base, in Hugging Face's format.
+
+    Raises:
+        MplusError: it was not fetched yet.
+    """
+    choice = catalog.find(settings.model, settings.home)
+    if choice.base is not None:
+        if catalog.is_base_present(settings.home):
+            return choice.base
+        raise MplusError(
+            f"the base model {catalog.BASE} is not here: fetch it with `mplus model pull`"
+        )
+    if choice.kind == "hub":
+        for repository, path in catalog.fetched():
+            if repository == choice.name:
+                return path
+        raise MplusError(
+            f"{choice.name} is not here: fetch it with `mplus model pull {choice.name}`"
+        )
+    folder = Path(choice.reference).resolve()
+    reference = _base_reference(folder)
+    return (folder / reference).resolve() if reference else folder
+
+
+def _base_reference(folder: Path) -> str | None:
+    """What a checkpoint of ours names as its base, where that is a folder beside it."""
+    try:
+        reference = json.loads((folder / catalog.CARD).read_text(encoding="utf-8"))["base"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return reference if isinstance(reference, str) and (folder / reference).is_dir() else None
+
+
+def _hub_snapshot(repository: str, *, offline: bool) -> Path:
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from models.checkpoints import CheckpointError
+    from models.checkpoints.base import fetch_from_hub
+
+    try:
+        return fetch_from_hub(repository)
+    except CheckpointError as error:
+        raise MismatchError(str(error)) from error

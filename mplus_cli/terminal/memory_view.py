@@ -1,0 +1,145 @@
+"""How memories look in tables and pictures. Builds what `rich` draws; prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mplus_cli.failures import one_line
+from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
+from mplus_cli.terminal.wording import moment, size
+
+_FIXED = ("updated", "read", "pages", "where")
+"""Columns that are never broken."""
+_SHADES = {True: (" ", "░", "▒", "▓", "█"), False: (".", "-", "=", "*", "#")}
+"""From nothing to all: the share of a stretch's memory tokens that are in short-term memory."""
+
+
+def plain_table(*columns: tuple[str, bool]) -> Table:
+    """A table without lines; each column has a title and says whether it holds numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title, is_number in columns:
+        fixed = is_number or title in _FIXED
+        side: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(title, justify=side, overflow="fold", no_wrap=fixed)
+    return table
+
+
+def summaries_table(summaries: Iterable[MemorySummary]) -> Table:
+    """The table of `mplus memory list`."""
+    table = plain_table(
+        ("name", False),
+        ("docs", True),
+        ("tokens", True),
+        ("STM", True),
+        ("LTM", True),
+        ("size", True),
+        ("updated", False),
+        ("model", False),
+    )
+    for line in summaries:
+        if line.error:
+            table.add_row(line.name, "damaged")
+            continue
+        numbers = (line.documents, line.tokens, line.stm_tokens, line.ltm_tokens)
+        table.add_row(
+            Text(line.name),
+            *(f"{number:,}" for number in numbers),
+            size(line.bytes),
+            moment(line.updated),
+            Text(line.model),
+        )
+    return table
+
+
+def description(described: dict[str, Any]) -> RenderableType:
+    """The picture of `mplus memory show`."""
+    geometry = described["geometry"]
+    chunk, new = geometry.get("chunk_tokens"), geometry.get("new_tokens")
+    facts = plain_table(("", False), ("", False))
+    facts.show_header = False
+    rows = {
+        "name": described["name"],
+        "model": f"{described['model']} ({described['fingerprint'][:8]}…)",
+        "read": f"{described['tokens']:,} tokens of text in {described['chunks']:,} chunks",
+        "short-term": f"{described['stm_tokens']:,} of {geometry.get('stm_tokens', 0):,} tokens",
+        "long-term": f"{described['ltm_tokens']:,} tokens",
+        "a chunk": f"{chunk} tokens of text become {new} memory tokens a layer",
+        "size": size(described["bytes"]),
+        "created": moment(described["created"]),
+        "updated": moment(described["updated"]),
+        "folder": described["path"],
+    }
+    for label, value in rows.items():
+        facts.add_row(Text(label, style="dim"), Text(one_line(str(value))))
+    if not described["documents"]:
+        return facts
+    return Group(facts, Text(), _documents(described["documents"]))
+
+
+def _documents(documents: Iterable[dict[str, Any]]) -> Table:
+    table = plain_table(
+        ("document", False), ("pages", True), ("tokens", True), ("chunks", True), ("read", False)
+    )
+    for document in documents:
+        done, chunks = document["chunks_read"], document["chunks"]
+        pages = "" if document["pages"] is None else f"{document['pages']:,}"
+        state = moment(document["added"]) if done == chunks else f"{done} of {chunks} chunks so far"
+        title = Text(one_line(document["title"]))
+        table.add_row(title, pages, f"{document['tokens']:,}", f"{chunks:,}", state)
+    return table
+
+
+def map_picture(drawn: MemoryMap, width: int, *, unicode: bool) -> RenderableType:
+    """The picture of `mplus memory map`: a bar a document, its beginning on the left."""
+    shades = _SHADES[unicode]
+    titles = [cell_len(one_line(span.document.title)) for span in drawn.documents]
+    # What the other columns take; a title longer than 30 columns is folded.
+    cells = max(10, min(60, width - min(30, max(titles, default=0)) - 32))
+    by_document: dict[int, list[ChunkPlace]] = {}
+    for place in drawn.chunks:
+        by_document.setdefault(place.document_id, []).append(place)
+    table = plain_table(
+        ("document", False), ("pages", False), ("where", False), ("STM", True), ("LTM", True)
+    )
+    table.columns[0].max_width = 30
+    for span in drawn.documents:
+        places = by_document.get(span.document.id, [])
+        if not places:
+            continue
+        table.add_row(
+            Text(one_line(span.document.title)),
+            _pages(places),
+            Text(_bar(places, min(cells, max(len(places), 1) * 4), shades)),
+            f"{sum(place.stm_tokens for place in places):,.0f}",
+            f"{sum(place.ltm_tokens for place in places):,.0f}",
+        )
+    short, long = f"{drawn.stm_tokens:,}", f"{drawn.ltm_tokens:,}"
+    total = Text(f"{short} short-term and {long} long-term memory tokens")
+    legend = Text(f"{shades[-1]} short-term  {shades[1]} long-term  {shades[0]!r} forgotten", "dim")
+    return Group(table, Text(), total, legend)
+
+
+def _bar(places: Sequence[ChunkPlace], cells: int, shades: Sequence[str]) -> str:
+    """A cell for each stretch of chunks; darker, the more of its memory tokens are short-term."""
+    drawn = []
+    for cell in range(cells):
+        first = cell * len(places) // cells
+        last = max(first + 1, (cell + 1) * len(places) // cells)
+        part = places[first:last]
+        short = sum(place.stm_tokens for place in part)
+        total = short + sum(place.ltm_tokens for place in part)
+        # A little short-term memory shows too: shade 1 is for none at all.
+        step = 0 if total == 0 else 1 if short == 0 else 2 + round(short / total * 2)
+        drawn.append(shades[step])
+    return "".join(drawn)
+
+
+def _pages(places: Sequence[ChunkPlace]) -> str:
+    first, last = places[0].first_page, places[-1].last_page
+    return "" if first is None or last is None else f"{first}-{last}"

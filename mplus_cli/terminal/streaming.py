@@ -1,0 +1,111 @@
+"""How an answer grows on a terminal: words are not broken, and Markdown is drawn anew.
+
+Prints through the screen. Elsewhere than on a terminal text goes out as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mplus_cli.terminal import screen
+
+
+class WrappedText:
+    """Text that comes in pieces, its lines broken between words at the width of the terminal."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._column = 0
+        self._space = ""
+        self._word = ""
+
+    def push(self, text: str) -> str:
+        """What can be written by now: all but the word that is still growing."""
+        return "".join(self._character(character) for character in text)
+
+    def close(self) -> str:
+        """The last word."""
+        return self._flush()
+
+    def _character(self, character: str) -> str:
+        if not character.isspace():
+            self._word += character
+            return ""
+        ready = self._flush()
+        if character == "\n":
+            self._column, self._space = 0, ""
+            return ready + "\n"
+        self._space += character
+        return ready
+
+    def _flush(self) -> str:
+        from rich.cells import cell_len
+
+        if not self._word:
+            return ""
+        space, size = self._space, cell_len(self._word)
+        if self._column and self._column + cell_len(space) + size > self._columns:
+            space, self._column = "\n", 0
+        self._column += size + (0 if space == "\n" else cell_len(space))
+        ready, self._space, self._word = space + self._word, "", ""
+        return ready
+
+
+@contextmanager
+def growing_text() -> Iterator[Callable[[str], None]]:
+    """What writes an answer's pieces to stdout; the line is ended with the block, if it ends well."""
+    if not screen.is_wrapped():
+        yield screen.piece
+        screen.piece("\n")
+        return
+    wrapped = WrappedText(screen.width())
+    try:
+        yield lambda text: screen.piece(wrapped.push(screen.printable(text)))
+    finally:
+        screen.piece(wrapped.close())
+    screen.piece("\n")
+
+
+@contextmanager
+def growing_markdown() -> Iterator[Callable[[str], None]]:
+    """What draws an answer's whole text so far as Markdown on stdout, until the block ends."""
+    from rich.live import Live
+    from rich.markdown import Markdown
+    from rich.spinner import Spinner
+
+    console, text = screen.console(), ""
+
+    def grow(whole: str) -> None:
+        nonlocal text
+        text = whole
+        live.update(Markdown(screen.printable(whole)))
+
+    with _no_echo(), Live(Spinner("dots"), console=console, vertical_overflow="visible") as live:
+        try:
+            yield grow
+        finally:
+            live.update(Markdown(screen.printable(text)))
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """Keep what is typed off the screen meanwhile: it would shift what is drawn anew."""
+    try:
+        import termios
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (termios.error, OSError, ValueError):
+        yield
+        return
+    quiet = list(before)
+    quiet[3] = before[3] & ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

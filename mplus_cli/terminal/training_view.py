@@ -1,0 +1,45 @@
+"""How a training run looks while it goes: losses, speed, and the figures of each validation."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from models.training.loop import Event, Step, Validated
+from mplus_cli.terminal import screen
+
+_RECENT = 20
+"""Steps that the losses shown are the mean of."""
+
+
+class TrainingView:
+    """Shows a run's events on a meter."""
+
+    def __init__(self, meter: screen.Meter, total: int) -> None:
+        self._meter, self._total = meter, total
+        self._recent: deque[Step] = deque(maxlen=_RECENT)
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self._recent.append(event)
+            self._meter.report("training", event.step, self._total, self._detail())
+        elif isinstance(event, Validated):
+            figures = ", ".join(f"{name} {value:.3f}" for name, value in event.figures.items())
+            screen.note(f"step {event.step}: {figures}")
+
+    def summary(self, out: Path, export: Path | None) -> None:
+        """The last line."""
+        if self._recent:
+            screen.note(f"step {self._recent[-1].step}: {self._detail()}")
+        screen.note(f"the run is in {out}")
+        if export is not None:
+            screen.note(f"the checkpoint is in {export}: use it with --model {export}")
+
+    def _detail(self) -> str:
+        def mean(name: str) -> float:
+            return float(sum(getattr(step, name) for step in self._recent)) / len(self._recent)
+
+        return (
+            f"answer {mean('answer'):.2f}, continuation {mean('continuation'):.2f}, "
+            f"recall {mean('recall_at_1'):.0%}, {mean('seconds'):.1f} s a step"
+        )

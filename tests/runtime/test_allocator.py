@@ -1,0 +1,80 @@
+"""Freed memory is kept for reuse where the C library can be told to."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from mplus_cli.runtime import allocator
+
+# Three blocks of 20 MB at a time, of which glibc would give back what is over 40 MB.
+FAULTS = """
+import resource, sys
+from mplus_cli.runtime.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [bytearray(20 << 20) for _ in range(3)]
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(), faults()
+print(min(faults() for _ in range(3)))
+"""
+
+
+# Blocks with a small one between each: what is freed is not at the end of the heap.
+HOLES = """
+from mplus_cli.runtime.allocator import give_back_freed_memory, keep_freed_memory
+assert keep_freed_memory()
+def held():
+    status = open("/proc/self/status").read().split("RssAnon:")[1]
+    return int(status.split()[0]) >> 10
+blocks, pins = [], []
+for _ in range(200):
+    blocks.append(bytearray(b"x") * (1 << 20))
+    pins.append(bytearray(600))
+del blocks
+before = held()
+assert give_back_freed_memory()
+print(before - held())
+"""
+
+
+def faults(how: str) -> int:
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS, how], check=True, capture_output=True, text=True
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_blocks_are_used_again() -> None:
+    assert faults("keep") < 50 < faults("leave")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_what_was_kept_can_be_given_back() -> None:
+    run = subprocess.run([sys.executable, "-c", HOLES], check=True, capture_output=True, text=True)
+    assert int(run.stdout) > 150, "MB"
+
+
+def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: None) -> object:
+        raise AssertionError("the C library was touched")
+
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    for system in ("darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", system)
+        assert not allocator.keep_freed_memory()
+        assert not allocator.give_back_freed_memory()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1000")
+    assert not allocator.keep_freed_memory()
+    monkeypatch.delenv("MALLOC_TOP_PAD_")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    assert not allocator.keep_freed_memory()
+    assert not allocator.give_back_freed_memory()
