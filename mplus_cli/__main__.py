@@ -10,9 +10,8 @@ import os
 import signal
 import sys
 
+from mplus_cli.errors import ExitCode
 from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
-
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -27,10 +26,10 @@ def main() -> None:
 
         code = run(sys.argv[1:], interrupted=lambda: interrupts.seen)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if code == INTERRUPTED:
+    if code == ExitCode.INTERRUPTED:
         from mplus_cli.terminal import screen
 
         screen.interrupted()

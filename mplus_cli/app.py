@@ -16,11 +16,10 @@ import typer
 from mplus_cli import __version__, failures
 from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
 from mplus_cli.commands import eval as evaluate
-from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
 
-INTERRUPTED = 130
 _EPILOG = "The global options (mplus --help) work here too."
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
 _SWITCHES = ("--offline", "--debug")
@@ -122,17 +121,17 @@ def guarded(
         screen.flush()
     except typer.TyperException as error:
         screen.error(_usage(error))
-        return failures.USAGE
+        return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         screen.close_output()
-        return failures.FAILED
+        return ExitCode.FAILED
     except Exception as error:
         if debug:
             screen.traceback(error)
         if interrupted() and not isinstance(error, MplusError):
-            return INTERRUPTED
+            return ExitCode.INTERRUPTED
         message, code = failures.explain(error)
         screen.error(message)
         return code

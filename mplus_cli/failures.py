@@ -7,9 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from mplus_cli.errors import MplusError
-
-FAILED, USAGE, MISMATCH = 1, 2, 3
+from mplus_cli.errors import ExitCode, MplusError
 
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -34,21 +32,21 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return (
             "the disk is full: free some space and run the same command again "
             "(what was committed is kept)"
-        ), FAILED
+        ), ExitCode.FAILED
     if any(_is_out_of_memory(cause) for cause in _causes(error)):
         return (
             "out of memory: close other programs, use --device cpu, or a smaller model with --model"
-        ), FAILED
+        ), ExitCode.FAILED
     if _is_loaded("models.checkpoints.loaded", "CheckpointError", error):
-        return str(error), MISMATCH
+        return str(error), ExitCode.MISMATCH
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__
-        return f"{what}{reason}: check the path and its permissions", FAILED
+        return f"{what}{reason}: check the path and its permissions", ExitCode.FAILED
     if isinstance(error, ModuleNotFoundError):
-        return f"{error}: install mplus again with all it depends on", FAILED
+        return f"{error}: install mplus again with all it depends on", ExitCode.FAILED
     name = type(error).__name__
-    return f"{name}: {error}: this is a bug of mplus; --debug shows where", FAILED
+    return f"{name}: {error}: this is a bug of mplus; --debug shows where", ExitCode.FAILED
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

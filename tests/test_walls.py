@@ -24,6 +24,21 @@ PRINTERS = (
 MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 
 
+# From the ground up: a room imports only from floors below its own, and from itself.
+FLOORS = (
+    ("errors", "wording", "__version__"),
+    ("settings", "extras", "failures", "example_story", "documents", "library"),
+    ("runtime",),
+    ("asking", "ingest", "training"),
+    ("evaluation",),
+    ("terminal",),
+    ("commands",),
+    ("app",),
+    ("__main__", "datasets"),
+)
+LIBRARY_KNOWS = {"models.memory", "models.packing"}
+
+
 def sources(package: str) -> list[Path]:
     found = sorted((ROOT / package).rglob("*.py"))
     assert found, f"no sources in {package}"
@@ -81,6 +96,49 @@ def test_no_heavy_import(module: str) -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def room(module: str) -> str:
+    """The folder of `mplus_cli` that a module is in, or the module itself on the top level."""
+    return [*module.split("."), "__init__"][1]
+
+
+@pytest.mark.parametrize("path", sources("mplus_cli"), ids=relative)
+def test_imports_run_down(path: Path) -> None:
+    floors = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    here = room(relative(path).removesuffix(".py").replace("/", "."))
+    if here == "__init__":
+        return
+    for name in imported_modules(path):
+        there = room(name)
+        assert there in (here, "__init__") or floors[there] < floors[here], f"{name} from {here}"
+
+
+@pytest.mark.parametrize("path", sources("mplus_cli"), ids=relative)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    """`rich` in terminal, `typer` in commands and the programs, tensors out of documents."""
+    names = set(imported(ast.parse(path.read_text(encoding="utf-8"))))
+    roots = {name.split(".")[0] for name in names}
+    here = room(relative(path).removesuffix(".py").replace("/", "."))
+    if here != "terminal":
+        assert not roots & {"rich", "prompt_toolkit"}
+    if here not in ("commands", "app") and relative(path) != "mplus_cli/datasets/__main__.py":
+        assert "typer" not in roots
+    if here == "documents":
+        assert not roots & {"models", "torch", "transformers"}
+    if here == "library":
+        assert {name for name in names if name.startswith("models")} <= LIBRARY_KNOWS
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """The modules of `mplus_cli` that a file imports; `from mplus_cli.x import y` may mean x.y."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("mplus_cli."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "mplus_cli":
+            yield from (f"mplus_cli.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("mplus_cli."):
+            yield str(node.module)
 
 
 def test_a_walls_test_sees_what_it_looks_for() -> None:

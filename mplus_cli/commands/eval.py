@@ -279,7 +279,7 @@ def _run(
     from mplus_cli.evaluation.experiments import Common
     from mplus_cli.evaluation.journal import WORK, kept_bytes
     from mplus_cli.terminal.evaluation_view import follow, show_tables
-    from mplus_cli.terminal.wording import size
+    from mplus_cli.wording import size
 
     chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
     try:

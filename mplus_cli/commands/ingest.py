@@ -1,13 +1,17 @@
-"""`mplus ingest`: documents into a memory."""
+"""`mplus ingest`: documents into a memory, or each into one of its own."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
 from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.settings import Settings
 
 
 def ingest(
@@ -20,39 +24,52 @@ def ingest(
         ),
     ],
     memory: MemoryOption = None,
-    title: Annotated[str | None, typer.Option(help="What to call the document.")] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TITLE", help="What to call the document.")
+    ] = None,
     pages: Annotated[
         str | None, typer.Option(metavar="A-B", help="Only these pages of a PDF.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Read N books at a time, each into a memory named after its file.",
+            show_default=False,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The same on a Ray cluster; local starts one on this machine.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
-    """Read documents into a memory; run again, an interrupted run goes on where it was."""
-    from mplus_cli.errors import MplusError
-    from mplus_cli.ingest.job import Report, ingest, plan
-    from mplus_cli.library import Library
+    """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    from mplus_cli.errors import MplusError, UsageError
+    from mplus_cli.ingest.job import Report, plan, run
     from mplus_cli.library.names import validate_name
-    from mplus_cli.runtime.session import open_session
     from mplus_cli.terminal.ingest_view import IngestView
 
     settings = settings_of(context)
+    if workers is not None or ray is not None:
+        if memory is not None or title is not None or pages is not None:
+            raise UsageError(
+                "-m, --title and --pages are for one memory: leave out --workers and --ray"
+            )
+        return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
     name = settings.memory if memory is None else memory
     validate_name(name)
     report = Report(name)
     with screen.meter(quiet=quiet) as meter:
         view = IngestView(meter, quiet=quiet)
         planned = plan(sources, title=title, pages=pages, progress=meter.report)
-        if planned.is_hopeless:
-            for failure in planned.failures:
-                view.show(failure)
-                report.add(failure)
-        else:
-            library = Library(settings.home)
-            known = library.open(name) if name in library.names() else None
-            session = open_session(settings, note=view.note, progress=meter.report, memory=known)
-            stored = library.open_or_create(name, session.identity)
-            for event in ingest(session, stored, planned.given, report):
-                view.show(event)
+        for event in run(settings, planned, report, note=view.note, progress=meter.report):
+            view.show(event)
     if as_json:
         screen.json_out(report.to_json())
     elif not report.is_hopeless:
@@ -61,4 +78,32 @@ def ingest(
         raise MplusError(report.failed[0]["error"])
     if report.is_hopeless:
         raise MplusError(f"none of the {len(report.failed)} documents could be read")
+    return report.exit_code
+
+
+def _read_shelf(
+    settings: Settings,
+    arguments: Sequence[str],
+    workers: int | None,
+    address: str | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from mplus_cli.errors import UsageError
+    from mplus_cli.ingest import shelf
+    from mplus_cli.terminal.ingest_view import ShelfView
+
+    if workers is not None and address is not None:
+        raise UsageError("--workers is for this machine and --ray for a cluster: give one of them")
+    engine = shelf.LocalProcesses(workers or 1) if address is None else shelf.RayCluster(address)
+    books = shelf.name_memories(arguments)
+    report = shelf.ShelfReport()
+    with screen.meter(quiet=quiet) as meter:
+        view = ShelfView(meter, len(books), quiet=quiet)
+        for event in shelf.read_shelf(books, settings, engine):
+            report.add(event)
+            view.show(event)
+    if as_json:
+        screen.json_out(report.to_json())
     return report.exit_code

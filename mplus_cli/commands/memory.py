@@ -117,7 +117,7 @@ def remove(
 ) -> None:
     """Delete a memory."""
     from mplus_cli.library import Library
-    from mplus_cli.terminal.wording import count, size
+    from mplus_cli.wording import count, size
 
     library = Library(settings_of(context).home)
     stored = library.open(name)
@@ -150,7 +150,7 @@ def save(
 ) -> None:
     """Write a memory to one portable file."""
     from mplus_cli.library import snapshot
-    from mplus_cli.terminal.wording import size
+    from mplus_cli.wording import size
 
     stored = _open(context, name)
     if file.is_dir():

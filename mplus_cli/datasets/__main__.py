@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.app import INTERRUPTED, run_program
+from mplus_cli.app import run_program
 from mplus_cli.datasets import books as book_files
 from mplus_cli.datasets import formats
 from mplus_cli.datasets.choosing import draw_books, draw_questions, question_count
 from mplus_cli.datasets.files import write_lines
 from mplus_cli.datasets.values import Book, DataSetError, Passage
-from mplus_cli.ingest.job import PARTLY
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 NAME = "python -m mplus_cli.datasets"
@@ -109,7 +109,7 @@ def books(
     write_lines(out, (book.record() for book in chosen))
     characters = sum(len(book.text) for book in chosen)
     screen.note(f"{out}: {len(chosen):,} books, {characters:,} characters")
-    return PARTLY if failed else 0
+    return ExitCode.PARTIAL if failed else ExitCode.DONE
 
 
 @app.command("asked")
@@ -156,7 +156,7 @@ def _write(passages: Sequence[Passage], out: Path, limit: int | None, seed: int)
 def main(arguments: Sequence[str]) -> int:
     """Run the converter and return its exit code."""
     code = run_program(app, arguments, NAME)
-    if code == INTERRUPTED:
+    if code == ExitCode.INTERRUPTED:
         screen.interrupted()
     return code
 

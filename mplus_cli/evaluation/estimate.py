@@ -17,7 +17,7 @@ from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import kept_bytes
 from mplus_cli.evaluation.values import Question
-from mplus_cli.terminal.wording import size
+from mplus_cli.wording import size
 
 _WORDING = 50
 """Tokens of a question in its template, about."""

@@ -19,7 +19,7 @@ from mplus_cli.documents import (
     find_sources,
     read_document,
 )
-from mplus_cli.errors import UsageError
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.ingest.pipeline import (
     DocumentFailed,
     DocumentFinished,
@@ -28,10 +28,10 @@ from mplus_cli.ingest.pipeline import (
     read_documents,
 )
 from mplus_cli.ingest.prefetch import is_ahead
-from mplus_cli.library import StoredMemory
-from mplus_cli.runtime.session import Session
-
-PARTLY, FAILED = 4, 1
+from mplus_cli.library import Library, StoredMemory
+from mplus_cli.runtime.embedded_base import Progress
+from mplus_cli.runtime.session import Note, Session, open_session
+from mplus_cli.settings import Settings
 
 
 @dataclass(slots=True)
@@ -51,11 +51,11 @@ class Report:
         return [document for document in self.documents if document["status"] == "failed"]
 
     @property
-    def exit_code(self) -> int:
-        """0: all are in memory; 4: some are; 1: none is."""
+    def exit_code(self) -> ExitCode:
+        """Whether all documents are in memory, some, or none."""
         if not self.failed:
-            return 0
-        return FAILED if self.is_hopeless else PARTLY
+            return ExitCode.DONE
+        return ExitCode.FAILED if self.is_hopeless else ExitCode.PARTIAL
 
     @property
     def is_hopeless(self) -> bool:
@@ -125,6 +125,39 @@ def plan(
                 failures.append(DocumentFailed(index, len(found), source.name, str(failure)))
         loaders.append((source, loader))
     return Plan(tuple(loaders), tuple(failures))
+
+
+def open_to_write(
+    settings: Settings, name: str, *, note: Note, progress: Progress
+) -> tuple[Session, StoredMemory]:
+    """Load the model, and open the memory that it is to write; make that if there is none.
+
+    Raises:
+        UsageError: there is no such model or device.
+        MismatchError: the model is damaged, or another one wrote the memory.
+    """
+    library = Library(settings.home)
+    known = library.open(name) if name in library.names() else None
+    session = open_session(settings, note=note, progress=progress, memory=known)
+    return session, library.open_or_create(name, session.identity)
+
+
+def run(
+    settings: Settings, planned: Plan, report: Report, *, note: Note, progress: Progress
+) -> Iterator[Event]:
+    """Read what was planned into the memory that `report` names. No model is loaded where no
+    document can be read.
+
+    Raises:
+        MplusError: as `open_to_write` and `ingest` do.
+    """
+    if planned.is_hopeless:
+        for failure in planned.failures:
+            report.add(failure)
+            yield failure
+        return
+    session, stored = open_to_write(settings, report.memory, note=note, progress=progress)
+    yield from ingest(session, stored, planned.given, report)
 
 
 def ingest(

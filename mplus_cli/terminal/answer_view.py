@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from mplus_cli.asking.events import Answer, Event, Piece, Source
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
-from mplus_cli.terminal.wording import place
+from mplus_cli.wording import place
 
 
 def show_answer(

@@ -17,7 +17,7 @@ from mplus_cli.errors import MplusError
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.answer_view import show_answer, show_sources
 from mplus_cli.terminal.streaming import growing_markdown
-from mplus_cli.terminal.wording import place
+from mplus_cli.wording import place
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession

@@ -14,8 +14,24 @@ from mplus_cli.ingest.pipeline import (
     DocumentStarted,
     Event,
 )
+from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import screen
-from mplus_cli.terminal.wording import count
+from mplus_cli.wording import count
+
+
+def summary_line(report: Report) -> str:
+    """What was read, and what the memory holds now."""
+    read = sum(1 for document in report.documents if document["status"] == "read")
+    failed = len(report.failed)
+    parts = [
+        f"{count(read, 'document')} read" if read else "nothing new",
+        *([f"{count(failed, 'document')} not read"] if failed else []),
+    ]
+    return (
+        f'memory "{report.memory}": {", ".join(parts)}; it holds {count(report.tokens, "token")} of '
+        f"text as {report.stm_tokens:,} short-term and {report.ltm_tokens:,} long-term "
+        f"memory tokens ({report.seconds:,.0f} s)"
+    )
 
 
 class IngestView:
@@ -52,17 +68,7 @@ class IngestView:
 
     def summary(self, report: Report) -> None:
         """The last line."""
-        read = sum(1 for document in report.documents if document["status"] == "read")
-        failed = len(report.failed)
-        parts = [
-            f"{count(read, 'document')} read" if read else "nothing new",
-            *([f"{count(failed, 'document')} not read"] if failed else []),
-        ]
-        self.note(
-            f'memory "{report.memory}": {", ".join(parts)}; it holds {report.tokens:,} tokens of '
-            f"text as {report.stm_tokens:,} short-term and {report.ltm_tokens:,} long-term "
-            f"memory tokens ({report.seconds:,.0f} s)"
-        )
+        self.note(summary_line(report))
 
     def _begin(self, event: DocumentStarted) -> None:
         self._document = event
@@ -100,3 +106,47 @@ class IngestView:
         for text in warnings:
             if not self._quiet:
                 screen.warning(text)
+
+
+class ShelfView:
+    """Shows several books that are read at once: one meter for all, a line for each at its end."""
+
+    def __init__(self, meter: screen.Meter, books: int, *, quiet: bool) -> None:
+        self._meter = meter
+        self._books = books
+        self._quiet = quiet
+        self._finished = 0
+        self._under_way: dict[str, BookProgress] = {}
+
+    def show(self, event: BookEvent) -> None:
+        """Show an event."""
+        if isinstance(event, BookFinished):
+            self._finished += 1
+            self._under_way.pop(event.name, None)
+            self._meter.close()
+            self._finish(event)
+        else:
+            self._under_way[event.name] = event
+        if self._under_way:
+            self._meter.report(
+                f"reading {count(self._books, 'book')}",
+                self._finished,
+                self._books,
+                "  ".join(_share(book) for book in self._under_way.values()),
+            )
+
+    def _finish(self, event: BookFinished) -> None:
+        if event.error is not None:
+            screen.warning(f'memory "{event.name}": {event.error}')
+            return
+        for document in event.report.failed:
+            screen.warning(f"not read: {document['error']}")
+        if not self._quiet and not event.report.is_hopeless:
+            screen.note(summary_line(event.report))
+
+
+def _share(book: BookProgress) -> str:
+    """ "emma 40 %"."""
+    if not book.chunks_total:
+        return f"{book.name} ..."
+    return f"{book.name} {book.chunks_done * 100 // book.chunks_total} %"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mplus_cli.failures import one_line
 from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
-from mplus_cli.terminal.wording import moment, size
+from mplus_cli.wording import moment, size
 
 _FIXED = ("updated", "read", "pages", "where")
 """Columns that are never broken."""

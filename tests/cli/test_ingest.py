@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,3 +205,36 @@ def test_warnings_are_shown(mplus: Any, tiny: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "a.txt").write_text("Some text.")
     assert "mplus: warning: page 3 is empty\n" in mplus("ingest", tmp_path / "a.txt").err
     assert mplus("ingest", tmp_path / "a.txt", "-m", "b", "-q").err == ""
+
+
+def test_several_books_at_a_time(process: Any, tiny: Path, tmp_path: Path) -> None:
+    """Each becomes a memory of its own; one that cannot be read does not stop the others."""
+    for name in ("emma", "pim"):
+        (tmp_path / f"{name}.txt").write_text(f"The keeper was called {name}. " * 40)
+    books = [tmp_path / "emma.txt", tmp_path / "pim.txt"]
+    result = process("ingest", "--workers", "2", *books, "--json")
+    assert result.code == 0, result.err
+    assert [(entry["memory"], entry["error"]) for entry in result.json["memories"]] == [
+        ("emma", None),
+        ("pim", None),
+    ]
+    assert 'memory "emma": 1 document read' in result.err
+    result = process("ingest", "--workers", "2", *books, "nowhere.txt")
+    assert result.code == 4
+    assert "mplus: warning: not read: " in result.err and "nowhere.txt does not exist" in result.err
+    assert process("ingest", "--workers", "2", "-m", "emma", *books).code == 2
+
+
+def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_story: Path) -> None:
+    running = start("ingest", "--workers", "2", long_story)
+    names = library().names
+    deadline = time.monotonic() + 60
+    while "long" not in names() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.splitlines()[-1].startswith("mplus: interrupted")
+    assert "Traceback" not in err
+    with library().open("long").writer():
+        pass  # no worker holds it any more

@@ -27,7 +27,7 @@ from mplus_cli.evaluation.plan import ALONE, Distance, Plan
 from mplus_cli.evaluation.reader import Job, read
 from mplus_cli.evaluation.tables import retention_tables
 from mplus_cli.evaluation.values import ANY, UNREAD, Planned, Record
-from mplus_cli.terminal.wording import size
+from mplus_cli.wording import size
 
 CHUNK = 32
 FEW = ",".join(QUICK)
