@@ -21,21 +21,36 @@ from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
 
 _EPILOG = "The global options (mplus --help) work here too."
+_START = """\
+Start here:
+
+\b
+  mplus ingest book.pdf
+  mplus ask "Who is the captain of the ship?"
+  mplus chat
+"""
+_GROUPS = (["memory"], ["model"], ["eval"])
+"""Command lines that only begin a command: its help is meant."""
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
 _SWITCHES = ("--offline", "--debug")
 
 app = typer.Typer(
     name="mplus",
+    epilog=_START,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _unwrapped(text: str) -> str:
-    """Help text whose paragraphs the terminal's width shall wrap, and whose brackets are its own."""
-    paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-    return "\n\n".join(paragraphs).replace("[", "\\[")
+    """Help text as one line a paragraph, to be wrapped at the terminal's width; a paragraph that is
+    indented keeps its lines."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        f"\b\n{paragraph}" if paragraph.startswith("    ") else " ".join(paragraph.split())
+        for paragraph in paragraphs
+    )
 
 
 def _show_version(wanted: bool) -> None:
@@ -49,20 +64,21 @@ def global_options(
     context: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER|HUB_ID", help="The model. Also MPLUS_MODEL."),
+        typer.Option(metavar="NAME|FOLDER|HUB_ID", help="Model to use; also MPLUS_MODEL."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda|mps", help="Also MPLUS_DEVICE.")
+        str | None,
+        typer.Option(metavar="auto|cpu|cuda|mps", help="Where to run it; also MPLUS_DEVICE."),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")
+        str | None, typer.Option(metavar="TYPE", help="Weights as float32, bfloat16 or float16.")
     ] = None,
     home: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where memories and models are. Also MPLUS_HOME."),
+        typer.Option(metavar="FOLDER", help="Folder of memories and models; also MPLUS_HOME."),
     ] = None,
     offline: Annotated[
-        bool | None, typer.Option("--offline", help="Never use the network. Also HF_HUB_OFFLINE.")
+        bool | None, typer.Option("--offline", help="Never use the network; also HF_HUB_OFFLINE.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (
         False
@@ -74,7 +90,7 @@ def global_options(
         ),
     ] = False,
 ) -> None:
-    """Read whole books into a latent memory, and ask it questions: on this machine, offline."""
+    """Read whole books into a latent memory and ask it questions, offline, on this machine."""
     context.obj = Flags(model, device, dtype, home, offline, debug)
 
 
@@ -97,10 +113,14 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
     """
 
     def command() -> int | None:
-        given = hoist(arguments) or ["--help"]
-        return _main(app, given, "mplus")
+        options, rest = hoist(arguments)
+        is_bare = (not rest and not options) or rest in _GROUPS
+        return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
 
-    return guarded(command, debug="--debug" in arguments, interrupted=interrupted)
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return guarded(
+        command, debug="--debug" in own, as_json="--json" in own, interrupted=interrupted
+    )
 
 
 def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
@@ -112,16 +132,24 @@ def guarded(
     command: Callable[[], int | None],
     *,
     debug: bool,
+    as_json: bool = False,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> int:
-    """A command's exit code; however it fails, that is one line on stderr."""
+    """A command's exit code; however it fails, that is one line on stderr, and with `as_json` an
+    object with `error` and `exit_code` on stdout."""
+
+    def fail(message: str, code: ExitCode | int) -> int:
+        screen.error(message)
+        if as_json:
+            screen.json_out({"error": message, "exit_code": int(code)})
+        return code
+
     screen.prepare()
     try:
         code = command()
         screen.flush()
     except typer.TyperException as error:
-        screen.error(_usage(error))
-        return ExitCode.USAGE
+        return fail(_usage(error), ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -132,9 +160,7 @@ def guarded(
             screen.traceback(error)
         if interrupted() and not isinstance(error, MplusError):
             return ExitCode.INTERRUPTED
-        message, code = failures.explain(error)
-        screen.error(message)
-        return code
+        return fail(*failures.explain(error))
     return code or 0
 
 
@@ -145,8 +171,8 @@ def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
     return code
 
 
-def hoist(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the global options in front, wherever they stood before `--`.
+def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The global options, wherever they stood before `--`, and the rest of the arguments.
 
     Raises:
         UsageError: one of them is last and has no value.
@@ -166,7 +192,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
             first.append(argument)
         else:
             rest.append(argument)
-    return first + rest
+    return first, rest
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -177,7 +203,7 @@ def _usage(error: typer.TyperException) -> str:
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):
         known = [] if context is None else _options(context)
-        close = difflib.get_close_matches(option, known, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(option, known, n=1, cutoff=0.7)
         message = f"no such option: {failures.one_line(option)}"
         message += f"; did you mean {close[0]}?" if close else ""
     path = "mplus" if context is None else context.command_path

@@ -10,9 +10,12 @@ from mplus_cli.settings import Flags, Settings, resolve
 
 MemoryOption = Annotated[
     str | None,
-    typer.Option("--memory", "-m", metavar="NAME", help="The memory.", show_default="default"),
+    typer.Option(
+        "--memory", "-m", metavar="NAME", help="Which memory. Default: the one called default."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JsonArrayOption = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
 def settings_of(context: typer.Context) -> Settings:

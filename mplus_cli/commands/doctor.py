@@ -9,7 +9,7 @@ from mplus_cli.terminal import screen
 
 
 def doctor(context: typer.Context, as_json: JsonOption = False) -> int:
-    """Check the installation, the folders, the device and the model; say how to mend them."""
+    """Check the installation, and say how to mend what is wrong."""
     from dataclasses import asdict
 
     from mplus_cli.runtime.checks import run_checks

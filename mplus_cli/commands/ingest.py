@@ -50,7 +50,7 @@ def ingest(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
-    from mplus_cli.errors import MplusError, UsageError
+    from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import Report, plan, run
     from mplus_cli.library.names import validate_name
     from mplus_cli.terminal.ingest_view import IngestView
@@ -66,7 +66,7 @@ def ingest(
     validate_name(name)
     report = Report(name)
     with screen.meter(quiet=quiet) as meter:
-        view = IngestView(meter, quiet=quiet)
+        view = IngestView(meter, quiet=quiet, title=title)
         planned = plan(sources, title=title, pages=pages, progress=meter.report)
         for event in run(settings, planned, report, note=view.note, progress=meter.report):
             view.show(event)
@@ -74,10 +74,13 @@ def ingest(
         screen.json_out(report.to_json())
     elif not report.is_hopeless:
         view.summary(report)
-    if report.is_hopeless and len(report.failed) == 1:
-        raise MplusError(report.failed[0]["error"])
     if report.is_hopeless:
-        raise MplusError(f"none of the {len(report.failed)} documents could be read")
+        alone = len(report.failed) == 1
+        screen.error(
+            report.failed[0]["error"]
+            if alone
+            else f"none of the {len(report.failed)} documents could be read"
+        )
     return report.exit_code
 
 

@@ -7,23 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.commands.common import JsonArrayOption, JsonOption, settings_of
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
 
-app = typer.Typer(help="List, show, verify, rename, remove, save and load memories.")
+app = typer.Typer(
+    help="List, show, check, rename, delete, save and load memories.",
+    epilog="""\
+\b
+Examples:
+  mplus memory show
+  mplus memory save emma emma.safetensors
+  mplus memory load emma.safetensors --as emma2
+""",
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
 OptionalName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The memory; the default one if left out.")
+    str | None,
+    typer.Argument(metavar="NAME", help="The memory; by default the one called default."),
 ]
 
 
 @app.command("list")
-def list_memories(context: typer.Context, as_json: JsonOption = False) -> None:
+def list_memories(context: typer.Context, as_json: JsonArrayOption = False) -> None:
     """List the memories."""
     from dataclasses import asdict
 
@@ -39,7 +49,7 @@ def list_memories(context: typer.Context, as_json: JsonOption = False) -> None:
             if summary.error:
                 screen.warning(summary.error)
     else:
-        screen.note("there is no memory yet: read something, for example: mplus ingest book.pdf")
+        screen.note("no memory yet: read something first, for example: mplus ingest book.pdf")
 
 
 @app.command("show")
@@ -59,7 +69,7 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
 def draw_map(
     context: typer.Context, name: OptionalName = None, as_json: JsonOption = False
 ) -> None:
-    """Draw which pages are in short-term and which in long-term memory."""
+    """Draw where each document stands in short-term and long-term memory."""
     from mplus_cli.runtime.model_info import map_json
     from mplus_cli.terminal.memory_view import map_picture
 
@@ -99,13 +109,16 @@ def verify(context: typer.Context, name: OptionalName = None, as_json: JsonOptio
 @app.command("rename")
 def rename(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Its name now.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="Its name to be.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The present name.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Give a memory another name."""
     from mplus_cli.library import Library
 
     Library(settings_of(context).home).rename(old, new)
+    if as_json:
+        screen.json_out({"memory": new, "renamed_from": old})
     screen.note(f'memory "{old}" is now "{new}"')
 
 
@@ -113,7 +126,8 @@ def rename(
 def remove(
     context: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete a memory."""
     from mplus_cli.library import Library
@@ -123,7 +137,9 @@ def remove(
     stored = library.open(name)
     if not yes:
         if not screen.is_interactive():
-            raise UsageError(f'memory "{name}" is not removed without --yes: no terminal to ask on')
+            raise UsageError(
+                f'memory "{name}" is not removed: give --yes where there is no terminal to ask on'
+            )
         try:
             summary = stored.summary()
             held = f"{count(summary.documents, 'document')}, {size(summary.bytes)}"
@@ -132,13 +148,19 @@ def remove(
         if not screen.confirm(f'Delete memory "{name}" ({held})?'):
             raise MplusError(f'memory "{name}" was not removed')
     library.remove(name)
+    if as_json:
+        screen.json_out({"memory": name, "removed": True})
     screen.note(f'memory "{name}" is removed')
 
 
 @app.command("path")
-def path(context: typer.Context, name: OptionalName = None) -> None:
+def path(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Print the folder of a memory."""
-    screen.out(str(_open(context, name).folder))
+    stored = _open(context, name)
+    if as_json:
+        screen.json_out({"memory": stored.name, "path": str(stored.folder)})
+    else:
+        screen.out(str(stored.folder))
 
 
 @app.command("save")
@@ -147,6 +169,7 @@ def save(
     name: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a memory to one portable file."""
     from mplus_cli.library import snapshot
@@ -161,18 +184,24 @@ def save(
         snapshot.save(
             stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force
         )
-    screen.note(f'memory "{name}" is saved in {file} ({size(file.stat().st_size)})')
+    written = file.stat().st_size
+    if as_json:
+        screen.json_out({"memory": name, "file": str(file), "bytes": written})
+    screen.note(f'memory "{name}" is saved in {file} ({size(written)})')
 
 
 @app.command("load")
 def load(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that save wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file written by `mplus memory save`.")
+    ],
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="What to call the memory.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a memory of a saved file."""
+    """Make a memory from a saved file."""
     from mplus_cli.library import Library, snapshot
 
     if not file.is_file():
@@ -182,6 +211,8 @@ def load(
         stored = snapshot.load(
             library, file, name, lambda done, total: meter.report("checking", done, total)
         )
+    if as_json:
+        screen.json_out({"memory": stored.name, "file": str(file)})
     screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
 
 

@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.commands.common import JsonArrayOption, JsonOption, settings_of
 from mplus_cli.settings import Settings
 from mplus_cli.terminal import screen
 
-app = typer.Typer(help="List, show and fetch models.")
+app = typer.Typer(help="List, show and download models.")
 
 OptionalModel = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="A name, folder or Hub id; if left out, the one in use."),
+    typer.Argument(metavar="NAME", help="A name, folder or Hub id; by default the model in use."),
 ]
 
 
 @app.command("list")
-def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the models that can be named."""
+def list_models(context: typer.Context, as_json: JsonArrayOption = False) -> None:
+    """List the models that can be used by name."""
     from mplus_cli.runtime import model_info
     from mplus_cli.terminal.model_view import models_table
 
@@ -35,11 +35,13 @@ def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("show")
 def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
     """Load a model and show its geometry, adapters, retriever, base and fingerprint."""
+    from dataclasses import replace
+
     from mplus_cli.runtime import downloads, model_info
     from mplus_cli.runtime.session import open_session
     from mplus_cli.terminal.model_view import model_description
 
-    settings = _settings(context, name)
+    settings = replace(_settings(context, name), offline=True)  # showing downloads nothing
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report)
     base = downloads.model_folder(settings)
@@ -51,22 +53,29 @@ def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption
 
 
 @app.command("pull")
-def pull(context: typer.Context, name: OptionalModel = None) -> None:
-    """Fetch a model, or the base it needs; nothing is fetched twice."""
+def pull(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
+    """Download a model, or the base it needs, unless it is here already."""
     from mplus_cli.runtime import downloads
 
     settings = _settings(context, name)
     with screen.meter() as meter:
         folder = downloads.pull(settings, progress=meter.report)
+    if as_json:
+        screen.json_out({"model": name or settings.model, "path": str(folder)})
     screen.note(f"{name or settings.model} is here: {folder}")
 
 
 @app.command("path")
-def path(context: typer.Context, name: OptionalModel = None) -> None:
-    """Print the folder of a model's base, in Hugging Face's format. Fetches nothing."""
+def path(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
+    """Print the folder of a model's base, in Hugging Face's format. Downloads nothing."""
     from mplus_cli.runtime import downloads
 
-    screen.out(str(downloads.model_folder(_settings(context, name))))
+    settings = _settings(context, name)
+    folder = str(downloads.model_folder(settings))
+    if as_json:
+        screen.json_out({"model": settings.model, "path": folder})
+    else:
+        screen.out(folder)
 
 
 def _settings(context: typer.Context, name: str | None) -> Settings:

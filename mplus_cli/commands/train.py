@@ -11,34 +11,35 @@ from mplus_cli.commands.common import settings_of
 from mplus_cli.terminal import screen
 
 HELP = """\
-Train both adapters and the retriever of M+ on a frozen base.
+Train the two adapters and the retriever of M+ on a frozen base model.
 
-Three stages, each a recipe: 1-write (one chunk, written and read back), 2-many (several chunks in
-a row, distractors in the prefix), 3-recall (the retriever with the readers, unanswerable
-questions; 32 streams, for a GPU). Each starts from the one before:
+Training has three stages, each a recipe. Each starts from the weights of the one before:
 
-mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
+    1-write    write one chunk into memory and read it back
+    2-many     several chunks in a row, with distractors in memory
+    3-recall   the retriever with the readers, and unanswerable questions
+               (32 streams a step: for a GPU)
 
-mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
+    mplus train 1-write --out runs/1 --set qa=qa.jsonl.gz --set books=books.jsonl.gz
+    mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
+    mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
 
-mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
-
-Runs that went apart from the same weights often do better together (arXiv 2203.05482): the mean of
-two as a checkpoint is --weights ONE --weights TWO --until 0 --export my-model.
+Averaging two runs that started from the same weights often beats either (arXiv 2203.05482): pass
+--weights twice, with --until 0 --export my-model.
 
 Data are JSON lines, plain or gzipped. qa: {"context": text, "qas": [{"question": text, "answers":
-[text, ...]}]}; books: {"text": text}; validation: like qa, never trained on. Without data, made-
-up facts alone (facts=1) need books only.
+[text, ...]}]}; books: {"text": text}; validation: like qa, and never trained on. With facts=1, made-up
+facts replace qa, and only books are needed.
 
-Another base: --base FOLDER, and geometry in the recipe's "model" (chunk_tokens, new_tokens,
-stm_tokens, recalled_tokens, retriever_layers, ... see MPlusConfig).
+For another base give --base FOLDER, and set its geometry under "model" in the recipe (chunk_tokens,
+new_tokens, stm_tokens, recalled_tokens, retriever_layers, ...).
 
 The run's folder holds config.json, log.csv (losses in nats), validation.csv and last/ (weights,
-optimiser, data position); Ctrl-C loses the steps since the last save at most. --set on an old run
-holds from there on. --curves draws what a run logged (pip install 'mplus[eval]').
+optimiser, position in the data). The same command resumes from last/; --set changes the settings from
+there on. --curves plots the log (pip install 'mplus[eval]').
 
-Several processes share the recipe's streams out among them: accelerate launch --multi_gpu
---num_processes N -m mplus_cli train ... with the same arguments (and --device cpu without GPUs).
+For several processes: accelerate launch --multi_gpu --num_processes N -m mplus_cli train ... with the
+same arguments, and --device cpu where there are no GPUs. The recipe's streams are divided among them.
 """
 
 
@@ -46,50 +47,52 @@ def train(
     context: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Argument(help="A JSON file, or the name of a recipe that comes with mplus."),
+        typer.Argument(
+            metavar="RECIPE", help="The name of a recipe that comes with mplus, or a JSON file."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The run's folder. An old one is resumed.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the run; resumed if it exists.")
     ] = None,
     base: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", help="A Llama-architecture base; default: the embedded one."
+            metavar="FOLDER", help="A Llama-architecture base; by default the embedded one."
         ),
     ] = None,
     weights: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Start from an earlier stage's weights.safetensors; given again: from their mean.",
+            help="Start from these weights; given several times, from their mean.",
         ),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
     ] = None,
     until: Annotated[
-        int | None, typer.Option(metavar="STEP", help="Stop after this step; resume later.")
+        int | None, typer.Option(metavar="STEP", help="Stop after this step, to be resumed later.")
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write the checkpoint here; use it with --model."),
+        typer.Option(metavar="FOLDER", help="Write a checkpoint for --model here."),
     ] = None,
     curves: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw the curves.png of the run there, and exit."),
+        typer.Option(metavar="FOLDER", help="Plot the log of a run into its curves.png, and exit."),
     ] = None,
     drawers: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Draw the text ahead in N processes: a GPU need not wait."
+            metavar="N", min=0, help="Prepare the data in N processes, so that a GPU does not wait."
         ),
     ] = 0,
     fields: Annotated[
         bool, typer.Option("--fields", help="Explain every setting of a recipe, and exit.")
     ] = False,
 ) -> None:
-    """Train both adapters and the retriever of M+ on a frozen base."""
+    """Train the adapters and the retriever of M+ on a frozen base."""
     from mplus_cli.errors import UsageError
     from mplus_cli.terminal.training_view import TrainingView
     from mplus_cli.training.run import Order, describe_fields, is_main_process, read_recipe, recipes

@@ -37,9 +37,10 @@ def summary_line(report: Report) -> str:
 class IngestView:
     """Shows events as they come."""
 
-    def __init__(self, meter: screen.Meter, *, quiet: bool) -> None:
+    def __init__(self, meter: screen.Meter, *, quiet: bool, title: str | None = None) -> None:
         self._meter = meter
         self._quiet = quiet
+        self._title = title
         self._document: DocumentStarted | None = None
         self._label = ""
         self._started = 0.0
@@ -92,13 +93,14 @@ class IngestView:
             rate = (event.tokens_done - self._first_tokens) / max(seconds, 1e-6)
             speed = [f"{rate:,.0f} tok/s"]
         page = [f"p. {event.page}"] if event.page is not None else []
-        size = [f"STM {event.stm_tokens:,}", f"LTM {event.ltm_tokens:,}"]
-        detail = [f"{event.chunks_done}/{event.chunks_total}", *page, *speed, *size]
+        detail = [f"{event.chunks_done}/{event.chunks_total}", *page, *speed]
         self._meter.report(self._label, event.chunks_done, event.chunks_total, "  ".join(detail))
 
     def _finish(self, event: DocumentFinished) -> None:
         if event.status == "already-read":
-            self.note(f"{event.title}: already read")
+            kept = self._title not in (None, event.title)
+            why = "; its title stays as it is" if kept else ""
+            self.note(f"{event.title}: already read{why}")
 
     def _warn(self, warnings: Iterable[str]) -> None:
         if warnings and not self._quiet:

@@ -57,7 +57,7 @@ def test_version(mplus: Any) -> None:
 def test_global_options_stand_anywhere() -> None:
     line = ["ask", "why?", "--model", "m", "-m", "b", "--device=cpu", "--offline", "--", "--debug"]
     front = ["--model", "m", "--device=cpu", "--offline"]
-    assert hoist(line) == [*front, "ask", "why?", "-m", "b", "--", "--debug"]
+    assert hoist(line) == (front, ["ask", "why?", "-m", "b", "--", "--debug"])
 
 
 def test_global_options_after_the_command(mplus: Any, tmp_path: Path) -> None:
