@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit slow clean
+.PHONY: demo test lint types unit docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,5 +28,9 @@ unit: $(VENV)/.installed
 	$(BIN)/mplus model pull
 	$(BIN)/python -m pytest -q
 
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
+	rm -rf site
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,9 +1,18 @@
-"""What an installed copy holds: every package, the demo's story, the recipes."""
+"""What an installed copy holds: every package, the weights, the demo's story, the recipes."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
+
+import platformdirs
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -34,3 +43,67 @@ def test_weights_are_whole_checkpoints_and_no_more_than_is_installed_gladly() ->
         assert (entry / "README.md").is_file(), f"{entry.name} has no model card"
     size = sum(path.stat().st_size for path in weights.rglob("*") if path.is_file())
     assert size < 60_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a copy of the sources, built with the setuptools that are installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = folder / "sources"
+    wanted = ("models", "mplus_cli", "examples", "pyproject.toml", "README.md", "LICENSE")
+    for name in wanted:
+        if (ROOT / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignore)
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(copy)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files", "models", "mplus_cli"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    assert set(tracked) <= held  # weights, recipes and py.typed among them
+    assert {"mplus_cli/demo/story.pdf", "mplus_cli/demo/questions.json"} <= held
+    assert not [name for name in held if name.startswith(("tests/", "benchmarks/"))]
+
+
+@pytest.mark.default_model
+def test_the_installed_wheel_reads_and_answers(wheel: Path, own_home: Path, tmp_path: Path) -> None:
+    """The copy that was installed answers, not these sources."""
+    fetched = platformdirs.user_data_path("mplus") / "base"
+    if not fetched.is_dir():
+        pytest.skip("fetch the base once: mplus model pull")
+    home = own_home / "mplus"
+    home.mkdir(exist_ok=True)
+    (home / "base").symlink_to(fetched)
+    site = tmp_path / "site"
+    options = ["--no-deps", "--no-index", "-q", "--target", str(site)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
+    book = tmp_path / "book.txt"
+    book.write_text("The keeper of the Sallow lighthouse is called Orla Finch. " * 3)
+
+    def mplus(*words: str) -> str:
+        program = (
+            "import sys, mplus_cli.__main__ as m; "
+            f"assert m.__file__.startswith({str(site)!r}); sys.argv[0] = 'mplus'; m.main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--home", str(home), "--offline", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    mplus("ingest", str(book), "-q")
+    answer = json.loads(mplus("ask", "Who is the keeper of the Sallow lighthouse?", "--json"))
+    assert "Orla Finch" in answer["answer"]

@@ -23,7 +23,7 @@ from mplus_cli.errors import MismatchError
         ("ask --modle x y", "did you mean --model"),
         ("ask --zzz x", "no such option: --zzz"),
         ("ask", "missing argument"),
-        ("memory", "missing command"),
+        ("--offline", "missing command"),
         ("ingest", "missing argument"),
         ("ask x --seed y", "'--seed'"),
         ("ask x y", "unexpected extra argument"),
@@ -48,6 +48,34 @@ def test_help(mplus: Any) -> None:
             assert command in result.out
     for line in (["ask", "-h"], ["memory", "load", "--help"], ["model", "-h"]):
         assert mplus(*line).code == 0
+    for group in ("memory", "model", "eval"):
+        assert mplus(group).out == mplus(group, "--help").out != ""
+
+
+def test_help_reads_as_plain_text(mplus: Any) -> None:
+    """No types of Python, no boxes; it fits 80 columns but for the examples, which are not broken."""
+    for line in ([], ["ingest"], ["ask"], ["memory", "show"], ["train"]):
+        shown = mplus(*line, "--help").out
+        assert "<bool>" not in shown and "[[" not in shown and "(default)" not in shown
+        assert shown.isascii()
+        assert all(len(row) <= 80 or row.startswith("      mplus ") for row in shown.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("memory show gone", 1), ("ask x --seed y", 2), ("memory load gone.safetensors", 2)],
+)
+def test_with_json_a_failure_is_json_too(mplus: Any, line: str, code: int) -> None:
+    result = mplus(*line.split(), "--json")
+    assert result.code == code
+    assert result.json == {"error": result.error, "exit_code": code}
+
+
+def test_every_command_that_reports_has_json(mplus: Any) -> None:
+    for line in ("list", "show", "map", "verify", "rename", "rm", "path", "save", "load"):
+        assert "--json" in mplus("memory", line, "--help").out, line
+    for line in ("list", "show", "pull", "path"):
+        assert "--json" in mplus("model", line, "--help").out, line
 
 
 def test_version(mplus: Any) -> None:
