@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 from collections.abc import Iterator
 
-from mplus_cli.errors import ExitCode, MplusError
+from mplus_cli.errors import DISK_FULL, ExitCode, MplusError, is_disk_full
 
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -28,11 +26,8 @@ def one_line(text: str) -> str:
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MplusError):
         return str(error), error.exit_code
-    if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in _causes(error)):
-        return (
-            "the disk is full: free some space and run the same command again "
-            "(what was committed is kept)"
-        ), ExitCode.FAILED
+    if any(is_disk_full(cause) for cause in _causes(error)):
+        return DISK_FULL, ExitCode.FAILED
     if any(_is_out_of_memory(cause) for cause in _causes(error)):
         return (
             "out of memory: close other programs, use --device cpu, or a smaller model with --model"

@@ -8,6 +8,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,51 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in ("MPLUS_MODEL", "MPLUS_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+DISK_STEPS = ("fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "truncate")
+
+
+@pytest.fixture
+def killed_before() -> Callable[[int, Callable[[], object]], bool]:
+    """Does work in a process of its own that is killed before its n-th step to the disk, counted from
+    1; whether it was. Skips where processes cannot be forked."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    return _killed_before
+
+
+def _killed_before(number: int, work: Callable[[], object]) -> bool:
+    from models import durable
+
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                left = [number]
+                _wrap(monkeypatch, durable, "_renameat2", left)
+                for name in DISK_STEPS:
+                    _wrap(monkeypatch, os, name, left)
+                work()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    assert status in (0, signal.SIGKILL), "the process failed by itself"
+    return status != 0
+
+
+def _wrap(monkeypatch: pytest.MonkeyPatch, module: object, name: str, left: list[int]) -> None:
+    call = getattr(module, name)
+
+    def step(*args: object, **kwargs: object) -> object:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, step)
 
 
 def make_llama(attention: str = "sdpa", seed: int = 0, **changes: int) -> LlamaForCausalLM:

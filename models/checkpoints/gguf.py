@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from models.checkpoints.base import load_base, quiet
-from models.checkpoints.files import atomic_folder
 from models.checkpoints.loaded import CheckpointError, explained
+from models.durable import new_folder
 
 
 def convert_gguf(gguf: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -23,6 +23,6 @@ def convert_gguf(gguf: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     if not gguf.is_file():
         raise CheckpointError(f"{gguf}: there is no such file")
     base = load_base(gguf, device="cpu", dtype=dtype, attention="eager")
-    with explained(gguf), quiet(), atomic_folder(folder) as fresh:
+    with explained(gguf), quiet(), new_folder(folder) as fresh:
         base.llama.save_pretrained(fresh)
         base.tokenizer.save_pretrained(fresh)

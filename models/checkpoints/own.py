@@ -27,10 +27,10 @@ from models.checkpoints.adapters import (
     save_adapter,
 )
 from models.checkpoints.base import fetch_from_hub, load_base, read_json
-from models.checkpoints.files import atomic_folder
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, explained
 from models.config import MPlusConfig
+from models.durable import new_folder
 from models.merging import CONFIG, GENERATE, UPDATE, WEIGHTS, MergedAhead
 from models.network import MPlusModel
 from models.prompts import PromptFormat
@@ -77,7 +77,7 @@ def save_own(
         key: tensor.detach().to("cpu", torch.bfloat16).contiguous()
         for key, tensor in retriever.state_dict().items()
     }
-    with atomic_folder(Path(folder)) as fresh:
+    with new_folder(Path(folder)) as fresh:
         for adapter_name, adapter in adapters.items():
             if adapter is not None:
                 save_adapter(adapter, fresh / adapter_name)

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from models.config import ConfigError, MPlusConfig
+from models.durable import recover
 
+LAST = "last"
+"""The folder in a run's that has what the run needs to go on."""
 PROMPT_TEMPLATE = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -127,3 +130,9 @@ class TrainingConfig:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"{path}: {error}") from None
+
+
+def has_saved(folder: Path) -> bool:
+    """Whether a run in this folder was saved, so that it goes on and does not begin."""
+    recover(folder / LAST)
+    return (folder / LAST).exists()

@@ -6,9 +6,11 @@ Knows files and figures, no model.
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
+
+from models.durable import new_file, sync_file
 
 LOG, VALIDATION = "log.csv", "validation.csv"
 
@@ -34,10 +36,16 @@ def forget_after(path: Path, step: int) -> None:
     kept = [row for row in rows if row and len(row) == len(header) and _is_up_to(row[0], step)]
     if len(kept) == len(rows):
         return
-    new = path.with_name(path.name + ".new")
-    with new.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *kept])
-    os.replace(new, path)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *kept])
+    replace_text(path, text.getvalue())
+
+
+def settle(path: Path) -> None:
+    """Put the rows that were added on the disk."""
+    if path.exists():
+        with path.open("r+b") as file:
+            sync_file(file)
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:
@@ -62,9 +70,8 @@ def read_curves(path: Path) -> dict[str, list[float]]:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file that is whole or as it was."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    with new_file(path) as file:
+        file.write(text.encode())
 
 
 def _is_up_to(value: str, step: int) -> bool:

@@ -2,15 +2,13 @@
 
 State lives in the run's folder: `config.json` (the settings in force; a resume with others keeps the
 old as `config-until-<step>.json`), the curves, and `last/` (weights, optimiser, data position and
-random states, replaced atomically). Yields typed events; prints nothing.
+random states, replaced in one step). Yields typed events; prints nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models.config import ConfigError
+from models.durable import new_folder
 from models.network import MPlusModel
 from models.training.batch import Losses
-from models.training.config import TrainingConfig
-from models.training.curves import LOG, VALIDATION, append_row, forget_after, replace_text
+from models.training.config import LAST, TrainingConfig, has_saved
+from models.training.curves import LOG, VALIDATION, append_row, forget_after, replace_text, settle
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.processes import Processes
 from models.training.sampler import Sampler
@@ -82,7 +81,7 @@ class Run:
         self._optimiser = MasterAdamW(groups, weight_decay=config.weight_decay, clip=config.clip)
         self._step = 0
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "last").exists():
+        if has_saved(folder):
             self._resume()
         if self._processes.is_main:
             self._record_config()
@@ -136,29 +135,26 @@ class Run:
         return Step(self._step, answer, continuation, retriever, recall, gradient, seconds)
 
     def save(self) -> Path:
-        """Write everything the run needs to go on, atomically; the main process does."""
-        new, last = self.folder / "last.new", self.folder / "last"
+        """Write everything the run needs to go on, in one step; the main process does."""
+        last = self.folder / LAST
         samplers = self._processes.gather(self._sampler.state())
         if not self._processes.is_main:
             return last
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        save_file(trained_weights(self._trainee), new / "weights.safetensors")
-        state = {name: value.contiguous() for name, value in self._optimiser.state_dict().items()}
-        save_file(state, new / "optimiser.safetensors")
-        save_file({"torch": torch.get_rng_state()}, new / "random.safetensors")
-        position = {"step": self._step, "samplers": samplers}
-        (new / "position.json").write_text(json.dumps(position), encoding="utf-8")
-        old = self.folder / "last.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if last.exists():
-            os.replace(last, old)
-        os.replace(new, last)
-        shutil.rmtree(old, ignore_errors=True)
+        for name in (LOG, VALIDATION):
+            settle(self.folder / name)
+        with new_folder(last) as new:
+            save_file(trained_weights(self._trainee), new / "weights.safetensors")
+            state = {
+                name: value.contiguous() for name, value in self._optimiser.state_dict().items()
+            }
+            save_file(state, new / "optimiser.safetensors")
+            save_file({"torch": torch.get_rng_state()}, new / "random.safetensors")
+            position = {"step": self._step, "samplers": samplers}
+            (new / "position.json").write_text(json.dumps(position), encoding="utf-8")
         return last
 
     def _resume(self) -> None:
-        last = self.folder / "last"
+        last = self.folder / LAST
         load_weights(self._trainee, read_weights(last / "weights.safetensors"))
         self._optimiser.load_state_dict(load_file(last / "optimiser.safetensors"))
         torch.set_rng_state(load_file(last / "random.safetensors")["torch"])

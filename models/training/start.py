@@ -24,7 +24,7 @@ from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
 from models.salience import count_salience
 from models.training.ahead import Ahead
-from models.training.config import PROMPT_TEMPLATE, TrainingConfig
+from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import (
     ChunkMaker,
     Corpus,
@@ -89,7 +89,7 @@ def start(
         drawing = Inline(make(numbers))
     reads = config.train_update or config.train_generate
     trainee = Trainee(model) if reads else RetrieverTrainee(model)
-    if weights and not (folder / "last").exists():
+    if weights and not has_saved(folder):
         load_weights(trainee, mean_weights([read_weights(path) for path in weights]))
     sampler = Sampler(config, model, drawing, pad=make.end)
     check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)

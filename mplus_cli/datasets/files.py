@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from models.durable import new_file
 from mplus_cli.datasets.values import DataSetError
-from mplus_cli.library.durable import disk_errors, new_file
+from mplus_cli.errors import disk_errors
 
 
 def read_bytes(path: Path) -> bytes:

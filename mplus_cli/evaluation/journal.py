@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.durable import new_file
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation.values import Cost, Loss, Record
-from mplus_cli.library.durable import new_file
 
 FORMAT = 1
 RUN, WORK = "run.json", "work"

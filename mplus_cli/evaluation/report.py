@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.durable import new_file
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots, tables, verdicts
 from mplus_cli.evaluation.arms import ARMS
@@ -28,7 +29,6 @@ from mplus_cli.evaluation.journal import (
 from mplus_cli.evaluation.paired import paired_tables
 from mplus_cli.evaluation.tables import Table
 from mplus_cli.evaluation.values import UNREAD, Cost, Loss, Record
-from mplus_cli.library.durable import new_file
 
 _TITLES = {
     "retention": "Knowledge retention",

@@ -19,8 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.errors import MismatchError, MplusError
-from mplus_cli.library.durable import DISK_FULL
+from mplus_cli.errors import DISK_FULL, MismatchError, MplusError
 from mplus_cli.library.seal import Row, chain, seal
 from mplus_cli.library.values import (
     ChunkRow,

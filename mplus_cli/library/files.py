@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.durable import make_folder
 from mplus_cli.library import tensors
-from mplus_cli.library.durable import sync_folder
 from mplus_cli.library.tensors import LTM_FOLDER, SEGMENT_FORMAT, STM_FORMAT, Written
 from mplus_cli.library.values import SegmentRow, State, View
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from models.memory import Memory, Segment, ShortTermMemory
 
-_OURS = re.compile(r"(stm-\d+|ltm/\d+)\.safetensors(\.tmp)?")
+_OURS = re.compile(r"(\.?stm-\d+|ltm/\.?\d+)\.safetensors(\.tmp)?")
 
 
 def segment_file(number: int) -> str:
@@ -36,8 +36,7 @@ def stm_file(commit: int) -> str:
 
 def write_segment(folder: Path, number: int, segments: Sequence[Segment]) -> SegmentRow:
     """Write segments as one file of long-term memory; OSError if that fails."""
-    (folder / LTM_FOLDER).mkdir(exist_ok=True)
-    sync_folder(folder)
+    make_folder(folder / LTM_FOLDER)
     file = segment_file(number)
     joined = tensors.join_segments(segments)
     metadata = {"format": SEGMENT_FORMAT, "version": tensors.segment_version(joined)}

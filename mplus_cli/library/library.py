@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mplus_cli.errors import MplusError, UsageError
+from models.durable import sync_folder
+from mplus_cli.errors import MplusError, UsageError, disk_errors
 from mplus_cli.library import database
-from mplus_cli.library.durable import disk_errors, sync_folder
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.library.names import is_valid_name, missing_message, validate_name
 from mplus_cli.library.stored import StoredMemory

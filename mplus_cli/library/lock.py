@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.durable import make_folder
 from mplus_cli.errors import MplusError
 
 WAIT_SECONDS = 30.0
@@ -63,7 +64,7 @@ class Locks:
         Raises:
             MplusError: it was not to be had for `WAIT_SECONDS`.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         lock = self._wait()
         try:
             yield

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mplus_cli.errors import MplusError, UsageError
+from models.durable import new_file
+from mplus_cli.errors import MplusError, UsageError, disk_errors
 from mplus_cli.library import database, tensors
-from mplus_cli.library.durable import disk_errors, sync_file, sync_folder
 from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
 from mplus_cli.library.tensors import Joined
 from mplus_cli.library.values import ChunkRow, Progress, View
@@ -53,7 +51,9 @@ def save(
         "version": str(database.format_version(view.identity.geometry)),
         "memory": json.dumps(_describe(stored.name, view), sort_keys=True),
     }
-    with disk_errors(), _beside(file) as target:
+    if not file.parent.is_dir():
+        raise MplusError(f"there is no folder {file.parent}: make it first")
+    with disk_errors(), new_file(file) as target:
         _write(target, parts, metadata, progress)
 
 
@@ -148,20 +148,3 @@ def _write(
                 progress(done, total)
     file.seek(start.index(NO_DIGEST.encode()))
     file.write(digest.hexdigest().encode())
-
-
-@contextmanager
-def _beside(file: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the name `file` when the block ends, and vanishes if it fails."""
-    if not file.parent.is_dir():
-        raise MplusError(f"there is no folder {file.parent}: make it first")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as opened:
-            yield opened
-            sync_file(opened)
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(file.parent)

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mplus_cli.errors import MismatchError, MplusError
+from mplus_cli.errors import MismatchError, MplusError, disk_errors
 from mplus_cli.library import database, files
-from mplus_cli.library.durable import disk_errors
 from mplus_cli.library.lock import Lock, Locked, Locks
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (

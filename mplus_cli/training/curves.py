@@ -11,7 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.errors import UsageError
+from models.durable import new_file
+from mplus_cli.errors import UsageError, disk_errors
 from mplus_cli.extras import require
 
 _WIDTH, _PANEL = 8, 3.2
@@ -50,7 +51,8 @@ def draw_curves(folder: Path) -> Path:
     axes[-1, 0].set_xlabel("step")
     path = folder / "curves.png"
     # No date or version inside: the same run gives the same bytes.
-    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    with disk_errors(), new_file(path) as file:
+        figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
     pyplot.close(figure)
     return path
 

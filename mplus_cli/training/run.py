@@ -61,7 +61,7 @@ def read_recipe(order: Order) -> TrainingConfig:
         UsageError: no such recipe, or a setting that does not fit.
     """
     from models.config import ConfigError
-    from models.training.config import TrainingConfig
+    from models.training.config import TrainingConfig, has_saved
 
     known = recipes()
     path = known.get(order.recipe, Path(order.recipe))
@@ -69,7 +69,7 @@ def read_recipe(order: Order) -> TrainingConfig:
         raise UsageError(
             f"there is no recipe {order.recipe}: give a JSON file or one of {', '.join(known)}"
         )
-    if (order.out / "last").exists():
+    if has_saved(order.out):
         path = order.out / "config.json"
     try:
         return TrainingConfig.read(path, **_changes(order.changes))

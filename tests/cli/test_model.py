@@ -8,11 +8,14 @@ import os
 import shutil
 import threading
 import zipfile
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.durable import recover
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import catalog, embedded_base, session
 from mplus_cli.terminal import screen
@@ -50,7 +53,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_base_folder: Pat
 
     def convert(gguf: Path, target: Path) -> None:
         assert gguf.read_bytes() == b"not really GGUF"
-        shutil.copytree(tiny_base_folder, target)
+        shutil.copytree(tiny_base_folder, target, dirs_exist_ok=True)
 
     monkeypatch.setattr(embedded_base, "_convert", convert)
     return folder
@@ -278,3 +281,35 @@ def test_a_meter_without_a_terminal_writes_a_line_now_and_then(
     assert lines[0] == "reading: 30 %, about 1 min left: 30 done"
     assert lines[2] == "reading: 90 %, less than a minute left: 90 done"
     assert len(lines) == 3
+
+
+def test_a_fetch_killed_at_each_step_leaves_the_old_base_or_the_new(
+    shelf: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    killed_before: Callable[[int, Callable[[], object]], bool],
+) -> None:
+    def pull() -> Path:
+        return embedded_base.pull(home(), offline=False, progress=lambda *_: None)
+
+    def download(work: Path, progress: object) -> Path:
+        return Path(shutil.copy(next(shelf.iterdir()), work))
+
+    monkeypatch.setattr(embedded_base, "_download", download)
+    monkeypatch.setattr("models.durable._renameat2", lambda *_: False)
+    weights = pull() / "model.safetensors"
+    seen = []
+    for number in count(1):
+        (weights.parent / "old").touch()
+        weights.write_bytes(b"damaged")
+        killed = killed_before(number, pull)
+        recover(weights.parent)
+        is_old = (weights.parent / "old").exists()
+        assert is_old == bool(embedded_base.damage(weights.parent))
+        seen.append(is_old)
+        if not killed:
+            break
+    assert seen == sorted(seen, reverse=True)
+    assert sorted(path.name for path in weights.parent.parent.iterdir()) == [
+        ".locks",
+        catalog.BASE,
+    ]

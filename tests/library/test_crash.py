@@ -9,20 +9,14 @@ import os
 import random
 import signal
 import time
+from itertools import count
 
 import pytest
 
-from mplus_cli.library import Library, compaction, durable
+from mplus_cli.library import Library, compaction
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
-
-STEPS = {
-    (durable, "sync_file"): durable.sync_file,
-    (durable, "sync_folder"): durable.sync_folder,
-    (os, "replace"): os.replace,
-    (os, "unlink"): os.unlink,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -61,30 +55,6 @@ def ended_by_itself(pid):
     return status == 0
 
 
-def die_at(step, count, monkeypatch):
-    """Make this process kill itself at the `count`-th step that reaches the disk."""
-    left = [count]
-
-    def wrapped(call):
-        def run(*args, **kwargs):
-            left[0] -= 1
-            if left[0] == 0 and step == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = call(*args, **kwargs)
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return run
-
-    for (module, name), call in STEPS.items():
-        monkeypatch.setattr(module, name, wrapped(call))
-    from mplus_cli.library import files, library
-
-    for module in (files, library):
-        monkeypatch.setattr(module, "sync_folder", durable.sync_folder)
-
-
 def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
     """Kill and start again until it is done, many times over."""
     began = time.monotonic()
@@ -114,27 +84,25 @@ def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
     assert kills >= 12
 
 
-@pytest.mark.parametrize("step", ["before", "after"])
-def test_killed_at_each_step_to_the_disk(tmp_path, tiny, model, documents, whole, step):
-    # Dying before and after every other step covers all that lies between two steps.
-    count, done = -1, False
-    while not done:
-        count += 2
-        home = tmp_path / f"home{count}"
+def test_killed_before_each_step_to_the_disk(
+    tmp_path, tiny, model, documents, whole, killed_before
+):
+    for number in count(1):
+        home = tmp_path / f"home{number}"
 
-        def work(home=home, count=count):
-            with pytest.MonkeyPatch.context() as monkeypatch:
-                die_at(step, count, monkeypatch)
-                stored = Library(home).open_or_create("book", tiny.IDENTITY)
-                tiny.ingest(stored, model, *documents)
+        def work(home=home):
+            stored = Library(home).open_or_create("book", tiny.IDENTITY)
+            tiny.ingest(stored, model, *documents)
 
-        done = ended_by_itself(start(work))
+        killed = killed_before(number, work)
         stored = Library(home).open_or_create("book", tiny.IDENTITY)
         assert stored.verify() == []
         tiny.ingest(stored, model, *documents)
         assert tiny.contents(stored.folder) == whole
         assert sorted(path.name for path in stored.folder.parent.iterdir()) == [".locks", "book"]
-    assert count > 30
+        if not killed:
+            break
+    assert number > 30
 
 
 def test_leftovers_of_a_killed_remove_go_with_the_next_change(tmp_path, tiny, model, monkeypatch):

@@ -88,7 +88,7 @@ def test_a_snapshot_that_does_not_fit_leaves_nothing(book, tiny, tmp_path, monke
     assert_full(raised)
     assert tiny.tree(library.folder) == {}
     with monkeypatch.context() as patched:
-        patched.setattr("mplus_cli.library.snapshot.sync_file", fail_after(0, None, full))
+        patched.setattr("models.durable.sync_file", fail_after(0, None, full))
         with pytest.raises(MplusError) as raised:
             snapshot.save(book, tmp_path / "second.safetensors")
     assert_full(raised)

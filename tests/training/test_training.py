@@ -5,16 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from models import durable
 from models.checkpoints import load
 from models.config import ConfigError
 from models.training.config import TrainingConfig
@@ -150,6 +153,56 @@ def test_a_resume_writes_no_step_twice(
     assert read_curves(folder / "validation.csv")["step"] == [2, 4, 6]
 
 
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_save_killed_at_each_step_leaves_a_run_that_goes_on(
+    data: dict[str, list[str]],
+    tiny_base_folder: Path,
+    tmp_path: Path,
+    killed_before: Callable[[int, Callable[[], object]], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    exchanges: bool,
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(durable, "_renameat2", lambda *_: False)
+    config = make(data, steps=4, save_every=4)
+    run = begin(config, tmp_path / "run", tiny_base_folder)
+    steps(run, until=2)
+    for event in run.events():
+        if isinstance(event, Step) and event.step == 4:
+            break
+    resumed = []
+    for number in count(1):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "run", folder)
+        run.folder = folder
+        killed = killed_before(number, run.save)
+        again = begin(config, folder, tiny_base_folder)
+        assert read_curves(folder / "log.csv")["step"] == list(range(1, again.step + 1))
+        resumed.append(again.step)
+        if not killed:
+            break
+        again.save()
+        assert sorted(path.name for path in folder.iterdir()) == ["config.json", "last", "log.csv"]
+    assert resumed == sorted(resumed)
+    assert set(resumed) == {2, 4}
+
+
+def test_the_log_is_on_the_disk_before_the_step_that_it_tells_of(
+    data: dict[str, list[str]],
+    tiny_base_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synced = []
+    monkeypatch.setattr(durable, "sync_file", lambda file: synced.append(Path(file.name).name))
+    monkeypatch.setattr("models.training.curves.sync_file", durable.sync_file)
+    run = begin(make(data, steps=1), tmp_path / "run", tiny_base_folder)
+    synced.clear()
+    steps(run)
+    assert synced[0] == "log.csv"
+    assert set(synced[1:]) == {path.name for path in (tmp_path / "run" / "last").iterdir()}
+
+
 def test_a_resume_keeps_the_settings_in_force_and_the_old_ones(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
@@ -163,7 +216,7 @@ def test_a_resume_keeps_the_settings_in_force_and_the_old_ones(
     steps(begin(changed, folder, tiny_base_folder))
     assert TrainingConfig.read(folder / "config.json") == changed
     assert TrainingConfig.read(folder / "config-until-3.json") == config
-    assert [path.name for path in folder.glob("config*")].count("config.json.new") == 0
+    assert [path.name for path in folder.glob("config*")].count(".config.json.tmp") == 0
 
 
 def test_a_resumed_run_equals_another_resumed_run(
