@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import re
 import sys
 from collections.abc import Iterator
 
 from mplus_cli.errors import MplusError
+from mplus_cli.visible import one_line
 
 FAILED, USAGE, MISMATCH = 1, 2, 3
 
-_SPACE = re.compile(r"\s+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -20,11 +18,6 @@ def explain(error: BaseException) -> tuple[str, int]:
     """What went wrong and what to do, as one line, and the exit code."""
     message, code = _explain(error)
     return one_line(message), code
-
-
-def one_line(text: str) -> str:
-    """Text without line ends and control characters, fit for a terminal."""
-    return _CONTROL.sub("?", _SPACE.sub(" ", text)).strip()
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.failures import one_line
 from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
 from mplus_cli.terminal.wording import moment, size
+from mplus_cli.visible import one_line
 
 _FIXED = ("updated", "read", "pages", "where")
 """Columns that are never broken."""
@@ -52,7 +52,7 @@ def summaries_table(summaries: Iterable[MemorySummary]) -> Table:
             *(f"{number:,}" for number in numbers),
             size(line.bytes),
             moment(line.updated),
-            Text(line.model),
+            Text(one_line(line.model)),
         )
     return table
 
