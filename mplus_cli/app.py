@@ -19,6 +19,7 @@ from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
+from mplus_cli.visible import one_line
 
 _EPILOG = "The global options (mplus --help) work here too."
 _START = """\
@@ -197,14 +198,14 @@ def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _usage(error: typer.TyperException) -> str:
     """A usage error of the parser as one line: what is wrong, the nearest name, where to look."""
-    message = failures.one_line(error.format_message()).rstrip(".")
+    message = one_line(error.format_message()).rstrip(".")
     message = message[:1].lower() + message[1:]
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):
         known = [] if context is None else _options(context)
         close = difflib.get_close_matches(option, known, n=1, cutoff=0.7)
-        message = f"no such option: {failures.one_line(option)}"
+        message = f"no such option: {one_line(option)}"
         message += f"; did you mean {close[0]}?" if close else ""
     path = "mplus" if context is None else context.command_path
     return f"{message} (see {path} --help)"

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 
 from mplus_cli.errors import DISK_FULL, ExitCode, MplusError, is_disk_full
-
-_SPACE = re.compile(r"\s+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+from mplus_cli.visible import one_line
 
 
 def explain(error: BaseException) -> tuple[str, int]:
     """What went wrong and what to do, as one line, and the exit code."""
     message, code = _explain(error)
     return one_line(message), code
-
-
-def one_line(text: str) -> str:
-    """Text without line ends and control characters, fit for a terminal."""
-    return _CONTROL.sub("?", _SPACE.sub(" ", text)).strip()
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

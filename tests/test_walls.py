@@ -26,7 +26,7 @@ MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 
 # From the ground up: a room imports only from floors below its own, and from itself.
 FLOORS = (
-    ("errors", "wording", "__version__"),
+    ("errors", "visible", "wording", "__version__"),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
     ("runtime",),
     ("asking", "ingest", "training"),
@@ -78,6 +78,21 @@ def test_only_the_screen_prints(path: Path) -> None:
     lines = list(prints(ast.parse(path.read_text(encoding="utf-8"))))
     if relative(path) not in MAY_PRINT:
         assert lines == []
+
+
+def test_all_that_is_printed_is_made_visible() -> None:
+    """One function writes text, and consoles are of the one kind that cleans what it draws."""
+    writers = {
+        function.name
+        for function in ast.walk(ast.parse((ROOT / MAY_PRINT[0]).read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("print", ".write"))
+    }
+    assert writers == {"_write", "dim", "show", "interrupted"}
+    for path in sources("mplus_cli"):
+        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        assert not [call.lineno for call in calls if ast.unparse(call.func) == "Console"], path
 
 
 @pytest.mark.parametrize("path", sources("models"), ids=relative)

@@ -258,7 +258,7 @@ def compare(
     compared = compare_runs(read_runs(first), read_runs(second))
     for one in compared:
         for line in (*one.settings, *one.changed):
-            screen.out(screen.printable(f"{one.name}: {line}"))
+            screen.out(f"{one.name}: {line}")
         if alone := one.only_first + one.only_second:
             screen.note(f"{one.name}: {alone:,} answers are in one of the two only")
         screen.out(f"{one.name}: {one.same:,} of {one.in_both:,} answers are the same")

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.failures import one_line
 from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
+from mplus_cli.visible import one_line
 from mplus_cli.wording import moment, size
 
 _FIXED = ("updated", "read", "pages", "where")
@@ -52,7 +52,7 @@ def summaries_table(summaries: Iterable[MemorySummary]) -> Table:
             *(f"{number:,}" for number in numbers),
             size(line.bytes),
             moment(line.updated),
-            Text(line.model),
+            Text(one_line(line.model)),
         )
     return table
 

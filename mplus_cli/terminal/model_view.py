@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.failures import one_line
 from mplus_cli.terminal.memory_view import plain_table
+from mplus_cli.visible import one_line
 
 
 def models_table(listed: Iterable[dict[str, Any]]) -> Table:

@@ -1,7 +1,8 @@
 """The screen: the only module that prints. Answers and JSON on stdout, everything else on stderr.
 
-Where stderr is no terminal nothing moves: a meter writes a plain line now and then. Knows how
-things look on a terminal; not what they mean.
+Where stderr is no terminal nothing moves: a meter writes a plain line now and then. All text goes out
+through `_write` or through the consoles of `terminal.consoles`, which let nothing through that
+steers a terminal. Knows how things look on a terminal; not what they mean.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli.failures import one_line
+from mplus_cli.visible import escaped, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -41,7 +42,7 @@ def prepare() -> None:
 
 def out(text: str) -> None:
     """A line on stdout."""
-    sys.stdout.write(text + "\n")
+    _write(sys.stdout, text.replace("\n", " ") + "\n")
 
 
 def piece(text: str) -> None:
@@ -49,7 +50,7 @@ def piece(text: str) -> None:
     if not text:
         return
     _open_line[0] = not text.endswith("\n")
-    sys.stdout.write(printable(text))
+    _write(sys.stdout, text)
     sys.stdout.flush()
 
 
@@ -70,8 +71,8 @@ def close_output() -> None:
 
 
 def json_out(value: Any) -> None:
-    """One JSON value on stdout."""
-    out(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON value on stdout, every character of it kept: those that nobody sees as escapes."""
+    _write(sys.stdout, escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def note(text: str) -> None:
@@ -81,7 +82,7 @@ def note(text: str) -> None:
 
 def dim(text: str) -> None:
     """An indented line on stderr that stands back."""
-    line = "  " + printable(text.replace("\n", " "))
+    line = "  " + text.replace("\n", " ")
     if is_terminal():
         _console(stderr=True).print(line, style="dim", overflow="fold")
     else:
@@ -100,13 +101,12 @@ def error(text: str) -> None:
 
 def interrupted() -> None:
     """The line after Ctrl-C, on stderr; on a line of its own also where ^C was echoed."""
-    # On a terminal ^C was echoed: write over it, below an answer that was cut short.
-    start = ("\n" if _open_line[0] else "\r") if is_terminal() else ""
+    message = "mplus: interrupted; what was committed is kept: run the same command to go on"
     with contextlib.suppress(OSError):
-        _plain(
-            sys.stderr,
-            f"{start}mplus: interrupted; what was committed is kept: run the same command to go on",
-        )
+        if is_terminal():
+            # On a terminal ^C was echoed: write over it, below an answer that was cut short.
+            sys.stderr.write("\n" if _open_line[0] else "\r")
+        _plain(sys.stderr, message)
 
 
 def check_line(state: str, name: str, message: str, fix: str) -> None:
@@ -124,7 +124,7 @@ def traceback(failure: BaseException) -> None:
     """A failure's traceback on stderr, for `--debug`."""
     import traceback as traceback_module
 
-    sys.stderr.write("".join(traceback_module.format_exception(failure)))
+    _write(sys.stderr, "".join(traceback_module.format_exception(failure)))
 
 
 def show(renderable: RenderableType) -> None:
@@ -137,7 +137,7 @@ def passage(text: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    show(Padding(Text(printable(text.strip())), (0, 2, 1, 4)))
+    show(Padding(Text(visible(text.strip())), (0, 2, 1, 4)))
 
 
 def is_terminal() -> bool:
@@ -177,14 +177,9 @@ def width() -> int:
 
 def confirm(question: str) -> bool:
     """Ask a yes-or-no question; no is the default."""
-    sys.stderr.write(f"{one_line(question)} [y/N] ")
+    _write(sys.stderr, f"{one_line(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def printable(text: str) -> str:
-    """Text without what could steer a terminal."""
-    return "".join(c if c in "\n\t" or c.isprintable() or c.isspace() else "?" for c in text)
 
 
 @contextmanager
@@ -276,13 +271,18 @@ def _new_progress(*, bounded: bool) -> Progress:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
+    from mplus_cli.terminal.consoles import VisibleConsole
 
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() else _WIDE
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=wide)
+    return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=wide)
 
 
 def _plain(stream: Any, text: str) -> None:
-    stream.write(text + "\n")
+    _write(stream, text + "\n")
     stream.flush()
+
+
+def _write(stream: Any, text: str) -> None:
+    """Text that may come from anywhere, as it may be seen."""
+    stream.write(visible(text))

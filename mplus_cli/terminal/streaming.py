@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mplus_cli.terminal import screen
+from mplus_cli.visible import visible
 
 
 class WrappedText:
@@ -62,7 +63,7 @@ def growing_text() -> Iterator[Callable[[str], None]]:
         return
     wrapped = WrappedText(screen.width())
     try:
-        yield lambda text: screen.piece(wrapped.push(screen.printable(text)))
+        yield lambda text: screen.piece(wrapped.push(text))
     finally:
         screen.piece(wrapped.close())
     screen.piece("\n")
@@ -80,13 +81,13 @@ def growing_markdown() -> Iterator[Callable[[str], None]]:
     def grow(whole: str) -> None:
         nonlocal text
         text = whole
-        live.update(Markdown(screen.printable(whole)))
+        live.update(Markdown(visible(whole), hyperlinks=False))
 
     with _no_echo(), Live(Spinner("dots"), console=console, vertical_overflow="visible") as live:
         try:
             yield grow
         finally:
-            live.update(Markdown(screen.printable(text)))
+            live.update(Markdown(visible(text), hyperlinks=False))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from mplus_cli.asking.answering import SOURCES
 from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
 from mplus_cli.terminal.streaming import WrappedText
+from mplus_cli.visible import visible
 
 SHORT = ("--max-new-tokens", "8")
 
@@ -64,7 +65,7 @@ def test_pages_in_the_sources(mplus: Any, tiny: Path, make_pdf: Any) -> None:
 def test_streams_and_sources(mplus: Any, book: str) -> None:
     whole = mplus("ask", "who?", "-m", book, "--json", *SHORT).json["answer"]
     shown = mplus("ask", "who?", "-m", book, *SHORT)
-    assert shown.out == "".join(c if c.isprintable() or c.isspace() else "?" for c in whole) + "\n"
+    assert shown.out == visible(whole) + "\n"
     assert shown.err == "  Story\n"
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-stream").out == shown.out
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-sources").err == ""
