@@ -12,7 +12,7 @@ from mplus_cli import settings
 from mplus_cli.asking import answering
 from mplus_cli.library import Library
 from mplus_cli.runtime.session import open_memory, open_session
-from mplus_cli.terminal.wording import place
+from mplus_cli.wording import place
 
 
 def main(name: str, question: str) -> None:

@@ -30,6 +30,9 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
+# Marks stand on a letter; what is here are candidates: no ASCII, no letter, no digit, no space.
+_MAX_MARKS = 30  # on one letter, as in the stream-safe text of UAX #15
+_MANY_MARKS = re.compile(rf"[^\w\s\x00-\u02ff]{{{_MAX_MARKS + 1},}}")
 # Joiners carry meaning in Arabic, Indic scripts and emoji; after a Latin letter they are noise.
 _STRAY_JOINER = re.compile("(?<![\u0600-\u1cff\u2190-\u2bff\u3000-\U0010ffff])[\u200c\u200d]")
 
@@ -44,7 +47,19 @@ def clean_characters(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     if text.isascii():
         return text
-    return unicodedata.normalize("NFC", _STRAY_JOINER.sub("", text))
+    text = _MANY_MARKS.sub(_few_marks, _STRAY_JOINER.sub("", text))
+    return unicodedata.normalize("NFC", text)
+
+
+def _few_marks(match: re.Match[str]) -> str:
+    """The match without the marks beyond the 30th in a row: sorting a run takes its square."""
+    kept: list[str] = []
+    run = 0
+    for character in match.group():
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run <= _MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def is_wide(character: str) -> bool:

@@ -24,6 +24,7 @@ _MARKS = [  # the longer first: a UTF-32 mark begins like a UTF-16 one
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 ]
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _BINARY_STARTS = (
     *(b"\x89PNG", b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b"),
     *(b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\xd0\xcf\x11\xe0", b"RIFF", b"OggS", b"ID3"),
@@ -115,7 +116,8 @@ def _guessed(data: bytes) -> str:
 
     telling: list[bytes] = []
     size = 0
-    for line in data.splitlines(keepends=True):
+    for match in _LINE.finditer(data):
+        line = match.group()
         if not line.isascii():
             telling.append(line[:_SAMPLE])
             size += len(telling[-1])

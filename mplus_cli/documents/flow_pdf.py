@@ -6,7 +6,7 @@ are handed to `flow_text`. Knows no PDF library.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from mplus_cli.documents.flow_text import flow_text
@@ -84,17 +84,21 @@ def _page_without_places(
 def _rows(lines: Sequence[Placed]) -> list[Placed]:
     """Lines that stand on one baseline, side by side, as one: cells of a table row."""
     rows: list[Placed] = []
+    texts: list[list[str]] = []  # of each row, joined once: a row may have very many cells
     for line in lines:
         last = rows[-1] if rows else None
         if last and _raised_or_lowered(last, line):
-            rows[-1] = Placed(last.text + line.text, last.x0, line.x1, last.y, last.size)
+            texts[-1].append(line.text)
+            rows[-1] = replace(last, x1=line.x1)
         elif last and _beside(last, line):
             gap = " " if line.x0 - last.x1 < 1.5 * line.size else "  "
-            text = f"{last.text.rstrip()}{gap}{line.text.lstrip()}"
-            rows[-1] = Placed(text, last.x0, line.x1, last.y, max(last.size, line.size))
+            texts[-1][-1] = texts[-1][-1].rstrip()
+            texts[-1] += [gap, line.text.lstrip()]
+            rows[-1] = replace(last, x1=line.x1, size=max(last.size, line.size))
         else:
             rows.append(line)
-    return rows
+            texts.append([line.text])
+    return [replace(row, text="".join(text)) for row, text in zip(rows, texts, strict=True)]
 
 
 def _beside(last: Placed, line: Placed) -> bool:
@@ -151,7 +155,7 @@ def _joint(
         return _over_page((a, column), b, next_column, a.text)
     if step > 1.4 * column.leading:
         return Joint.PARAGRAPH
-    if _LEADERS.search(a.text):
+    if _LEADERS.search(a.text[-80:]):
         return Joint.LINE
     if _would_fit(a, b, column):
         return _after_short(a, column, sure=wrapped or _indented(b, next_column))

@@ -50,9 +50,9 @@ def _blocks(raw: Sequence[str], fences: bool) -> list[tuple[list[str], bool]]:
         elif mark:
             blocks.append((current, False))
             current, fence = [line], mark.group(1)
-        elif line.strip():
+        elif line:
             current.append(line)
-        else:
+        elif current:
             blocks.append((current, False))
             current = []
     blocks.append((current, bool(fence)))

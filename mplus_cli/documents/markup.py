@@ -1,7 +1,9 @@
 """HTML and XHTML to text: block elements become paragraphs. Knows no files and no network."""
 
+import contextlib
 import re
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
 
 from mplus_cli.documents.characters import SOFT_HYPHEN, clean_characters
 from mplus_cli.documents.encoding import decode
@@ -24,7 +26,7 @@ _BLOCKS = frozenset(
 )
 _TIGHT = frozenset({"li", "tr", "dd", "dt"})  # one line each, not a paragraph each
 _DECLARED = re.compile(
-    rb"""(?:<meta[^<>]{0,200}charset\s*=\s*|<\?xml[^<>]{0,100}encoding\s*=\s*)["']?\s*([\w.:-]{1,40})""",
+    rb"""(?:<meta[^<>]{0,200}charset\s*=|<\?xml[^<>]{0,100}encoding\s*=)[\s"']*([\w.:-]{1,40})""",
     re.IGNORECASE,
 )
 # In XHTML these may close themselves; an HTML parser would take the rest of the file for theirs.
@@ -49,20 +51,17 @@ def _declared(data: bytes) -> str | None:
 
 def parse_markup(markup: str) -> tuple[str, str]:
     """Title and text of decoded HTML."""
-    import warnings
-
-    from bs4 import BeautifulSoup
+    from lxml import etree  # type: ignore[import-untyped]
 
     markup = _SELF_CLOSED.sub(r"<\1\2></\1>", _XML_HEAD.sub("", markup))
-    markup = _without_cdata(markup)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "looks like a file name", "XML parsed as HTML"
-        soup = BeautifulSoup(markup.replace("\0", ""), "lxml")
-    heading = soup.find("title")
-    title = " ".join(clean_characters(heading.get_text()).split()) if heading else ""
-    writer = _Writer()
-    _walk(soup, writer)
-    return title, writer.text()
+    markup = _without_cdata(markup).replace("\0", "")
+    reader = _Reader()
+    # Events instead of a tree: a tree of empty elements takes a hundred times the file.
+    parser = etree.HTMLParser(target=reader, recover=True)
+    with contextlib.suppress(etree.LxmlError):  # nothing but white space
+        parser.feed(markup)
+        parser.close()
+    return reader.title(), reader.text()
 
 
 def _without_cdata(markup: str) -> str:
@@ -112,27 +111,79 @@ class _Writer:
         return "".join(self.done).strip()
 
 
-def _walk(soup: Any, writer: _Writer) -> None:
-    """Visit the tree in order, without recursion: hostile files nest deeply."""
-    from bs4.element import CData, NavigableString, Tag
+class _Reader:
+    """Takes the events of an HTML parser, and writes what is text and not hidden."""
 
-    stack: list[tuple[Any, bool]] = [(soup, False)]
-    while stack:
-        node, leaving = stack.pop()
-        if isinstance(node, Tag):
-            if leaving:
-                _leave(node.name.lower(), writer)
-            elif not _hidden(node):
-                _enter(node.name.lower(), writer)
-                stack.append((node, True))
-                stack += [(child, False) for child in reversed(node.contents)]
-        elif type(node) in (NavigableString, CData):
-            writer.inline(str(node))
+    def __init__(self) -> None:
+        self.writer = _Writer()
+        self.open: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.hidden_at = 0  # how many elements are open, with the outermost hidden one; 0: none is
+        self.texts: list[str] = []
+        self.titles: list[str] | None = None
+        self.in_title = False
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._flush()
+        name = tag.lower()
+        self.open.append(name)
+        self.counts[name] += 1
+        if name == "title" and self.titles is None:
+            self.titles, self.in_title = [], True
+        if self.hidden_at:
+            return
+        if _hidden(name, attributes):
+            self.hidden_at = len(self.open)
+        else:
+            _enter(name, self.writer)
+
+    def end(self, tag: str) -> None:
+        self._flush()
+        name = tag.lower()
+        while self.counts[name]:
+            last = self.open.pop()
+            self.counts[last] -= 1
+            if last == "title":
+                self.in_title = False
+            if not self.hidden_at:
+                _leave(last, self.writer)
+            elif len(self.open) < self.hidden_at:
+                self.hidden_at = 0
+            if last == name:
+                break
+
+    def data(self, text: str) -> None:
+        self.texts.append(text)
+
+    def comment(self, text: str) -> None:
+        self._flush()
+
+    def close(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if not self.texts:
+            return
+        text = "".join(self.texts)
+        self.texts = []
+        if self.in_title and self.titles is not None:
+            self.titles.append(text)
+        if not self.hidden_at:
+            self.writer.inline(text)
+
+    def title(self) -> str:
+        return " ".join(clean_characters("".join(self.titles or [])).split())
+
+    def text(self) -> str:
+        while self.open:
+            self.end(self.open[-1])
+        return self.writer.text()
 
 
-def _hidden(node: Any) -> bool:
-    style = str(node.get("style") or "").replace(" ", "").lower()
-    return node.name.lower() in _DROPPED or node.has_attr("hidden") or "display:none" in style
+def _hidden(name: str, attributes: Mapping[str, str]) -> bool:
+    if name in _DROPPED or "hidden" in attributes:
+        return True
+    return "display:none" in attributes.get("style", "").replace(" ", "").lower()
 
 
 def _enter(name: str, writer: _Writer) -> None:

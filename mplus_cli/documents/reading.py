@@ -25,10 +25,7 @@ _BY_SUFFIX: dict[str, Kind] = {
     ".md": "markdown",
     ".markdown": "markdown",
 }
-_HTML_START = re.compile(
-    r"\s*(?:<\?xml[^<>]{0,300}\?>\s*)?(?:<!--.{0,1000}?-->\s*)*<(?:!doctype\s+html|html)\b",
-    re.IGNORECASE | re.DOTALL,
-)
+_HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 def read_document(
@@ -134,7 +131,7 @@ def sniff(data: bytes, suffix: str) -> Kind:
         return "pdf"
     if is_epub(data):
         return "epub"
-    if _HTML_START.match(_rough(data[:4096])):
+    if _HTML_START.match(_without_prolog(_rough(data[:4096]))):
         return "html"
     if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
         return "pdf"
@@ -144,6 +141,16 @@ def sniff(data: bytes, suffix: str) -> Kind:
 def _rough(start: bytes) -> str:
     """`start` well enough decoded to see markup in it, wide encodings too."""
     return start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe").decode("latin-1")
+
+
+def _without_prolog(text: str) -> str:
+    """`text` without the XML declaration and the comments it begins with."""
+    text = text.lstrip()
+    if text[:5].lower() == "<?xml":
+        text = text.partition("?>")[2].lstrip()
+    while text.startswith("<!--"):
+        text = text[4:].partition("-->")[2].lstrip()
+    return text
 
 
 def _readable_stem(source: Source) -> str:

@@ -55,8 +55,8 @@ def _recurring(pages: Sequence[Sequence[str]], edges: Sequence[list[int]]) -> se
     for page, edge in enumerate(edges):
         for index in edge:
             text = pages[page][index]
-            key = _key(text)
-            if key and len(text) <= _MAX_LENGTH:
+            key = _key(text) if len(text) <= _MAX_LENGTH else ""
+            if key:
                 sights[key].append((page, index))
                 generic = re.sub(r"\d+", "#", key)
                 if generic != key:

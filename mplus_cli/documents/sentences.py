@@ -23,9 +23,9 @@ def ends_sentence(before: str) -> bool:
 
     "Mr.", "e.g." and initials do not end one.
     """
-    if _WIDE_END.search(before):
-        return True
     tail = before[-80:]
+    if _WIDE_END.search(tail):
+        return True
     if not _END.search(tail):
         return False
     word = _LAST_WORD.search(tail)

@@ -6,7 +6,6 @@ import sys
 HEAVY = (
     "pypdfium2",
     "pypdf",
-    "bs4",
     "lxml",
     "charset_normalizer",
     "torch",
