@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import models
+from models.checkpoints.fingerprint import fingerprint
 from models.config import ConfigError, MPlusConfig
 
 
@@ -99,3 +103,14 @@ def test_json_and_back() -> None:
 def test_json_that_does_not_fit_is_refused(values: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigError, match=names):
         MPlusConfig.from_dict(values)
+
+
+def test_settings_keep_their_fingerprints() -> None:
+    """Those of earlier versions: with another one, memories that users have would be refused."""
+    card = Path(models.__file__).parent / "weights" / "smollm2-135m" / "mplus.json"
+    default = MPlusConfig.from_dict(json.loads(card.read_text(encoding="utf-8"))["config"])
+    for config, expected in (
+        (default, "2d8cc86f4bde8cd5316c33c4049669553b351d820498ba9867a2865cf5c597ac"),
+        (MPlusConfig(), "979c962866cae80f32c1e5766b81a9add8daf80ebc30b368019226c4fdf73f96"),
+    ):
+        assert fingerprint(config.to_dict(), []) == expected

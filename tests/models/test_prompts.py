@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from models.prompts import PromptFormat, encode_plain, markup_of, plain_pieces
-from mplus_cli.tokens import PlainTokenizer
+from mplus_cli.runtime.tokens import PlainTokenizer
 
 BOS, START, END = 0, 1, 2
 
