@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from models.config import MPlusConfig
+from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
 from models.generate import Guide, Sampling, decode, prefill
 from models.memory import Memory, Segment, Tokens, cat_layers
@@ -135,10 +135,10 @@ def recall_as(
     if how not in ("learned", "oracle"):
         return ranked, WholeChunks(tokens, model.device)
     near = None
-    if model.config.window_weight and ranked:
+    if model.config.reading.window_weight and ranked:
         ids = torch.tensor([list(query_ids)], device=model.device)
         near = near_question(model, memory, tokens, question_queries(model, ids))
-    weight = model.config.relevance_weight
+    weight = model.config.reading.relevance_weight
     return ranked, WholeChunks(tokens, model.device, ranked, weight, near)
 
 
@@ -225,11 +225,10 @@ def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) 
         recalled_tokens=config.recalled_tokens,
         max_prompt_tokens=config.max_prompt_tokens,
         memory_positions="strided",
-        scorer="cosine",
-        retriever_layers=(0,),
+        retriever=RetrieverShape(scorer="cosine", layers=(0,)),
     )
     decoder = Decoder(llama)
-    retriever = make_retriever(own, decoder.layers, decoder.hidden)
+    retriever = make_retriever(own.retriever, decoder.layers, decoder.hidden)
     return MPlusModel(own, decoder, decoder, retriever, bos_id=bos_id)
 
 
@@ -243,7 +242,6 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
         bos_id=model.bos_id,
         bos=model.learned_bos,
         new_memory_embedding=model.new_memory_embedding,
-        salience=model.salience,
     )
 
 

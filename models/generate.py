@@ -23,7 +23,6 @@ from models.recall import (
     Recall,
     TokenRecall,
     at_hand,
-    is_covered,
     near_question,
     recall_chunks,
 )
@@ -88,8 +87,7 @@ class Finished:
     """The end of an answer."""
 
     reason: str
-    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles,
-    `uncovered` where memory holds too little of the question for an answer (no token then)."""
+    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles."""
     new_tokens: int
 
 
@@ -127,10 +125,6 @@ def stream(
             f"{room} fit"
         )
     ranked, recall = look_up(model, memory, query_ids)
-    if not is_covered(model, ranked):
-        yield Recalled(tuple(ranked), 0, len(memory.stm), memory.ltm_tokens, len(prompt_ids))
-        yield Finished("uncovered", 0)
-        return
     logits, cache = prefill(model, memory, recall, prompt_ids, spare=max_new_tokens)
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()
@@ -184,7 +178,7 @@ def look_up(
         ranked = rank(model, memory, queries)
     tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
     near = near_question(model, memory, tokens, queries)
-    weight = model.config.relevance_weight
+    weight = model.config.reading.relevance_weight
     return ranked, ChunkRecall(tokens.to(model.device), ranked, weight, near)
 
 
@@ -217,7 +211,7 @@ def prefill(
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
         bias = torch.nn.functional.pad(bias, (1, 0))  # BOS counts in full
-    forks = model.config.lookahead
+    forks = model.config.reading.lookahead
     cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
     mask, plain = decoder.mask(text, before, bias), decoder.mask(text, 1)
@@ -278,10 +272,10 @@ def look_ahead(
     Args:
         logits: of the next token (V,).
     """
-    if model.config.lookahead == 1 or len(cache) == cache.capacity:
+    if model.config.reading.lookahead == 1 or len(cache) == cache.capacity:
         return None
     chances = guided(logits, guide).log_softmax(dim=-1)
-    best = chances.topk(min(model.config.lookahead, len(chances)))
+    best = chances.topk(min(model.config.reading.lookahead, len(chances)))
     tokens = best.indices[best.values >= best.values[0] - CLOSE].tolist()
     if len(tokens) == 1:
         return None

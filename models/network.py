@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.config import ConfigError, MPlusConfig
+from models.config import MPlusConfig
 from models.decoder import Decoder, Speaker
 from models.memory import Memory, ShortTermMemory, Tokens
 from models.retriever import Retriever
@@ -27,7 +27,6 @@ class MPlusModel:
         bos: a learned state per layer (L, 1, D) that leads every prefix (published checkpoint).
         new_memory_embedding: added to the last K positions at every layer of an update pass
             (1, 1, D) (published checkpoint).
-        salience: how much each token id is worth keeping (V,); `salient` memory needs it.
 
     Raises:
         ConfigError: the geometry does not fit the base.
@@ -43,17 +42,8 @@ class MPlusModel:
         bos_id: int,
         bos: Tensor | None = None,
         new_memory_embedding: Tensor | None = None,
-        salience: Tensor | None = None,
     ) -> None:
         config.check_base(layers=generate.layers, positions=generate.positions)
-        if config.recall == "tokens" and config.scorer != "sigmoid":
-            raise ConfigError(f"recall 'tokens' needs scorer 'sigmoid', not {config.scorer!r}")
-        if config.memory_positions == "salient":
-            vocabulary = generate.llama.config.vocab_size
-            if salience is None or salience.shape != (vocabulary,):
-                raise ConfigError(
-                    f"memory_positions 'salient' needs a salience for each of {vocabulary} token ids"
-                )
         self.config = config
         self.update = update
         self.generate = generate
@@ -64,7 +54,6 @@ class MPlusModel:
         self.bos_id = bos_id
         self.learned_bos = bos
         self.new_memory_embedding = new_memory_embedding
-        self.salience = salience
         self.update_bos = self.bos_states(update)
         self.generate_bos = self.bos_states(generate)
 
@@ -99,7 +88,6 @@ class MPlusModel:
             bos_id=self.bos_id,
             bos=self.learned_bos,
             new_memory_embedding=self.new_memory_embedding,
-            salience=self.salience,
         )
 
     def empty_memory(self) -> Memory:

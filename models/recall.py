@@ -132,13 +132,13 @@ def near_question(
     model: MPlusModel, memory: Memory, recalled: Tokens, queries: Sequence[Tensor]
 ) -> Tensor | None:
     """What nearness to the question's words adds to the attention logits of recalled memory tokens
-    and of short-term memory's (k + N,), as `MPlusConfig.window_weight` says; None for nothing.
+    and of short-term memory's (k + N,), as `Reading.window_weight` says; None for nothing.
 
     Args:
         queries: (q, P) per retriever layer.
     """
     config, stm = model.config, memory.stm.tokens
-    if not config.window_weight or not queries:
+    if not config.reading.window_weight or not queries:
         return None
     similarities = []
     for row, query in enumerate(queries):
@@ -148,13 +148,7 @@ def near_question(
         similarities.append(model.retriever.token_scores(row, query, keys.float()))
     chunks = torch.cat([part.chunks[0].to(stm.chunks.device) for part in (recalled, stm)])
     near = nearness(similarities, chunks, config.window_memory_tokens)
-    return near_weight(near, config.window_weight, config.window_limit)
-
-
-def is_covered(model: MPlusModel, ranked: Sequence[ChunkScore]) -> bool:
-    """Whether memory holds enough of a question (`MPlusConfig.least_coverage`) to be asked it."""
-    least = model.config.least_coverage
-    return not least or not ranked or max(entry.coverage for entry in ranked) >= least
+    return near_weight(near, config.reading.window_weight, config.reading.window_limit)
 
 
 def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:

@@ -1,7 +1,7 @@
 """The retriever: what a question and a memory token look like to each other, layer by layer.
 
 Two small perceptrons a layer, f_q for the question and f_k for memory tokens, and one way to score
-them per `MPlusConfig.scorer`. Knows nothing of where keys are stored or what is done with scores.
+them per `RetrieverShape.scorer`. Knows nothing of where keys are stored or what is done with scores.
 
 Shapes: n or m memory tokens, q question tokens, R layers with a retriever, D hidden size,
 P retriever width. States come in as the layer's projections see them (after its input norm).
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config import MPlusConfig
+from models.config import RetrieverShape
 
 
 class Perceptron(nn.Module):
@@ -36,13 +36,13 @@ class Perceptron(nn.Module):
 class SigmoidRetriever(nn.Module):
     """The paper's: the mean over question tokens of sigmoid(f_q(h) . f_k(m)), one score a token."""
 
-    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+    def __init__(self, shape: RetrieverShape, layers: int, hidden: int) -> None:
         super().__init__()
-        self.layers = config.layers_with_retriever(layers)
-        form = (hidden, config.retriever_hidden, config.retriever_width, functional.silu)
+        self.layers = shape.of_layers(layers)
+        form = (hidden, shape.hidden, shape.width, functional.silu)
         self.query = nn.ModuleList(Perceptron(*form) for _ in self.layers)
         self.key = nn.ModuleList(Perceptron(*form) for _ in self.layers)
-        self.width = config.retriever_width
+        self.width = shape.width
 
     def keys(self, row: int, states: Tensor) -> Tensor:
         """Memory tokens (..., n, D) of the row-th retriever layer to keys (..., n, P)."""
@@ -67,11 +67,11 @@ class MaxSimRetriever(nn.Module):
     f_q and f_k are perceptrons beside a linear path, so that they start as useful projections.
     """
 
-    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+    def __init__(self, shape: RetrieverShape, layers: int, hidden: int) -> None:
         super().__init__()
-        self.layers = config.layers_with_retriever(layers)
-        self.width = config.retriever_width
-        inner = config.retriever_hidden
+        self.layers = shape.of_layers(layers)
+        self.width = shape.width
+        inner = shape.hidden
         self.query = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
         self.key = nn.ModuleList(_Tower(hidden, inner, self.width) for _ in self.layers)
         self.gate = nn.ModuleList(_zero_linear(hidden) for _ in self.layers)
@@ -98,9 +98,9 @@ class CosineRetriever(nn.Module):
     At layer 0 this counts which of the question's tokens occur in a chunk.
     """
 
-    def __init__(self, config: MPlusConfig, layers: int, hidden: int) -> None:
+    def __init__(self, shape: RetrieverShape, layers: int, hidden: int) -> None:
         super().__init__()
-        self.layers = config.layers_with_retriever(layers)
+        self.layers = shape.of_layers(layers)
         self.width = hidden
 
     def keys(self, row: int, states: Tensor) -> Tensor:
@@ -139,11 +139,11 @@ class _Tower(nn.Module):
 Retriever = SigmoidRetriever | MaxSimRetriever | CosineRetriever
 
 
-def make_retriever(config: MPlusConfig, layers: int, hidden: int) -> Retriever:
-    """The retriever a configuration asks for, freshly initialised."""
+def make_retriever(shape: RetrieverShape, layers: int, hidden: int) -> Retriever:
+    """The retriever of a shape, freshly initialised."""
     kinds: dict[str, type[SigmoidRetriever] | type[MaxSimRetriever] | type[CosineRetriever]] = {
         "sigmoid": SigmoidRetriever,
         "maxsim": MaxSimRetriever,
         "cosine": CosineRetriever,
     }
-    return kinds[config.scorer](config, layers, hidden)
+    return kinds[shape.scorer](shape, layers, hidden)

@@ -37,9 +37,6 @@ class ChunkScore:
 
     chunk: int
     score: float
-    coverage: float = 1.0
-    """How much of the question the chunk holds: its score as a share of that of a chunk which matches
-    every token perfectly. It compares between questions."""
 
 
 @torch.no_grad()
@@ -95,11 +92,10 @@ def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[C
             likely[runs.chunks] = True
         parts = [*_chosen(many, likely), *rest]
     totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
-    perfect = max(sum(float(query.norm(dim=-1).sum()) for query in queries), 1e-6)
     ranked = totals.sort(descending=True, stable=True)
     there = int(totals.isfinite().sum())
     pairs = zip(ranked.indices[:there].tolist(), ranked.values[:there].tolist(), strict=True)
-    return [ChunkScore(chunk, score, score / perfect) for chunk, score in pairs]
+    return [ChunkScore(chunk, score) for chunk, score in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +156,7 @@ def runs_alike(chunks: Tensor, usual: int) -> Iterator[Runs]:
 def _parts(model: MPlusModel, memory: Memory) -> Iterator[Part]:
     """All of memory: long-term, then short-term."""
     whole = model.device.type == "cpu" and CodedQuery.is_quick()
-    whole = whole and model.config.scorer != "sigmoid"
+    whole = whole and model.config.retriever.scorer != "sigmoid"
     for tokens in (*(segment.tokens for segment in memory.segments), memory.stm.tokens):
         keys = tokens.codes if whole and isinstance(tokens, Packed) else tokens
         for runs in runs_alike(tokens.chunks[0].cpu(), model.config.new_tokens):

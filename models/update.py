@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from models.config import MPlusConfig
+from models.config import Geometry
 from models.decoder import Decoder, Prefix, rotate
 from models.memory import (
     Memory,
@@ -27,7 +27,6 @@ from models.memory import (
 )
 from models.network import MPlusModel
 from models.packing import pack
-from models.salience import most_salient
 
 
 @torch.no_grad()
@@ -77,7 +76,6 @@ def write(model: MPlusModel, ids: Tensor, tail: Tensor, *, chunk: int) -> tuple[
         tail,
         model.update_bos,
         model.new_memory_embedding,
-        model.salience,
     )[:, 0]
     keys, values, retriever_keys = encode(model, states[:, None])
     count = states.shape[1]
@@ -87,19 +85,17 @@ def write(model: MPlusModel, ids: Tensor, tail: Tensor, *, chunk: int) -> tuple[
 
 def memory_states(
     decoder: Decoder,
-    config: MPlusConfig,
+    config: Geometry,
     ids: Tensor,
     tail: Tensor,
     bos: Tensor,
     new_memory_embedding: Tensor | None = None,
-    salience: Tensor | None = None,
 ) -> Tensor:
     """The update pass: ids (B, T) behind [BOS][tail (L, B, k, D)] to memory states (L, B, K, D).
 
     With `last` positions and T < K, the tail's end acts as query too and is written anew, so that
     K states always come out (as in the reference implementation).
     """
-    keep = None if salience is None else most_salient(salience, ids, config.ratio)
     text = ids.shape[1]
     again = 0
     if config.memory_positions == "last":
@@ -119,24 +115,20 @@ def memory_states(
             if new_memory_embedding is not None:
                 entering = _add_to_last(entering, new_memory_embedding, config.new_tokens)
             if config.memory_state == "input":
-                states.append(compress(entering, config, keep))
+                states.append(compress(entering, config))
                 if index == decoder.layers - 1:
                     break
             keys, values = decoder.keys_values(index, torch.cat([lead, kept], dim=1))
             prefix = Prefix(rotate(keys, prefix_rotary), values.transpose(1, 2))
             leaving = decoder.layer(index, entering, rotary, mask, prefix)
             if config.memory_state == "output":
-                states.append(compress(leaving, config, keep))
+                states.append(compress(leaving, config))
             hidden = leaving[:, again:]
     return torch.stack(states)
 
 
-def compress(states: Tensor, config: MPlusConfig, keep: Tensor | None = None) -> Tensor:
-    """States (B, T, D) of a chunk to the K or fewer that memory keeps of them (B, K, D).
-
-    Args:
-        keep: of `salient` memory, the positions to keep (B, K).
-    """
+def compress(states: Tensor, config: Geometry) -> Tensor:
+    """States (B, T, D) of a chunk to the K or fewer that memory keeps of them (B, K, D)."""
     ratio, length = config.ratio, states.shape[1]
     if config.memory_positions == "last":
         return states[:, -config.new_tokens :]
@@ -145,8 +137,6 @@ def compress(states: Tensor, config: MPlusConfig, keep: Tensor | None = None) ->
     if config.memory_positions == "strided":
         index = torch.arange(ratio - 1, length + ratio - 1, ratio, device=states.device)
         return states[:, index.clamp(max=length - 1)]
-    if config.memory_positions == "salient" and keep is not None:
-        return states.gather(1, keep[:, :, None].expand(-1, -1, states.shape[2]))
     whole = length - length % ratio
     pooled: Tensor = states[:, :whole].unflatten(1, (-1, ratio)).mean(dim=2)
     if whole == length:
@@ -174,7 +164,7 @@ def append(
     memory: Memory,
     new: Tokens,
     states: Tensor,
-    config: MPlusConfig,
+    config: Geometry,
     generator: torch.Generator | None = None,
 ) -> tuple[ShortTermMemory, Segment | None]:
     """Short-term memory with `new` tokens (their states (L, K, D)), and what it dropped for them.
@@ -201,7 +191,7 @@ def append(
     return kept, dropped
 
 
-def _tail(before: Tensor, states: Tensor, config: MPlusConfig) -> Tensor:
+def _tail(before: Tensor, states: Tensor, config: Geometry) -> Tensor:
     """The newest K states (L, K, D) of what was (L, k, D) and what came."""
     if states.shape[1] == config.new_tokens:
         return states
@@ -212,7 +202,7 @@ def _draw(
     have: int,
     drop: int,
     layers: int,
-    config: MPlusConfig,
+    config: Geometry,
     seed: int,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:

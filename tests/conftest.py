@@ -172,7 +172,7 @@ def tiny_checkpoint_folder(tiny_base_folder: Path) -> Path:
     import torch
 
     from models.checkpoints import attach_adapters, save_own
-    from models.config import MPlusConfig
+    from models.config import MPlusConfig, RetrieverShape
     from models.prompts import PromptFormat
     from models.retriever import make_retriever
 
@@ -183,12 +183,9 @@ def tiny_checkpoint_folder(tiny_base_folder: Path) -> Path:
         recalled_tokens=64,
         max_prompt_tokens=512,
         memory_positions="pooled",
-        scorer="maxsim",
-        retriever_width=8,
-        retriever_hidden=16,
-        retriever_layers=(1, 2),
         update_lora_rank=4,
         generate_lora_rank=2,
+        retriever=RetrieverShape("maxsim", width=8, hidden=16, layers=(1, 2)),
     )
     llama = make_llama()
     attach_adapters(llama, 4, 2)
@@ -206,7 +203,7 @@ def tiny_checkpoint_folder(tiny_base_folder: Path) -> Path:
         base_reference="../tiny-base",
         name="tiny",
         prompt=PromptFormat(),
-        retriever=make_retriever(config, 3, 32),
+        retriever=make_retriever(config.retriever, 3, 32),
         llama=llama,
     )
     return folder

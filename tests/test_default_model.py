@@ -38,6 +38,12 @@ def mplus(*words: str, home: Path) -> Any:
     return json.loads(done.stdout)
 
 
+def test_its_memories_stay_its_own(home: Path) -> None:
+    """With another fingerprint every memory that users have would be refused."""
+    found = mplus("model", "show", home=home)["fingerprint"]
+    assert found == "a284c4971722e22973ed6ef46ec4bb63353bb3f0ca69f315c71fe25f7cbfbb3e"
+
+
 def test_it_reads_answers_and_names_the_page(home: Path, tmp_path: Path) -> None:
     read = mplus("ingest", str(STORY), "--pages", "1-12", home=home)
     assert read["documents"][0]["status"] == "read"

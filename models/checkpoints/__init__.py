@@ -92,9 +92,9 @@ def load_identity(
     with explained(path):
         decoder = Decoder(loaded.llama)
         config = identity_config(decoder.positions, decoder.layers)
-        retriever = make_retriever(config, decoder.layers, decoder.hidden)
+        retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden)
         model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id)
-        mark = fingerprint(config.to_dict(), base_files(path))
+        mark = fingerprint(config.counting(), base_files(path))
     name = path.stem if path.is_file() else path.resolve().name
     prompt = identity_prompt(loaded.tokenizer)
     return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)

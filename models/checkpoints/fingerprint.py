@@ -1,19 +1,20 @@
 """Fingerprint of a checkpoint: equal for checkpoints whose memories are interchangeable.
 
-SHA-256 over the M+ config, the base's config, the tokenizer's vocabulary, and every weights file
+SHA-256 over the settings that count, the base's config, the tokenizer's vocabulary, and every weights file
 (base, adapters, retriever). A file of up to 64 MB counts with all its bytes. A larger one counts
 with its name, its size, its header and 64 evenly spaced samples of 64 KiB, so that opening a model
 costs milliseconds: this tells checkpoints apart, it is no proof against a forger.
 
-Left out, because no memory depends on them: the prompt format, chat templates, generation defaults,
-which questions are refused, and the version of `transformers` that wrote a file.
+Left out, because no memory depends on them: the prompt format, chat templates, generation defaults, how a
+memory is read (each setting says itself whether it counts: `models.config`), and the version of
+`transformers` that wrote a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +40,8 @@ _NO_CONFIG = (
 )
 
 
-_LATER = {"ltm_format": "exact", "relevance_weight": 0.0, "memory_layers": None}
-"""Settings younger than the first memories, with what those mean: at that value they do not count."""
-_NEVER = (
-    "least_coverage",
-    "window_weight",
-    "window_tokens",
-    "window_limit",
-    "quote_weight",
-    "lookahead",
-)
-"""Settings of reading alone, which what is in a memory does not depend on."""
-
-
-def fingerprint(config: dict[str, Any], files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of an M+ config as JSON values and of files, in the order given."""
-    counting = {
-        name: value
-        for name, value in config.items()
-        if name not in _NEVER and (name not in _LATER or value != _LATER[name])
-    }
+def fingerprint(counting: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """SHA-256 (hex) of settings as JSON values (`MPlusConfig.counting`) and of files, in the order given."""
     digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode())
     for path in files:
         _add_file(digest, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.config import ConfigError, MPlusConfig
+from models.config import ConfigError, MPlusConfig, RetrieverShape
 from models.prompts import PromptFormat
 
 LARGEST_CHUNK = 512
@@ -37,8 +37,7 @@ def identity_config(positions: int, layers: int) -> MPlusConfig:
         memory_positions="strided",
         drop="oldest",
         recall="chunks",
-        scorer="cosine",
-        retriever_layers=(0,),
+        retriever=RetrieverShape(scorer="cosine", layers=(0,)),
     )
     config.check_base(layers=layers, positions=positions)
     return config

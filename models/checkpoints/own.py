@@ -4,7 +4,6 @@
     update_lora/         the update adapter in PEFT's format; absent at rank 0
     generate_lora/       the generate adapter, likewise
     retriever.safetensors
-    salience.safetensors what each token id is worth keeping; of `salient` memory alone
 
 `base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
 """
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from models.checkpoints.adapters import (
     Adapter,
@@ -39,7 +38,6 @@ from models.retriever import Retriever, make_retriever
 FORMAT = 1
 CARD = "mplus.json"
 RETRIEVER = "retriever.safetensors"
-SALIENCE = "salience.safetensors"
 
 
 def save_own(
@@ -52,7 +50,6 @@ def save_own(
     retriever: Retriever,
     llama: nn.Module,
     base_fingerprint: str | None = None,
-    salience: Tensor | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all; one that is there is replaced. Weights in bfloat16.
 
@@ -60,7 +57,6 @@ def save_own(
         base_reference: path relative to `folder`, Hub id, or a name the loader's caller resolves.
         llama: the base with the adapters injected (`attach_adapters`).
         base_fingerprint: of the base's files (`base_fingerprint`); checked at loading if given.
-        salience: of every token id (V,), for `salient` memory; kept in float16.
 
     Raises:
         CheckpointError: the adapters of `llama` are not of the ranks that `config` says.
@@ -82,8 +78,6 @@ def save_own(
             if adapter is not None:
                 save_adapter(adapter, fresh / adapter_name)
         save_file(state, fresh / RETRIEVER, metadata={"format": "pt"})
-        if salience is not None:
-            save_file({"salience": salience.half().cpu()}, fresh / SALIENCE)
         text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
         (fresh / CARD).write_text(text, encoding="utf-8")
 
@@ -119,14 +113,11 @@ def load_own(
         generate = _read_adapter(folder / GENERATE, config.generate_lora_rank)
         ready = {name: ahead.take(folder / name) for name in (UPDATE, GENERATE)} if ahead else {}
         writing, reading = decoders(loaded.llama, update, generate, merged=merge, ready=ready)
-        retriever = make_retriever(config, reading.layers, reading.hidden)
+        retriever = make_retriever(config.retriever, reading.layers, reading.hidden)
         retriever.load_state_dict(load_file(folder / RETRIEVER))
         retriever.requires_grad_(not merge).to(device, dtype)
-        salience = _read_salience(folder, device)
-        model = MPlusModel(
-            config, writing, reading, retriever, bos_id=loaded.bos_id, salience=salience
-        )
-        mark = fingerprint(config.to_dict(), [*base_files(base_path), *_own_files(folder)])
+        model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id)
+        mark = fingerprint(config.counting(), [*base_files(base_path), *_own_files(folder)])
     return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
 
 
@@ -185,14 +176,9 @@ def _read_adapter(folder: Path, rank: int) -> Adapter | None:
     return adapter
 
 
-def _read_salience(folder: Path, device: torch.device | str) -> Tensor | None:
-    path = folder / SALIENCE
-    return load_file(path)["salience"].float().to(device) if path.exists() else None
-
-
 def _own_files(folder: Path) -> list[Path]:
     """The weights of the checkpoint itself, and the adapters' configs (they hold the scale)."""
-    files = [folder / RETRIEVER, folder / SALIENCE]
+    files = [folder / RETRIEVER]
     for name in (UPDATE, GENERATE):
         files += [
             folder / name / CONFIG,

@@ -29,7 +29,7 @@ from models.checkpoints.adapters import Adapter, decoders
 from models.checkpoints.base import bos_id, load_tokenizer, quiet, read_json, stop_ids
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, checkpoint_files, explained
-from models.config import MPlusConfig
+from models.config import MPlusConfig, RetrieverShape
 from models.memory import Memory, Segment, ShortTermMemory, Tokens
 from models.network import MPlusModel
 from models.prompts import PromptFormat
@@ -83,7 +83,7 @@ def load_published(
             model=network.model,
             tokenizer=tokenizer,
             name=folder.resolve().name,
-            fingerprint=fingerprint(config.to_dict(), base_files(folder)),
+            fingerprint=fingerprint(config.counting(), base_files(folder)),
             prompt=PromptFormat(),
             stop_ids=stop_ids(network.model.generate.llama, tokenizer),
             initial_memory=network.memory,
@@ -155,11 +155,11 @@ def memory_config(raw: Mapping[str, Any], retriever_hidden: int, folder: Path) -
         drop="random",
         recall="tokens",
         ages_in_stm=False,
-        scorer="sigmoid",
-        retriever_width=raw["selector_hidden_dim"],
-        retriever_hidden=retriever_hidden,
         update_lora_rank=rank,
         generate_lora_rank=rank,
+        retriever=RetrieverShape(
+            scorer="sigmoid", width=raw["selector_hidden_dim"], hidden=retriever_hidden
+        ),
     )
 
 
@@ -251,7 +251,7 @@ def _adapter(raw: Mapping[str, Any], tensors: Tensors, name: str) -> Adapter | N
 
 def _retriever(config: MPlusConfig, tensors: Tensors, layers: int, hidden: int) -> Retriever:
     with torch.device("meta"):
-        retriever = make_retriever(config, layers, hidden)
+        retriever = make_retriever(config.retriever, layers, hidden)
     state = {
         f"{side}.{layer}.{part}.weight": tensors[_selector(layer, side, number)]
         for layer in range(layers)

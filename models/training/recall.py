@@ -30,7 +30,7 @@ def chunk_scores(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor | No
     if not isinstance(retriever, MaxSimRetriever):
         return None
     learns = any(weight.requires_grad for weight in retriever.parameters())
-    if not (learns or model.config.relevance_weight):
+    if not (learns or model.config.reading.relevance_weight):
         return None
     crowd = batch.crowd
     streams = torch.arange(len(crowd), device=crowd.device)[:, None]
@@ -79,17 +79,17 @@ def prefix_relevance(
         normed: as for `chunk_scores`.
     """
     each = normed.shape[2]
-    weight = model.config.relevance_weight
-    if not (weight or model.config.window_weight) or scores is None:
+    weight = model.config.reading.relevance_weight
+    if not (weight or model.config.reading.window_weight) or scores is None:
         return None
     most = scores.shape[1]
     order = batch.order[:, None].expand(-1, most, -1)  # (S, Q, C)
     placed = scores.gather(2, order.clamp(min=0)).masked_fill(order < 0, -torch.inf)
     odds = weight * (placed - placed.amax(dim=2, keepdim=True))
     tokens = odds.clamp(min=LEAST_RELEVANCE).repeat_interleave(each, dim=2)
-    if model.config.window_weight:
+    if model.config.reading.window_weight:
         config, near = model.config, _near_question(model, batch, normed)
-        near = near_weight(near, config.window_weight, config.window_limit)
+        near = near_weight(near, config.reading.window_weight, config.reading.window_limit)
         tokens = (tokens + near).clamp(min=LEAST_RELEVANCE)
     # Padding and pieces without a question take the last row, of zeros; BOS counts in full.
     tokens = functional.pad(tokens, (1, 0, 0, 1))

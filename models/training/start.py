@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
@@ -22,13 +21,11 @@ from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
-from models.salience import count_salience
 from models.training.ahead import Ahead
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import (
     ChunkMaker,
     Corpus,
-    Passage,
     read_books,
     read_passages,
     spans_only,
@@ -43,7 +40,7 @@ from models.training.validation import make_probes, validate
 PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
 ENCODED = 30_000
 """Texts whose ids are kept."""
-COUNTED_PASSAGES = 10_000
+
 COUNTED_OF_BOOK = 20_000
 """Characters of each book that token ids are counted in."""
 
@@ -74,12 +71,7 @@ def start(
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
     loaded = load_base(base, device=device, dtype=dtype, attention=attention)
     make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids))
-    salience = None
-    if config.mplus.memory_positions == "salient":
-        salience = salience_of(
-            read_passages(config.qa), read_books(config.books), loaded.tokenizer, loaded.llama
-        )
-    model = make_model(config, loaded.llama, loaded.bos_id, salience)
+    model = make_model(config, loaded.llama, loaded.bos_id)
     processes = processes or Processes()
     numbers = processes.share(config.streams)
     drawing: Inline | Ahead
@@ -96,28 +88,15 @@ def start(
     return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
 
 
-def make_model(
-    config: TrainingConfig, llama: Any, bos_id: int, salience: Tensor | None = None
-) -> MPlusModel:
+def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
     """The network with fresh adapters and retriever on a base, everything in the base's type."""
     mplus, dtype = config.mplus, llama.dtype
     attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
     # By name also at rank 0: an adapter that is not there leaves the base, whatever the other does.
     update, generate = Decoder(llama, UPDATE), Decoder(llama, GENERATE)
-    retriever = make_retriever(mplus, generate.layers, generate.hidden)
+    retriever = make_retriever(mplus.retriever, generate.layers, generate.hidden)
     retriever.to(llama.device, dtype)
-    return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id, salience=salience)
-
-
-def salience_of(
-    passages: Sequence[Passage], books: Sequence[str], tokenizer: Any, llama: Any
-) -> Tensor:
-    """Salience (V,) of a base's token ids, counted over a sample of the training text."""
-    sample = [passage.text for passage in passages[:COUNTED_PASSAGES]]
-    sample += [book[:COUNTED_OF_BOOK] for book in books]
-    texts = (encode_plain(tokenizer, text) for text in sample)
-    vocabulary = [tokenizer.decode([number]) for number in range(llama.config.vocab_size)]
-    return count_salience(texts, vocabulary).half().float().to(llama.device)
+    return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id)
 
 
 def answer_end(tokenizer: Any, stop_ids: frozenset[int]) -> int:
@@ -184,7 +163,6 @@ def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str
         retriever=model.retriever,
         llama=model.generate.llama,
         base_fingerprint=base_fingerprint(base),
-        salience=model.salience,
     )
 
 

@@ -52,9 +52,7 @@ class Trainee(nn.Module):
         """Memory states (L, S, K, D) of the batch's chunks."""
         model = self.model
         bos = model.bos_states(model.update)
-        return memory_states(
-            model.update, model.config, batch.chunks, batch.tails, bos, salience=model.salience
-        )
+        return memory_states(model.update, model.config, batch.chunks, batch.tails, bos)
 
     def _encoded(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Keys and values (S, K, H, d) of each layer with memory; detached, the normed states

@@ -57,7 +57,6 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         UsageError: the question is not valid, or too long.
     """
     from models.generate import Finished, Generated, Recalled, stream
-    from models.prompts import REFUSAL
 
     check(question)
     question = replace(question, text=_clean(question.text))
@@ -65,7 +64,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     first: float | None = None
     prompt, limit = compose(session, opened, question)
     text = AnswerText(session.tokenizer)
-    quotes = question.quote and session.model.config.quote_weight
+    quotes = question.quote and session.model.config.reading.quote_weight
     guide = partial(_quote, session, opened.stored) if quotes else None
     looked: tuple[Recalled, tuple[Source, ...]] | None = None
     for event in stream(
@@ -87,9 +86,6 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
                 yield Piece(piece)
         elif isinstance(event, Finished) and looked is not None:
             recalled, sources = looked
-            said = text.text
-            if event.reason == "uncovered":
-                yield Piece(said := REFUSAL)
             now = time.perf_counter()
             usage = Usage(
                 prompt_tokens=recalled.prompt_tokens,
@@ -102,7 +98,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             )
             yield Answer(
                 question=question.text,
-                answer=said,
+                answer=text.text,
                 memory=opened.stored.name,
                 model=session.loaded.name,
                 sources=sources,

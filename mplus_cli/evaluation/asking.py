@@ -70,8 +70,7 @@ class Inquiry:
             UsageError: the question does not fit behind the memory.
         """
         from models.evaluation import reached, recall_as, same_recall
-        from models.prompts import REFUSAL
-        from models.recall import at_hand, is_covered
+        from models.recall import at_hand
 
         network, memory = self._network, self._memory
         needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
@@ -92,9 +91,7 @@ class Inquiry:
         same = same_recall(recall)
         key = None if same is None else (tuple(prompt), same, arm.quote)
         said = self._known.get(key) if key is not None else None
-        if arm.how == "learned" and not is_covered(network, ranked):
-            said = Spoken(REFUSAL, 0.0, 0.0)
-        elif said is None:
+        if said is None:
             said = self._speak(recall, prompt, at_hand(memory, ranked, recall) if arm.quote else ())
             if key is not None:
                 self._known[key] = said

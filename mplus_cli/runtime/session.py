@@ -64,7 +64,7 @@ class Session:
         nothing."""
         from models.prompts import REFUSAL
 
-        weight = self.model.config.quote_weight
+        weight = self.model.config.reading.quote_weight
         if not weight or self.spelling is None:
             return None
         return Quotable(self.spelling, [*texts, REFUSAL, *ALWAYS], weight, self.loaded.stop_ids)

@@ -129,7 +129,7 @@ def test_a_vocabulary_of_another_kind_is_left_alone() -> None:
 
 
 def test_the_weight_has_limits_and_is_off_by_default() -> None:
-    assert MPlusConfig().quote_weight == 0
+    assert MPlusConfig().reading.quote_weight == 0
     for value in (-1.0, "much"):
         with pytest.raises(ConfigError, match="quote_weight"):
             MPlusConfig.from_dict({"quote_weight": value})

@@ -246,14 +246,3 @@ def test_plain_tokens(tiny_tokenizer: Any) -> None:
         assert len(ids) == len(offsets)
         assert not offsets or (offsets[0][0], offsets[-1][1]) == (0, len(text))
         assert all(a <= b for a, b in offsets)
-
-
-def test_what_was_never_read_is_said_to_be_so(mplus: Any, tiny_but: Any) -> None:
-    tiny_but(least_coverage=1.0)
-    mplus("ingest", "-", "--title", "Goats", "-m", "goats", "-q", stdin="The goat is Admiral.")
-    result = mplus("ask", "Who was the first king of Norway?", "-m", "goats")
-    assert (result.code, result.out) == (0, "The text does not say.\n")
-    assert result.err == "  Goats\n", "the nearest place is named all the same"
-    answer = mplus("ask", "Who was the first king of Norway?", "-m", "goats", "--json").json
-    assert answer["answer"] == "The text does not say."
-    assert answer["usage"]["new_tokens"] == 0 and answer["sources"]

@@ -58,11 +58,11 @@ def ids(number: int, length: int = 8) -> list[int]:
 def networks(build_llama: Callable[..., Any]) -> dict[str, MPlusModel]:
     llama = build_llama()
     torch.manual_seed(3)
-    config = MPlusConfig(**CONFIG, **PUBLISHED)
-    retriever = make_retriever(config, 3, 32).requires_grad_(False)
+    config = MPlusConfig.from_dict(CONFIG | PUBLISHED)
+    retriever = make_retriever(config.retriever, 3, 32).requires_grad_(False)
     decoder = Decoder(llama)
     return {
-        "chunks": identity_network(llama, MPlusConfig(**CONFIG), 0),
+        "chunks": identity_network(llama, MPlusConfig.from_dict(CONFIG), 0),
         "tokens": MPlusModel(config, decoder, decoder, retriever, bos_id=0),
     }
 
@@ -163,7 +163,7 @@ def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) 
     prompt = ids(1, 20)
     whole = llama.generate(torch.tensor([[0, *prompt]]), max_new_tokens=10, do_sample=False)
     wanted = whole[0, 21:].tolist()
-    network = identity_network(llama, MPlusConfig(**CONFIG), 0)
+    network = identity_network(llama, MPlusConfig.from_dict(CONFIG), 0)
     quicken(network)
     assert isinstance(network.speaker, FastDecoder)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from models.config import MPlusConfig
+from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
 from models.network import MPlusModel
 from models.retriever import make_retriever
@@ -27,7 +27,7 @@ CONFIG = MPlusConfig(
     stm_tokens=40,
     recalled_tokens=16,
     max_prompt_tokens=32,
-    retriever_layers=(0,),
+    retriever=RetrieverShape(layers=(0,)),
 )
 IDENTITY = ModelIdentity("tiny", "ab" * 32, CONFIG.to_dict())
 
@@ -47,7 +47,7 @@ def make_model(config: MPlusConfig = CONFIG) -> MPlusModel:
         )
     ).eval()
     decoder = Decoder(llama)
-    return MPlusModel(config, decoder, decoder, make_retriever(config, 3, 32), bos_id=1)
+    return MPlusModel(config, decoder, decoder, make_retriever(config.retriever, 3, 32), bos_id=1)
 
 
 class Characters:

@@ -45,16 +45,14 @@ def build_network(build_llama: Callable[..., Any]) -> Build:
     def build(
         attention: str = "sdpa", published: bool = False, positions: int = 2048, **changes: Any
     ) -> MPlusModel:
-        config = MPlusConfig(**(SMALL | (PUBLISHED if published else {}) | changes))
+        config = MPlusConfig.from_dict(SMALL | (PUBLISHED if published else {}) | changes)
         llama = build_llama(attention, max_position_embeddings=positions)
         decoder = Decoder(llama)
         torch.manual_seed(3)
-        retriever = make_retriever(config, decoder.layers, decoder.hidden).requires_grad_(False)
-        salience = None
-        if config.memory_positions == "salient":
-            # Of ids that a test can tell at sight: the higher the rarer.
-            salience = torch.arange(llama.config.vocab_size).float()
-        return MPlusModel(config, decoder, decoder, retriever, bos_id=0, salience=salience)
+        retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden).requires_grad_(
+            False
+        )
+        return MPlusModel(config, decoder, decoder, retriever, bos_id=0)
 
     return build
 

@@ -65,18 +65,6 @@ def test_no_token_asked_for(read_network: tuple[Any, Any], chunk_ids: Ids) -> No
     assert answer(*read_network, chunk_ids(99, 5), max_new_tokens=0)[1:] == [Finished("length", 0)]
 
 
-def test_a_question_that_memory_does_not_cover_is_not_put(
-    build_network: Build, chunk_ids: Ids
-) -> None:
-    model = build_network(least_coverage=0.999)
-    memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
-    events = answer(model, memory, [60, 61, 62])
-    assert isinstance(events[0], Recalled) and events[0].ranked[0].coverage < 0.999
-    assert events[1:] == [Finished("uncovered", 0)]
-    known = answer(model, memory, chunk_ids(0, 8)[:3])
-    assert known[-1].reason != "uncovered" and len(known) > 2
-
-
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("lookahead", [1, 2, 5])
 def test_greedy_answers_go_on_with_the_token_that_goes_on_best(

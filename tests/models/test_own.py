@@ -23,7 +23,7 @@ from models.checkpoints import (
 )
 from models.checkpoints.adapters import Adapter, extract, load_adapter, save_adapter
 from models.checkpoints.fingerprint import WHOLE_BYTES, fingerprint
-from models.config import MPlusConfig
+from models.config import MPlusConfig, RetrieverShape
 from models.generate import look_up, prefill
 from models.prompts import PromptFormat
 from models.retriever import make_retriever
@@ -91,7 +91,7 @@ def test_merged_copies_share_what_no_adapter_touches(tiny_checkpoint_folder: Pat
 def test_what_was_saved_is_loaded(tiny_checkpoint_folder: Path) -> None:
     loaded = load(tiny_checkpoint_folder, dtype=torch.float32, merge=False)
     assert loaded.name == "tiny"
-    assert loaded.model.config.retriever_layers == (1, 2)
+    assert loaded.model.config.retriever.layers == (1, 2)
     stored = load_file(tiny_checkpoint_folder / "retriever.safetensors")
     state = loaded.model.retriever.state_dict()
     assert stored.keys() == state.keys()
@@ -142,7 +142,10 @@ def test_saving_replaces_and_checks_the_ranks(
     build_llama: Callable[..., Any], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     config = MPlusConfig(
-        stm_tokens=512, recalled_tokens=0, generate_lora_rank=2, retriever_layers=(0,)
+        stm_tokens=512,
+        recalled_tokens=0,
+        generate_lora_rank=2,
+        retriever=RetrieverShape(layers=(0,)),
     )
     llama = build_llama()
     attach_adapters(llama, 0, 2)
@@ -155,7 +158,7 @@ def test_saving_replaces_and_checks_the_ranks(
             base_reference=str(tiny_base_folder),
             name=name,
             prompt=PromptFormat("Q {question}"),
-            retriever=make_retriever(config, 3, 32),
+            retriever=make_retriever(config.retriever, 3, 32),
             llama=llama,
         )
 
@@ -168,42 +171,6 @@ def test_saving_replaces_and_checks_the_ranks(
     with pytest.raises(CheckpointError, match="has rank 2, the config says 5"):
         save("third", MPlusConfig(generate_lora_rank=5))
     assert load(folder).name == "second"
-
-
-def test_salience_is_kept_with_the_checkpoint(
-    build_llama: Callable[..., Any], tiny_base_folder: Path, tmp_path: Path
-) -> None:
-    config = MPlusConfig(
-        chunk_tokens=32,
-        new_tokens=16,
-        stm_tokens=512,
-        recalled_tokens=0,
-        memory_positions="salient",
-        retriever_layers=(0,),
-    )
-    llama = build_llama()
-    salience = torch.rand(llama.config.vocab_size).half().float()
-    save_own(
-        tmp_path / "ours",
-        config=config,
-        base_reference=str(tiny_base_folder),
-        name="ours",
-        prompt=PromptFormat("Q {question}"),
-        retriever=make_retriever(config, 3, 32),
-        llama=llama,
-        salience=salience,
-    )
-    loaded = load(tmp_path / "ours")
-    assert loaded.model.salience is not None and torch.equal(loaded.model.salience, salience)
-    path = tmp_path / "ours" / "salience.safetensors"
-    save_file({"salience": salience.flip(0).half()}, path)
-    assert load(tmp_path / "ours").fingerprint != loaded.fingerprint
-    save_file({"salience": salience[:-1].half()}, path)
-    with pytest.raises(CheckpointError, match="a salience for each of"):
-        load(tmp_path / "ours")
-    path.unlink()
-    with pytest.raises(CheckpointError, match="a salience for each of"):
-        load(tmp_path / "ours")
 
 
 def test_the_same_adapter_gives_the_same_bytes(tmp_path: Path) -> None:

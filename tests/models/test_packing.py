@@ -232,19 +232,17 @@ def test_the_oldest_are_forgotten_in_packed_memory_too(
 
 def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
     values = MPlusConfig().to_dict()
-    young = ("ltm_format", "relevance_weight", "memory_layers", "least_coverage")
-    young += ("window_weight", "window_tokens", "window_limit", "quote_weight", "lookahead")
+    reading = {"window_weight": 1.0, "window_tokens": 48, "window_limit": 3.0, "lookahead": 2}
+    reading |= {"quote_weight": 4.0, "least_coverage": 0}
+    young = ("ltm_format", "relevance_weight", "memory_layers", *reading)
     old = {name: value for name, value in values.items() if name not in young}
     assert MPlusConfig.from_dict(old).ltm_format == "exact"
-    assert fingerprint(values, []) == fingerprint(old, [])
-    assert fingerprint(values | {"ltm_format": "k8v8"}, []) != fingerprint(old, [])
-    assert fingerprint(values | {"memory_layers": [1]}, []) != fingerprint(old, [])
-    reading = {
-        "least_coverage": 0.4,
-        "window_weight": 1.0,
-        "window_tokens": 48,
-        "window_limit": 3.0,
-    }
-    assert fingerprint(values | reading, []) == fingerprint(old, [])
+
+    def mark(**changes: Any) -> str:
+        return fingerprint(MPlusConfig.from_dict(old | changes).counting(), [])
+
+    assert mark() == fingerprint(old, []) == mark(**values) == mark(**reading)
+    for changes in ({"ltm_format": "k8v8"}, {"memory_layers": [1]}, {"relevance_weight": 2.0}):
+        assert mark(**changes) != mark()
     with pytest.raises(ConfigError, match="ltm_format"):
         MPlusConfig(ltm_format="int3")  # type: ignore[arg-type]

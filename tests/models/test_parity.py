@@ -112,7 +112,7 @@ def test_the_shipped_memory_is_where_a_new_one_starts(published_folder: Path) ->
     assert int(memory.segments[0].born.min()) >= 0
     config = loaded.model.config
     assert (config.stm_tokens, config.recalled_tokens, config.new_tokens) == (64, 32, 16)
-    assert (config.retriever_width, config.retriever_hidden) == (8, 16)
+    assert (config.retriever.width, config.retriever.hidden) == (8, 16)
     assert loaded.stop_ids == {2}
     after = read_chunk(loaded.model, memory, [5] * 40)
     assert after.stm.tokens.chunks[0, -1] == 0

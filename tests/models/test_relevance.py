@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.config import ConfigError, MPlusConfig
+from models.config import ConfigError, MPlusConfig, Reading
 from models.generate import Sampling, decode, look_up, prefill
 from models.memory import Memory
 from models.network import MPlusModel
@@ -152,17 +152,15 @@ def test_without_a_weight_or_a_question_nothing_is_near(
 
 
 def test_it_is_off_by_default_and_has_limits() -> None:
-    assert MPlusConfig().relevance_weight == MPlusConfig().window_weight == 0
+    assert Reading().relevance_weight == Reading().window_weight == 0
     wrong = ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"})
     for changes in (*wrong, {"window_limit": -1.0}, {"window_limit": None}):
         with pytest.raises(ConfigError, match=next(iter(changes))):
             MPlusConfig.from_dict(changes)
-    with pytest.raises(ConfigError, match="window_weight needs"):
-        MPlusConfig(recall="tokens", scorer="sigmoid", window_weight=1.0)
-    with pytest.raises(ConfigError, match="window_weight needs"):
-        MPlusConfig(scorer="sigmoid", window_weight=1.0)
-    assert MPlusConfig.from_dict({"relevance_weight": 1}).relevance_weight == 1
+    assert MPlusConfig.from_dict({"relevance_weight": 1}).reading.relevance_weight == 1
     with pytest.raises(ConfigError, match="relevance_weight"):
-        MPlusConfig(relevance_weight=-0.1)
-    with pytest.raises(ConfigError, match="recall"):
-        MPlusConfig(recall="tokens", scorer="sigmoid", relevance_weight=1.0)
+        Reading(relevance_weight=-0.1)
+    tokens = {"recall": "tokens", "scorer": "sigmoid"}
+    for name in ("relevance_weight", "window_weight"):
+        with pytest.raises(ConfigError, match=f"{name} needs recall of 'chunks'"):
+            MPlusConfig.from_dict({**tokens, name: 1.0})

@@ -125,7 +125,7 @@ def test_short_term_memory_fills_up_first(build_network: Build, chunk_ids: Ids) 
     assert [memory.ltm_tokens for memory in memories] == [0, 0, 0, 1, 9]
 
 
-@pytest.mark.parametrize("positions", ["strided", "pooled", "salient"])
+@pytest.mark.parametrize("positions", ["strided", "pooled"])
 @pytest.mark.parametrize(("length", "count"), [(8, 4), (7, 4), (2, 1), (1, 1)])
 def test_short_chunks_give_fewer_tokens(
     build_network: Build, chunk_ids: Ids, positions: str, length: int, count: int
@@ -185,18 +185,6 @@ def test_compress_against_plain_loops(length: int, positions: str, new: int) -> 
                 [sum(column) / len(span) for column in zip(*span, strict=True)] for span in spans
             ]
     torch.testing.assert_close(compress(states, config)[0], torch.tensor(expected))
-
-
-def test_salient_memory_keeps_the_states_of_the_rarest_tokens(build_network: Build) -> None:
-    whole = build_network(memory_positions="strided")
-    half = build_network(memory_positions="salient", new_tokens=4)
-    ids = [7, 3, 9, 3, 50, 1, 8, 2]
-    all_states = read_chunk(whole, whole.empty_memory(), ids).stm.tail
-    kept = read_chunk(half, half.empty_memory(), ids).stm.tail
-    assert torch.equal(kept, all_states[:, [0, 2, 4, 6]])
-    odd = read_chunk(half, half.empty_memory(), [3, 3, 3, 1, 2]).stm.tail
-    states = read_chunk(whole, whole.empty_memory(), [3, 3, 3, 1, 2]).stm.tail
-    assert torch.equal(odd, states[:, [0, 1, 2]]), "of equals the earlier, half rounded up"
 
 
 def test_memory_state_output_is_what_left_the_layer(build_network: Build, chunk_ids: Ids) -> None:

@@ -53,12 +53,11 @@ def memory_of(model: MPlusModel, parts: Sequence[tuple[Tensor, Tensor, Tensor]])
     "changes",
     [
         {},
-        {"relevance_weight": 0.7, "memory_positions": "salient"},
         {"relevance_weight": 0.7, "memory_layers": [1, 2]},
         {"relevance_weight": 0.7, "window_weight": 0.9, "window_tokens": 8},
         {"relevance_weight": 0.7, "window_weight": 0.9, "window_tokens": 4, "window_limit": 0.05},
     ],
-    ids=["pooled", "salient", "some layers", "windows", "limited windows"],
+    ids=["pooled", "some layers", "windows", "limited windows"],
 )
 @torch.no_grad()
 def test_rows_are_read_as_prompts_are(

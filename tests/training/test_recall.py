@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from models.config import MPlusConfig
+from models.config import RetrieverShape
 from models.retriever import MaxSimRetriever
 from models.training.recall import score_candidates
 
 
 def retriever() -> MaxSimRetriever:
     torch.manual_seed(3)
-    config = MPlusConfig(
-        scorer="maxsim", retriever_width=8, retriever_hidden=4, retriever_layers=(0, 2)
-    )
-    made = MaxSimRetriever(config, 3, 16)
+    made = MaxSimRetriever(RetrieverShape("maxsim", width=8, hidden=4, layers=(0, 2)), 3, 16)
     for weight in made.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return made

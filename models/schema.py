@@ -1,0 +1,198 @@
+"""What a value from outside may be: its kind, its range, and the one line that says so.
+
+Every value that a file, a flag or another program gives goes through a rule here before it is used, so
+that what is accepted cannot fail later for its kind. Knows no file and no setting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+LARGEST = 1 << 24
+"""The largest count of tokens: beyond any base's positions."""
+
+Counts = Literal["always", "where it is not the default", "never"]
+"""Whether a setting is part of the fingerprint. `where it is not the default`: settings younger than the
+first memories, whose fingerprints must stay."""
+
+
+class ConfigError(ValueError):
+    """A setting that cannot work; the message names it and what it may be."""
+
+
+class Rule(Protocol):
+    """What a value may be."""
+
+    @property
+    def wanted(self) -> str:
+        """The end of the sentence "give ...":"""
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value is of the kind and in the range. Never raises, whatever is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number; no bool, no float."""
+
+    least: int = 0
+    most: int = LARGEST
+    optional: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return f"a whole number from {self.least} to {self.most}" + _or_null(self.optional)
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        return type(value) is int and self.least <= value <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A finite number, whole or not."""
+
+    least: float = 0.0
+    most: float = 1e6
+    optional: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return f"a number from {self.least:g} to {self.most:g}" + _or_null(self.optional)
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        # NaN is in no range, infinity beyond every one.
+        return type(value) in (int, float) and self.least <= value <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few texts."""
+
+    options: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:
+        return f"one of {', '.join(self.options)}"
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and value in self.options
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Yes or no."""
+
+    optional: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return "true or false" + _or_null(self.optional)
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, bool) or (self.optional and value is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of a bounded length."""
+
+    most: int = 1 << 16
+    optional: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return f"a text of up to {self.most} characters" + _or_null(self.optional)
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        return isinstance(value, str) and len(value) <= self.most and _is_unicode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNumbers:
+    """Layers by number, or null for every layer."""
+
+    most: int = 4095
+
+    @property
+    def wanted(self) -> str:
+        return f"a list of layer numbers from 0 to {self.most}, or null for every layer"
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return True
+        each = Whole(0, self.most)
+        listed = isinstance(value, tuple) and 0 < len(value) <= self.most + 1
+        return listed and all(each.allows(layer) for layer in value)
+
+
+def setting(default: Any, rule: Rule, *, counts: Counts = "always", name: str | None = None) -> Any:
+    """A dataclass field with a rule.
+
+    Args:
+        counts: whether it is part of the fingerprint.
+        name: its name in files, where that is another.
+    """
+    return field(default=default, metadata={"rule": rule, "counts": counts, "name": name})
+
+
+def check_fields(value: Any) -> None:
+    """Check every field of a dataclass that has a rule.
+
+    Raises:
+        ConfigError: the first that its rule does not allow.
+    """
+    for entry in dataclasses.fields(value):
+        if "rule" in entry.metadata:
+            check(file_name(entry), getattr(value, entry.name), entry.metadata["rule"])
+
+
+def check(name: str, value: Any, rule: Rule) -> None:
+    """Check a value by a rule; ConfigError where it is not allowed."""
+    if not rule.allows(value):
+        raise ConfigError(f"{name} is {shown(value)}: give {rule.wanted}")
+
+
+def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Check those of a mapping's values that have a rule; one that is not there is checked as null."""
+    for name, rule in rules.items():
+        check(name, values.get(name), rule)
+
+
+def file_name(entry: dataclasses.Field[Any]) -> str:
+    """What a field is called in files."""
+    return entry.metadata.get("name") or entry.name
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short, whatever it is."""
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return "a huge number"  # thousands of digits cannot even be written out
+    if isinstance(value, dict | list | tuple | set) and value:
+        return f"a {type(value).__name__} of {len(value)}" if len(value) > 8 else _cut(value)
+    return _cut(value)
+
+
+def _cut(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _or_null(optional: bool) -> str:
+    return ", or null" if optional else ""
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half of a character, which no file and no tokenizer takes."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
