@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.quoting import Quote
+from mplus_cli.asking.quoting import Quote, quotable
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
@@ -71,7 +71,7 @@ class Inquiry:
         """
         from models.evaluation import reached, recall_as, same_recall
         from models.prompts import REFUSAL
-        from models.recall import at_hand, is_covered
+        from models.recall import is_covered, present_chunks
 
         network, memory = self._network, self._memory
         needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
@@ -95,7 +95,9 @@ class Inquiry:
         if arm.how == "learned" and not is_covered(network, ranked):
             said = Spoken(REFUSAL, 0.0, 0.0)
         elif said is None:
-            said = self._speak(recall, prompt, at_hand(memory, ranked, recall) if arm.quote else ())
+            said = self._speak(
+                recall, prompt, present_chunks(memory, ranked, recall) if arm.quote else ()
+            )
             if key is not None:
                 self._known[key] = said
         drawn = reached(memory, ranked, recall)
@@ -109,7 +111,7 @@ class Inquiry:
         limit, stop_ids = answer_limit(self._question), self._bench.stop_ids("mplus")
         started = time.perf_counter()
         texts = [self._chunk(number) for number in quoted]
-        source = self._bench.session.quotable(texts) if texts else None
+        source = quotable(self._bench.session, texts) if texts else None
         ids = answer_ids(
             self._network,
             self._memory,
@@ -134,8 +136,10 @@ class Inquiry:
 
     def _with_chunks(self, learned: Sequence[ChunkScore], count: int) -> list[int]:
         """The prompt with the text of the best chunks in front, its end cut to what fits."""
+        from models.generate import rank_by_prefill
+
         bench, network = self._bench, self._network
-        ranked = learned or _rank_by_tokens(network, self._memory, self._query)
+        ranked = learned or rank_by_prefill(network, self._memory, self._query)
         best = [score.chunk for score in ranked[:count]]
         ids = bench.encode("\n\n".join(self._chunk(number).strip() for number in best))
         prompt_format, tokenizer = bench.session.loaded.prompt, bench.session.tokenizer
@@ -160,19 +164,6 @@ def _check_length(network: MPlusModel, prompt: Sequence[int], question: Question
     room = network.generate.positions - network.config.prefix_tokens
     if len(prompt) + answer_limit(question) > room:
         raise UsageError(f"question {question.id} is too long for this model: leave it out")
-
-
-def _rank_by_tokens(
-    network: MPlusModel, memory: Memory, query: Sequence[int]
-) -> Sequence[ChunkScore]:
-    """The chunks by what every layer recalls of them, where single tokens are recalled."""
-    from models.generate import Recalled, stream
-
-    if network.config.recall == "tokens":
-        for event in stream(network, memory, query, query, max_new_tokens=1):
-            if isinstance(event, Recalled):
-                return event.ranked
-    return ()
 
 
 def collect(bench: Bench, ids: Iterator[int], started: float) -> Spoken:

@@ -78,7 +78,9 @@ def test_a_resumed_run_merges_alike(tmp_path, tiny, model, small_commits, monkey
     whole = tiny.make_memory(tmp_path / "whole", model, document)
     stored = tiny.make_memory(tmp_path / "resumed", model)
     for after in (9, 22):
-        events = tiny.pipeline.read_documents(stored, model, tiny.given(document), tiny.Characters())
+        events = tiny.pipeline.read_documents(
+            stored, model, tiny.given(document), tiny.Characters()
+        )
         for event in events:
             if isinstance(event, tiny.pipeline.ChunkRead) and event.chunks_done == after:
                 events.close()

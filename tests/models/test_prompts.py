@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mplus_cli.tokens import PlainTokenizer
 from tokenizers import AddedToken
 
 from models.prompts import PromptFormat, encode_plain, markup_of, plain_pieces
-from mplus_cli.tokens import PlainTokenizer
 
 BOS, START, END = 0, 1, 2
 
