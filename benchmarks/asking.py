@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from models.generate import Generated, Sampling, stream
 from models.memory import Memory
+from models.recall import look_up
 from mplus_cli.runtime.session import Session
 
 QUESTION = "Who keeps the lighthouse, and what did the keeper write in the logbook that night?"
@@ -22,7 +23,8 @@ def first_token(opened: Session, memory: Memory) -> Callable[[], None]:
     prompt, query = prompt_ids(opened), opened.plain_tokenizer.encode(QUESTION)[0]
 
     def ask() -> None:
-        events = stream(opened.model, memory, prompt, query, max_new_tokens=8, sampling=Sampling())
+        found = look_up(opened.model, memory, query)
+        events = stream(opened.model, memory, found, prompt, max_new_tokens=8, sampling=Sampling())
         next(event for event in events if isinstance(event, Generated))
 
     return ask

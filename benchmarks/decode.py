@@ -14,7 +14,8 @@ from benchmarks.asking import QUESTION, prompt_ids
 from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from benchmarks.synthetic import grown
 from models.fast_decode import FastDecoder, join
-from models.generate import Sampling, decode, draw, look_up, prefill
+from models.generate import Sampling, decode, draw, prefill
+from models.recall import look_up
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     model, count = opened.model, given.new_tokens
     config = model.config
     memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))
-    _, recall = look_up(model, memory, opened.plain_tokenizer.encode(QUESTION)[0])
+    recall = look_up(model, memory, opened.plain_tokenizer.encode(QUESTION)[0]).recall
     logits, cache = prefill(model, memory, recall, prompt_ids(opened), spare=count + 1)
     held, lengths = len(cache), list(cache._lengths)
     parts = zip(cache._keys, cache._values, lengths, strict=True)

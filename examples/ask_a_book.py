@@ -11,7 +11,7 @@ import sys
 
 from mplus_cli import settings
 from mplus_cli.asking import answering
-from mplus_cli.asking.events import Answer, Piece, Question
+from mplus_cli.asking.events import Answer, Question, TextDelta
 from mplus_cli.ingest import job
 from mplus_cli.ingest.pipeline import ChunkRead
 from mplus_cli.runtime.session import open_session
@@ -31,7 +31,7 @@ def main(path: str, question: str) -> None:
     print()
     memory = answering.load_memory(session, stored)
     for part in answering.answer(session, memory, Question(question, max_new_tokens=80)):
-        if isinstance(part, Piece):
+        if isinstance(part, TextDelta):
             print(part.text, end="", flush=True)
         elif isinstance(part, Answer):
             print()

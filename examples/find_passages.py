@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from models.generate import look_up
+from models.recall import look_up
 from mplus_cli import settings
 from mplus_cli.asking import answering
+from mplus_cli.asking.sources import best_sources
 from mplus_cli.library import Library
 from mplus_cli.runtime.session import open_memory, open_session
 from mplus_cli.wording import place
@@ -23,8 +24,10 @@ def main(name: str, question: str) -> None:
     )
     opened = answering.load_memory(session, stored)
     _, query = session.loaded.prompt.render(session.tokenizer, question)
-    ranked, _ = look_up(session.model, opened.memory, query)
-    for source in answering.find_sources(session, stored, ranked):
+    found = look_up(session.model, opened.memory, query)
+    for source in best_sources(
+        stored, found.ranked, shared=session.model.config.recall == "tokens"
+    ):
         print(f"{source.score:7.2%}  {place(source.document, source.pages)}")
         print(f"         {' '.join(source.text.split())[:200]}...")
 

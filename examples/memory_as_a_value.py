@@ -12,6 +12,7 @@ import sys
 from models import checkpoints
 from models.generate import Generated, Recalled, stream
 from models.prompts import encode_plain
+from models.recall import look_up
 from models.update import read_chunk
 
 TEXT = (
@@ -31,8 +32,9 @@ def main(model: str) -> None:
     print(f"{len(ids)} tokens of text are {len(memory.stm)} memory tokens in each layer")
     prompt, query = loaded.prompt.render(loaded.tokenizer, QUESTION)
     answer: list[int] = []
+    found = look_up(loaded.model, memory, query)
     for event in stream(
-        loaded.model, memory, prompt, query, max_new_tokens=40, stop_ids=loaded.stop_ids
+        loaded.model, memory, found, prompt, max_new_tokens=40, stop_ids=loaded.stop_ids
     ):
         if isinstance(event, Recalled):
             print(f"{event.stm_tokens} short-term and {event.recalled_tokens} recalled tokens")

@@ -27,9 +27,9 @@ from models.recall import (
     ChunkRecall,
     Recall,
     TokenRecall,
-    at_hand,
     gather,
     near_question,
+    present_chunks,
     recall_chunks,
 )
 from models.retriever import make_retriever
@@ -157,7 +157,7 @@ def reached(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> Rea
     """
     if isinstance(recall, TokenRecall):
         ranked = recall.chunk_scores()
-    present = frozenset(at_hand(memory, ranked, recall))
+    present = frozenset(present_chunks(memory, ranked, recall))
     return Reached(tuple(score.chunk for score in ranked), present)
 
 

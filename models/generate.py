@@ -18,15 +18,8 @@ from torch import Tensor
 from models.decoder import KeyValueCache, rotate
 from models.memory import Memory
 from models.network import MPlusModel
-from models.recall import (
-    ChunkRecall,
-    Recall,
-    TokenRecall,
-    at_hand,
-    near_question,
-    recall_chunks,
-)
-from models.scan import ChunkScore, question_queries, rank
+from models.recall import Found, Recall, look_up
+from models.scan import ChunkScore
 
 LOOKS = 8
 """First tokens of a greedy answer that are chosen by what they lead to."""
@@ -97,20 +90,20 @@ Event = Recalled | Generated | Finished
 def stream(
     model: MPlusModel,
     memory: Memory,
+    found: Found,
     prompt_ids: Sequence[int],
-    query_ids: Sequence[int],
     *,
     max_new_tokens: int,
     stop_ids: Collection[int] = (),
     sampling: Sampling | None = None,
     guide: Callable[[Sequence[int]], Guide | None] | None = None,
 ) -> Iterator[Event]:
-    """Answer a prompt from memory.
+    """Answer a prompt from what its question found in memory.
 
     Args:
+        found: of the bare question (`models.recall.look_up`).
         prompt_ids: the whole prompt as the model is to see it, without BOS.
-        query_ids: the part of it to look up in memory: the bare question.
-        guide: makes the answer's guide from the chunks at hand, best first.
+        guide: makes the answer's guide from the chunks in the prefix, best first.
 
     Yields:
         `Recalled` once, `Generated` per token (stop tokens are not yielded), `Finished` once.
@@ -124,15 +117,14 @@ def stream(
             f"the prompt has {len(prompt_ids)} tokens and the answer up to {max_new_tokens}: "
             f"{room} fit"
         )
-    ranked, recall = look_up(model, memory, query_ids)
-    logits, cache = prefill(model, memory, recall, prompt_ids, spare=max_new_tokens)
-    if isinstance(recall, TokenRecall):
-        ranked = recall.chunk_scores()
-    yield Recalled(tuple(ranked), len(recall), len(memory.stm), memory.ltm_tokens, len(prompt_ids))
+    sizes = len(memory.stm), memory.ltm_tokens, len(prompt_ids)
+    logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=max_new_tokens)
+    found = found.settled()
+    yield Recalled(found.ranked, len(found.recall), *sizes)
     if not max_new_tokens:
         yield Finished("length", 0)
         return
-    guided = None if guide is None else guide(at_hand(memory, ranked, recall))
+    guided = None if guide is None else guide(found.present(memory))
     said: list[int] = []
     for token in decode(model, cache, logits, sampling or Sampling(), guided):
         if token in stop_ids:
@@ -162,24 +154,14 @@ def goes_in_circles(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> 
     return False
 
 
-@torch.no_grad()
-def look_up(
+def rank_by_prefill(
     model: MPlusModel, memory: Memory, query_ids: Sequence[int]
-) -> tuple[Sequence[ChunkScore], Recall]:
-    """Rank what is in memory for a question, and recall the best of long-term memory.
-
-    With recall of `tokens` the ranking is known only after the prefill (`chunk_scores`).
-    """
-    if model.config.recall == "tokens":
-        return (), TokenRecall(model, memory, model.config.recalled_tokens)
-    ranked, queries = [], []
-    if query_ids and not memory.is_empty:
-        queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
-        ranked = rank(model, memory, queries)
-    tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
-    near = near_question(model, memory, tokens, queries)
-    weight = model.config.reading.relevance_weight
-    return ranked, ChunkRecall(tokens.to(model.device), ranked, weight, near)
+) -> tuple[ChunkScore, ...]:
+    """The chunks by their fit to a question, best first, with the bare question as the prompt: where
+    layers choose tokens nothing less tells."""
+    found = look_up(model, memory, query_ids)
+    prefill(model, memory, found.recall, query_ids, spare=0)
+    return found.settled().ranked
 
 
 @torch.no_grad()

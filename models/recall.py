@@ -11,6 +11,7 @@ H key/value heads, d head size, P retriever width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 from models.memory import Memory, Segment, Tokens, concatenate
 from models.network import MPlusModel
 from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
-from models.scan import ChunkScore
+from models.scan import ChunkScore, question_queries, rank
 
 
 class Recall(Protocol):
@@ -127,6 +128,44 @@ class TokenRecall:
         return tuple(ChunkScore(chunk, count / total) for chunk, count in ranked)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a question found in memory."""
+
+    recall: Recall
+    ranked: tuple[ChunkScore, ...] = ()
+    """Chunks by their fit, best first. Where layers choose tokens, known after the prefill (`settled`)."""
+    queries: tuple[Tensor, ...] = ()
+    """The question (q, P) per retriever layer; none where layers choose tokens."""
+
+    def settled(self) -> Found:
+        """The same after the prefill: by then every recall knows its chunks."""
+        if isinstance(self.recall, TokenRecall):
+            return replace(self, ranked=self.recall.chunk_scores())
+        return self
+
+    def present(self, memory: Memory) -> list[int]:
+        """The chunks in the prefix, best first (see `present_chunks`); after the prefill."""
+        return present_chunks(memory, self.ranked, self.recall)
+
+
+@torch.no_grad()
+def look_up(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> Found:
+    """Rank what is in memory for a question, and recall the best of long-term memory."""
+    if model.config.recall == "tokens":
+        return Found(TokenRecall(model, memory, model.config.recalled_tokens))
+    ranked, queries = [], []
+    if query_ids and not memory.is_empty:
+        queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
+        ranked = rank(model, memory, queries)
+    tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
+    near = near_question(model, memory, tokens, queries)
+    recall = ChunkRecall(
+        tokens.to(model.device), ranked, model.config.reading.relevance_weight, near
+    )
+    return Found(recall, tuple(ranked), tuple(queries))
+
+
 @torch.no_grad()
 def near_question(
     model: MPlusModel, memory: Memory, recalled: Tokens, queries: Sequence[Tensor]
@@ -151,9 +190,8 @@ def near_question(
     return near_weight(near, config.reading.window_weight, config.reading.window_limit)
 
 
-def at_hand(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:
-    """The chunks an answer can draw on, recalled or in short-term memory, those ranked first, best
-    first."""
+def present_chunks(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:
+    """The chunks in the prefix, recalled or in short-term memory: those ranked first, best first."""
     held = memory.stm.tokens.chunks.unique().tolist()
     present = (recall.recalled_chunks() | set(held)) - {-1}
     order = [score.chunk for score in ranked if score.chunk in present]

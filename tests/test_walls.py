@@ -102,6 +102,13 @@ def test_the_library_prints_only_where_it_is_a_program(path: Path) -> None:
         assert lines == []
 
 
+@pytest.mark.parametrize("path", sources("mplus_cli/runtime"), ids=relative)
+def test_the_runtime_knows_nothing_of_what_uses_it(path: Path) -> None:
+    names = set(imported(ast.parse(path.read_text(encoding="utf-8"))))
+    rooms = ("asking", "ingest", "terminal", "commands", "evaluation", "training")
+    assert not {name for name in names if name.startswith(tuple(f"mplus_cli.{r}" for r in rooms))}
+
+
 @pytest.mark.parametrize(
     "module", ["mplus_cli.documents", "mplus_cli.library", "mplus_cli.datasets.__main__"]
 )

@@ -15,6 +15,7 @@ from models.generate import Generated, stream
 from models.matching import hit
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
+from models.recall import look_up
 from models.scan import score_chunks
 from models.training.data import ChunkMaker, Encoder, Passage, Question
 from models.training.stream import Wording
@@ -71,7 +72,8 @@ def validate(
         around = [written[(number + step) % len(probes)] for step in range(crowd + 1)]
         for chunks in (around[:1], around):
             memory = _memory(model, chunks)
-            events = stream(model, memory, prompt, query, max_new_tokens=24, stop_ids={wording.end})
+            found = look_up(model, memory, query)
+            events = stream(model, memory, found, prompt, max_new_tokens=24, stop_ids={wording.end})
             said = decode([event.id for event in events if isinstance(event, Generated)])
             right = hit(said, probe.question.answers)
             alone += right and len(chunks) == 1

@@ -33,7 +33,7 @@ class Question:
     reread: int = 0
     """How many of the best chunks to show the model as text."""
     quote: bool = True
-    """Whether the answer is spelled along the text at hand, where the checkpoint asks for it."""
+    """Whether the answer is spelled along the recalled text, where the checkpoint asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Retrieved:
     """Memory was searched; the answer follows."""
 
     sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextDelta:
     """More of the answer's text."""
 
     text: str
@@ -96,7 +96,7 @@ class Answer:
         return values
 
 
-Event = Looked | Piece | Answer
+Event = Retrieved | TextDelta | Answer
 
 
 @dataclass(frozen=True, slots=True)

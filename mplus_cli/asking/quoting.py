@@ -3,9 +3,9 @@
 A small reader garbles names that it read compressed ("marpslike"), while the text lies beside the
 memory. So the answer is spelled along it: tokens that go on the place of the text which the answer
 quotes are preferred, and behind a word those that begin any other word of it. What is said stays the
-reader's choice; refusals, "Yes" and "No" are always at hand.
+reader's choice; refusals, "Yes" and "No" are always allowed.
 
-Knows a tokenizer, as a table of spellings, and texts; no network.
+Knows a tokenizer, as a table of spellings, and texts; of a network its settings.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from mplus_cli.library import StoredMemory
+from mplus_cli.runtime.session import Session
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from models.generate import Guide
 
 ALWAYS = ("Yes", "No")
 _END = "\n"
@@ -151,6 +156,33 @@ class Quotable:
         end = self._text.find(_END, place)
         space = self._text.find(self._spelling.space, place + 1, end)
         return self._text[place : end if space < 0 else space]
+
+
+def quotable(session: Session, texts: Sequence[str]) -> Quotable | None:
+    """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
+    nothing, or its vocabulary spells text in no known way."""
+    from models.prompts import REFUSAL
+
+    weight = session.model.config.reading.quote_weight
+    spelling = Spelling.of(session.tokenizer) if weight else None
+    if spelling is None:
+        return None
+    return Quotable(spelling, [*texts, REFUSAL, *ALWAYS], weight, session.loaded.stop_ids)
+
+
+def guide_along(
+    session: Session, stored: StoredMemory
+) -> Callable[[Sequence[int]], Guide | None] | None:
+    """What makes the guide of an answer from the chunks in its prefix; None where the checkpoint has
+    it quote nothing."""
+    if not session.model.config.reading.quote_weight:
+        return None
+
+    def guide(chunks: Sequence[int]) -> Guide | None:
+        source = quotable(session, [row.text for row in stored.chunks(chunks)])
+        return None if source is None else Quote(source)
+
+    return guide
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.quoting import Quote
+from mplus_cli.asking.quoting import Quote, quotable
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
@@ -70,7 +70,7 @@ class Inquiry:
             UsageError: the question does not fit behind the memory.
         """
         from models.evaluation import reached, recall_as, same_recall
-        from models.recall import at_hand
+        from models.recall import present_chunks
 
         network, memory = self._network, self._memory
         needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
@@ -92,7 +92,9 @@ class Inquiry:
         key = None if same is None else (tuple(prompt), same, arm.quote)
         said = self._known.get(key) if key is not None else None
         if said is None:
-            said = self._speak(recall, prompt, at_hand(memory, ranked, recall) if arm.quote else ())
+            said = self._speak(
+                recall, prompt, present_chunks(memory, ranked, recall) if arm.quote else ()
+            )
             if key is not None:
                 self._known[key] = said
         drawn = reached(memory, ranked, recall)
@@ -106,7 +108,7 @@ class Inquiry:
         limit, stop_ids = answer_limit(self._question), self._bench.stop_ids("mplus")
         started = time.perf_counter()
         texts = [self._chunk(number) for number in quoted]
-        source = self._bench.session.quotable(texts) if texts else None
+        source = quotable(self._bench.session, texts) if texts else None
         ids = answer_ids(
             self._network,
             self._memory,
@@ -131,8 +133,10 @@ class Inquiry:
 
     def _with_chunks(self, learned: Sequence[ChunkScore], count: int) -> list[int]:
         """The prompt with the text of the best chunks in front, its end cut to what fits."""
+        from models.generate import rank_by_prefill
+
         bench, network = self._bench, self._network
-        ranked = learned or _rank_by_tokens(network, self._memory, self._query)
+        ranked = learned or rank_by_prefill(network, self._memory, self._query)
         best = [score.chunk for score in ranked[:count]]
         ids = bench.encode("\n\n".join(self._chunk(number).strip() for number in best))
         prompt_format, tokenizer = bench.session.loaded.prompt, bench.session.tokenizer
@@ -157,19 +161,6 @@ def _check_length(network: MPlusModel, prompt: Sequence[int], question: Question
     room = network.generate.positions - network.config.prefix_tokens
     if len(prompt) + answer_limit(question) > room:
         raise UsageError(f"question {question.id} is too long for this model: leave it out")
-
-
-def _rank_by_tokens(
-    network: MPlusModel, memory: Memory, query: Sequence[int]
-) -> Sequence[ChunkScore]:
-    """The chunks by what every layer recalls of them, where single tokens are recalled."""
-    from models.generate import Recalled, stream
-
-    if network.config.recall == "tokens":
-        for event in stream(network, memory, query, query, max_new_tokens=1):
-            if isinstance(event, Recalled):
-                return event.ranked
-    return ()
 
 
 def collect(bench: Bench, ids: Iterator[int], started: float) -> Spoken:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mplus_cli.asking.quoting import ALWAYS, Quotable, Spelling
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
@@ -53,21 +51,6 @@ class Session:
     @property
     def plain_tokenizer(self) -> PlainTokenizer:
         return PlainTokenizer(self.loaded.tokenizer)
-
-    @cached_property
-    def spelling(self) -> Spelling | None:
-        """How the model's vocabulary spells text; None where that is not known."""
-        return Spelling.of(self.loaded.tokenizer)
-
-    def quotable(self, texts: Sequence[str]) -> Quotable | None:
-        """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
-        nothing."""
-        from models.prompts import REFUSAL
-
-        weight = self.model.config.reading.quote_weight
-        if not weight or self.spelling is None:
-            return None
-        return Quotable(self.spelling, [*texts, REFUSAL, *ALWAYS], weight, self.loaded.stop_ids)
 
     @property
     def identity(self) -> ModelIdentity:

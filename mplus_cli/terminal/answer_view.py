@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mplus_cli.asking.events import Answer, Event, Piece, Source
+from mplus_cli.asking.events import Answer, Event, Source, TextDelta
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
@@ -47,7 +47,7 @@ def _stream(events: Iterable[Event]) -> Answer | None:
         for event in events:
             if isinstance(event, Answer):
                 final = event
-            elif isinstance(event, Piece):
+            elif isinstance(event, TextDelta):
                 meter.close()
                 write(event.text)
     return final

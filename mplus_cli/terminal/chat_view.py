@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command
-from mplus_cli.asking.events import Answer, Piece
+from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.answer_view import show_answer, show_sources
@@ -53,7 +53,7 @@ def _stream(conversation: Conversation, line: str) -> None:
     try:
         with growing_markdown() as shown:
             for event in conversation.ask(line):
-                if isinstance(event, Piece):
+                if isinstance(event, TextDelta):
                     text += event.text
                     shown(text)
                 elif isinstance(event, Answer):

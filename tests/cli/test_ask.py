@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.asking.answering import SOURCES
+from mplus_cli.asking.sources import SOURCES
 from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
 from mplus_cli.terminal.streaming import WrappedText

@@ -9,7 +9,8 @@ import torch
 from models.checkpoints import load
 from models.decoder import KeyValueCache
 from models.fast_decode import FastDecoder, fits, join, pack8, quicken
-from models.generate import Sampling, decode, look_up, prefill
+from models.generate import Sampling, decode, prefill
+from models.recall import look_up
 from models.update import read_chunk
 
 Build = Callable[..., Any]
@@ -20,7 +21,7 @@ def cache_of(model: Any, chunk_ids: Ids, spare: int = 8) -> tuple[torch.Tensor, 
     memory = model.empty_memory()
     for number in range(5):
         memory = read_chunk(model, memory, chunk_ids(number, 8))
-    _, recall = look_up(model, memory, chunk_ids(1, 4))
+    recall = look_up(model, memory, chunk_ids(1, 4)).recall
     return prefill(model, memory, recall, chunk_ids(9, 6), spare=spare)
 
 

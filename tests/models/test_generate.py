@@ -16,10 +16,10 @@ from models.generate import (
     Sampling,
     draw,
     goes_in_circles,
-    look_up,
     prefill,
     stream,
 )
+from models.recall import look_up
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -28,7 +28,8 @@ Build = Callable[..., Any]
 
 def answer(model: Any, memory: Any, prompt: list[int], **options: Any) -> list[Any]:
     options = {"max_new_tokens": 6} | options
-    return list(stream(model, memory, prompt, prompt, **options))
+    found = look_up(model, memory, prompt)
+    return list(stream(model, memory, found, prompt, **options))
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_greedy_answers_go_on_with_the_token_that_goes_on_best(
         said = [event.id for event in answer(model, memory, prompt)[1:-1]]
 
         def chances(ids: list[int], asked: list[int] = prompt) -> torch.Tensor:
-            _, recall = look_up(model, memory, asked)
+            recall = look_up(model, memory, asked).recall
             logits, _ = prefill(model, memory, recall, asked + ids, spare=1)
             return logits[-1].log_softmax(dim=-1)
 
@@ -140,7 +141,7 @@ def test_layers_without_memory_see_bos_and_the_prompt_alone(
     assert [memory.stm.tokens.keys.shape[0] for memory in memories] == [1, 3]
     assert torch.equal(memories[0].stm.tokens.keys[0], memories[1].stm.tokens.keys[2])
     prompt = chunk_ids(99, 5)
-    _, recall = look_up(some, memories[0], prompt)
+    recall = look_up(some, memories[0], prompt).recall
     logits, cache = prefill(some, memories[0], recall, prompt, spare=2, all_logits=True)
     expected = _hidden_from_layers(everywhere, memories[1], prompt, {0, 1})
     torch.testing.assert_close(logits, expected[: len(prompt)], atol=1e-4, rtol=1e-4)
@@ -152,7 +153,7 @@ def test_layers_without_memory_see_bos_and_the_prompt_alone(
 def _hidden_from_layers(model: Any, memory: Any, prompt: list[int], hidden: set[int]) -> Any:
     """Logits (T, V) of a prompt behind all of a memory, masked out in some layers."""
     decoder, text = model.generate, len(prompt)
-    _, recall = look_up(model, memory, prompt)
+    recall = look_up(model, memory, prompt).recall
     before = 1 + len(recall) + len(memory.stm)
     seen = decoder.mask(text, before)
     blind = seen.clone()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.generate import Sampling, decode, look_up, prefill
-from models.recall import ChunkRecall, TokenRecall
+from models.generate import Sampling, decode, prefill
+from models.recall import ChunkRecall, TokenRecall, look_up
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -43,7 +43,7 @@ def test_decoding_with_the_cache_is_reading_again(
     for number in range(4):
         memory = read_chunk(model, memory, chunk_ids(number, 8))
     prompt = chunk_ids(99, 6)
-    _, recall = look_up(model, memory, prompt)
+    recall = look_up(model, memory, prompt).recall
     logits, cache = prefill(model, memory, recall, prompt, spare=5)
     steps = decode(model, cache, logits, Sampling())
     drawn = [next(steps) for _ in range(6)]
@@ -82,7 +82,8 @@ def test_an_empty_memory_is_the_base_behind_bos(
     memory = model.empty_memory()
     assert memory.is_empty
     prompt = chunk_ids(0, 4)
-    ranked, recall = look_up(model, memory, prompt)
+    found = look_up(model, memory, prompt)
+    ranked, recall = found.ranked, found.recall
     assert not ranked and len(recall) == 0
     logits, _ = prefill(model, memory, recall, prompt, spare=0)
     base = model.generate.llama(torch.tensor([[0, *prompt]])).logits[0, -1:]

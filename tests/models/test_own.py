@@ -24,8 +24,9 @@ from models.checkpoints import (
 from models.checkpoints.adapters import Adapter, extract, load_adapter, save_adapter
 from models.checkpoints.fingerprint import WHOLE_BYTES, fingerprint
 from models.config import MPlusConfig, RetrieverShape
-from models.generate import look_up, prefill
+from models.generate import prefill
 from models.prompts import PromptFormat
+from models.recall import look_up
 from models.retriever import make_retriever
 from models.update import read_chunk
 
@@ -45,7 +46,7 @@ def run(loaded: Any, chunk_ids: Ids) -> tuple[torch.Tensor, Any]:
     for number in range(8):
         memory = read_chunk(loaded.model, memory, chunk_ids(number, 30))
     prompt = chunk_ids(99, 9)
-    _, recall = look_up(loaded.model, memory, prompt)
+    recall = look_up(loaded.model, memory, prompt).recall
     assert len(recall) > 0
     logits, _ = prefill(loaded.model, memory, recall, prompt, spare=0, all_logits=True)
     return logits, memory

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig, Reading
-from models.generate import Sampling, decode, look_up, prefill
+from models.generate import Sampling, decode, prefill
 from models.memory import Memory
 from models.network import MPlusModel
-from models.recall import ChunkRecall, near_question, recall_chunks
+from models.recall import ChunkRecall, look_up, near_question, recall_chunks
 from models.relevance import LEAST_RELEVANCE, nearness, relevance, window_scores
 from models.scan import ChunkScore, question_queries
 from models.update import read_chunk
@@ -111,7 +111,8 @@ def test_a_question_is_read_beside_its_own_words(
     memory = read_two(model, chunk_ids)
     for number in (1, 5):
         question = chunk_ids(number, 8)[2:4]
-        ranked, recall = look_up(model, memory, question)
+        found = look_up(model, memory, question)
+        ranked, recall = found.ranked, found.recall
         assert ranked[0].chunk == number
         assert isinstance(recall, ChunkRecall)
         stm = memory.stm.tokens.chunks[0]
@@ -148,7 +149,7 @@ def test_without_a_weight_or_a_question_nothing_is_near(
     tokens = recall_chunks(memory, [], 0)
     assert near_question(plain, memory, tokens, queries) is None
     assert near_question(near, memory, tokens, []) is None
-    assert look_up(near, memory, [])[1].bias(memory.stm.tokens.chunks[0]) is None
+    assert look_up(near, memory, []).recall.bias(memory.stm.tokens.chunks[0]) is None
 
 
 def test_it_is_off_by_default_and_has_limits() -> None:

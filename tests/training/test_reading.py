@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.generate import look_up, prefill
+from models.generate import prefill
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
+from models.recall import look_up
 from models.training.ahead import Ahead
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
@@ -120,7 +121,7 @@ def compare(model: MPlusModel, memory: Memory, batch: Batch, hidden: Tensor, str
         query = batch.questions[stream, number][batch.real[stream, number]]
         place = batch.rows.pieces[stream] == number
         ids = batch.rows.ids[stream][place].tolist()
-        _, recall = look_up(model, memory, query.tolist())
+        recall = look_up(model, memory, query.tolist()).recall
         wanted, _ = prefill(model, memory, recall, ids, spare=0, all_logits=True)
         found = model.generate.final(hidden[stream][place]).float()
         torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
