@@ -6,13 +6,13 @@ The full experiments are another module's; this one is small enough to run every
 from __future__ import annotations
 
 import random
-import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from models.generate import Generated, stream
+from models.matching import hit
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
 from models.scan import score_chunks
@@ -49,18 +49,6 @@ def make_probes(
         whole = (*other[:cut], *ids, *other[cut:])
         probes.append(Probe(whole, draw.choice(passage.questions)))
     return probes
-
-
-def normalise(text: str) -> str:
-    """SQuAD's normalisation: lower case, no punctuation, no articles, single spaces."""
-    text = "".join(" " if char in string.punctuation else char for char in text.lower())
-    return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
-
-
-def hit(answer: str, golds: Sequence[str]) -> bool:
-    """Whether a gold answer occurs in the answer, word for word after normalisation."""
-    said = f" {normalise(answer)} "
-    return any(f" {normalise(gold)} " in said for gold in golds if normalise(gold))
 
 
 def validate(

@@ -12,12 +12,13 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from models import matching
+from models.matching import normalise
 from models.prompts import REFUSAL
 
 Metric = Callable[[str, Sequence[str]], float]
 """An answer and the gold answers to a score of 0 to 1."""
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _NUMBER = re.compile(r"\d+")
 _LETTERS = "ABCD"
@@ -27,15 +28,9 @@ _ROUGE_BETA = 1.2
 """Weight of recall in ROUGE-L, as in the evaluation code of COCO captions, which NarrativeQA used."""
 
 
-def normalise(text: str) -> str:
-    """Lower case, punctuation deleted, articles and extra white space removed."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
-
-
 def exact(answer: str, golds: Sequence[str]) -> float:
     """SQuAD's exact match with the best gold answer."""
-    said = normalise(answer)
-    return float(any(said == normalise(gold) for gold in golds))
+    return float(matching.exact(answer, golds))
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:
@@ -45,9 +40,7 @@ def f1(answer: str, golds: Sequence[str]) -> float:
 
 def hit(answer: str, golds: Sequence[str]) -> float:
     """Whether a gold answer occurs in the answer, word for word after normalisation."""
-    from models.training.validation import hit as occurs
-
-    return float(occurs(answer, golds))
+    return float(matching.hit(answer, golds))
 
 
 def refused(answer: str) -> bool:

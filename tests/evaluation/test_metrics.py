@@ -10,23 +10,6 @@ from mplus_cli.evaluation import metrics
 from mplus_cli.evaluation.statistics import mean, median, share
 
 
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
-        ("The Eiffel Tower.", "eiffel tower"),
-        # SQuAD deletes punctuation, it does not put a space in its place.
-        ("U.S.-led", "usled"),
-        ("an  apple,\ta pear", "apple pear"),
-        ("theatre and a band", "theatre and band"),
-        ("The", ""),
-        # Only ASCII punctuation goes; an article leaves a space.
-        ("rock—the—roll", "rock— —roll"),
-    ],
-)
-def test_squads_normalisation(text: str, normal: str) -> None:
-    assert metrics.normalise(text) == normal
-
-
 def test_squads_exact_match_and_f1() -> None:
     assert metrics.exact("The Denver Broncos!", ["denver broncos"]) == 1
     assert metrics.exact("Denver Broncos won", ["Denver Broncos"]) == 0

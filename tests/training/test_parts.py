@@ -23,7 +23,6 @@ from models.training.data import (
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.rows import IGNORED, ROUND, Piece, pack
 from models.training.topics import by_topic, tf_idf
-from models.training.validation import hit, normalise
 
 
 def encode(text: str) -> list[int]:
@@ -135,24 +134,6 @@ def test_small_steps_are_not_lost_in_bf16() -> None:
         model.grad = torch.full_like(model, random.Random(0).random())
         step.step(1.0)
     assert torch.equal(weight, again)
-
-
-@pytest.mark.parametrize(
-    ("answer", "golds", "right"),
-    [
-        ("It was the Eiffel Tower.", ["eiffel tower"], True),
-        ("in 1973, they said", ["1973"], True),
-        ("in 19735", ["1973"], False),
-        ("a cat", ["the"], False),
-        ("nearly $12 a barrel", ["$12", "x"], True),
-    ],
-)
-def test_hits(answer: str, golds: list[str], right: bool) -> None:
-    assert hit(answer, golds) is right
-
-
-def test_normalise_is_squads() -> None:
-    assert normalise("  The  Cat, an (old) one ") == "cat old one"
 
 
 @pytest.mark.parametrize("line", ["not json", "[1]", '{"qas": []}', '{"context": "a"}'])

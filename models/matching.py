@@ -1,0 +1,33 @@
+"""How an answer is compared with gold answers: SQuAD v1.1's rule, for training and evaluation alike.
+
+Rajpurkar et al. 2016 (arXiv 1606.05250), their evaluation script. Knows text only.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalise(text: str) -> str:
+    """Lower case, ASCII punctuation deleted, articles dropped, single spaces: "the U.S." is "us"."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact(answer: str, golds: Sequence[str]) -> bool:
+    """Whether the answer is a gold answer after normalisation; then it is a `hit` too."""
+    said = normalise(answer)
+    return any(said == normalise(gold) for gold in golds)
+
+
+def hit(answer: str, golds: Sequence[str]) -> bool:
+    """Whether a gold answer occurs in the answer, word for word after normalisation.
+
+    A gold answer of which nothing is left ("The") occurs only where nothing is left of the answer.
+    """
+    said = f" {normalise(answer)} "
+    return any(f" {normalise(gold)} " in said for gold in golds)
