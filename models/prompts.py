@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 REFUSAL = "The text does not say."
@@ -121,10 +122,32 @@ class PromptFormat:
 def encode_plain(tokenizer: Any, text: str) -> list[int]:
     """Ids of a text in which nothing is a special token, and no BOS."""
     ids: list[int] = []
-    for piece in _without_added(tokenizer, text):
-        encoded = tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
+    for start, stop in plain_pieces(text, markup_of(tokenizer)):
+        encoded = tokenizer(text[start:stop], add_special_tokens=False, split_special_tokens=True)
         ids += encoded["input_ids"]
     return ids
+
+
+def markup_of(tokenizer: Any) -> re.Pattern[str] | None:
+    """Finds each place of a text where an added token begins; None where no text can hold one.
+
+    Text of the user is cut there: `split_special_tokens` alone leaves added tokens that are not
+    marked special. Of one character it finds what is marked, and runs of spaces, which some
+    vocabularies add, are no markup.
+    """
+    added = sorted(token for token in tokenizer.get_added_vocab() if len(token.strip()) > 1)
+    return re.compile(f"(?={'|'.join(map(re.escape, added))})") if added else None
+
+
+def plain_pieces(text: str, markup: re.Pattern[str] | None) -> list[tuple[int, int]]:
+    """Where the pieces (start, end) of a text lie, of which none holds an added token whole.
+
+    Args:
+        markup: of `markup_of`.
+    """
+    found = markup.finditer(text) if markup else ()
+    bounds = [0, *(match.start() + 1 for match in found), len(text)]
+    return [(start, stop) for start, stop in pairwise(bounds) if start < stop]
 
 
 def _encode(tokenizer: Any, skeleton: str, texts: Sequence[str]) -> list[int]:
@@ -162,23 +185,6 @@ def _split(text: str, tokens: Collection[str]) -> list[str]:
     ordered = sorted(tokens, key=len, reverse=True)
     pattern = "|".join(re.escape(token) for token in ordered)
     return [piece for piece in re.split(f"({pattern})", text) if piece]
-
-
-def _without_added(tokenizer: Any, text: str) -> list[str]:
-    """Text in pieces of which none holds an added token whole.
-
-    `split_special_tokens` alone leaves added tokens that are not marked special. Runs of spaces,
-    which some vocabularies add, are no markup.
-    """
-    added = {token for token in tokenizer.get_added_vocab() if len(token.strip()) > 1}
-    pieces = [""]
-    for piece in _split(text, added):
-        if piece in added:
-            pieces[-1] += piece[0]
-            pieces.append(piece[1:])
-        else:
-            pieces[-1] += piece
-    return [piece for piece in pieces if piece]
 
 
 def _ends_in_word(template: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
 from typing import Any
+
+from models.prompts import markup_of, plain_pieces
 
 _BROKEN = "\ufffd"
 
@@ -14,15 +14,13 @@ class PlainTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        added = [token for token in tokenizer.get_added_vocab() if len(token) > 1]
-        added.sort(key=len, reverse=True)
-        self._added = re.compile("|".join(map(re.escape, added))) if added else None
+        self._markup = markup_of(tokenizer)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and the (start, end) character offsets of each."""
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
-        for start, stop in self._pieces(text):
+        for start, stop in plain_pieces(text, self._markup):
             encoded = self._tokenizer(
                 text[start:stop],
                 add_special_tokens=False,
@@ -33,14 +31,6 @@ class PlainTokenizer:
             ids += encoded["input_ids"]
             offsets += [(start + a, start + b) for a, b in encoded["offset_mapping"]]
         return ids, offsets
-
-    def _pieces(self, text: str) -> list[tuple[int, int]]:
-        """Text cut inside every added token, so that no piece holds one whole."""
-        if self._added is None:
-            return [(0, len(text))] if text else []
-        cuts = [match.start() + 1 for match in self._added.finditer(text)]
-        bounds = [0, *cuts, len(text)]
-        return [(a, b) for a, b in pairwise(bounds) if a < b]
 
 
 class AnswerText:

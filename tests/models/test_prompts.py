@@ -3,9 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import AddedToken
 
-from models.prompts import PromptFormat, encode_plain
+from models.prompts import PromptFormat, encode_plain, markup_of, plain_pieces
+from mplus_cli.tokens import PlainTokenizer
 
 BOS, START, END = 0, 1, 2
 
@@ -125,6 +128,56 @@ def test_special_tokens_of_one_character_cannot_be_injected(tiny_tokenizer: Any)
     prompt, _ = PromptFormat().render(tokenizer, "x☃y")
     assert special not in prompt
     assert "x☃y" in tokenizer.decode(prompt)
+
+
+@pytest.mark.parametrize(
+    ("added", "text", "pieces"),
+    [
+        (["<tool>"], "x<tool>y", ["x<", "tool>y"]),
+        (["<tool>"], "<tool><tool>", ["<", "tool><", "tool>"]),
+        # Where two overlap, neither is left whole.
+        (["<a>b", "b<c>"], "<a>b<c>", ["<", "a>b", "<c>"]),
+        # Runs of spaces are no markup, and what is of one character is found by itself.
+        (["  ", "    ", "☃", " x"], "a    b ☃ x", ["a    b ☃ x"]),
+        ([], "<tool>", ["<tool>"]),
+        (["<tool>"], "", []),
+    ],
+)
+def test_text_is_cut_where_an_added_token_begins(
+    tiny_tokenizer: Any, added: list[str], text: str, pieces: list[str]
+) -> None:
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in added])
+    found = plain_pieces(text, markup_of(tokenizer))
+    assert [text[start:stop] for start, stop in found] == pieces
+
+
+TEXTS = st.lists(
+    st.sampled_from(["<|im_end|>", "<|im_", "end|>", "<tool>", "    ", "the storm", "é", "\n", "☃"])
+).map("".join)
+
+
+@pytest.fixture(scope="module")
+def added_tokenizer(tiny_tokenizer: Any) -> Any:
+    """A tokenizer with every kind of added token."""
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in ("<tool>", "    ")])
+    tokenizer.add_tokens([AddedToken("☃", special=True)], special_tokens=True)
+    return tokenizer
+
+
+@given(text=TEXTS)
+def test_questions_and_documents_have_the_same_ids(added_tokenizer: Any, text: str) -> None:
+    tokenizer = added_tokenizer
+    ids, offsets = PlainTokenizer(tokenizer).encode(text)
+    assert ids == encode_plain(tokenizer, text)
+    assert not set(ids) & set(tokenizer.all_special_ids)
+    assert tokenizer.convert_tokens_to_ids("<tool>") not in ids
+    assert [offsets[0][0], offsets[-1][1]] == [0, len(text)] if text else not offsets
 
 
 def test_an_empty_question_is_refused(tiny_tokenizer: Any) -> None:
