@@ -65,7 +65,8 @@ def start(
         base: folder of the base model in Hugging Face's format.
         processes: those the run is spread over; each builds its own share of the streams.
         drawers: processes that draw the text ahead; 0: it is drawn in this one.
-        weights: `weights.safetensors` of earlier stages; a new run starts from their mean.
+        weights: `weights.safetensors` of earlier stages, or folders of checkpoints of ours on the same
+            base; a new run starts from their mean.
 
     Raises:
         ConfigError, DataError, CheckpointError: one line each.

@@ -60,8 +60,9 @@ def train(
     weights: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE",
-            help="Start from an earlier stage's weights.safetensors; given again: from their mean.",
+            metavar="PATH",
+            help="Start from an earlier stage's weights.safetensors, or from the folder of a "
+            "checkpoint; given again: from their mean.",
         ),
     ] = None,
     changes: Annotated[
