@@ -196,7 +196,7 @@ class Run:
 
 def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
     """Reading and recall in one figure, in nats."""
-    reading = losses.answer + losses.continuation
+    reading = losses.answer + config.continuation_weight * losses.continuation
     return reading + config.retriever_weight * losses.retriever
 
 

@@ -155,6 +155,9 @@ class StreamMaker:
                 topics=config.topics,
                 padding=config.padding,
                 clozes=config.clozes,
+                near_misses=config.near_misses,
+                sisters=config.sisters,
+                passage_questions=config.passage_questions,
             )
             streams.append(Stream(config, maker, wording, seed))
         return streams
