@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
+from models.checkpoints.adapters import extract, merge_into
 from models.checkpoints.base import load_base, load_tokenizer
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE
@@ -94,7 +95,22 @@ def start(
         load_weights(trainee, mean_weights([read_weights(path) for path in weights]))
     sampler = Sampler(config, model, drawing, pad=make.end)
     check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
-    return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
+    run = Run(folder, config, trainee, sampler, check, processes)
+    if not config.train_update:
+        _merge_writer(model, load_base(base, device=device, dtype=dtype, attention=attention).llama)
+    return run, loaded.tokenizer
+
+
+def _merge_writer(model: MPlusModel, base: Any) -> None:
+    """Have a writer that does not learn write with merged weights, as in use, which takes less time.
+
+    Args:
+        base: the base once more, which becomes the writer.
+    """
+    adapter = extract(model.generate.llama, UPDATE)
+    if adapter is not None:
+        merge_into(base, adapter, {})
+        model.update = Decoder(base)
 
 
 def make_model(

@@ -251,6 +251,27 @@ def test_a_run_starts_from_a_checkpoint(
         assert torch.equal(value, after[name] * (2 if doubled else 1)), name
 
 
+def test_a_writer_that_does_not_learn_writes_as_it_did(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    """Its adapter is merged, at the start and after a resume, and kept."""
+    steps(begin(make(data, learning_rate=5e-3), tmp_path / "before", tiny_base_folder), until=3)
+    weights = [tmp_path / "before" / "last" / "weights.safetensors"]
+    live = begin(make(data), tmp_path / "live", tiny_base_folder, weights=weights)
+    config, folder = make(data, train_update=False, train_retriever=False), tmp_path / "merged"
+    merged = begin(config, folder, tiny_base_folder, weights=weights)
+    one, two = (steps(run, until=1)[0].answer for run in (live, merged))
+    assert one == pytest.approx(two, rel=1e-4)
+    again = begin(config, folder, tiny_base_folder)
+    for run in (merged, again):
+        assert run.model.update.llama is not run.model.generate.llama
+    written = [run.model.update.llama.state_dict() for run in (merged, again)]
+    assert all(torch.equal(value, written[1][name]) for name, value in written[0].items())
+    before, kept = load_file(weights[0]), load_file(folder / "last" / "weights.safetensors")
+    assert before.keys() == kept.keys()
+    assert all(torch.equal(kept[n], w) == (".generate_lora." not in n) for n, w in before.items())
+
+
 def test_new_text_is_gone_on_with(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
