@@ -18,7 +18,7 @@ from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.gguf import convert_gguf
 from models.checkpoints.identity import identity_config, identity_prompt
 from models.checkpoints.loaded import CheckpointError, Loaded, explained
-from models.checkpoints.own import CARD, base_fingerprint, load_own, save_own
+from models.checkpoints.own import CARD, base_fingerprint, load_own, own_weights, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
 from models.merging import MergedAhead
@@ -35,6 +35,7 @@ __all__ = [
     "default_dtype",
     "identity_config",
     "load",
+    "own_weights",
     "save_own",
 ]
 

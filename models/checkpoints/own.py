@@ -121,6 +121,21 @@ def load_own(
     return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
 
 
+def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
+    """What a checkpoint of ours adds to its base: its adapters by name, and the retriever's state.
+
+    Raises:
+        CheckpointError: damaged, or of a newer format.
+    """
+    card = _read_card(folder)
+    with explained(folder):
+        config = MPlusConfig.from_dict(card["config"])
+        ranks = {UPDATE: config.update_lora_rank, GENERATE: config.generate_lora_rank}
+        found = {name: _read_adapter(folder / name, rank) for name, rank in ranks.items()}
+        adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
+        return adapters, load_file(folder / RETRIEVER)
+
+
 def base_fingerprint(base: Path) -> str:
     """SHA-256 (hex) of a base alone."""
     return fingerprint({}, base_files(base))

@@ -16,6 +16,16 @@ from models.durable import recover
 
 LAST = "last"
 """The folder in a run's that has what the run needs to go on."""
+_SHARES = (
+    "past",
+    "fresh",
+    "unanswerable",
+    "sisters",
+    "near_misses",
+    "facts",
+    "padding",
+    "final_rate",
+)
 PROMPT_TEMPLATE = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -42,6 +52,11 @@ class TrainingConfig:
     continuation_tokens: int = 96
     cue_tokens: int = 12
     """Tokens of a continuation that are given."""
+    new_text: bool = False
+    """Whether each stream also goes on, for `continuation_tokens`, with the text that follows its book
+    text and was not read: a reader that only answers and repeats is no language model any more."""
+    continuation_weight: float = 1.0
+    """Weight of the loss of continuations; that of answers has 1."""
     distractors: int = 4
     """Other chunks in the prefix, at most; each step draws how many."""
     past: float = 0.3
@@ -50,10 +65,19 @@ class TrainingConfig:
     """Share of chunks that start a new stream (nothing before them)."""
     unanswerable: float = 0.1
     """Share of questions whose passage was not read: the answer is the refusal."""
+    sisters: float = 0.0
+    """Share of those that are about the passage which the stream reads next: with `topics`, one of the
+    same topic."""
+    near_misses: float = 0.0
+    """Share of passages that lose a sentence before they are written; what only it answered is asked,
+    and the answer is the refusal. The same share of stretches of facts is asked for one that they lack."""
     facts: float = 0.15
     """Share of passages that are made-up facts."""
     spans: int = 0
     """Train only on answers of at most this many words that stand in their passage; 0: on all."""
+    passage_questions: int = 0
+    """Questions of a passage that are drawn at each reading of it, at most; 0: all. Sets with dozens a
+    passage outweigh others without it."""
     padding: float = 0.3
     """Chance after each passage that the rest of its chunk is book text."""
     clozes: int = 0
@@ -92,7 +116,7 @@ class TrainingConfig:
         for name in ("steps", "streams", "pool", "accumulate", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 1 or more")
-        for name in ("past", "fresh", "unanswerable", "facts", "padding", "final_rate"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
         if self.cue_tokens >= self.continuation_tokens:

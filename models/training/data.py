@@ -18,8 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.prompts import REFUSAL
 from models.training.cloze import clozes
 from models.training.facts import FactMaker
+from models.training.near_misses import leave_out
 from models.training.topics import by_topic, tf_idf
 
 
@@ -51,6 +53,9 @@ class ChunkText:
 
     ids: tuple[int, ...]
     questions: tuple[Question, ...]
+    """What the text nearly answers is among them, with the refusal for an answer."""
+    following: tuple[int, ...] = ()
+    """What comes after the chunk's book text in the book; nothing where it has none."""
 
 
 def read_lines(paths: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
@@ -147,15 +152,23 @@ class ChunkMaker:
         topics: int = 0,
         padding: float = 0.3,
         clozes: int = 0,
+        near_misses: float = 0.0,
+        sisters: float = 0.0,
+        passage_questions: int = 0,
     ) -> None:
         """Args:
         clozes: questions made of each passage's and page's own sentences, at most.
+        near_misses: share of passages and facts that lack what one of their questions asks for.
+        sisters: share of stray questions that are about the passage which comes next.
+        passage_questions: questions of a passage at each reading of it, at most; 0: all.
         padding: chance after each passage that the rest of the chunk is book text.
         topics: draw passages topic by topic, of this many; 0: in random order.
         """
         self._encode, self._size, self._facts = encode, size, facts
         self._corpus, self._passages, self._books = corpus, corpus.passages, corpus.books
         self._topics, self._padding, self._clozes = topics, padding, clozes
+        self._near_misses, self._sisters = near_misses, sisters
+        self._passage_questions = passage_questions
         self._random = random.Random(seed)
         self._fact_maker = FactMaker(seed)
         self._order: list[int] = []
@@ -174,6 +187,7 @@ class ChunkMaker:
     def chunk(self) -> ChunkText:
         """The next chunk, full."""
         pieces: list[tuple[list[int], tuple[Question, ...]]] = []
+        following: list[int] = []
         left = self._size
         while left >= 24:
             if self._random.random() < self._facts or not self._passages:
@@ -187,17 +201,21 @@ class ChunkMaker:
             if self._random.random() < self._padding:
                 break
         if left > 0:
-            pieces.append(self._book_piece(left))
+            page, asked, following = self._book_piece(left)
+            pieces.append((page, asked))
         self._random.shuffle(pieces)
         ids = [token for piece, _ in pieces for token in piece][: self._size]
         questions = tuple(question for _, asked in pieces for question in asked)
-        return ChunkText(tuple(ids), questions)
+        return ChunkText(tuple(ids), questions, tuple(following))
 
     def stray_question(self) -> Question | None:
         """A question whose passage is most likely nowhere near."""
         if not self._passages:
             return None
-        passage = self._random.choice(self._passages)
+        if self._sisters and self._order and self._random.random() < self._sisters:
+            passage = self._passages[self._order[-1]]
+        else:
+            passage = self._random.choice(self._passages)
         return self._random.choice(passage.questions) if passage.questions else None
 
     def _passage_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
@@ -207,22 +225,51 @@ class ChunkMaker:
             self._order = list(range(len(self._passages)))
             self._random.shuffle(self._order)
         passage = self._passages[self._order.pop()]
-        ids = self._encode(passage.text + "\n\n")
-        if len(ids) <= room:
-            return ids, (*passage.questions, *self._cloze_questions(passage.text))
-        if room < min(len(ids), self._size // 2):
-            return [], ()
-        return self._window(passage, room)
+        length = len(self._encode(passage.text + "\n\n"))
+        if length > room:
+            if room < min(length, self._size // 2):
+                return [], ()
+            return self._written(*self._window(passage, room), room)
+        return self._written(passage, passage.text, room)
 
-    def _window(self, passage: Passage, room: int) -> tuple[list[int], tuple[Question, ...]]:
-        """A part of a long passage, with the questions whose answer it holds word for word."""
+    def _written(
+        self, passage: Passage, clozed: str, room: int
+    ) -> tuple[list[int], tuple[Question, ...]]:
+        """A passage as at most `room` ids, perhaps without a sentence, and what is asked of it.
+
+        Args:
+            clozed: the text that clozes are made of, where it is whole.
+        """
+        missed = self._missed(passage)
+        if missed is not None:
+            passage, clozed = missed, ""
+        asked = passage.questions
+        if 0 < self._passage_questions < len(asked):
+            asked = tuple(self._random.sample(asked, self._passage_questions))
+        ids = self._encode(passage.text + "\n\n")[:room]
+        return ids, (*asked, *self._cloze_questions(clozed))
+
+    def _missed(self, passage: Passage) -> Passage | None:
+        """The passage without a sentence, for its share of passages that have one to leave out."""
+        if not self._near_misses or self._random.random() >= self._near_misses:
+            return None
+        questions = passage.questions
+        left = leave_out(passage.text, [question.answers for question in questions], self._random)
+        if left is None:
+            return None
+        missed = (Question(questions[number].text, (REFUSAL,)) for number in left.missed)
+        return Passage(left.text, (*missed, *(questions[number] for number in left.kept)))
+
+    def _window(self, passage: Passage, room: int) -> tuple[Passage, str]:
+        """A part of a long passage, with the questions whose answer it holds word for word, and what
+        of it surely is within `room` ids."""
         text = passage.text
         start = self._random.randrange(max(len(text) - 3 * room, 1))
         start = text.rfind(". ", 0, start) + 1
-        ids = self._encode(text[start : start + 6 * room].strip() + "\n\n")[:room]
         kept = text[start : start + 3 * room].lower()
         found = tuple(q for q in passage.questions if any(a.lower() in kept for a in q.answers))
-        return ids, (*found, *self._cloze_questions(text[start : start + 3 * room]))
+        part = Passage(text[start : start + 6 * room].strip(), found)
+        return part, text[start : start + 3 * room]
 
     def _cloze_questions(self, text: str) -> tuple[Question, ...]:
         made = clozes(text, self._clozes, self._random) if self._clozes else []
@@ -242,6 +289,8 @@ class ChunkMaker:
                 break
             ids += more
             questions.append(Question(fact.question, (fact.answer,)))
+        if self._near_misses and self._random.random() < self._near_misses:
+            questions.append(Question(self._fact_maker.fact().question, (REFUSAL,)))
         return ids, tuple(questions)
 
     def _book_sentence(self) -> str:
@@ -251,8 +300,8 @@ class ChunkMaker:
         stop = text.find(". ", start + 20)
         return " ".join(text[start : min(stop + 1, start + 300)].split())
 
-    def _book_piece(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
-        """Exactly `room` ids of running text."""
+    def _book_piece(self, room: int) -> tuple[list[int], tuple[Question, ...], list[int]]:
+        """Exactly `room` ids of running text, what is asked of it, and some ids that follow it."""
         texts = self._books or [passage.text for passage in self._passages]
         ids: list[int] = []
         questions: list[Question] = []
@@ -263,4 +312,4 @@ class ChunkMaker:
             page = text[start : start + 8 * room]
             ids += self._encode(" ".join(page.split()) + "\n\n")
             questions += self._cloze_questions(page[: 3 * left])
-        return ids[:room], tuple(questions)
+        return ids[:room], tuple(questions), ids[room:]

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from models.checkpoints import own_weights
 from models.config import ConfigError
 from models.durable import new_folder
 from models.network import MPlusModel
@@ -191,7 +192,7 @@ class Run:
 
 def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
     """Reading and recall in one figure, in nats."""
-    reading = losses.answer + losses.continuation
+    reading = losses.answer + config.continuation_weight * losses.continuation
     return reading + config.retriever_weight * losses.retriever
 
 
@@ -228,15 +229,30 @@ def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """`trained_weights` from a file.
+    """`trained_weights` from a file, or from the folder of a checkpoint of ours.
 
     Raises:
-        ConfigError: it is damaged.
+        ConfigError: the file is damaged.
+        CheckpointError: the checkpoint is.
     """
+    if path.is_dir():
+        return _checkpoint_weights(path)
     try:
         return load_file(path)
     except SafetensorError as error:
         raise ConfigError(f"{path} is damaged: {error}") from None
+
+
+def _checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Adapters and retriever of a checkpoint, as fresh adapters (`attach_adapters`) would hold them."""
+    adapters, retriever = own_weights(folder)
+    weights = {f"retriever.{name}": value for name, value in retriever.items()}
+    for name, adapter in adapters.items():
+        for layer, (a, b) in adapter.weights.items():
+            weights[f"llama.{layer}.lora_A.{name}.weight"] = a
+            # Fresh adapters have an alpha of twice their rank.
+            weights[f"llama.{layer}.lora_B.{name}.weight"] = b * (adapter.scale / 2)
+    return weights
 
 
 def mean_weights(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

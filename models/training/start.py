@@ -15,6 +15,7 @@ import torch
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
+from models.checkpoints.adapters import extract, merge_into
 from models.checkpoints.base import load_base, load_tokenizer
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE
@@ -62,7 +63,8 @@ def start(
         base: folder of the base model in Hugging Face's format.
         processes: those the run is spread over; each builds its own share of the streams.
         drawers: processes that draw the text ahead; 0: it is drawn in this one.
-        weights: `weights.safetensors` of earlier stages; a new run starts from their mean.
+        weights: `weights.safetensors` of earlier stages, or folders of checkpoints of ours on the same
+            base; a new run starts from their mean.
 
     Raises:
         ConfigError, DataError, CheckpointError: one line each.
@@ -85,7 +87,22 @@ def start(
         load_weights(trainee, mean_weights([read_weights(path) for path in weights]))
     sampler = Sampler(config, model, drawing, pad=make.end)
     check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
-    return Run(folder, config, trainee, sampler, check, processes), loaded.tokenizer
+    run = Run(folder, config, trainee, sampler, check, processes)
+    if not config.train_update:
+        _merge_writer(model, load_base(base, device=device, dtype=dtype, attention=attention).llama)
+    return run, loaded.tokenizer
+
+
+def _merge_writer(model: MPlusModel, base: Any) -> None:
+    """Have a writer that does not learn write with merged weights, as in use, which takes less time.
+
+    Args:
+        base: the base once more, which becomes the writer.
+    """
+    adapter = extract(model.generate.llama, UPDATE)
+    if adapter is not None:
+        merge_into(base, adapter, {})
+        model.update = Decoder(base)
 
 
 def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
@@ -133,6 +150,9 @@ class StreamMaker:
                 topics=config.topics,
                 padding=config.padding,
                 clozes=config.clozes,
+                near_misses=config.near_misses,
+                sisters=config.sisters,
+                passage_questions=config.passage_questions,
             )
             streams.append(Stream(config, maker, wording, seed))
         return streams

@@ -40,7 +40,7 @@ class Draw:
     order: tuple[int, ...]
     """The chunks in the prefix, first to last."""
     pieces: tuple[Piece, ...]
-    """What is asked of memory: answers, then continuations."""
+    """What is asked of memory: answers, then continuations, of what was read and of what was not."""
     questions: tuple[tuple[tuple[int, ...], int], ...]
     """Bare questions, those of the answers first, with the chunk to find; -1: none."""
     answered: int
@@ -104,7 +104,11 @@ class Stream:
             ids=text.ids,
             crowd=tuple(chunk.number % config.pool for chunk in crowd),
             order=tuple(order),
-            pieces=(*pieces, *(self._continuation(text) for _ in range(config.continuations))),
+            pieces=(
+                *pieces,
+                *(self._continuation(text) for _ in range(config.continuations)),
+                *self._going_on(text),
+            ),
             questions=tuple(
                 (
                     tuple(self._wording.prompt(one.question)[1]),
@@ -162,3 +166,10 @@ class Stream:
         start = self._random.randint(0, len(ids) - length)
         part = ids[start : start + length]
         return Piece(part[: config.cue_tokens], part[config.cue_tokens :], "continuation")
+
+    def _going_on(self, text: ChunkText) -> tuple[Piece, ...]:
+        """What follows the book text of the new chunk and was not read, as running text."""
+        ids = text.following[: self._config.continuation_tokens]
+        if not self._config.new_text or len(ids) < self._config.cue_tokens:
+            return ()
+        return (Piece(ids[:1], ids[1:], "continuation"),)

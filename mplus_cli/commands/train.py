@@ -63,8 +63,9 @@ def train(
     weights: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE",
-            help="Start from these weights; given several times, from their mean.",
+            metavar="PATH",
+            help="Start from these weights, or those of a checkpoint folder; "
+            "given several times, from their mean.",
         ),
     ] = None,
     changes: Annotated[

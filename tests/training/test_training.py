@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 from models import durable
 from models.checkpoints import load
 from models.config import ConfigError
+from models.training.batch import Losses
 from models.training.config import TrainingConfig
 from models.training.curves import read_curves
-from models.training.loop import Run, Saved, Step, Validated, trained_weights
+from models.training.loop import Run, Saved, Step, Validated, total_loss, trained_weights
 from models.training.processes import own_device
 from models.training.start import export, start
 
@@ -281,6 +282,67 @@ def test_a_run_starts_from_the_mean_of_several(
         begin(make(data), tmp_path / "new", tiny_base_folder, weights=parts)
 
 
+def test_a_run_starts_from_a_checkpoint(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    first = begin(make(data, steps=2, save_every=2), tmp_path / "first", tiny_base_folder)
+    steps(first)
+    folder = tmp_path / "checkpoint"
+    export(first, folder, name="tiny", base=tiny_base_folder, base_reference="tiny-base")
+    second = begin(make(data), tmp_path / "second", tiny_base_folder, weights=[folder])
+    before, after = trained_weights(first._trainee), trained_weights(second._trainee)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert torch.equal(after[name], value.to(torch.bfloat16).float()), name
+
+    path = folder / "update_lora" / "adapter_config.json"
+    adapter = json.loads(path.read_text())
+    path.write_text(json.dumps(adapter | {"lora_alpha": 2 * adapter["lora_alpha"]}))
+    third = begin(make(data), tmp_path / "third", tiny_base_folder, weights=[folder])
+    for name, value in trained_weights(third._trainee).items():
+        doubled = ".lora_B.update_lora." in name
+        assert torch.equal(value, after[name] * (2 if doubled else 1)), name
+
+
+def test_a_writer_that_does_not_learn_writes_as_it_did(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    """Its adapter is merged, at the start and after a resume, and kept."""
+    steps(begin(make(data, learning_rate=5e-3), tmp_path / "before", tiny_base_folder), until=3)
+    weights = [tmp_path / "before" / "last" / "weights.safetensors"]
+    live = begin(make(data), tmp_path / "live", tiny_base_folder, weights=weights)
+    config, folder = make(data, train_update=False, train_retriever=False), tmp_path / "merged"
+    merged = begin(config, folder, tiny_base_folder, weights=weights)
+    one, two = (steps(run, until=1)[0].answer for run in (live, merged))
+    assert one == pytest.approx(two, rel=1e-4)
+    again = begin(config, folder, tiny_base_folder)
+    for run in (merged, again):
+        assert run.model.update.llama is not run.model.generate.llama
+    written = [run.model.update.llama.state_dict() for run in (merged, again)]
+    assert all(torch.equal(value, written[1][name]) for name, value in written[0].items())
+    before, kept = load_file(weights[0]), load_file(folder / "last" / "weights.safetensors")
+    assert before.keys() == kept.keys()
+    assert all(torch.equal(kept[n], w) == (".generate_lora." not in n) for n, w in before.items())
+
+
+def test_new_text_is_gone_on_with(
+    data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    changes = {"qa": (), "facts": 1.0, "padding": 1.0, "continuations": 0, "questions": 0}
+    without = steps(begin(make(data, **changes), tmp_path / "without", tiny_base_folder))
+    assert all(step.continuation == 0 for step in without)
+    config = make(data, new_text=True, learning_rate=1e-2, steps=30, save_every=30, **changes)
+    seen = steps(begin(config, tmp_path / "with", tiny_base_folder))
+    losses = [step.continuation for step in seen if step.continuation]
+    assert len(losses) > 10 and losses[-1] < losses[0]
+
+
+def test_continuations_weigh_what_they_should() -> None:
+    losses = Losses(*(torch.tensor(value) for value in (1.0, 2.0, 4.0, 0.0)))
+    config = TrainingConfig(model=MODEL, continuation_weight=0.25, retriever_weight=0.5)
+    assert float(total_loss(losses, config)) == 1 + 0.25 * 2 + 0.5 * 4
+
+
 def test_validation_and_saving_come_when_due(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
@@ -405,6 +467,8 @@ def test_every_process_has_a_gpu_of_its_own(
     [
         ({"steps": 0}, "steps"),
         ({"fresh": 1.5}, "fresh"),
+        ({"near_misses": -0.1}, "near_misses"),
+        ({"sisters": 2.0}, "sisters"),
         ({"cue_tokens": 16}, "cue_tokens"),
         ({"model": {"chunk_tokens": 8, "new_tokens": 16}}, "new_tokens"),
         (
