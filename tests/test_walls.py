@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ FLOORS = (
     ("app",),
     ("__main__", "datasets"),
 )
-LIBRARY_KNOWS = {"models.memory", "models.packing"}
+LIBRARY_KNOWS = {"models.durable", "models.memory", "models.packing"}
 
 
 def sources(package: str) -> list[Path]:
@@ -161,6 +162,35 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield from (f"mplus_cli.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("mplus_cli."):
             yield str(node.module)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def modules_imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
+    """The modules among `known` that a module names: lazily and for its types as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from inner & known
+            if inner - known:
+                yield node.module
+
+
+def test_no_circle_of_imports() -> None:
+    paths = {name_of(path): path for path in (*sources("models"), *sources("mplus_cli"))}
+    graph = {
+        name: set(modules_imported(ast.parse(path.read_text(encoding="utf-8")), set(paths)))
+        for name, path in paths.items()
+    }
+    order = TopologicalSorter({name: needed - {name} for name, needed in graph.items()})
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
 
 
 def test_a_walls_test_sees_what_it_looks_for() -> None:

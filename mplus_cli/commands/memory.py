@@ -70,11 +70,12 @@ def draw_map(
     context: typer.Context, name: OptionalName = None, as_json: JsonOption = False
 ) -> None:
     """Draw where each document stands in short-term and long-term memory."""
+    from mplus_cli.library.mapping import draw_map
     from mplus_cli.runtime.model_info import map_json
     from mplus_cli.terminal.memory_view import map_picture
 
     stored = _open(context, name)
-    drawn = stored.map()
+    drawn = draw_map(stored)
     if as_json:
         screen.json_out(map_json(stored.name, drawn))
     elif not drawn.chunks:
@@ -84,11 +85,13 @@ def draw_map(
 
 
 @app.command("verify")
-def verify(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> int:
+def check(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> int:
     """Check every file of a memory against its checksum."""
+    from mplus_cli.library.verify import verify
+
     stored = _open(context, name)
     with screen.meter() as meter:
-        problems = stored.verify(lambda done, total: meter.report("verifying", done, total))
+        problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
     if as_json:
         found = [{"file": problem.file, "message": problem.message} for problem in problems]
         screen.json_out({"memory": stored.name, "ok": not problems, "problems": found})

@@ -18,11 +18,8 @@ from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
     ChunkRow,
     DocumentRow,
-    MemoryMap,
     MemorySummary,
     ModelIdentity,
-    Problem,
-    Progress,
     View,
 )
 from mplus_cli.library.writer import Writer
@@ -172,18 +169,6 @@ class StoredMemory:
                 f'memory "{self.name}" is being written by another process{pid}: wait for it or '
                 "choose another memory with -m"
             ) from error
-
-    def verify(self, progress: Progress | None = None) -> list[Problem]:
-        """Everything that is wrong with it; an empty list if nothing is."""
-        from mplus_cli.library.verify import verify
-
-        return verify(self, progress)
-
-    def map(self) -> MemoryMap:
-        """Where its documents' chunks are now."""
-        from mplus_cli.library.mapping import draw_map
-
-        return draw_map(self)
 
     def _damaged(self, reason: str) -> MismatchError:
         return MismatchError(

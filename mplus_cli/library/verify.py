@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-def verify(stored: StoredMemory, progress: Progress | None) -> list[Problem]:
-    """Everything that is wrong with a stored memory, read anew if a commit came meanwhile."""
+def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Problem]:
+    """Everything that is wrong with a stored memory, an empty list if nothing is; looked at anew if a
+    commit came meanwhile."""
     while True:
         try:
             view, found = check_database(stored.folder, stored.name)

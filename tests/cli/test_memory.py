@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mplus_cli.library import Library
+from mplus_cli.library.mapping import draw_map
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.memory_view import map_picture
 
@@ -80,7 +81,7 @@ def test_map(mplus: Any, book: str) -> None:
 def test_map_in_ascii(book: str) -> None:
     from rich.console import Console
 
-    drawn = Library(Path(os.environ["MPLUS_HOME"])).open(book).map()
+    drawn = draw_map(Library(Path(os.environ["MPLUS_HOME"])).open(book))
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(map_picture(drawn, 100, unicode=False))
     text = console.export_text()

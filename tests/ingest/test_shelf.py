@@ -24,6 +24,7 @@ from mplus_cli.ingest.shelf import (
     read_shelf,
 )
 from mplus_cli.library import Library
+from mplus_cli.library.verify import verify
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, Settings, resolve
 
@@ -78,6 +79,7 @@ def test_memories_are_those_that_ingest_leaves(
         (document,) = done[name].report.documents
         assert (document["status"], document["path"]) == ("read", str(book))
         stored = library.open(name)
+        assert verify(stored) == []
         expected = alone.open_or_create(name, session.identity)
         planned = plan([str(book)], progress=lambda *_: None)
         list(ingest(session, expected, planned.given, Report(name)))

@@ -8,6 +8,7 @@ import pytest
 
 from mplus_cli.library import compaction
 from mplus_cli.library.compaction import crowded
+from mplus_cli.library.verify import verify
 
 
 def grown(news):
@@ -63,7 +64,7 @@ def test_memory_is_the_same_in_fewer_files(tmp_path, tiny, small_commits, monkey
     monkeypatch.setattr(compaction, "FAN", 3)
     merged = tiny.make_memory(tmp_path / "merged", model, document)
     assert tiny.same_memory(apart, merged)
-    assert merged.verify() == []
+    assert verify(merged) == []
     files = [row.file for row in merged.view().segments]
     assert len(files) < len(apart.view().segments)
     assert len(files) < 3

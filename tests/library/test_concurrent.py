@@ -12,6 +12,8 @@ import pytest
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.verify import verify
 
 HOLD = """
 import sys
@@ -46,7 +48,7 @@ def test_a_second_writer_is_refused(book, holder, tiny, model):
         "choose another memory with -m"
     )
     assert raised.value.exit_code == 1
-    assert book.load().chunks == len(book.map().chunks)
+    assert book.load().chunks == len(draw_map(book).chunks)
 
 
 def test_the_lock_goes_when_its_process_is_killed(book, holder):
@@ -103,7 +105,7 @@ def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
             seen.add(view.state.commit)
             assert memory.chunks == view.chunks == len(stored.all_chunks(view))
             assert memory.clock == len(memory.stm) + memory.ltm_tokens
-            assert stored.verify() == []
+            assert verify(stored) == []
     finally:
         if not done:
             os.kill(pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from itertools import count
 import pytest
 
 from mplus_cli.library import Library, compaction
+from mplus_cli.library.verify import verify
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
@@ -77,7 +78,7 @@ def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
             kills += 1
             if "book" in Library(home).names():
                 stored = Library(home).open("book")
-                assert stored.verify() == []
+                assert verify(stored) == []
                 if not stored.is_empty:
                     stored.load()
         assert tiny.contents(home / "memories" / "book") == whole
@@ -96,7 +97,7 @@ def test_killed_before_each_step_to_the_disk(
 
         killed = killed_before(number, work)
         stored = Library(home).open_or_create("book", tiny.IDENTITY)
-        assert stored.verify() == []
+        assert verify(stored) == []
         tiny.ingest(stored, model, *documents)
         assert tiny.contents(stored.folder) == whole
         assert sorted(path.name for path in stored.folder.parent.iterdir()) == [".locks", "book"]

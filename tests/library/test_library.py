@@ -13,6 +13,8 @@ import pytest
 
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.verify import verify
 
 
 @pytest.fixture
@@ -98,8 +100,8 @@ def test_summary_of_a_memory(book, tiny):
 def test_an_empty_memory_cannot_be_loaded(library, tiny):
     stored = library.create("book", tiny.IDENTITY)
     assert stored.is_empty
-    assert stored.verify() == []
-    assert stored.map().chunks == ()
+    assert verify(stored) == []
+    assert draw_map(stored).chunks == ()
     with pytest.raises(MplusError, match="is empty"):
         stored.load()
 
@@ -138,7 +140,7 @@ def test_renaming(book, tiny):
     library.rename("book", "novel")
     assert library.names() == ["novel", "taken"]
     assert tiny.contents(library.path("novel")) == before
-    assert library.open("novel").verify() == []
+    assert verify(library.open("novel")) == []
 
 
 def test_a_memory_being_written_is_neither_renamed_nor_removed(book):
@@ -179,7 +181,7 @@ def test_chunks_by_number(book):
 
 
 def test_the_map_says_where_every_chunk_is(book):
-    drawn, memory = book.map(), book.load()
+    drawn, memory = draw_map(book), book.load()
     assert sum(place.stm_tokens for place in drawn.chunks) == len(memory.stm)
     assert sum(place.ltm_tokens for place in drawn.chunks) == memory.ltm_tokens
     assert drawn.chunks[0].stm_tokens == 0

@@ -11,6 +11,8 @@ from models.packing import Packed
 from mplus_cli.errors import MismatchError
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, database, files, snapshot, tensors
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,8 @@ def packed(tmp_path, tiny, packing_model, small_commits):
 def test_files_hold_codes_and_are_whole(packed):
     memory = packed.load()
     assert memory.segments and all(isinstance(part.tokens, Packed) for part in memory.segments)
-    assert packed.verify() == []
-    assert packed.map().ltm_tokens == memory.ltm_tokens
+    assert verify(packed) == []
+    assert draw_map(packed).ltm_tokens == memory.ltm_tokens
     row = packed.view().segments[0]
     assert tensors.open_mapped(packed.folder, row.file)["keys"].dtype.is_floating_point is False
 
@@ -59,7 +61,7 @@ def test_a_snapshot_there_and_back(packed, tmp_path, tiny):
     file = tmp_path / "book.safetensors"
     snapshot.save(packed, file)
     other = snapshot.load(Library(tmp_path / "other"), file)
-    assert other.verify() == []
+    assert verify(other) == []
     assert tiny.same_memory(packed, other)
     second = tmp_path / "second.safetensors"
     snapshot.save(other, second)

@@ -8,6 +8,8 @@ from models.memory import merge
 from models.update import read_chunk
 from mplus_cli.documents import DocumentError, split_chunks
 from mplus_cli.ingest import pipeline
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.verify import verify
 
 
 def of_type(events, kind):
@@ -30,7 +32,7 @@ def test_the_memory_is_what_reading_chunk_by_chunk_gives(tmp_path, tiny, model, 
     assert found.tokens.values.equal(expected.tokens.values)
     assert found.born.equal(expected.born)
     assert [row.text for row in stored.chunks(range(len(chunks)))] == [c.text for c in chunks]
-    assert stored.verify() == []
+    assert verify(stored) == []
 
 
 def test_events_of_a_document(tmp_path, tiny, model, small_commits):
@@ -121,11 +123,11 @@ def test_another_document_after_an_interrupted_one(tmp_path, tiny, model, small_
     assert [row.complete for row in stored.documents()] == [False, True]
     tiny.ingest(stored, model, alpha, beta)
     assert [row.complete for row in stored.documents()] == [True, True]
-    first, second = stored.map().documents
+    first, second = draw_map(stored).documents
     assert len(first.runs) == 2
     assert first.runs[0] == (0, 7)
     assert second.runs == ((8, first.runs[1][0] - 1),)
-    assert stored.verify() == []
+    assert verify(stored) == []
 
 
 def test_a_document_cut_otherwise_is_begun_anew(tmp_path, tiny, model, small_commits):
@@ -180,7 +182,7 @@ def test_capacity_forgets_the_oldest_on_disk_too(tmp_path, tiny, small_commits, 
     assert merge(loaded.segments).born.equal(expected.born)
     whole = tiny.make_memory(tmp_path / "b", model, document)
     assert tiny.contents(stored.folder) == tiny.contents(whole.folder)
-    assert stored.verify() == []
+    assert verify(stored) == []
 
 
 def test_random_drops_are_stored_layer_by_layer(tmp_path, tiny, small_commits):
@@ -193,4 +195,4 @@ def test_random_drops_are_stored_layer_by_layer(tmp_path, tiny, small_commits):
     tiny.ingest(stored, model, document)
     assert tiny.contents(stored.folder) == tiny.contents(whole.folder)
     assert stored.load().segments[0].born.shape[0] == 3
-    assert stored.verify() == []
+    assert verify(stored) == []

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, snapshot, snapshot_reader
+from mplus_cli.library.verify import verify
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_round_trip_gives_the_same_memory(book, file, library, tiny, monkeypat
     monkeypatch.setattr(snapshot_reader, "SEGMENT_TOKENS", 13)
     loaded = snapshot.load(library, file)
     assert loaded.name == "book"
-    assert loaded.verify() == []
+    assert verify(loaded) == []
     assert tiny.same_memory(loaded, book)
     assert loaded.identity == book.identity
     assert loaded.documents() == book.documents()
@@ -90,7 +91,7 @@ def test_a_name_of_zeros_is_not_taken_for_the_digest(book, library, tmp_path):
     here = Library(book.folder.parent.parent)
     here.rename("book", "0" * 64)
     snapshot.save(here.open("0" * 64), tmp_path / "zeros.safetensors")
-    assert snapshot.load(library, tmp_path / "zeros.safetensors").verify() == []
+    assert verify(snapshot.load(library, tmp_path / "zeros.safetensors")) == []
 
 
 def test_progress_reaches_the_total(book, tmp_path, library):
