@@ -25,7 +25,7 @@ def main() -> None:
     given = options.parse_args()
     opened = session(given)
     if given.exact:
-        opened.model.speaker = FastDecoder(opened.model.generate, join)
+        opened.model.step_decoder = FastDecoder(opened.model.generate, join)
     model, count = opened.model, given.new_tokens
     config = model.config
     memory = grown(model, 10_000, story_ids(opened, config.stm_tokens * config.ratio))

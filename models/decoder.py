@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.models.llama.modeling_llama import LlamaForCausalLM, rotate_half
 
+from models import compat
 from models.attention import CAUSAL
 
 Rotary = tuple[Tensor, Tensor]
@@ -64,7 +65,7 @@ class KeyValueCache:
         Args:
             bias: added to the attention logits of the first n tokens (n,) by all that come later, in
                 the layers of the longest prefix.
-            forks: tokens that `Speaker.fork` is given at most; there is room for them at the end too.
+            forks: tokens that `StepDecoder.fork` is given at most; there is room for them at the end too.
         """
         wide = [(*shape[:2], shape[2] + forks - 1, shape[3]) for shape in shapes]
         self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
@@ -117,8 +118,8 @@ class KeyValueCache:
         return self._keys[layer_idx][:, :, :stop], self._values[layer_idx][:, :, :stop]
 
 
-class Speaker(Protocol):
-    """What decodes: reads tokens one at a time, behind a cache."""
+class StepDecoder(Protocol):
+    """Decodes step by step: reads one token at a time behind a cache."""
 
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
@@ -146,6 +147,7 @@ class Decoder:
         head_size = getattr(config, "head_dim", None)
         self.head_size = int(head_size or config.hidden_size // config.num_attention_heads)
         self.positions: int = config.max_position_embeddings
+        self._cache_argument = compat.cache_argument(llama.model.layers[0])
 
     @property
     def device(self) -> torch.device:
@@ -161,7 +163,7 @@ class Decoder:
     def active(self) -> Iterator[None]:
         """Make this decoder's adapter the one the model's layers apply."""
         if self.adapter is not None:
-            switch_adapter(self.llama, self.adapter)
+            compat.activate_adapter(self.llama, self.adapter)
         yield
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -189,7 +191,7 @@ class Decoder:
             hidden,
             attention_mask=mask,
             position_embeddings=rotary,
-            past_key_values=cache,
+            **{self._cache_argument: cache},
         )
         return out
 
@@ -204,7 +206,7 @@ class Decoder:
         Raises:
             ValueError: a bias, and a kernel that takes no mask.
         """
-        kernel = self.llama.config._attn_implementation
+        kernel = compat.attention_kernel(self.llama)
         if kernel.startswith("flash") and bias is not None:
             raise ValueError("flash attention cannot weigh memory: use sdpa or eager")
         if bias is None and (queries == 1 or kernel == CAUSAL or kernel.startswith("flash")):
@@ -235,13 +237,13 @@ class Decoder:
 
     @torch.no_grad()
     def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
-        """As `Speaker.fork`.
+        """As `StepDecoder.fork`.
 
         Raises:
             ValueError: several tokens, and a kernel that takes no mask.
         """
         masks = cache.masks(len(tokens))
-        if len(tokens) > 1 and self.llama.config._attn_implementation.startswith("flash"):
+        if len(tokens) > 1 and compat.attention_kernel(self.llama).startswith("flash"):
             raise ValueError("flash attention cannot look ahead: use sdpa or eager")
         rotary = self.rotary(len(cache), 1)
         with self.active():
@@ -262,16 +264,3 @@ def rotate(keys: Tensor, rotary: Rotary) -> Tensor:
     keys = keys.transpose(1, 2)
     rotated: Tensor = keys * cos + rotate_half(keys) * sin
     return rotated
-
-
-def switch_adapter(model: nn.Module, name: str) -> None:
-    """Make adapter `name` the active one in every LoRA layer, leaving gradients as they are.
-
-    PEFT's own `set_adapter` also freezes the adapters it leaves; reading and writing are trained
-    together, so both must keep theirs.
-    """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    for module in model.modules():
-        if isinstance(module, BaseTunerLayer):
-            module._active_adapter = [name]

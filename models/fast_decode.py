@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from models import compat
 from models.attention import CAUSAL
 from models.decoder import Decoder, KeyValueCache
 from models.network import MPlusModel
@@ -33,20 +34,16 @@ Projection = Callable[[Tensor], Tensor]
 """Inputs (T, I) to outputs (T, O)."""
 
 
-def quicken(model: MPlusModel) -> None:
-    """Give a model quicker ways to read and to decode, where there are for its device and weights."""
+def optimise_for_device(model: MPlusModel) -> None:
+    """Give a model faster ways to read and to decode, where there are any for its device and weights."""
     if fits(model.generate):
-        model.speaker = FastDecoder(model.generate, pack8)
+        model.step_decoder = FastDecoder(
+            model.generate, pack8 if compat.has_int8_linear() else None
+        )
     for llama in {model.update.llama, model.generate.llama}:
-        config = llama.config
-        quicker = llama.device.type == "cpu" and not has_matrix_units()
-        if quicker and config._attn_implementation == "sdpa":
-            config._attn_implementation = CAUSAL
-
-
-def has_matrix_units() -> bool:
-    """Whether the CPU multiplies tiles (AMX), where SDPA's own kernel is the quickest."""
-    return bool(torch.cpu._is_amx_tile_supported())
+        faster = llama.device.type == "cpu" and not compat.has_matrix_units()
+        if faster and compat.attention_kernel(llama) == "sdpa":
+            compat.set_attention_kernel(llama, CAUSAL)
 
 
 def fits(decoder: Decoder) -> bool:
@@ -84,8 +81,7 @@ class Packed8:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Inputs (T, I) to outputs (T, O)."""
-        outputs: Tensor = torch._weight_int8pack_mm(inputs, self.codes, self.scales)
-        return outputs
+        return compat.int8_linear(inputs, self.codes, self.scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +144,7 @@ class FastDecoder:
 
     @torch.no_grad()
     def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
-        """As `models.decoder.Speaker.fork`: the weights are read once for all tokens."""
+        """As `models.decoder.StepDecoder.fork`: the weights are read once for all tokens."""
         decoder = self._decoder
         turn, masks = _Turn.of(decoder, len(cache)), cache.masks(len(tokens))
         # In float32 between the layers: at one token it costs nothing, and rounding adds up.

@@ -242,7 +242,7 @@ def decode(
             continue
         if len(cache) == cache.capacity:
             return
-        logits = model.speaker.step(token, cache)
+        logits = model.step_decoder.step(token, cache)
 
 
 def look_ahead(
@@ -261,7 +261,7 @@ def look_ahead(
     tokens = best.indices[best.values >= best.values[0] - CLOSE].tolist()
     if len(tokens) == 1:
         return None
-    after = model.speaker.fork(tokens, cache)
+    after = model.step_decoder.fork(tokens, cache)
     pairs = []
     for token, chance, behind in zip(tokens, best.values.tolist(), after, strict=False):
         later = None if guide is None else guide.after(token)

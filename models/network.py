@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import MPlusConfig
-from models.decoder import Decoder, Speaker
+from models.decoder import Decoder, StepDecoder
 from models.memory import Memory, ShortTermMemory, Tokens
 from models.retriever import Retriever
 
@@ -47,8 +47,8 @@ class MPlusModel:
         self.config = config
         self.update = update
         self.generate = generate
-        self.speaker: Speaker = generate
-        """What decodes the answer; `models.fast_decode` puts a quicker one here."""
+        self.step_decoder: StepDecoder = generate
+        """What decodes the answer; `models.fast_decode` puts a faster one here."""
         self.retriever = retriever
         self.memory_layers = config.layers_with_memory(generate.layers)
         self.bos_id = bos_id

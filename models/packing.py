@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from models import compat
 from models.config import LtmFormat
 from models.memory import TokenRows, Tokens
 
@@ -127,7 +128,7 @@ class RetrieverCodes:
         The sums are exact.
         """
         count = len(query.steps)
-        sums = torch._int_mm(query.codes, self.keys[row, start:stop].T)  # (q or 2 q, m)
+        sums = compat.int8_matmul(query.codes, self.keys[row, start:stop].T)  # (q or 2 q, m)
         if len(sums) > count:
             sums = torch.add(sums[count:], sums[:count], alpha=CodedQuery.FINE)
         scores = sums * self.scales[row, start:stop].float()
@@ -164,7 +165,7 @@ class CodedQuery:
     @staticmethod
     def is_quick() -> bool:
         """Whether this processor multiplies whole numbers of 8 bits, exactly and faster than others."""
-        return torch.cpu._is_vnni_supported()
+        return compat.multiplies_bytes()
 
 
 def pack(tokens: Tokens, form: LtmFormat) -> TokenRows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from mplus_cli import __version__, failures
 from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
 from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import ExitCode, MplusError, UsageError
+from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
 from mplus_cli.visible import one_line
@@ -147,7 +149,8 @@ def guarded(
 
     screen.prepare()
     try:
-        code = command()
+        with nullcontext() if debug else without_warnings():
+            code = command()
         screen.flush()
     except typer.TyperException as error:
         return fail(_usage(error), ExitCode.USAGE)

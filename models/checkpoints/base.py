@@ -17,6 +17,7 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
+from models.compat import without_gguf_bar
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
 """Special tokens that end a turn in chat templates, besides the end-of-text ids."""
@@ -175,21 +176,17 @@ def read_json(path: Path) -> dict[str, Any]:
 def quiet() -> Iterator[None]:
     """No progress bars, warnings or load reports of `transformers` and the Hub client inside."""
     from huggingface_hub import utils as hub
-    from transformers import modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
-    gguf_loader: Any = modeling_gguf_pytorch_utils
-    # The GGUF loader draws its bar past transformers' own switch; give it the one that obeys.
-    own_bar, gguf_loader.tqdm = gguf_loader.tqdm, logging.tqdm
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     hub_bars = not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     hub.disable_progress_bars()  # type: ignore[attr-defined]
     try:
-        yield
+        with without_gguf_bar(logging.tqdm):
+            yield
     finally:
-        gguf_loader.tqdm = own_bar
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

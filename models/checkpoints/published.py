@@ -209,13 +209,13 @@ class Tensors:
 
 def _llama(folder: Path, tensors: Tensors, attention: str) -> LlamaForCausalLM:
     """The base alone, its weights taken one by one into an empty model."""
-    config = LlamaConfig.from_pretrained(folder, local_files_only=True)
+    config = LlamaConfig.from_pretrained(
+        folder, local_files_only=True, attn_implementation=attention
+    )
     if config.model_type != "llama":
         raise CheckpointError(f"{folder}: is a {config.model_type!r} model, not a Llama")
     with torch.device("meta"):
-        llama: LlamaForCausalLM = LlamaForCausalLM._from_config(
-            config, attn_implementation=attention
-        )
+        llama = LlamaForCausalLM(config)
     tied = config.tie_word_embeddings and "lm_head.weight" not in tensors
     for name, empty in list(llama.named_parameters()):
         if name == "lm_head.weight" and tied:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.compat import copy_each
+
 
 class MasterAdamW:
     """Steps masters in float32 and copies them to the weights, so that small steps are not lost."""
@@ -84,7 +86,7 @@ class MasterAdamW:
         with torch.no_grad():
             for weights, masters in zip(self._weights, self._masters, strict=True):
                 if weights:
-                    torch._foreach_copy_(list[Tensor](weights), masters)
+                    copy_each(list[Tensor](weights), masters)
 
 
 def cosine(step: int, steps: int, warmup: int, final: float) -> float:

@@ -123,9 +123,9 @@ class Bench:
 
 def _quick(network: MPlusModel) -> MPlusModel:
     """The network, decoding as the checkpoint's own does."""
-    from models.fast_decode import quicken
+    from models.fast_decode import optimise_for_device
 
-    quicken(network)
+    optimise_for_device(network)
     return network
 
 

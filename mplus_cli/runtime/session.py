@@ -125,7 +125,7 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded
     ahead = merge_ahead(choice, device, dtype) if is_own else None
 
     from models import checkpoints  # takes seconds, in which weights are merged
-    from models.fast_decode import quicken
+    from models.fast_decode import optimise_for_device
 
     try:
         loaded = checkpoints.load(
@@ -141,7 +141,7 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded
         raise MismatchError(str(error)) from error
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise MismatchError(f"{choice.name} has no tokenizer.json: only fast tokenizers work here")
-    quicken(loaded.model)
+    optimise_for_device(loaded.model)
     return replace(loaded, name=choice.name)
 
 

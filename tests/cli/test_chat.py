@@ -88,9 +88,9 @@ def test_answers_are_quoted_unless_that_is_turned_off(
 
 
 def test_commands_decode_in_8_bits(conversation: Conversation) -> None:
-    speaker = conversation.session.model.speaker
-    assert isinstance(speaker, FastDecoder)
-    assert all(isinstance(layer.down, Packed8) for layer in speaker._layers)
+    decoder = conversation.session.model.step_decoder
+    assert isinstance(decoder, FastDecoder)
+    assert all(isinstance(layer.down, Packed8) for layer in decoder._layers)
 
 
 def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:

@@ -146,3 +146,21 @@ def test_interrupted_in_process(mplus: Any, monkeypatch: Any) -> None:
 
     monkeypatch.setattr("mplus_cli.library.Library.summaries", interrupt)
     assert mplus("memory", "list").code == 130
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_warnings_of_libraries_are_for_debug(debug: bool) -> None:
+    """In a process of its own: nothing else captures what libraries say."""
+    program = (
+        "import logging, sys, warnings\n"
+        "from mplus_cli import app\n"
+        "def command():\n"
+        "    warnings.simplefilter('always')\n"
+        "    warnings.warn('`past_key_values` is deprecated', FutureWarning)\n"
+        "    logging.getLogger('transformers').warning('a warning of a log')\n"
+        f"sys.exit(app.guarded(command, debug={debug}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = "past_key_values" in done.stderr, "of a log" in done.stderr
+    assert said == (debug, debug), done.stderr

@@ -22,7 +22,7 @@ from models.evaluation import (
     swapped_network,
     window_loss,
 )
-from models.fast_decode import FastDecoder, quicken
+from models.fast_decode import FastDecoder, optimise_for_device
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import ChunkRecall, TokenRecall, recall_chunks
@@ -164,8 +164,8 @@ def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) 
     whole = llama.generate(torch.tensor([[0, *prompt]]), max_new_tokens=10, do_sample=False)
     wanted = whole[0, 21:].tolist()
     network = identity_network(llama, MPlusConfig.from_dict(CONFIG), 0)
-    quicken(network)
-    assert isinstance(network.speaker, FastDecoder)
+    optimise_for_device(network)
+    assert isinstance(network.step_decoder, FastDecoder)
 
     def said(stop_ids: set[int]) -> list[int]:
         memory = network.empty_memory()

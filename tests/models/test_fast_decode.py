@@ -8,7 +8,7 @@ import torch
 
 from models.checkpoints import load
 from models.decoder import KeyValueCache
-from models.fast_decode import FastDecoder, fits, join, pack8, quicken
+from models.fast_decode import FastDecoder, fits, join, optimise_for_device, pack8
 from models.generate import Sampling, decode, prefill
 from models.recall import look_up
 from models.update import read_chunk
@@ -76,24 +76,24 @@ def test_tokens_read_side_by_side_see_none_of_each_other(
     build_network: Build, chunk_ids: Ids, fast: bool
 ) -> None:
     model = build_network(memory_layers=(1, 2), relevance_weight=2.0, lookahead=3)
-    speaker = FastDecoder(model.generate) if fast else model.generate
+    decoder = FastDecoder(model.generate) if fast else model.generate
     tokens = chunk_ids(5, 3)
     cache, *alone = [cache_of(model, chunk_ids)[1] for _ in range(4)]
     held = len(cache)
-    found = speaker.fork(tokens, cache)
-    single = [speaker.step(token, other) for token, other in zip(tokens, alone, strict=True)]
+    found = decoder.fork(tokens, cache)
+    single = [decoder.step(token, other) for token, other in zip(tokens, alone, strict=True)]
     torch.testing.assert_close(found, torch.cat(single), atol=1e-4, rtol=1e-4)
     cache.keep(1, 3)
     assert len(cache) == len(alone[1]) == held + 1
     torch.testing.assert_close(
-        speaker.step(7, cache), speaker.step(7, alone[1]), atol=1e-4, rtol=1e-4
+        decoder.step(7, cache), decoder.step(7, alone[1]), atol=1e-4, rtol=1e-4
     )
 
 
 def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -> None:
     model = build_network()
-    quicken(model)
-    assert isinstance(model.speaker, FastDecoder)
+    optimise_for_device(model)
+    assert isinstance(model.step_decoder, FastDecoder)
     said = []
     for _ in range(2):
         logits, cache = cache_of(model, chunk_ids)
@@ -112,7 +112,7 @@ def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -
         ("eager", False, "eager"),
     ],
 )
-def test_quickened_reading_is_the_same_reading(
+def test_optimised_reading_is_the_same_reading(
     build_network: Build,
     chunk_ids: Ids,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,7 +122,7 @@ def test_quickened_reading_is_the_same_reading(
 ) -> None:
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: tiles)
     exact, quick = build_network(attention), build_network(attention)
-    quicken(quick)
+    optimise_for_device(quick)
     kernel = quick.update.llama.config._attn_implementation
     assert kernel == expected
     one, other = exact.empty_memory(), quick.empty_memory()
@@ -138,8 +138,8 @@ def test_it_is_for_merged_plain_models_only(
 ) -> None:
     assert fits(load(tiny_checkpoint_folder).model.generate)
     live = load(tiny_checkpoint_folder, merge=False).model
-    quicken(live)
-    assert live.speaker is live.generate
+    optimise_for_device(live)
+    assert live.step_decoder is live.generate
     model = build_network()
     model.generate.llama.config.mlp_bias = True
     assert not fits(model.generate)

@@ -78,7 +78,7 @@ def test_greedy_answers_go_on_with_the_token_that_goes_on_best(
     monkeypatch.setattr("models.generate.LOOKS", 4)
     model = build_network(lookahead=lookahead, relevance_weight=3.0)
     if quick:
-        model.speaker = FastDecoder(model.generate)
+        model.step_decoder = FastDecoder(model.generate)
     memory = read_chunk(model, model.empty_memory(), chunk_ids(0, 8))
     others = 0
     for number in range(40, 50):

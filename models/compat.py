@@ -1,0 +1,137 @@
+"""Where torch, transformers and PEFT are used by names that they do not promise to keep.
+
+Each such name is looked for here, once, with what is done where it is missing: slower, never other results.
+Nothing else of this project uses a private name of theirs. Imports torch alone, the others inside.
+
+Shapes: O outputs, I inputs of a projection, T tokens.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware."""
+    return _cpu("_is_avx512_bf16_supported") or has_matrix_units()
+
+
+def has_matrix_units() -> bool:
+    """Whether the CPU multiplies tiles (AMX), where SDPA's own kernel is the quickest."""
+    return _cpu("_is_amx_tile_supported")
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU multiplies whole numbers of 8 bits exactly, and faster than others."""
+    return _cpu("_is_vnni_supported") and hasattr(torch, "_int_mm")
+
+
+def int8_matmul(left: Tensor, right: Tensor) -> Tensor:
+    """The exact product (int32) of two matrices of int8."""
+    product = getattr(torch, "_int_mm", None)
+    if product is None:
+        return (left.double() @ right.double()).to(torch.int32)
+    found: Tensor = product(left, right)
+    return found
+
+
+def has_int8_linear() -> bool:
+    """Whether `int8_linear` is quick here."""
+    return hasattr(torch, "_weight_int8pack_mm")
+
+
+def int8_linear(inputs: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    """Inputs (T, I) through a projection of codes (O, I) int8 with a scale a row (O,): (T, O)."""
+    product = getattr(torch, "_weight_int8pack_mm", None)
+    if product is None:
+        return functional.linear(inputs, codes.to(inputs.dtype)) * scales
+    outputs: Tensor = product(inputs, codes, scales)
+    return outputs
+
+
+def copy_each(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy tensors into others, in as few kernels as there are."""
+    at_once = getattr(torch, "_foreach_copy_", None)
+    if at_once is not None:
+        at_once(list(targets), list(sources))
+        return
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)
+
+
+def attention_kernel(llama: Any) -> str:
+    """The name of the attention that a `transformers` model runs."""
+    config = llama.config
+    name = getattr(config, "_attn_implementation", None) or getattr(
+        config, "attn_implementation", None
+    )
+    return name if isinstance(name, str) else "sdpa"
+
+
+def set_attention_kernel(llama: Any, name: str) -> None:
+    """Have a `transformers` model run another attention."""
+    if hasattr(llama.config, "_attn_implementation"):
+        llama.config._attn_implementation = (
+            name  # the public method also looks for kernels to fetch
+        )
+    else:
+        llama.set_attn_implementation(name)
+
+
+def cache_argument(layer: nn.Module) -> str:
+    """What a decoder layer calls the cache that it is given: `past_key_values` until transformers 5.23,
+    `cache` from 5.24 on, which warns of the former."""
+    names = inspect.signature(layer.forward).parameters
+    return "cache" if "cache" in names else "past_key_values"
+
+
+def activate_adapter(model: nn.Module, name: str) -> None:
+    """Make adapter `name` the active one in every LoRA layer, leaving gradients as they are.
+
+    PEFT's own `set_adapter` also freezes the adapters it leaves; reading and writing are trained
+    together, so both must keep theirs.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if not isinstance(module, BaseTunerLayer):
+            continue
+        if hasattr(module, "_active_adapter"):
+            module._active_adapter = [name]
+            continue
+        kept = [(weight, weight.requires_grad) for weight in module.parameters()]
+        module.set_adapter([name])
+        for weight, needed in kept:
+            weight.requires_grad_(needed)
+
+
+@contextmanager
+def without_gguf_bar(bar: Callable[..., Any]) -> Iterator[None]:
+    """Have transformers' GGUF loader draw its progress with `bar`: its own obeys no switch."""
+    try:
+        from transformers import modeling_gguf_pytorch_utils
+    except ImportError:
+        yield
+        return
+    loader: Any = modeling_gguf_pytorch_utils
+    if not hasattr(loader, "tqdm"):
+        yield
+        return
+    own, loader.tqdm = loader.tqdm, bar
+    try:
+        yield
+    finally:
+        loader.tqdm = own
+
+
+def _cpu(probe: str) -> bool:
+    """What a probe of torch says of the CPU; no where there is no such probe."""
+    asked = getattr(torch.cpu, probe, None)
+    return bool(asked()) if callable(asked) else False

@@ -1,0 +1,134 @@
+"""What is borrowed by private names: with each of them gone, the results stay."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import compat
+from models.precision import default_dtype
+
+ROOT = Path(__file__).resolve().parents[2]
+BORROWED = ("torch", "cpu", "transformers", "peft", "config", "llama", "LlamaForCausalLM", "module")
+
+
+@pytest.mark.parametrize("package", ["models", "mplus_cli"])
+def test_private_names_are_used_in_one_module_alone(package: str) -> None:
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+                owner = ast.unparse(node.value).split(".")[-1]
+                if owner in BORROWED and not node.attr.startswith("__"):
+                    found.append(f"{path.name}: {owner}.{node.attr}")
+    assert [one for one in found if not one.startswith("compat.py")] == []
+
+
+def test_products_of_bytes_are_the_same_without_their_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    left = torch.randint(-127, 128, (32, 64), dtype=torch.int8)
+    right = torch.randint(-127, 128, (64, 48), dtype=torch.int8)
+    inputs, scales = torch.randn(3, 64), torch.rand(32)
+    exact, linear = compat.int8_matmul(left, right), compat.int8_linear(inputs, left, scales)
+    assert torch.equal(exact, left.int() @ right.int())
+    for name in ("_int_mm", "_weight_int8pack_mm"):
+        monkeypatch.delattr(torch, name)
+    assert torch.equal(compat.int8_matmul(left, right), exact)
+    again = compat.int8_linear(inputs, left, scales)
+    torch.testing.assert_close(again, linear, atol=1e-2, rtol=1e-4)
+    assert not compat.has_int8_linear() and not compat.multiplies_bytes()
+
+
+def test_a_processor_that_is_not_known_is_a_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_vnni_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert default_dtype("cpu") == torch.float32
+    assert not compat.multiplies_bytes()
+
+
+def test_tensors_are_copied_without_their_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "_foreach_copy_")
+    targets = [torch.zeros(2), torch.zeros(3)]
+    compat.copy_each(targets, [torch.ones(2), torch.ones(3)])
+    assert all(bool((target == 1).all()) for target in targets)
+
+
+def test_an_adapter_is_switched_without_its_attribute(
+    build_llama: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft.tuners.lora import LoraLayer
+
+    from models.checkpoints import attach_adapters
+    from models.merging import GENERATE, UPDATE
+
+    llama = build_llama()
+    attach_adapters(llama, 2, 2)
+    switched = []
+
+    def set_adapter(self: Any, names: list[str]) -> None:
+        switched.append(names)
+        self.lora_A[UPDATE].weight.requires_grad_(False)
+
+    monkeypatch.setattr(LoraLayer, "set_adapter", set_adapter)
+    for module in llama.modules():
+        if isinstance(module, LoraLayer):
+            monkeypatch.delattr(module, "_active_adapter")
+    monkeypatch.delattr("peft.tuners.tuners_utils.BaseTunerLayer._active_adapter")
+    compat.activate_adapter(llama, GENERATE)
+    assert switched and all(names == [GENERATE] for names in switched)
+    adapters = [weight for name, weight in llama.named_parameters() if ".lora_" in name]
+    assert adapters and all(weight.requires_grad for weight in adapters)
+
+
+def test_the_attention_is_asked_for_by_either_name() -> None:
+    class Config:
+        attn_implementation = "eager"
+
+    class Llama:
+        config = Config()
+
+        def set_attn_implementation(self, name: str) -> None:
+            self.config.attn_implementation = name
+
+    llama = Llama()
+    assert compat.attention_kernel(llama) == "eager"
+    compat.set_attention_kernel(llama, "sdpa")
+    assert compat.attention_kernel(llama) == "sdpa"
+
+
+def test_layers_are_given_a_cache_by_the_name_they_know(tiny_llama: Any) -> None:
+    class Newer(torch.nn.Module):
+        def forward(self, hidden: Any, cache: Any = None, **kwargs: Any) -> Any:
+            return hidden
+
+    class Older(torch.nn.Module):
+        def forward(self, hidden: Any, past_key_values: Any = None, **kwargs: Any) -> Any:
+            return hidden
+
+    assert compat.cache_argument(Newer()) == "cache"
+    assert compat.cache_argument(Older()) == "past_key_values"
+    from models.decoder import Decoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decoder = Decoder(tiny_llama)
+        decoder.layer(0, torch.zeros(1, 1, 32), decoder.rotary(0, 1), None, None)
+
+
+def test_the_gguf_loader_may_have_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import modeling_gguf_pytorch_utils
+
+    bar = object()
+    with compat.without_gguf_bar(bar):  # type: ignore[arg-type]
+        assert modeling_gguf_pytorch_utils.tqdm is bar
+    monkeypatch.delattr(modeling_gguf_pytorch_utils, "tqdm")
+    with compat.without_gguf_bar(bar):  # type: ignore[arg-type]
+        assert not hasattr(modeling_gguf_pytorch_utils, "tqdm")
