@@ -11,6 +11,7 @@ from mplus_cli.evaluation.statistics import Figure, mean, share
 from mplus_cli.evaluation.tables import at_setting, settings_of
 from mplus_cli.evaluation.values import UNREAD, Loss, Record
 from mplus_cli.extras import require
+from mplus_cli.visible import one_line
 
 _SIZE = (7.2, 4.4)
 _DPI = 150
@@ -77,7 +78,7 @@ def _axes(path: Path) -> tuple[Any, Any]:
     figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
 
     def save(title: str) -> None:
-        axes.set_title(title)
+        axes.set_title(one_line(title))  # matplotlib warns of what it has no glyph for
         axes.grid(visible=True, alpha=0.3)
         axes.set_axisbelow(True)
         if axes.get_legend_handles_labels()[0]:
