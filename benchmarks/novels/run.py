@@ -38,7 +38,9 @@ def main() -> None:
     options.add_argument("questions", type=Path, help="a JSON file beside this script")
     options.add_argument("book", type=Path, help="the novel as plain text")
     options.add_argument("--home", type=Path, help="where to keep the memory, to ask it again")
-    options.add_argument("--answers", type=Path, help="write every answer to this file, a line each")
+    options.add_argument(
+        "--answers", type=Path, help="write every answer to this file, a line each"
+    )
     options.add_argument("--no-quote", action="store_true", help="as of `mplus ask`")
     given = options.parse_args()
     asked = json.loads(given.questions.read_text(encoding="utf-8"))
@@ -48,9 +50,7 @@ def main() -> None:
         if not (own / "base").exists():
             own.mkdir(parents=True, exist_ok=True)
             (own / "base").symlink_to(settings.home / "base")
-        session = open_session(
-            replace(settings, home=own), note=_say, progress=lambda *_: None
-        )
+        session = open_session(replace(settings, home=own), note=_say, progress=lambda *_: None)
         name = given.questions.stem
         if name not in session.library.names():
             _read(session, name, given.book)
@@ -70,7 +70,9 @@ def _read(session: Session, name: str, book: Path) -> None:
         sys.exit(report.failed[0]["error"])
 
 
-def _ask(session: Session, name: str, asked: dict[str, Any], quote: bool) -> Iterator[dict[str, Any]]:
+def _ask(
+    session: Session, name: str, asked: dict[str, Any], quote: bool
+) -> Iterator[dict[str, Any]]:
     opened = answering.load_memory(session, session.library.open(name))
     for entry in (*asked["questions"], *asked["near_misses"]):
         started = time.perf_counter()
