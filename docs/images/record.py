@@ -1,0 +1,79 @@
+"""Draws README's picture: real commands on a real terminal, as an SVG.
+
+    python docs/images/record.py docs/images/terminal.svg
+
+Reads the example story into a memory in a temporary home (the embedded base has to be here already:
+`mplus model pull`), and needs `pip install 'mplus[docs,dev]'`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import pexpect
+import platformdirs
+import pyte
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+COLUMNS, LINES = 92, 60
+SHOWN = (
+    "mplus ingest story.pdf",
+    'mplus ask "What piece of jewellery did Ibby sell to the pedlar?"',
+    'mplus ask "What is the name of the yacht that ran on to the Harrow in the fog?"',
+)
+STORY = Path(__file__).parents[2] / "examples" / "story"
+
+
+def record(home: str) -> pyte.Screen:
+    """The terminal after all commands."""
+    terminal = pyte.Screen(COLUMNS, LINES)
+    stream = pyte.Stream(terminal)
+    for line in SHOWN:
+        stream.feed(f"\x1b[1;32m$\x1b[0m \x1b[1m{line}\x1b[0m\r\n")
+        words = [sys.executable, "-m", "mplus_cli", "--home", home, *shlex.split(line)[1:]]
+        child = pexpect.spawn(
+            words[0],
+            words[1:],
+            cwd=str(STORY),
+            encoding="utf-8",
+            timeout=900,
+            dimensions=(LINES, COLUMNS),
+        )
+        child.expect(pexpect.EOF)
+        stream.feed(child.before)
+        stream.feed("\r\n")
+    return terminal
+
+
+def drawn(terminal: pyte.Screen) -> Text:
+    """What the terminal shows, with its styles."""
+    rows = []
+    for number in range(terminal.cursor.y + 1):
+        row = Text()
+        for column in range(COLUMNS):
+            cell = terminal.buffer[number][column]
+            known = cell.fg if cell.fg in ("red", "green", "yellow", "blue", "cyan") else None
+            dim = cell.fg == "brightblack"
+            row.append(cell.data, Style(color=known, bold=cell.bold, dim=dim))
+        row.rstrip()
+        rows.append(row)
+    return Text("\n").join(rows)
+
+
+def main(target: str) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        base = platformdirs.user_data_path("mplus") / "base"
+        (Path(home) / "base").symlink_to(base)
+        shown = drawn(record(home))
+    console = Console(record=True, width=COLUMNS, file=open("/dev/null", "w"))
+    console.print(shown)
+    console.save_svg(target, title="mplus")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
