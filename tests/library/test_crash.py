@@ -62,7 +62,9 @@ def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
     tiny.make_memory(tmp_path / "timed", model, *documents)
     usual = time.monotonic() - began
     chance, kills = random.Random(0), 0
-    for attempt in range(6):
+    for attempt in count():  # a busy machine is now faster, now slower than `usual`
+        if kills >= 12:
+            break
         home = tmp_path / f"home{attempt}"
 
         def work(home=home):
@@ -82,7 +84,6 @@ def test_killed_at_random_moments(tmp_path, tiny, model, documents, whole):
                 if not stored.is_empty:
                     stored.load()
         assert tiny.contents(home / "memories" / "book") == whole
-    assert kills >= 12
 
 
 def test_killed_before_each_step_to_the_disk(
