@@ -131,6 +131,7 @@ def find_sources(
             chunk=row.number,
             score=round(share, 4),
             text=row.text,
+            place=row.place,
         )
         for row, (_, share) in zip(rows, best, strict=True)
     )
