@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from mplus_cli.place import Place
+
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -37,7 +39,27 @@ def page_range(pages: tuple[int, int] | None) -> str:
     return f"p. {first}" if first == last else f"p. {first}-{last}"
 
 
-def place(document: str, pages: tuple[int, int] | None) -> str:
-    """A source in words: the document, and its pages where it has some."""
-    where = page_range(pages)
-    return f"{document}, {where}" if where else document
+def place(document: str, pages: tuple[int, int] | None, where: Place | None = None) -> str:
+    """A source in words: `Walden, "Winter Animals", 64 %`, `Book, p. iv (4), "Part 2 > Chapter 7"`.
+
+    The document, its pages where it has some, the section it stands in, and where there are no
+    pages how far into the document it begins.
+    """
+    parts = [document, labelled_pages(pages, where)]
+    if where and where.section:
+        parts.append(f'"{" > ".join(where.section)}"')
+    if where and pages is None and where.end - where.start < 1:
+        parts.append(f"{int(100 * where.start + 0.5)} %")
+    return ", ".join(part for part in parts if part)
+
+
+def labelled_pages(pages: tuple[int, int] | None, where: Place | None) -> str:
+    """ "p. 12-13", and "p. iv (4)" where a page is labelled otherwise than by its number."""
+    numbers = page_range(pages)
+    if pages is None or where is None or where.labels is None:
+        return numbers
+    if where.labels == (str(pages[0]), str(pages[1])):
+        return numbers
+    first, last = where.labels
+    labels = first if pages[0] == pages[1] else f"{first}-{last}"
+    return f"p. {labels} ({numbers.removeprefix('p. ')})"

@@ -27,7 +27,7 @@ MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 
 # From the ground up: a room imports only from floors below its own, and from itself.
 FLOORS = (
-    ("errors", "visible", "wording", "__version__"),
+    ("errors", "place", "visible", "wording", "__version__"),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
     ("runtime",),
     ("asking", "ingest", "training"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 
 import pexpect
@@ -70,7 +71,7 @@ def main(target: str) -> None:
         base = platformdirs.user_data_path("mplus") / "base"
         (Path(home) / "base").symlink_to(base)
         shown = drawn(record(home))
-    console = Console(record=True, width=COLUMNS, file=open("/dev/null", "w"))
+    console = Console(record=True, width=COLUMNS, file=StringIO())
     console.print(shown)
     console.save_svg(target, title="mplus")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
+from mplus_cli.place import Place
 
 if TYPE_CHECKING:
     from models.memory import Memory
@@ -45,6 +46,8 @@ class Source:
     chunk: int
     score: float
     text: str
+    place: Place | None = None
+    """Where in the document the chunk stands; None where an older mplus read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ class Answer:
         """The object of `mplus ask --json`."""
         values = asdict(self)
         del values["reason"]
-        for source in values["sources"]:
-            source["pages"] = list(source["pages"]) if source["pages"] else None
+        for source, entry in zip(self.sources, values["sources"], strict=True):
+            entry["pages"] = list(source.pages) if source.pages else None
+            entry["place"] = source.place.to_json() if source.place else None
         return values
 
 

@@ -37,6 +37,7 @@ def best_sources(
             chunk=row.number,
             score=round(share, 4),
             text=row.text,
+            place=row.place,
         )
         for row, (_, share) in zip(rows, best, strict=True)
     )

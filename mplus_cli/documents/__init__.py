@@ -6,7 +6,7 @@ memories are stored; a tokenizer is anything with `encode`.
 """
 
 from mplus_cli.documents.chunks import Chunk, Tokenizer, split_chunks
-from mplus_cli.documents.model import Document, DocumentError, Page, PageRange, Source
+from mplus_cli.documents.model import Document, DocumentError, Heading, Page, PageRange, Source
 from mplus_cli.documents.reading import read_document
 from mplus_cli.documents.sources import find_sources
 
@@ -14,6 +14,7 @@ __all__ = [
     "Chunk",
     "Document",
     "DocumentError",
+    "Heading",
     "Page",
     "PageRange",
     "Source",

@@ -5,14 +5,15 @@ the chunks' ids, one after the other, are the ids of the document, and so are th
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
 from mplus_cli.documents.model import Document, DocumentError
+from mplus_cli.documents.places import Places
 from mplus_cli.documents.sentences import is_sentence_break
+from mplus_cli.place import Place
 
 PIECE_CHARACTERS = 1 << 20  # longer texts go through the tokenizer in pieces of about this size
 _PARAGRAPH_SHARE = 0.25  # of a window's end searched for a paragraph end, and so on
@@ -31,12 +32,16 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk: its number from 0, its text and ids, the first and last page it touches."""
+    """One chunk: its number from 0, its text and ids, the first and last page it touches.
+
+    `place` is where it stands in the document's own terms.
+    """
 
     index: int
     text: str
     ids: tuple[int, ...]
     pages: tuple[int, int] | None
+    place: Place | None = None
 
 
 def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) -> list[Chunk]:
@@ -49,14 +54,14 @@ def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) ->
         raise ValueError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
     text = document.text
     ids, ends = _encode(text, tokenizer)
-    page_of = _PageIndex(document)
+    places = Places(document)
     chunks: list[Chunk] = []
     start = begin = 0  # of the chunk, in ids and in characters
     while start < len(ids):
         stop = _cut(text, ends, start, chunk_tokens)
         end = len(text) if stop == len(ids) else ends[stop - 1]
-        pages = page_of(begin, end)
-        chunks.append(Chunk(len(chunks), text[begin:end], tuple(ids[start:stop]), pages))
+        pages, place = places.of(begin, end)
+        chunks.append(Chunk(len(chunks), text[begin:end], tuple(ids[start:stop]), pages, place))
         start, begin = stop, end
     return chunks
 
@@ -124,26 +129,3 @@ def _blank_around(text: str, position: int) -> tuple[int, int]:
     after = re.compile(r"\s*").match(text, position, position + _MAX_BLANK)
     end = after.end() if after else position
     return low + len(before.rstrip()), end
-
-
-class _PageIndex:
-    """Finds the pages that a stretch of a document's text touches."""
-
-    def __init__(self, document: Document) -> None:
-        self.numbered = [page for page in document.pages if page.number is not None and page.text]
-        self.starts = [0, *accumulate(len(page.text) for page in self.numbered)][:-1]
-        self.text = document.text
-
-    def __call__(self, begin: int, end: int) -> tuple[int, int] | None:
-        if not self.numbered:
-            return None
-        stretch = self.text[begin:end]
-        # White space at the cut is no reason to name one more page.
-        last = begin + max(len(stretch.rstrip()), 1) - 1
-        first = min(begin + len(stretch) - len(stretch.lstrip()), last)
-        low, high = self._number(first), self._number(last)
-        return min(low, high), max(low, high)
-
-    def _number(self, position: int) -> int:
-        page = self.numbered[bisect_right(self.starts, position) - 1]
-        return page.number or 1

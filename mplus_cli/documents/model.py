@@ -30,11 +30,22 @@ class Page:
 
     `number` is the physical page, from 1, of a PDF, else None. `text` ends with whatever separates
     it from the next page (a blank line, a space, or nothing inside a hyphenated word), so that the
-    pages' texts one after the other are the document's text.
+    pages' texts one after the other are the document's text. `label` is what the file calls the
+    page ("iv"), None where it calls it nothing.
     """
 
     number: int | None
     text: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Where a part of a document begins: the character of its text, the depth from 1, the title."""
+
+    start: int
+    level: int
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,8 @@ class Document:
 
     `path` is what the user named ("-" for stdin); `sha256` is of the raw bytes and, if one was
     made, the page selection; `page_count` is the file's, whatever was selected, and None where the
-    format has no pages; `warnings` are one-line remarks on what could not be read.
+    format has no pages; `warnings` are one-line remarks on what could not be read; `headings` come
+    in the order of the text.
     """
 
     path: str
@@ -53,6 +65,7 @@ class Document:
     pages: tuple[Page, ...]
     page_count: int | None
     warnings: tuple[str, ...]
+    headings: tuple[Heading, ...] = ()
 
     @property
     def text(self) -> str:

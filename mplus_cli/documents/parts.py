@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from mplus_cli.documents.model import Kind, Page
+from mplus_cli.documents.model import Heading, Kind, Page
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The format's name, the title the file gives itself ("" if none), pages and warnings."""
+    """The format's name, the title the file gives itself ("" if none), pages and so on."""
 
     kind: Kind
     title: str
     pages: tuple[Page, ...]
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
+    headings: tuple[Heading, ...] = ()

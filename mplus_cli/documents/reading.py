@@ -57,6 +57,7 @@ def read_document(
         pages=parts.pages,
         page_count=parts.page_count,
         warnings=parts.warnings,
+        headings=parts.headings,
     )
 
 

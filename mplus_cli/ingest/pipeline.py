@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -255,7 +255,12 @@ def _describe(document: Document, chunks: list[Chunk]) -> NewDocument:
 
 def _chunk_row(chunk: Chunk) -> NewChunk:
     first, last = chunk.pages or (None, None)
-    return NewChunk(_storable(chunk.text), len(chunk.ids), first, last)
+    place = chunk.place
+    if place is not None:
+        labels = (_storable(place.labels[0]), _storable(place.labels[1])) if place.labels else None
+        section = tuple(map(_storable, place.section))
+        place = replace(place, section=section, labels=labels)
+    return NewChunk(_storable(chunk.text), len(chunk.ids), first, last, place)
 
 
 def _finished(

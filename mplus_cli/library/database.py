@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import DISK_FULL, MismatchError, MplusError
-from mplus_cli.library.seal import Row, chain, seal
+from mplus_cli.library.chunk_rows import PLACES, are_places_intact
+from mplus_cli.library.seal import chain, seal
 from mplus_cli.library.values import (
-    ChunkRow,
     DocumentRow,
     ModelIdentity,
     NewDocument,
@@ -36,7 +36,7 @@ SCHEMA_VERSION = 2
 """The newest format; 1 where long-term memory is exact, so that an older mplus goes on to read it."""
 BUSY_SECONDS = 30.0
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE times (what TEXT PRIMARY KEY, at TEXT NOT NULL);
 CREATE TABLE documents (
@@ -48,6 +48,7 @@ CREATE TABLE chunks (
     number INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (id),
     position INTEGER NOT NULL, text TEXT NOT NULL, tokens INTEGER NOT NULL,
     first_page INTEGER, last_page INTEGER);
+{PLACES.strip()};
 CREATE TABLE segments (
     number INTEGER PRIMARY KEY, file TEXT NOT NULL, tokens INTEGER NOT NULL,
     skip INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL);
@@ -61,10 +62,6 @@ _DOCUMENTS = """
 SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest,
     coalesce((SELECT at FROM times WHERE what = 'document/' || id), '')
 FROM documents ORDER BY id
-"""
-_CHUNKS = """
-SELECT number, document, title, path, position, text, chunks.tokens, first_page, last_page
-FROM chunks JOIN documents ON documents.id = chunks.document
 """
 Connection = sqlite3.Connection
 
@@ -164,18 +161,6 @@ def read_view(connection: Connection) -> View:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
 
 
-def read_chunks(connection: Connection, below: int) -> list[ChunkRow]:
-    """The chunks with numbers under `below`, ascending."""
-    rows = connection.execute(f"{_CHUNKS} WHERE number < ? ORDER BY number", (below,))
-    return [ChunkRow(*row) for row in rows]
-
-
-def read_chunk(connection: Connection, number: int) -> ChunkRow | None:
-    """Chunk `number`, None where there is none."""
-    row = connection.execute(f"{_CHUNKS} WHERE number = ?", (number,)).fetchone()
-    return ChunkRow(*row) if row else None
-
-
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
     """Add documents, by id, of which nothing was read yet."""
     for number, new in documents.items():
@@ -199,11 +184,6 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
 def put_progress(connection: Connection, document: int, chunks_read: int) -> None:
     """Say how much of a document was read."""
     connection.execute("UPDATE documents SET chunks_read = ? WHERE id = ?", (chunks_read, document))
-
-
-def put_chunks(connection: Connection, rows: Sequence[Row]) -> None:
-    """Add chunks."""
-    connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def put_segments(connection: Connection, rows: Sequence[SegmentRow]) -> None:
@@ -251,6 +231,8 @@ def check(connection: Connection) -> list[str]:
         rows = connection.execute("SELECT * FROM chunks ORDER BY number")
         if chain("", rows) != (state[0] if state else ""):
             found.append("the chunks are not those that were read")
+        if not are_places_intact(connection):
+            found.append("the places of chunks are not those that were written")
         if state and state[1] != seal(connection):
             found.append("rows are not those that were written")
     return found

@@ -1,7 +1,8 @@
 """Snapshots: a memory as one portable safetensors file, with its text, checked when it is loaded.
 
 The file has the tensors of long-term memory in one piece (`ltm.*`), those of short-term memory
-(`stm.*`), the chunks' texts as UTF-8 JSON (`chunks`), and in its metadata `format`, `version`,
+(`stm.*`), the chunks' texts as UTF-8 JSON (`chunks`) and their places (`places`, where there are
+any: an mplus without places does without), and in its metadata `format`, `version`,
 `memory` (JSON: name, identity, counts, documents, times) and `sha256`: the digest of the whole
 file, with zeros in the place of these 64 digits. Its bytes depend on the memory alone, not on how
 long-term memory was cut into files.
@@ -13,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from models.durable import new_file
 from mplus_cli.errors import MplusError, UsageError, disk_errors
@@ -44,7 +45,10 @@ def save(
     if memory.segments:
         joined = tensors.join_segments(memory.segments)
         parts |= {f"ltm.{name}": part for name, part in joined.items()}
-    parts["chunks"] = _text(stored.all_chunks(view))
+    rows = stored.all_chunks(view)
+    parts["chunks"] = _text(rows)
+    if any(row.place for row in rows):
+        parts["places"] = _places(rows)
     metadata = {
         "sha256": NO_DIGEST,  # first, so that no other text with zeros comes before it
         "format": FORMAT,
@@ -119,12 +123,21 @@ def _describe(name: str, view: View) -> dict[str, object]:
 
 def _text(rows: list[ChunkRow]) -> Joined:
     """The chunks as UTF-8 JSON in a tensor (1, bytes)."""
-    import torch
-
     values = [
         [row.document_id, row.position, row.text, row.tokens, row.first_page, row.last_page]
         for row in rows
     ]
+    return _json(values)
+
+
+def _places(rows: list[ChunkRow]) -> Joined:
+    """The place of each chunk, as a text or null; as UTF-8 JSON in a tensor (1, bytes)."""
+    return _json([row.place.dumps() if row.place else None for row in rows])
+
+
+def _json(values: list[Any]) -> Joined:
+    import torch
+
     data = bytearray(json.dumps(values, separators=(",", ":")).encode())
     return Joined([torch.frombuffer(data, dtype=torch.uint8)[None]])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mplus_cli.errors import MismatchError, MplusError
-from mplus_cli.library import database, files, tensors
+from mplus_cli.library import chunk_rows, database, files, tensors
 from mplus_cli.library.names import is_valid_name
 from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.tensors import DamagedFile
@@ -25,6 +25,7 @@ from mplus_cli.library.values import (
     SegmentRow,
     State,
 )
+from mplus_cli.place import Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +102,8 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
             added, read = fields.pop("added"), fields.pop("chunks_read")
             database.put_documents(connection, {number: NewDocument(**fields)}, added)
             database.put_progress(connection, number, read)
-        database.put_chunks(connection, rows)
+        chunk_rows.put_chunks(connection, rows)
+        chunk_rows.put_places(connection, _places(mapped.get("places"), len(rows)))
         database.put_segments(connection, segments)
         database.put_state(connection, state)
     view, problems = check_database(folder, name)
@@ -145,6 +147,17 @@ def _chunk_rows(text: Tensor) -> list[Row]:
         (number, document, position, content, tokens, first, last)
         for number, (document, position, content, tokens, first, last) in enumerate(values)
     ]
+
+
+def _places(text: Tensor | None, count: int) -> dict[int, Place]:
+    """The places of the chunks that have one, by number; ValueError if they are none."""
+    if text is None:
+        return {}
+    values = json.loads(text.numpy().tobytes())
+    if len(values) != count:
+        raise ValueError("places of other chunks")
+    found = enumerate(values)
+    return {number: Place.loads(value) for number, value in found if value is not None}
 
 
 def _write_segments(file: str, mapped: Mapping[str, Tensor], folder: Path) -> list[SegmentRow]:

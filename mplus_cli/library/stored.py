@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mplus_cli.errors import MismatchError, MplusError, disk_errors
-from mplus_cli.library import database, files
+from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.lock import Lock, Locked, Locks
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
@@ -100,7 +100,7 @@ class StoredMemory:
     def chunks(self, numbers: Sequence[int]) -> list[ChunkRow]:
         """Chunks by number, in the order asked for; MismatchError if one has no text."""
         with database.connect(self.folder, self.name) as connection:
-            rows = [(number, database.read_chunk(connection, number)) for number in numbers]
+            rows = [(number, chunk_rows.read_chunk(connection, number)) for number in numbers]
         missing = [number for number, row in rows if row is None]
         if missing:
             raise self._damaged(f"chunk {missing[0]} has no text")
@@ -109,7 +109,7 @@ class StoredMemory:
     def all_chunks(self, view: View) -> list[ChunkRow]:
         """Every chunk there was as of a commit, in order."""
         with database.connect(self.folder, self.name) as connection:
-            return database.read_chunks(connection, view.chunks)
+            return chunk_rows.read_chunks(connection, view.chunks)
 
     def load(self, device: torch.device | str = "cpu") -> Memory:
         """The memory: short-term on `device`, long-term mapped from its files.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mplus_cli.place import Place
+
 Progress = Callable[[int, int], None]
 """Called with the bytes done so far and the bytes there are."""
 
@@ -92,6 +94,7 @@ class NewChunk:
     tokens: int
     first_page: int | None
     last_page: int | None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ class ChunkRow:
     tokens: int
     first_page: int | None
     last_page: int | None
+    place: Place | None = None
+    """None where an mplus read it that knew no places."""
 
 
 @dataclass(frozen=True, slots=True)

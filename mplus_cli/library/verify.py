@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
-from mplus_cli.library import database, files
+from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import Problem, Progress, View
 
@@ -67,7 +67,9 @@ def check_database(folder: Path, name: str) -> tuple[View, list[Problem]]:
     with database.connect(folder, name) as connection:
         messages = database.check(connection)
         view = database.read_view(connection)
-        rows = [(row.document_id, row.tokens) for row in database.read_chunks(connection, 1 << 62)]
+        rows = [
+            (row.document_id, row.tokens) for row in chunk_rows.read_chunks(connection, 1 << 62)
+        ]
     tokens = view.state.tokens if view.state else 0
     if len(rows) != view.chunks:
         messages.append(f"has the text of {len(rows)} chunks instead of {view.chunks}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MplusError, disk_errors
-from mplus_cli.library import database, files
+from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.compaction import crowded
 from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
@@ -92,8 +92,13 @@ class Writer:
         if newer:
             last = self._view.segments[-1].number if self._view.segments else 0
             rows = [*rows, files.write_segment(self._folder, last + 1, newer)]
+        places = {
+            self._view.chunks + index: chunk.place
+            for index, chunk in enumerate(chunks)
+            if chunk.place is not None
+        }
         stm = files.write_stm(self._folder, number, memory.stm)
-        read, chunk_rows = self._chunk_rows(document_id, chunks)
+        read, rows_read = self._chunk_rows(document_id, chunks)
         state = State(
             commit=number,
             clock=memory.clock,
@@ -103,7 +108,7 @@ class Writer:
             stm_tokens=len(memory.stm),
             stm_bytes=stm.bytes,
             stm_sha256=stm.sha256,
-            chunks_sha256=chain(before.chunks_sha256 if before else "", chunk_rows),
+            chunks_sha256=chain(before.chunks_sha256 if before else "", rows_read),
         )
         at = database.now()
         with (
@@ -112,7 +117,8 @@ class Writer:
         ):
             database.put_documents(connection, self._begun, at)
             database.put_progress(connection, document_id, read)
-            database.put_chunks(connection, chunk_rows)
+            chunk_rows.put_chunks(connection, rows_read)
+            chunk_rows.put_places(connection, places)
             database.put_segments(connection, rows)
             database.put_times(connection, {"updated": at})
             database.put_state(connection, state)

@@ -55,5 +55,7 @@ def _stream(events: Iterable[Event]) -> Answer | None:
 
 def show_sources(sources: Sequence[Source]) -> None:
     """A line a source, on stderr; the same place twice is said once."""
-    for line in dict.fromkeys(place(source.document, source.pages) for source in sources):
+    for line in dict.fromkeys(
+        place(source.document, source.pages, source.place) for source in sources
+    ):
         screen.dim(line)

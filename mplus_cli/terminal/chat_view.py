@@ -69,7 +69,7 @@ def _show_reply(reply: Reply) -> None:
     for text in reply.lines:
         screen.dim(text)
     for source in reply.sources:
-        screen.dim(f"{place(source.document, source.pages)} ({source.score:.0%})")
+        screen.dim(f"{place(source.document, source.pages, source.place)} ({source.score:.0%})")
         screen.passage(source.text)
 
 

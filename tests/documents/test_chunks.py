@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mplus_cli.documents import Chunk, Document, Page, chunks, split_chunks
+from mplus_cli.documents import Chunk, Document, Heading, Page, chunks, split_chunks
+from mplus_cli.documents.places import Places
+from mplus_cli.place import Place
 
 
 class Words:
@@ -152,3 +154,23 @@ def test_huge_text_goes_through_the_tokenizer_in_pieces(monkeypatch: pytest.Monk
 def test_chunks_of_no_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="chunk_tokens"):
         cut("text", 0)
+
+
+def test_places() -> None:
+    """The section that most of a chunk is in, the labels of its pages, and its share of the text."""
+    pages = (Page(1, "aa bb cc dd ", "i"), Page(2, "ee ff gg hh", "ii"))
+    headings = (Heading(0, 1, " Part\n2 "), Heading(3, 2, "One"), Heading(18, 2, "Two"))
+    made = Document("x", "X", "0", "pdf", pages, 2, (), headings)
+    first, second = [chunk.place for chunk in split_chunks(made, Words(), 9)]
+    assert first and second
+    assert first == Place(("Part 2", "One"), ("i", "ii"), 0.0, second.start)
+    assert second == Place(("Part 2", "Two"), ("ii", "ii"), first.end, 1.0)
+    assert Places(made).of(0, 3)[1].section == ("Part 2",)
+    assert Places(document("a b", numbered=False)).of(0, 3) == (None, Place())
+
+
+def test_a_heading_of_the_same_level_ends_the_section_before() -> None:
+    headings = tuple(Heading(at, level, name) for at, level, name in [(2, 2, "a"), (4, 1, "b")])
+    places = Places(Document("x", "X", "0", "text", (Page(None, "01234567"),), None, (), headings))
+    sections = [places.of(at, at + 1)[1].section for at in range(6)]
+    assert sections == [(), (), ("a",), ("a",), ("b",), ("b",)]

@@ -98,13 +98,13 @@ def test_a_snapshot_that_does_not_fit_leaves_nothing(book, tiny, tmp_path, monke
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 KiB; skips where this process may not mount one."""
+    """A file system of 500 KiB; skips where this process may not mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small disk")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(folder)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")

@@ -1,0 +1,73 @@
+"""Finds the pages, the labels, the section and the share of a document that a stretch of it is.
+
+Knows no tokens and no file format.
+"""
+
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, pairwise
+
+from mplus_cli.documents.model import Document, Heading, Page
+from mplus_cli.place import Place
+
+_MAX_TITLE = 120
+_DIGITS = 4  # of a share: a ten-thousandth of a book of 1,000 pages is a tenth of a page
+
+
+class Places:
+    """Answers for stretches of one document."""
+
+    def __init__(self, document: Document) -> None:
+        self._text = document.text
+        self._pages = [page for page in document.pages if page.number is not None and page.text]
+        self._starts = [0, *accumulate(len(page.text) for page in self._pages)][:-1]
+        self._headings = sorted(document.headings, key=lambda heading: heading.start)
+        self._sections = _sections(self._headings)
+
+    def of(self, begin: int, end: int) -> tuple[tuple[int, int] | None, Place]:
+        """First and last page (None without pages), and place, of characters `begin` to `end`."""
+        stretch = self._text[begin:end]
+        # White space at the cut is no reason to name one more page.
+        last = begin + max(len(stretch.rstrip()), 1) - 1
+        first = min(begin + len(stretch) - len(stretch.lstrip()), last)
+        total = max(len(self._text), 1)
+        pages, labels = self._pages_of(first, last)
+        start, stop = round(begin / total, _DIGITS), round(end / total, _DIGITS)
+        return pages, Place(self._section_of(first, last), labels, start, stop)
+
+    def _pages_of(
+        self, first: int, last: int
+    ) -> tuple[tuple[int, int] | None, tuple[str, str] | None]:
+        if not self._pages:
+            return None, None
+        one, other = self._page(first), self._page(last)
+        low, high = sorted((one, other), key=lambda page: page.number or 1)
+        labels = (low.label, high.label) if low.label and high.label else None
+        return (low.number or 1, high.number or 1), labels
+
+    def _page(self, position: int) -> Page:
+        return self._pages[bisect_right(self._starts, position) - 1]
+
+    def _section_of(self, first: int, last: int) -> tuple[str, ...]:
+        """The section that most of the stretch is in; the earlier of two that have as much."""
+        low = bisect_right(self._headings, first, key=_start)
+        high = bisect_left(self._headings, last + 1, key=_start)
+        edges = [first, *(heading.start for heading in self._headings[low:high]), last + 1]
+        sizes = [after - before for before, after in pairwise(edges)]
+        return self._sections[low + sizes.index(max(sizes))]
+
+
+def _start(heading: Heading) -> int:
+    return heading.start
+
+
+def _sections(headings: list[Heading]) -> list[tuple[str, ...]]:
+    """The titles in force before the first heading, and behind each."""
+    open_: list[tuple[int, str]] = []
+    found: list[tuple[str, ...]] = [()]
+    for heading in headings:
+        title = " ".join(heading.title.split())[:_MAX_TITLE].strip()
+        open_ = [(level, name) for level, name in open_ if level < heading.level]
+        if title:
+            open_.append((heading.level, title))
+        found.append(tuple(name for _, name in open_))
+    return found

@@ -1,0 +1,28 @@
+"""Numbers and places in words."""
+
+import pytest
+from mplus_cli.terminal.wording import place
+
+from mplus_cli.place import Place
+
+
+@pytest.mark.parametrize(
+    ("pages", "where", "expected"),
+    [
+        (None, None, "Walden"),
+        ((12, 13), None, "Walden, p. 12-13"),
+        (None, Place(("Winter Animals",), None, 0.64, 0.65), 'Walden, "Winter Animals", 64 %'),
+        (None, Place((), None, 0.0, 0.01), "Walden, 0 %"),
+        (None, Place(), "Walden"),
+        ((4, 4), Place((), ("iv", "iv"), 0.0, 0.1), "Walden, p. iv (4)"),
+        ((4, 5), Place((), ("iv", "1"), 0.0, 0.1), "Walden, p. iv-1 (4-5)"),
+        ((4, 5), Place((), ("4", "5"), 0.0, 0.1), "Walden, p. 4-5"),
+        (
+            (4, 4),
+            Place(("Part 2", "Chapter 7"), ("iv", "iv"), 0.0, 0.1),
+            'Walden, p. iv (4), "Part 2 > Chapter 7"',
+        ),
+    ],
+)
+def test_places(pages: tuple[int, int] | None, where: Place | None, expected: str) -> None:
+    assert place("Walden", pages, where) == expected
