@@ -1,0 +1,141 @@
+"""Which texts hold a question's words: BM25 over stemmed words, and the window that holds most of them.
+
+There is no index: a question has few telling words, and looking for them in the texts themselves takes
+milliseconds, whenever and by whichever version these were written. Knows text only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+K1, B = 1.5, 0.75
+"""BM25's constants, the usual ones (Robertson and Zaragoza 2009)."""
+WINDOW = 240
+"""Characters of a window, some forty words."""
+
+_WORD = re.compile(r"[^\W_]+")
+_STOP = frozenset(
+    "a about all also an and any are as at be been being but by can could did do does for from get give "
+    "had has have he her hers him his how i if in into is it its kind many may me might more most much my "
+    "name no not of on one or other our out over she should so some such than that the their them then "
+    "there these they this those to two type up upon us was we were what when where which while who whom "
+    "whose why will with would you your s t d ll re ve".split()
+)
+_VOWEL = re.compile(r"[aeiouy]")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a text holds a question's words."""
+
+    bm25: float
+    coverage: float
+    """The share of the question's words, weighed by how rare they are, in the best window: 0 to 1."""
+    start: int
+    stop: int
+    """Where that window's words begin and end in the text; both 0 where it has none."""
+
+
+def telling_words(question: str) -> list[str]:
+    """The stems of a question's words, each once, without those that every text has."""
+    words = [word for word in _WORD.findall(question.lower()) if word not in _STOP]
+    return list(dict.fromkeys(map(stem, words)))
+
+
+def match_words(question: str, texts: Sequence[str]) -> list[Match]:
+    """How each text holds the question's words."""
+    starts = [0, *accumulate(len(text) + 1 for text in texts)]
+    whole = "\n".join(texts).lower()
+    if len(whole) != max(starts[-1] - 1, 0):  # a letter whose small form is two characters
+        whole = "\n".join(map(_lower, texts))
+    found: list[list[tuple[int, int, int]]] = [[] for _ in texts]  # (start, stop, word) in each
+    words = telling_words(question)
+    weights = []
+    for number, word in enumerate(words):
+        holders = set()
+        for start, stop in _places(whole, word):
+            text = bisect_right(starts, start) - 1
+            holders.add(text)
+            found[text].append((start - starts[text], stop - starts[text], number))
+        weights.append(math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5)))
+    mean = sum(map(len, texts)) / max(len(texts), 1)
+    total = sum(weights) or 1.0
+    matches = []
+    for text, places in zip(texts, found, strict=True):
+        counts = [0] * len(words)
+        for _, _, number in places:
+            counts[number] += 1
+        length = K1 * (1 - B + B * len(text) / mean) if mean else K1
+        score = sum(
+            weight * count * (K1 + 1) / (count + length)
+            for weight, count in zip(weights, counts, strict=True)
+        )
+        held, start, stop = _best_window(sorted(places), weights)
+        matches.append(Match(score, held / total, start, stop))
+    return matches
+
+
+def stem(word: str) -> str:
+    """A word in lower case without its common English endings."""
+    if len(word) > 4 and word.endswith(("ies", "ied")):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        word = word[:-2]
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed", "ly"):
+        left = word.removesuffix(ending)
+        if left != word and len(left) > 2 and _VOWEL.search(left):
+            twice = left[-1] == left[-2] and left[-1] not in "lsz"
+            word = left[:-1] if twice else left
+            break
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def _places(text: str, wanted: str) -> Iterator[tuple[int, int]]:
+    """Where words (start, stop) with a stem stand in a text in lower case."""
+    known: dict[str, bool] = {}
+    for prefix in (wanted, wanted[:-1] + "i") if wanted.endswith("y") else (wanted,):
+        at = text.find(prefix)
+        while at >= 0:
+            stop = at + len(prefix)
+            if not at or not text[at - 1].isalnum():
+                while text[stop : stop + 1].isalnum():
+                    stop += 1
+                word = text[at:stop]
+                if word not in known:
+                    known[word] = stem(word) == wanted
+                if known[word]:
+                    yield at, stop
+            at = text.find(prefix, stop)
+
+
+def _best_window(
+    places: Sequence[tuple[int, int, int]], weights: Sequence[float]
+) -> tuple[float, int, int]:
+    """The weight of the different words that a window holds at most, and where these stand."""
+    best, span = 0.0, (0, 0)
+    counts = [0] * len(weights)
+    first = 0
+    held = 0.0
+    for start, stop, number in places:
+        held += 0.0 if counts[number] else weights[number]
+        counts[number] += 1
+        while stop - places[first][0] > WINDOW and places[first][0] < start:
+            left = places[first][2]
+            counts[left] -= 1
+            held -= 0.0 if counts[left] else weights[left]
+            first += 1
+        if held > best + 1e-9:
+            best, span = held, (places[first][0], stop)
+    return best, *span
+
+
+def _lower(text: str) -> str:
+    """A text in lower case, as long as it was."""
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
