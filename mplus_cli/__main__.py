@@ -36,7 +36,7 @@ def main() -> None:
         # Not sys.exit: if Ctrl-C fell into code that an extension was running, Python would now
         # kill itself with the signal instead of giving this code.
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         os._exit(code)
     sys.exit(code)

@@ -6,6 +6,7 @@ what it needs when it runs.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -144,10 +145,22 @@ def guarded(
     def fail(message: str, code: ExitCode | int) -> int:
         screen.error(message)
         if as_json:
-            screen.json_out({"error": message, "exit_code": int(code)})
+            with contextlib.suppress(screen.OutputLost):
+                screen.json_out({"error": message, "exit_code": int(code)})
+                screen.flush()
         return code
 
-    screen.prepare()
+    with screen.standard_streams():
+        return _guarded(command, fail, debug=debug, interrupted=interrupted)
+
+
+def _guarded(
+    command: Callable[[], int | None],
+    fail: Callable[[str, ExitCode | int], int],
+    *,
+    debug: bool,
+    interrupted: Callable[[], bool],
+) -> int:
     try:
         with nullcontext() if debug else without_warnings():
             code = command()
@@ -156,7 +169,13 @@ def guarded(
         return fail(_usage(error), ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except screen.OutputLost as lost:
+        screen.close_output()
+        if isinstance(lost.__cause__, BrokenPipeError):
+            return ExitCode.DONE  # whoever read it has seen enough
+        screen.error(f"the output could not be written: {lost}")
+        return ExitCode.FAILED
+    except BrokenPipeError:  # of stderr: what was to be done is not done
         screen.close_output()
         return ExitCode.FAILED
     except Exception as error:

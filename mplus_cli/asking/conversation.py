@@ -27,6 +27,10 @@ COMMANDS = {
 }
 
 
+_BARE = {"exit": "/quit", "quit": "/quit", "help": "/help", "?": "/help"}
+"""Commands that are known without their slash: as questions they make no sense."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a slash command says: lines, or the last answer's sources."""
@@ -67,7 +71,7 @@ class Conversation:
             MplusError: there is no such command, memory or number.
         """
         name, _, rest = line.strip().partition(" ")
-        rest = rest.strip()
+        name, rest = _BARE.get(name.lower(), name), rest.strip()
         if name == "/help":
             return Reply(tuple(f"{key:<10}{text}" for key, text in COMMANDS.items()))
         if name == "/memory":
@@ -133,4 +137,4 @@ def greeting(conversation: Conversation) -> str:
 
 def is_command(line: str) -> bool:
     """Whether a line is for the chat itself."""
-    return line.lstrip().startswith("/")
+    return line.lstrip().startswith("/") or line.strip().lower() in _BARE

@@ -34,6 +34,13 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def heeded() -> None:
+    """Forget a Ctrl-C whose KeyboardInterrupt was caught and acted upon."""
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(handler, Interrupts):
+        handler.seen = False
+
+
 def without_interrupts(hook: Hook) -> Hook:
     """The hook for exceptions nobody can catch, silent about those of Ctrl-C: `check` has them."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command
 from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError
+from mplus_cli.runtime import interrupts
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.answer_view import show_answer, show_sources
 from mplus_cli.terminal.streaming import growing_markdown
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def run_chat(conversation: Conversation, history: Path) -> None:
-    """Talk until the end of the input."""
+    """Talk until the end of the input. At a terminal Ctrl-C stops what is being done, not the chat."""
     interactive = screen.is_conversation()
     if interactive:
         screen.dim(greeting(conversation))
@@ -44,23 +45,24 @@ def run_chat(conversation: Conversation, history: Path) -> None:
                 show_answer(conversation.ask(line), sources=False)
         except MplusError as error:
             screen.error(str(error))
+        except KeyboardInterrupt:
+            if not interactive:
+                raise
+            interrupts.heeded()
+            screen.dim("stopped")
 
 
 def _stream(conversation: Conversation, line: str) -> None:
-    """An answer as Markdown that grows; Ctrl-C ends the answer, not the chat."""
+    """An answer as Markdown that grows."""
     final: Answer | None = None
     text = ""
-    try:
-        with growing_markdown() as shown:
-            for event in conversation.ask(line):
-                if isinstance(event, TextDelta):
-                    text += event.text
-                    shown(text)
-                elif isinstance(event, Answer):
-                    final = event
-    except KeyboardInterrupt:
-        screen.dim("stopped")
-        return
+    with growing_markdown() as shown:
+        for event in conversation.ask(line):
+            if isinstance(event, TextDelta):
+                text += event.text
+                shown(text)
+            elif isinstance(event, Answer):
+                final = event
     if final is not None:
         show_sources(final.sources)
 
