@@ -94,7 +94,7 @@ def standard_streams() -> Iterator[None]:
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
     ):
         sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nowhere
-        sys.stdout = _Output(sys.stdout or _Closed())  # type: ignore[assignment]
+        sys.stdout = _Output(sys.stdout or _Closed())
         try:
             yield
         finally:
