@@ -18,7 +18,7 @@ from models.update import read_chunk
 from mplus_cli.ingest.pipeline import COMMIT_CHUNKS
 from mplus_cli.library import Library, NewChunk, NewDocument, SegmentRow, StoredMemory, tensors
 from mplus_cli.library.compaction import crowded
-from mplus_cli.library.files import segment_file
+from mplus_cli.library.files import segment_file, stm_file, write_stm
 from mplus_cli.library.tensors import Joined
 from mplus_cli.runtime.session import Session
 
@@ -93,7 +93,9 @@ def stored(session: Session, home: Path, text_tokens: int, ids: list[int]) -> St
             for number, segment in enumerate(whole.segments, start=1)
         ]
         # Past `commit`, which would write the holes out.
-        writer._write(whole, (), segments, writer.begin_document(document), rows)
+        stm = write_stm(memory.folder, 1, whole.stm)
+        number = writer.begin_document(document)
+        writer._keep(whole, 1, lambda: (segments, stm_file(1), stm), number, rows)
     return memory
 
 

@@ -101,6 +101,16 @@ def recover(folder: Path) -> None:
             _close(descriptor)
 
 
+def rename(old: Path, new: Path) -> None:
+    """Give a file or folder another name in the same folder, and put that on the disk.
+
+    Raises:
+        Unconfirmed: it has the new name, but the folder could not be synced.
+    """
+    os.rename(old, new)
+    _confirm(new)
+
+
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Make a folder and those above it, where they are missing, and put their names on the disk."""
     if folder.is_dir():

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
+from models.durable import Unconfirmed
+
 DISK_FULL = (
     "the disk is full: free some space and run the same command again (what was committed is kept)"
 )
@@ -59,12 +61,28 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if is_disk_full(error):
-            raise MplusError(DISK_FULL) from error
-        if isinstance(error, BlockingIOError):
-            message = f"{error.filename} is being written by another process: wait for it"
-            raise MplusError(message) from error
-        what = f" {error.filename}" if error.filename else " the memory"
-        reason = error.strerror or type(error).__name__
-        message = f"cannot write{what}: {reason}: check the folder and its permissions"
-        raise MplusError(message) from error
+        raise explained(error) from error
+
+
+def explained(error: OSError) -> MplusError:
+    """A failed system call that was to write, as a line that says what to do."""
+    if is_disk_full(error):
+        return MplusError(DISK_FULL)
+    if isinstance(error, BlockingIOError):
+        return MplusError(f"{error.filename} is being written by another process: wait for it")
+    what = error.filename or "the memory"
+    reason = error.strerror or type(error).__name__
+    if error.errno == errno.EIO:
+        return MplusError(f"cannot write {what}: {reason}: check the disk")
+    return MplusError(f"cannot write {what}: {reason}: check the folder and its permissions")
+
+
+@contextmanager
+def done_unless_power_fails(what: str) -> Iterator[None]:
+    """Turn `Unconfirmed` into an MplusError that says what is done all the same."""
+    try:
+        yield
+    except Unconfirmed as error:
+        raise MplusError(
+            f"{what}, but the disk did not confirm it ({error.strerror}): check the disk"
+        ) from error

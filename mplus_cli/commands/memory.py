@@ -179,10 +179,6 @@ def save(
     from mplus_cli.wording import size
 
     stored = _open(context, name)
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder: name a file, such as {file / name}.safetensors")
-    if file.exists() and not force:
-        raise UsageError(f"{file} exists already: choose another name, or give --force")
     with screen.meter() as meter:
         snapshot.save(
             stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force

@@ -1,14 +1,16 @@
 """Reading documents into a memory, chunk by chunk; an interrupted run goes on from its last commit.
 
-Yields typed events and prints nothing. Commits come after every `COMMIT_CHUNKS` chunks of a
+Yields typed events and prints nothing. Full commits come after every `COMMIT_CHUNKS` chunks of a
 document and at its end, and nowhere else: so what an interrupted and resumed run leaves is equal,
-byte for byte, to what an uninterrupted one leaves. Knows no file format of documents or memories.
+byte for byte, to what an uninterrupted one leaves. Between them interim commits, of which the next
+full one leaves no trace, keep what a slow reading did. Knows no file format of documents or memories.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from models.network import MPlusModel
 
 COMMIT_CHUNKS = 32
+INTERIM_SECONDS = 5.0
+"""After so long without a commit, an interim one."""
 
 
 class SourceLike(Protocol):
@@ -198,6 +202,7 @@ class _Session:
         total = len(chunks)
         tokens = sum(len(chunk.ids) for chunk in chunks[:done])
         pending: list[NewChunk] = []
+        committed = time.monotonic()
         for count, chunk in enumerate(chunks[done:], start=done + 1):
             memory = read_chunk(self._model, memory, chunk.ids)
             pending.append(_chunk_row(chunk))
@@ -210,6 +215,12 @@ class _Session:
                 self._memory = memory
                 pending = []
                 allocator.give_back_freed_memory()
+                committed = time.monotonic()
+                yield Committed(index, count, total, stm, ltm)
+            elif time.monotonic() - committed >= INTERIM_SECONDS:
+                self._writer.commit_interim(memory, number, pending)
+                pending = []
+                committed = time.monotonic()
                 yield Committed(index, count, total, stm, ltm)
 
     def _current(self) -> Memory:

@@ -2,8 +2,9 @@
 
 Knows the schema and the rows; no tensors, and no files but its own.
 
-Table `times` alone holds wall-clock values. All other tables depend only on what was read and in
-which order: an interrupted and resumed run leaves the same rows as an uninterrupted one.
+Table `times` alone holds wall-clock values, and how the files were when they were last checked. All
+other tables depend only on what was read and in which order: an interrupted and resumed run leaves the
+same rows as an uninterrupted one.
 
 A rollback journal with synchronous=EXTRA leaves one file at rest, and what was committed stays so
 through a power cut: files that a commit replaces may be deleted right after it.
@@ -19,9 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.errors import DISK_FULL, MismatchError, MplusError
+from mplus_cli.errors import MismatchError
 from mplus_cli.library.chunk_rows import PLACES, are_places_intact
 from mplus_cli.library.seal import chain, seal
+from mplus_cli.library.sqlite_errors import sqlite_errors
 from mplus_cli.library.values import (
     DocumentRow,
     ModelIdentity,
@@ -35,6 +37,7 @@ FILE = "memory.db"
 SCHEMA_VERSION = 2
 """The newest format; 1 where long-term memory is exact, so that an older mplus goes on to read it."""
 BUSY_SECONDS = 30.0
+_FILE = "file/"  # in `times`: how a file was
 
 _SCHEMA = f"""
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -80,10 +83,10 @@ def connect(folder: Path, name: str) -> Iterator[Connection]:
 
     Raises:
         MismatchError: it is damaged, missing, or of a newer mplus.
-        MplusError: the disk is full, or the file cannot be opened.
+        MplusError: the memory is gone, the disk is full, or the file cannot be opened.
     """
     file = folder / FILE
-    with _sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
+    with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
@@ -107,7 +110,7 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
         "fingerprint": identity.fingerprint,
         "geometry": json.dumps(identity.geometry, sort_keys=True),
     }
-    with _sqlite_errors(file, name), closing(_open(file, "rwc")) as connection:
+    with sqlite_errors(file, name), closing(_open(file, "rwc")) as connection:
         _configure(connection)
         with transaction(connection):
             for statement in _SCHEMA.split(";\n"):
@@ -137,16 +140,21 @@ def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]
 def read_view(connection: Connection) -> View:
     """What the last commit left."""
     with transaction(connection, write=False):
-        settings = dict(connection.execute("SELECT key, value FROM settings"))
-        times = dict(connection.execute("SELECT what, at FROM times WHERE what NOT LIKE '%/%'"))
-        state = connection.execute(
-            "SELECT number, clock, chunks, tokens, stm_file, stm_tokens, stm_bytes, stm_sha256, "
-            "chunks_sha256 FROM state"
-        ).fetchone()
-        segments = connection.execute(
-            "SELECT number, file, tokens, skip, bytes, sha256 FROM segments ORDER BY number"
-        ).fetchall()
-        documents = connection.execute(_DOCUMENTS).fetchall()
+        return view_within(connection)
+
+
+def view_within(connection: Connection) -> View:
+    """What a transaction sees, and leaves if it is committed now."""
+    settings = dict(connection.execute("SELECT key, value FROM settings"))
+    times = dict(connection.execute("SELECT what, at FROM times"))
+    state = connection.execute(
+        "SELECT number, clock, chunks, tokens, stm_file, stm_tokens, stm_bytes, stm_sha256, "
+        "chunks_sha256 FROM state"
+    ).fetchone()
+    segments = connection.execute(
+        "SELECT number, file, tokens, skip, bytes, sha256 FROM segments ORDER BY number"
+    ).fetchall()
+    documents = connection.execute(_DOCUMENTS).fetchall()
     try:
         geometry = json.loads(settings["geometry"])
         return View(
@@ -156,6 +164,7 @@ def read_view(connection: Connection) -> View:
             tuple(DocumentRow(*row) for row in documents),
             times["created"],
             times["updated"],
+            {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
         )
     except (KeyError, ValueError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
@@ -215,8 +224,17 @@ def put_state(connection: Connection, state: State) -> None:
 
 
 def put_times(connection: Connection, times: Mapping[str, str]) -> None:
-    """Set wall-clock values: `created`, `updated`, `document/<id>`."""
+    """Set wall-clock values: `created`, `updated`, `document/<id>`, `file/<name>`."""
     connection.executemany("INSERT OR REPLACE INTO times VALUES (?, ?)", list(times.items()))
+
+
+def put_checked(connection: Connection, stamps: Mapping[str, str]) -> None:
+    """Remember how files were when they were known to be right; forget those that are not named."""
+    put_times(connection, {_FILE + file: stamp for file, stamp in stamps.items()})
+    connection.execute(
+        f"DELETE FROM times WHERE what LIKE '{_FILE}%' AND substr(what, {len(_FILE) + 1}) NOT IN "
+        "(SELECT file FROM segments UNION SELECT stm_file FROM state)"
+    )
 
 
 def check(connection: Connection) -> list[str]:
@@ -246,28 +264,3 @@ def _open(file: Path, mode: str) -> Connection:
 def _configure(connection: Connection) -> None:
     for pragma in ("synchronous = EXTRA", "fullfsync = ON", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _sqlite_errors(file: Path, name: str) -> Iterator[None]:
-    """Turn what SQLite raises into errors of ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise MplusError(DISK_FULL) from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise MplusError(f'memory "{name}" is busy: run the command again') from error
-        if not file.exists():
-            raise MismatchError(
-                f'memory "{name}" is damaged: {FILE} is missing: put it back, or remove the '
-                "memory and read its documents again"
-            ) from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
-            raise MplusError(
-                f'memory "{name}" cannot be used: {error}: check {file} and its permissions'
-            ) from error
-        raise MismatchError(
-            f'memory "{name}" is damaged: {FILE}: {error}: `mplus memory verify {name}` says more'
-        ) from error

@@ -5,8 +5,9 @@ Knows the folder and what the database said of it; not the database, and no lock
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,30 +15,45 @@ from typing import TYPE_CHECKING
 from models.durable import make_folder
 from mplus_cli.library import tensors
 from mplus_cli.library.tensors import LTM_FOLDER, SEGMENT_FORMAT, STM_FORMAT, Written
-from mplus_cli.library.values import SegmentRow, State, View
+from mplus_cli.library.values import INTERIM, SegmentRow, State, View
 
 if TYPE_CHECKING:
     import torch
 
     from models.memory import Memory, Segment, ShortTermMemory
 
-_OURS = re.compile(r"(\.?stm-\d+|ltm/\.?\d+)\.safetensors(\.tmp)?")
+_OURS = re.compile(rf"(\.?stm-|ltm/\.?)({INTERIM}-)?\d+\.safetensors(\.tmp)?")
+_BLOCK = 1 << 20
 
 
-def segment_file(number: int) -> str:
-    """The name of segment `number`, in the memory's folder."""
-    return f"{LTM_FOLDER}/{number}.safetensors"
+def segment_file(mark: int | str) -> str:
+    """The name of a file of long-term memory, in the memory's folder."""
+    return f"{LTM_FOLDER}/{mark}.safetensors"
 
 
-def stm_file(commit: int) -> str:
-    """The name of short-term memory as of a commit."""
-    return f"stm-{commit}.safetensors"
+def stm_file(mark: int | str) -> str:
+    """The name of a file of short-term memory."""
+    return f"stm-{mark}.safetensors"
 
 
-def write_segment(folder: Path, number: int, segments: Sequence[Segment]) -> SegmentRow:
-    """Write segments as one file of long-term memory; OSError if that fails."""
+def interim_mark(chunks: int) -> str:
+    """What the files of an interim commit have in their names, where a full one's have its number."""
+    return f"{INTERIM}-{chunks}"
+
+
+def stamp(path: Path) -> str:
+    """What tells whether a file was changed: its time of change, size and number on the disk."""
+    found = path.stat()
+    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+
+def write_segment(
+    folder: Path, number: int, segments: Sequence[Segment], mark: str | None = None
+) -> SegmentRow:
+    """Write segments as one file of long-term memory, named by its number or a mark of its own; OSError
+    if that fails."""
     make_folder(folder / LTM_FOLDER)
-    file = segment_file(number)
+    file = segment_file(number if mark is None else mark)
     joined = tensors.join_segments(segments)
     metadata = {"format": SEGMENT_FORMAT, "version": tensors.segment_version(joined)}
     written = tensors.write(folder / file, joined, metadata)
@@ -45,10 +61,10 @@ def write_segment(folder: Path, number: int, segments: Sequence[Segment]) -> Seg
     return SegmentRow(number, file, kept, 0, written.bytes, written.sha256)
 
 
-def write_stm(folder: Path, commit: int, stm: ShortTermMemory) -> Written:
+def write_stm(folder: Path, mark: int | str, stm: ShortTermMemory) -> Written:
     """Write short-term memory as of a commit; OSError if that fails."""
     metadata = {"format": STM_FORMAT, "version": "1"}
-    return tensors.write(folder / stm_file(commit), tensors.split_stm(stm), metadata)
+    return tensors.write(folder / stm_file(mark), tensors.split_stm(stm), metadata)
 
 
 def open_segment(folder: Path, row: SegmentRow) -> Segment:
@@ -83,6 +99,41 @@ def open_memory(folder: Path, view: View, device: torch.device | str) -> Memory:
     stm = open_stm(folder, view.state, device)
     segments = tuple(open_segment(folder, row) for row in view.segments)
     return Memory(stm, segments, view.state.clock, view.state.chunks)
+
+
+def check_changed(folder: Path, view: View) -> dict[str, str]:
+    """Compare with its checksum every file that is not as it was when it was last known to be right.
+
+    Returns:
+        How those files are now, by name.
+
+    Raises:
+        DamagedFile: one is missing, or is not what was written.
+    """
+    found = {}
+    for file, (_, sha256) in named_files(view).items():
+        try:
+            now = stamp(folder / file)
+            if view.checked.get(file) == now:
+                continue
+            if digest(folder / file) != sha256:
+                raise tensors.DamagedFile(file, "is not what was written: its checksum differs")
+        except FileNotFoundError as error:
+            raise tensors.DamagedFile(file, "is missing") from error
+        except OSError as error:
+            raise tensors.DamagedFile(file, f"cannot be read ({error.strerror})") from error
+        found[file] = now
+    return found
+
+
+def digest(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
+    """The SHA-256 of a file, in hexadecimal; `progress` is called with the bytes that are done."""
+    found, done = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+            progress(done := done + len(block))
+    return found.hexdigest()
 
 
 def named_files(view: View) -> dict[str, tuple[int, str]]:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from models.durable import sync_folder
-from mplus_cli.errors import MplusError, UsageError, disk_errors
+from models.durable import rename, sync_folder
+from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails
 from mplus_cli.library import database
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.library.names import is_valid_name, missing_message, validate_name
@@ -46,7 +46,9 @@ class Library:
 
     def summaries(self) -> list[MemorySummary]:
         """A line for each memory, by name; of a damaged one, what is wrong with it."""
-        return [self._summary(name) for name in self.names()]
+        found = [self._summary(name) for name in self.names()]
+        # One that another process removed meanwhile is no failure.
+        return [line for line in found if line.error is None or (self.folder / line.name).exists()]
 
     def path(self, name: str) -> Path:
         """The folder of a memory; MplusError if there is none of this name."""
@@ -95,31 +97,19 @@ class Library:
             MplusError: there is no such memory, or it is being written.
         """
         validate_name(new)
-        with self._changing():
+        with self._changing(), done_unless_power_fails(f'memory "{old}" is now "{new}"'):
             stored = self.open(old)
             self._check_free(new)
-            lock = stored.lock()
-            try:
-                stored.folder.rename(self.folder / new)
-                sync_folder(self.folder)
-            except BaseException:
-                lock.release()
-                raise
-            lock.delete()
+            with stored.lock().deleted_at_end():
+                rename(stored.folder, self.folder / new)
 
     def remove(self, name: str) -> None:
         """Delete a memory; MplusError if there is no such memory, or it is being written."""
-        with self._changing():
+        trash = self.folder / f"{_TRASH}{secrets.token_hex(8)}"
+        with self._changing(), done_unless_power_fails(f'memory "{name}" is removed'):
             stored = self.open(name)
-            lock = stored.lock()
-            trash = self.folder / f"{_TRASH}{secrets.token_hex(8)}"
-            try:
-                stored.folder.rename(trash)
-                sync_folder(self.folder)
-            except BaseException:
-                lock.release()
-                raise
-            lock.delete()
+            with stored.lock().deleted_at_end():
+                rename(stored.folder, trash)
         shutil.rmtree(trash, ignore_errors=True)
 
     @contextmanager
@@ -139,11 +129,14 @@ class Library:
     def publish(self, folder: Path, name: str) -> StoredMemory:
         """Give a staged memory its name; UsageError if it is taken by now."""
         validate_name(name)
-        with disk_errors(), self.locks.names():
+        with (
+            disk_errors(),
+            self.locks.names(),
+            done_unless_power_fails(f'memory "{name}" is made'),
+        ):
             self._check_free(name)
             sync_folder(folder)
-            folder.rename(self.folder / name)
-            sync_folder(self.folder)
+            rename(folder, self.folder / name)
         return self._at(name)
 
     def _check_free(self, name: str) -> None:
@@ -167,7 +160,8 @@ class Library:
             yield
 
     def _clean(self) -> None:
-        """Delete what interrupted processes left; what a living one makes is locked."""
+        """Delete what interrupted processes left, locks without a memory too; what a living one makes is
+        locked."""
         for entry in list(self.folder.iterdir()):
             if entry.name.startswith(_TRASH):
                 shutil.rmtree(entry, ignore_errors=True)
@@ -176,3 +170,7 @@ class Library:
                     lock = self.locks.take(entry.name)
                     shutil.rmtree(entry, ignore_errors=True)
                     lock.delete()
+        for name in self.locks.taken():
+            if not (self.folder / name).exists():
+                with suppress(Locked):
+                    self.locks.take(name).delete()

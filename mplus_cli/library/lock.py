@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from models.durable import make_folder
+from models.durable import Unconfirmed, make_folder
 from mplus_cli.errors import MplusError
 
 WAIT_SECONDS = 30.0
@@ -49,6 +49,19 @@ class Lock:
             self.release()
         self._path.unlink(missing_ok=True)
         self.release()
+
+    @contextmanager
+    def deleted_at_end(self) -> Iterator[None]:
+        """Delete it when the block has done its work, or let go of it when the block failed."""
+        try:
+            yield
+        except Unconfirmed:
+            self.delete()
+            raise
+        except BaseException:
+            self.release()
+            raise
+        self.delete()
 
 
 class Locks:
@@ -89,6 +102,19 @@ class Locks:
             os.close(descriptor)
             raise
         return Lock(path, descriptor)
+
+    def taken(self) -> list[str]:
+        """The locks there are files of, held or not, but for that on names."""
+        return [entry.name for entry in self.folder.iterdir() if entry.name != _NAMES]
+
+    def is_held(self, name: str) -> bool:
+        """Whether a process has the lock `name` at this moment; also where that cannot be told, no."""
+        with suppress(OSError, MplusError), self.names():
+            try:
+                self.take(name).release()
+            except Locked:
+                return True
+        return False
 
     def _wait(self) -> Lock:
         until = time.monotonic() + WAIT_SECONDS

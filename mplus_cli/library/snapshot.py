@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from models.durable import new_file
-from mplus_cli.errors import MplusError, UsageError, disk_errors
+from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails, explained
 from mplus_cli.library import database, tensors
 from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
 from mplus_cli.library.tensors import Joined
@@ -34,12 +35,11 @@ def save(
     """Write a memory to one file, which appears when it is complete.
 
     Raises:
-        UsageError: the file is there already and may not be overwritten.
+        UsageError: something is there that may not be overwritten, or that is no regular file.
         MplusError: the memory is empty, or the file cannot be written.
         MismatchError: the memory is damaged.
     """
-    if file.exists() and not overwrite:
-        raise UsageError(f"{file} exists already: choose another name, or remove it first")
+    _check_place(file, overwrite)
     view, memory = stored.load_view()
     parts = {f"stm.{name}": part for name, part in tensors.split_stm(memory.stm).items()}
     if memory.segments:
@@ -55,10 +55,28 @@ def save(
         "version": str(database.format_version(view.identity.geometry)),
         "memory": json.dumps(_describe(stored.name, view), sort_keys=True),
     }
+    try:
+        with (
+            done_unless_power_fails(f"{file} is written"),
+            new_file(file, replace=overwrite) as target,
+        ):
+            _write(target, parts, metadata, progress)
+    except FileExistsError:
+        _check_place(file, overwrite)
+        raise
+    except OSError as error:
+        raise explained(error) from error
+
+
+def _check_place(file: Path, overwrite: bool) -> None:
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder: name a file in it")
     if not file.parent.is_dir():
         raise MplusError(f"there is no folder {file.parent}: make it first")
-    with disk_errors(), new_file(file) as target:
-        _write(target, parts, metadata, progress)
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} is no regular file: name one, or a new one")
+    if os.path.lexists(file) and not overwrite:
+        raise UsageError(f"{file} exists already: choose another name, or give --force")
 
 
 def load(

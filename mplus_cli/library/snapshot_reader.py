@@ -106,6 +106,8 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
         chunk_rows.put_places(connection, _places(mapped.get("places"), len(rows)))
         database.put_segments(connection, segments)
         database.put_state(connection, state)
+        named = [row.file for row in segments] + [state.stm_file]
+        database.put_checked(connection, {file: files.stamp(folder / file) for file in named})
     view, problems = check_database(folder, name)
     problems += check_memory(view, files.open_memory(folder, view, "cpu"))
     if problems or view.ltm_tokens != memory["ltm_tokens"]:

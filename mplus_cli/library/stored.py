@@ -6,8 +6,8 @@ just looked up, they look again. Knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -121,8 +121,29 @@ class StoredMemory:
         return self.load_view(device)[1]
 
     def load_view(self, device: torch.device | str = "cpu") -> tuple[View, Memory]:
-        """The last commit, and its memory (see `load`)."""
-        return self.steadily(lambda view: (view, files.open_memory(self.folder, view, device)))
+        """The last commit, and its memory (see `load`).
+
+        A file that was changed since it was written or last checked is compared with its checksum.
+        """
+
+        def read(view: View) -> tuple[View, Memory, dict[str, str]]:
+            memory = files.open_memory(self.folder, view, device)
+            return view, memory, files.check_changed(self.folder, view)
+
+        view, memory, checked = self.steadily(read)
+        if checked:
+            with suppress(
+                MplusError
+            ):  # it cannot be written: then they are checked again next time
+                self._remember(checked)
+        return view, memory
+
+    def _remember(self, checked: Mapping[str, str]) -> None:
+        with (
+            database.connect(self.folder, self.name) as connection,
+            database.transaction(connection),
+        ):
+            database.put_checked(connection, checked)
 
     def steadily(self, read: Callable[[View], T]) -> T:
         """What `read` makes of the last commit, read anew if another came meanwhile.

@@ -12,6 +12,8 @@ from typing import Any
 
 from mplus_cli.place import Place
 
+INTERIM = "interim"
+"""In the names of files that stay until the next full commit."""
 Progress = Callable[[int, int], None]
 """Called with the bytes done so far and the bytes there are."""
 
@@ -129,6 +131,11 @@ class SegmentRow:
     sha256: str
 
     @property
+    def is_interim(self) -> bool:
+        """Whether the next full commit replaces it."""
+        return INTERIM in self.file
+
+    @property
     def kept(self) -> int:
         """Memory tokens per layer that the memory has of it."""
         return self.tokens - self.skip
@@ -139,7 +146,7 @@ class State:
     """What the last commit left."""
 
     commit: int
-    """Its number, from 1."""
+    """How many full commits there were."""
     clock: int
     chunks: int
     tokens: int
@@ -163,6 +170,13 @@ class View:
     documents: tuple[DocumentRow, ...]
     created: str
     updated: str
+    checked: dict[str, str]
+    """How each file was (`files.stamp`) when it was written, or last compared with its checksum."""
+
+    @property
+    def interim(self) -> SegmentRow | None:
+        """The file of long-term memory that the next full commit replaces, if there is one."""
+        return next((row for row in self.segments[-1:] if row.is_interim), None)
 
     @property
     def ltm_tokens(self) -> int:

@@ -5,7 +5,6 @@ Knows no repair: a damaged memory is loaded from a snapshot, or read again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from models.memory import Memory
     from mplus_cli.library.stored import StoredMemory
-
-_BLOCK = 1 << 20
 
 
 def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Problem]:
@@ -108,13 +105,7 @@ def _check_file(
     if found != size:
         yield f"has {found} bytes instead of {size}"
         return
-    digest, read = hashlib.sha256(), 0
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            read += len(block)
-            progress(read)
-    if digest.hexdigest() != sha256:
+    if files.digest(path, progress) != sha256:
         yield "is not what was written: its checksum differs"
 
 

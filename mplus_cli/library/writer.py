@@ -2,15 +2,16 @@
 
 A commit writes new files and puts them on the disk, then names them in one transaction, then
 deletes those it replaced: a crash at any moment leaves the last commit. Where small files of
-long-term memory have piled up, the new one takes them in. Knows no model: which tensors are new
-follows from the memory's clock.
+long-term memory have piled up, the new one takes them in. Interim commits in between leave one small
+file of long-term memory, which the next full one takes the place of. Knows no model: which tensors are
+new follows from the memory's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, V
 
 if TYPE_CHECKING:
     from models.memory import Memory, Segment
+    from mplus_cli.library.tensors import Written
+    from mplus_cli.place import Place
 
 
 class Writer:
@@ -48,6 +51,8 @@ class Writer:
     def commit(self, memory: Memory, document_id: int, chunks: Sequence[NewChunk]) -> Memory:
         """Keep `memory`, in which the next `chunks` of a document were read since the last commit.
 
+        The files that it leaves do not depend on the interim commits before it.
+
         Returns:
             The same memory, its long-term memory mapped from the files.
 
@@ -55,82 +60,114 @@ class Writer:
             MplusError: the disk is full or cannot be written. The last commit stays.
             ValueError: `memory` is not the last commit with these chunks read.
         """
-        view = self._view
-        if memory.chunks != view.chunks + len(chunks):
-            raise ValueError(f"{memory.chunks} chunks in memory, not {view.chunks} + {len(chunks)}")
-        count = _new_tokens(memory, view)
-        older, newer = _split_last(memory.segments, count)
-        rows = _forget(view.segments, memory.ltm_tokens - count)
+        change = self._changed(memory, chunks)
+        older, newer, rows = change.older, change.newer, change.rows
         if newer:
-            left = len(rows) - crowded([row.kept for row in rows], count)
-            merged = sum(row.kept for row in rows[left:])
-            older, small = _split_last(older, merged)
+            left = len(rows) - crowded([row.kept for row in rows], change.count)
+            older, small = _split_last(older, sum(row.kept for row in rows[left:]))
             rows, newer = rows[:left], [*small, *newer]
-        try:
-            with disk_errors():
-                self._write(memory, newer, rows, document_id, chunks)
-        except BaseException:
-            self._tidy()
-            raise
-        self._tidy()
+        commits = self._view.state.commit + 1 if self._view.state else 1
+
+        def write() -> tuple[list[SegmentRow], str, Written]:
+            merged = [files.write_segment(self._folder, change.number, newer)] if newer else []
+            stm = files.write_stm(self._folder, commits, memory.stm)
+            return [*rows, *merged], files.stm_file(commits), stm
+
+        self._keep(memory, commits, write, document_id, chunks)
         if newer:
             with disk_errors():
                 older = [*older, files.open_segment(self._folder, self._view.segments[-1])]
         return memory.with_segments(older)
 
-    def _write(
+    def commit_interim(self, memory: Memory, document_id: int, chunks: Sequence[NewChunk]) -> None:
+        """Keep `memory` as `commit` does, in files that the next `commit` replaces. Raises as it does."""
+        change = self._changed(memory, chunks)
+        commits = self._view.state.commit if self._view.state else 0
+        mark = files.interim_mark(memory.chunks)
+
+        def write() -> tuple[list[SegmentRow], str, Written]:
+            newer = (
+                [files.write_segment(self._folder, change.number, change.newer, mark)]
+                if change.newer
+                else []
+            )
+            stm = files.write_stm(self._folder, mark, memory.stm)
+            return [*change.rows, *newer], files.stm_file(mark), stm
+
+        self._keep(memory, commits, write, document_id, chunks)
+
+    def _changed(self, memory: Memory, chunks: Sequence[NewChunk]) -> _Change:
+        """How long-term memory differs from what the last full commit left."""
+        view, interim = self._view, self._view.interim
+        if memory.chunks != view.chunks + len(chunks):
+            raise ValueError(f"{memory.chunks} chunks in memory, not {view.chunks} + {len(chunks)}")
+        count = _new_tokens(memory, view) + (interim.kept if interim else 0)
+        count = min(count, memory.ltm_tokens)
+        older, newer = _split_last(memory.segments, count)
+        full = view.segments[:-1] if interim else view.segments
+        rows = _forget(full, memory.ltm_tokens - count)
+        number = interim.number if interim else full[-1].number + 1 if full else 1
+        return _Change(count, older, newer, rows, number)
+
+    def _keep(
         self,
         memory: Memory,
-        newer: Sequence[Segment],
-        rows: list[SegmentRow],
+        commits: int,
+        write: Callable[[], tuple[list[SegmentRow], str, Written]],
         document_id: int,
         chunks: Sequence[NewChunk],
     ) -> None:
-        """Write the files, then the transaction that names them."""
+        """Write the files, then the transaction that names them; then delete what it does not name."""
         before = self._view.state
-        number = before.commit + 1 if before else 1
-        if newer:
-            last = self._view.segments[-1].number if self._view.segments else 0
-            rows = [*rows, files.write_segment(self._folder, last + 1, newer)]
-        places = {
-            self._view.chunks + index: chunk.place
-            for index, chunk in enumerate(chunks)
-            if chunk.place is not None
-        }
-        stm = files.write_stm(self._folder, number, memory.stm)
-        read, rows_read = self._chunk_rows(document_id, chunks)
-        state = State(
-            commit=number,
-            clock=memory.clock,
-            chunks=memory.chunks,
-            tokens=(before.tokens if before else 0) + sum(chunk.tokens for chunk in chunks),
-            stm_file=files.stm_file(number),
-            stm_tokens=len(memory.stm),
-            stm_bytes=stm.bytes,
-            stm_sha256=stm.sha256,
-            chunks_sha256=chain(before.chunks_sha256 if before else "", rows_read),
-        )
+        try:
+            with disk_errors():
+                rows, stm_file, stm = write()
+                text = self._text(document_id, chunks)
+                state = State(
+                    commit=commits,
+                    clock=memory.clock,
+                    chunks=memory.chunks,
+                    tokens=(before.tokens if before else 0) + sum(chunk.tokens for chunk in chunks),
+                    stm_file=stm_file,
+                    stm_tokens=len(memory.stm),
+                    stm_bytes=stm.bytes,
+                    stm_sha256=stm.sha256,
+                    chunks_sha256=chain(before.chunks_sha256 if before else "", text.rows),
+                )
+                self._view = self._commit(state, rows, text)
+        except BaseException:
+            self._look_again()
+            raise
+        self._begun = {}
+        files.remove_unnamed(self._folder, self._view)
+
+    def _commit(self, state: State, rows: Sequence[SegmentRow], text: _Text) -> View:
+        """The transaction; the view of what it leaves."""
         at = database.now()
+        fresh = {row.file for row in rows} | {state.stm_file}
+        fresh -= files.named_files(self._view).keys()
+        stamps = {file: files.stamp(self._folder / file) for file in fresh}
         with (
             database.connect(self._folder, self._name) as connection,
             database.transaction(connection),
         ):
             database.put_documents(connection, self._begun, at)
-            database.put_progress(connection, document_id, read)
-            chunk_rows.put_chunks(connection, rows_read)
-            chunk_rows.put_places(connection, places)
+            database.put_progress(connection, text.document_id, text.chunks_read)
+            chunk_rows.put_chunks(connection, text.rows)
+            chunk_rows.put_places(connection, text.places)
             database.put_segments(connection, rows)
             database.put_times(connection, {"updated": at})
             database.put_state(connection, state)
-        self._begun = {}
+            database.put_checked(connection, stamps)
+            # Read before the commit: afterwards it cannot fail any more.
+            return database.view_within(connection)
 
-    def _chunk_rows(self, document_id: int, chunks: Sequence[NewChunk]) -> tuple[int, list[Row]]:
-        """How many chunks of the document are read with these, and their rows."""
-        documents = {row.id: row.chunks_read for row in self._view.documents}
-        done = documents.get(document_id, 0)
+    def _text(self, document_id: int, chunks: Sequence[NewChunk]) -> _Text:
+        done = {row.id: row.chunks_read for row in self._view.documents}.get(document_id, 0)
+        first = self._view.chunks
         rows: list[Row] = [
             (
-                self._view.chunks + index,
+                first + index,
                 document_id,
                 done + index,
                 chunk.text,
@@ -140,14 +177,48 @@ class Writer:
             )
             for index, chunk in enumerate(chunks)
         ]
-        return done + len(chunks), rows
+        places = {
+            first + index: chunk.place
+            for index, chunk in enumerate(chunks)
+            if chunk.place is not None
+        }
+        return _Text(document_id, done + len(chunks), rows, places)
 
-    def _tidy(self) -> None:
-        """See what the last commit is now, and delete the files it does not name."""
+    def _look_again(self) -> None:
+        """See what the last commit is after one that failed, and delete the files it does not name.
+
+        Where that cannot be seen either, nothing is deleted: the next writer does it.
+        """
         with suppress(MplusError):
             with database.connect(self._folder, self._name) as connection:
                 self._view = database.read_view(connection)
             files.remove_unnamed(self._folder, self._view)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a memory has that the last full commit had not."""
+
+    count: int
+    """Tokens of long-term memory that are new."""
+    older: list[Segment]
+    newer: list[Segment]
+    """Those tokens, and the others before them."""
+    rows: list[SegmentRow]
+    """The files of the full commit, without what was forgotten since."""
+    number: int
+    """Of the next file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Chunks that were read since the last commit, as the database keeps them."""
+
+    document_id: int
+    chunks_read: int
+    """Of the document, with these."""
+    rows: list[Row]
+    places: dict[int, Place]
 
 
 def _new_tokens(memory: Memory, view: View) -> int:
