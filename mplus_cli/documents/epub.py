@@ -28,7 +28,7 @@ _TEXT_SUFFIXES = (".xhtml", ".html", ".htm", ".xml", ".svg")
 _FONT_OBFUSCATION = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError),
-    *(NotImplementedError, OverflowError, MemoryError),
+    *(NotImplementedError, OverflowError),
 )
 
 

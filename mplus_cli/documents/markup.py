@@ -1,6 +1,5 @@
 """HTML and XHTML to text: block elements become paragraphs. Knows no files and no network."""
 
-import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -58,9 +57,12 @@ def parse_markup(markup: str) -> tuple[str, str]:
     reader = _Reader()
     # Events instead of a tree: a tree of empty elements takes a hundred times the file.
     parser = etree.HTMLParser(target=reader, recover=True)
-    with contextlib.suppress(etree.LxmlError):  # nothing but white space
+    try:
         parser.feed(markup)
         parser.close()
+    except etree.LxmlError as error:  # nothing but white space, or no memory left
+        if reader.counts:
+            raise MemoryError from error
     return reader.title(), reader.text()
 
 

@@ -45,6 +45,9 @@ def read_pdf(
     if repeats:  # what is most of the text is no running head, or the rest is pictures
         texts = _clean(raw, keep_heads=True)
     if not any(text.strip() for text in texts):
+        if got.stops and len(got.skipped) >= len(numbers):
+            harm = "it is damaged or made to do harm"
+            raise DocumentError(f"{label} takes too long or too much memory to read: {harm}")
         if len(got.skipped) >= len(numbers):
             raise _damaged(label)
         raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
@@ -68,6 +71,8 @@ def _extract(
     reason = ""
     for engine in ("pdfium", "pypdf"):
         got = _run(data, engine, label, pages, progress)
+        if got.stops and not any(got.lines.values()):
+            return got
         if got.failed == "encrypted":
             raise DocumentError(f"{label} is encrypted: remove the password and try again")
         if got.lines and got.count:

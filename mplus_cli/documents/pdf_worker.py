@@ -7,17 +7,17 @@ can crash or loop on hostile files, which only a process boundary contains. It c
 """
 
 import contextlib
-import json
 import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any
 
+from mplus_cli.documents import worker
 from mplus_cli.documents.pdf_mending import mended
 
 _MAX_PAGE_CHARACTERS = 2_000_000
-_MEMORY_BYTES = 4 << 30
+_MEMORY_BYTES = 1 << 30  # and four times the file
 _CPU_SECONDS = 3600  # for a process whose parent was killed
 _PASSWORD_ERRORS = (4, 5)  # pdfium's: wrong password, unknown security scheme
 
@@ -30,35 +30,17 @@ class Failed(Exception):
 
 def main(engine: str, first: int, last: int) -> None:
     """Write the messages for pages `first` to `last` (from 1), read with pdfium or pypdf."""
-    _limit_resources()
+    size = os.fstat(0).st_size
+    worker.limit_resources(memory=_MEMORY_BYTES + 4 * size, cpu_seconds=_CPU_SECONDS)
     sys.setrecursionlimit(1000)
-    with _private_stdout() as out:
+    with worker.private_stdout() as out:
         data = sys.stdin.buffer.read()
         try:
             read = {"pdfium": pdfium_messages, "pypdf": pypdf_messages}[engine]
             for message in read(data, first, last):
-                out.write(json.dumps(message) + "\n")
-                out.flush()
+                worker.send(out, message)
         except Failed as error:
-            out.write(json.dumps({"failed": str(error)}) + "\n")
-
-
-def _limit_resources() -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-
-
-@contextlib.contextmanager
-def _private_stdout() -> Iterator[TextIO]:
-    """The real stdout, while whatever libraries print goes nowhere."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
-        yield out
+            worker.send(out, {"failed": str(error)})
 
 
 def pdfium_messages(data: bytes, first: int, last: int) -> Iterator[Message]:

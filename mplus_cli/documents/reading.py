@@ -1,8 +1,4 @@
-"""Reads one source into a Document: finds out what it is, whatever it is called, and reads it so.
-
-The formats themselves are known to `pdf`, `epub`, `markup` and `plain`, each imported when needed:
-`mplus --help` must not wait for them.
-"""
+"""Reads one source into a Document. Knows files, not what is in them: `formats` does."""
 
 import re
 import sys
@@ -10,22 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from mplus_cli.documents.model import Document, DocumentError, Kind, Page, PageRange, Source
+from mplus_cli.documents import formats
+from mplus_cli.documents.model import Document, DocumentError, PageRange, Source
 from mplus_cli.documents.parts import Parts
 
 MAX_BYTES = 1 << 30
+PLAIN_BYTES = 4 << 20  # plain text up to this is read in this process: no parser, few bytes
 Progress = Callable[[int, int], None]
-
-_BY_SUFFIX: dict[str, Kind] = {
-    ".pdf": "pdf",
-    ".epub": "epub",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".md": "markdown",
-    ".markdown": "markdown",
-}
-_HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 def read_document(
@@ -89,69 +76,10 @@ def _parts(
     data: bytes, source: Source, pages: PageRange | None, progress: Progress | None
 ) -> Parts:
     suffix = source.path.suffix.lower() if source.path else ""
-    kind = sniff(data, suffix)
-    if kind == "pdf":
-        from mplus_cli.documents.pdf import read_pdf
-
-        return read_pdf(data, source.label, pages, progress)
-    if pages is not None:
-        raise DocumentError(f"{source.label} has no page numbers: only a PDF can be read in part")
-    if kind == "epub":
-        from mplus_cli.documents.epub import read_epub
-
-        return read_epub(data, source.label, progress)
-    parts = _text_parts(data, source, kind)
-    if progress:
-        progress(1, 1)
-    return parts
-
-
-def _text_parts(data: bytes, source: Source, kind: Kind) -> Parts:
-    """HTML, Markdown or plain text."""
-    from mplus_cli.documents.encoding import BinaryData
-    from mplus_cli.documents.markup import markup_text
-    from mplus_cli.documents.plain import read_plain
-
-    try:
-        if kind != "html":
-            return read_plain(data, markdown=kind == "markdown")
-        title, text = markup_text(data)
-    except BinaryData:
-        known = "a PDF, EPUB, HTML, Markdown or text file"
-        message = f"{source.label} is not text (binary data): give {known}"
-        raise DocumentError(message) from None
-    return Parts("html", title, (Page(None, text),))
-
-
-def sniff(data: bytes, suffix: str) -> Kind:
-    """What `data` is: by its first bytes, and where they do not tell, by the file's suffix."""
-    from mplus_cli.documents.epub import is_epub
-
-    start = data[:1024]
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-") or b"%PDF-" in start[:32]:
-        return "pdf"
-    if is_epub(data):
-        return "epub"
-    if _HTML_START.match(_without_prolog(_rough(data[:4096]))):
-        return "html"
-    if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
-        return "pdf"
-    return _BY_SUFFIX.get(suffix, "text")
-
-
-def _rough(start: bytes) -> str:
-    """`start` well enough decoded to see markup in it, wide encodings too."""
-    return start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe").decode("latin-1")
-
-
-def _without_prolog(text: str) -> str:
-    """`text` without the XML declaration and the comments it begins with."""
-    text = text.lstrip()
-    if text[:5].lower() == "<?xml":
-        text = text.partition("?>")[2].lstrip()
-    while text.startswith("<!--"):
-        text = text[4:].partition("-->")[2].lstrip()
-    return text
+    parse = formats.parse
+    if len(data) > PLAIN_BYTES or not formats.is_plain(data, suffix):
+        from mplus_cli.documents.isolated import parse_isolated as parse
+    return parse(data, source.label, suffix, pages, progress)
 
 
 def _readable_stem(source: Source) -> str:

@@ -29,7 +29,7 @@ def test_json(mplus: Any, book: str) -> None:
     assert len(answer["sources"]) == SOURCES
     stored = Library(Path(os.environ["MPLUS_HOME"])).open(book)
     for source in answer["sources"]:
-        assert list(source) == ["document", "pages", "chunk", "score", "text"]
+        assert list(source) == ["document", "pages", "chunk", "score", "text", "place"]
         assert (source["document"], source["pages"]) == ("Story", None)
         assert source["text"] == stored.chunk(source["chunk"]).text
     scores = [source["score"] for source in answer["sources"]]

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from mplus_cli.documents import Document, DocumentError, Source, epub, read_document
+from mplus_cli.documents import (
+    Document,
+    DocumentError,
+    Source,
+    epub,
+    formats,
+    isolated,
+    read_document,
+)
 
 CONTAINER = """<?xml version="1.0"?>
 <container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
@@ -106,6 +114,7 @@ def test_obfuscated_fonts_are_no_drm(tmp_path: Path) -> None:
 
 
 def test_a_zip_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "parse_isolated", formats.parse)
     monkeypatch.setattr(epub, "MAX_MEMBER_BYTES", 1 << 20)
     bomb = page("a" * (1 << 21))
     document = read(make(tmp_path, {"OEBPS/one.xhtml": bomb}))
@@ -114,6 +123,7 @@ def test_a_zip_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_all_members_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "parse_isolated", formats.parse)
     monkeypatch.setattr(epub, "MAX_TOTAL_BYTES", 3000)
     document = read(make(tmp_path, {"OEBPS/one.xhtml": page("a" * 2500)}))
     assert document.text == "Second."

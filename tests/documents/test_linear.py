@@ -8,10 +8,10 @@ import pytest
 
 from mplus_cli.documents import Source, read_document
 from mplus_cli.documents.flow_pdf import Placed, flow_pdf
+from mplus_cli.documents.formats import sniff
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
 from mplus_cli.documents.plain import read_plain
-from mplus_cli.documents.reading import sniff
 from mplus_cli.documents.running_heads import running_lines
 
 SHORT, LONG = 1 << 14, 1 << 16

@@ -9,7 +9,16 @@ import pytest
 from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen.canvas import Canvas
 
-from mplus_cli.documents import Document, DocumentError, PageRange, Source, pdf, read_document
+from mplus_cli.documents import (
+    Document,
+    DocumentError,
+    PageRange,
+    Source,
+    formats,
+    isolated,
+    pdf,
+    read_document,
+)
 from mplus_cli.documents import pdf_process as process
 
 LINES = [
@@ -45,7 +54,10 @@ def encrypt(data: bytes, password: str) -> bytes:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Document]:
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Document]:
+    """Reads a PDF, in this process but for its worker, so that limits can be patched."""
+    monkeypatch.setattr(isolated, "parse_isolated", formats.parse)
+
     def read_bytes(data: bytes, pages: str = "", name: str = "a-b.pdf") -> Document:
         path = tmp_path / name
         path.write_bytes(data)

@@ -1,0 +1,98 @@
+"""Finds out what the bytes of a document are, whatever it is called, and parses them so.
+
+The formats themselves are known to `pdf`, `epub`, `markup` and `plain`, each imported when needed:
+`mplus --help` must not wait for them.
+"""
+
+import re
+from collections.abc import Callable
+
+from mplus_cli.documents.model import DocumentError, Kind, Page, PageRange
+from mplus_cli.documents.parts import Parts
+
+Progress = Callable[[int, int], None]
+
+_BY_SUFFIX: dict[str, Kind] = {
+    ".pdf": "pdf",
+    ".epub": "epub",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+}
+_HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+
+
+def is_plain(data: bytes, suffix: str) -> bool:
+    """Whether `data` is text that no foreign code has to take apart."""
+    return not data.startswith(b"PK") and sniff(data, suffix) in ("text", "markdown")
+
+
+def parse(
+    data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
+) -> Parts:
+    """The parts of a document. `label` is how messages call it. Raises DocumentError."""
+    kind = sniff(data, suffix)
+    if kind == "pdf":
+        from mplus_cli.documents.pdf import read_pdf
+
+        return read_pdf(data, label, pages, progress)
+    if pages is not None:
+        raise DocumentError(f"{label} has no page numbers: only a PDF can be read in part")
+    if kind == "epub":
+        from mplus_cli.documents.epub import read_epub
+
+        return read_epub(data, label, progress)
+    parts = _text_parts(data, label, kind)
+    if progress:
+        progress(1, 1)
+    return parts
+
+
+def _text_parts(data: bytes, label: str, kind: Kind) -> Parts:
+    """HTML, Markdown or plain text."""
+    from mplus_cli.documents.encoding import BinaryData
+    from mplus_cli.documents.markup import markup_text
+    from mplus_cli.documents.plain import read_plain
+
+    try:
+        if kind != "html":
+            return read_plain(data, markdown=kind == "markdown")
+        title, text = markup_text(data)
+    except BinaryData:
+        known = "a PDF, EPUB, HTML, Markdown or text file"
+        message = f"{label} is not text (binary data): give {known}"
+        raise DocumentError(message) from None
+    return Parts("html", title, (Page(None, text),))
+
+
+def sniff(data: bytes, suffix: str) -> Kind:
+    """What `data` is: by its first bytes, and where they do not tell, by the file's suffix."""
+    from mplus_cli.documents.epub import is_epub
+
+    start = data[:1024]
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-") or b"%PDF-" in start[:32]:
+        return "pdf"
+    if is_epub(data):
+        return "epub"
+    if _HTML_START.match(_without_prolog(_rough(data[:4096]))):
+        return "html"
+    if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
+        return "pdf"
+    return _BY_SUFFIX.get(suffix, "text")
+
+
+def _rough(start: bytes) -> str:
+    """`start` well enough decoded to see markup in it, wide encodings too."""
+    return start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe").decode("latin-1")
+
+
+def _without_prolog(text: str) -> str:
+    """`text` without the XML declaration and the comments it begins with."""
+    text = text.lstrip()
+    if text[:5].lower() == "<?xml":
+        text = text.partition("?>")[2].lstrip()
+    while text.startswith("<!--"):
+        text = text[4:].partition("-->")[2].lstrip()
+    return text
