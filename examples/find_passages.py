@@ -10,7 +10,9 @@ import sys
 from models.recall import look_up
 from mplus_cli import settings
 from mplus_cli.asking import answering
-from mplus_cli.asking.sources import best_sources
+from mplus_cli.asking.events import Question
+from mplus_cli.asking.prompting import query_ids
+from mplus_cli.asking.sources import gather_evidence
 from mplus_cli.library import Library
 from mplus_cli.runtime.session import open_memory, open_session
 from mplus_cli.wording import place
@@ -23,13 +25,10 @@ def main(name: str, question: str) -> None:
         given, note=print, progress=lambda what, done, total: None, memory=stored
     )
     opened = answering.load_memory(session, stored)
-    _, query = session.loaded.prompt.render(session.tokenizer, question)
-    found = look_up(session.model, opened.memory, query)
-    for source in best_sources(
-        stored, found.ranked, shared=session.model.config.recall == "tokens"
-    ):
+    found = look_up(session.model, opened.memory, query_ids(session, Question(question)))
+    for source in gather_evidence(session, opened, question, found).sources():
         print(f"{source.score:7.2%}  {place(source.document, source.pages)}")
-        print(f"         {' '.join(source.text.split())[:200]}...")
+        print(f"         {source.quote}")
 
 
 if __name__ == "__main__":

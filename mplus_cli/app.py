@@ -22,6 +22,7 @@ from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.streams import OutputLost, close_output, standard_streams
 from mplus_cli.visible import one_line
 
 _EPILOG = "The global options (mplus --help) work here too."
@@ -145,12 +146,12 @@ def guarded(
     def fail(message: str, code: ExitCode | int) -> int:
         screen.error(message)
         if as_json:
-            with contextlib.suppress(screen.OutputLost):
+            with contextlib.suppress(OutputLost):
                 screen.json_out({"error": message, "exit_code": int(code)})
                 screen.flush()
         return code
 
-    with screen.standard_streams():
+    with standard_streams():
         return _guarded(command, fail, debug=debug, interrupted=interrupted)
 
 
@@ -169,14 +170,14 @@ def _guarded(
         return fail(_usage(error), ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except screen.OutputLost as lost:
-        screen.close_output()
+    except OutputLost as lost:
+        close_output()
         if isinstance(lost.__cause__, BrokenPipeError):
             return ExitCode.DONE  # whoever read it has seen enough
         screen.error(f"the output could not be written: {lost}")
         return ExitCode.FAILED
     except BrokenPipeError:  # of stderr: what was to be done is not done
-        screen.close_output()
+        close_output()
         return ExitCode.FAILED
     except Exception as error:
         if debug:

@@ -17,14 +17,14 @@ from mplus_cli.asking.events import (
     OpenMemory,
     Question,
     Retrieved,
-    Source,
     TextDelta,
     Usage,
     check,
+    is_refusal,
 )
 from mplus_cli.asking.prompting import compose, measure
 from mplus_cli.asking.quoting import guide_along
-from mplus_cli.asking.sources import best_sources
+from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
@@ -78,23 +78,24 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     )
     text = AnswerText(session.tokenizer)
     recalled: Recalled | None = None
-    sources: tuple[Source, ...] = ()
+    evidence: Evidence | None = None
     for event in events:
         if isinstance(event, Recalled):
             recalled = event
-            sources = best_sources(stored, event.ranked, shared=model.config.recall == "tokens")
-            yield Retrieved(sources)
+            found = replace(found, ranked=event.ranked)
+            evidence = gather_evidence(session, opened, draft.question.text, found)
+            yield Retrieved(evidence.sources())
         elif isinstance(event, Generated):
             clock.first_token()
             if delta := text.push(event.id):
                 yield TextDelta(delta)
-        elif isinstance(event, Finished) and recalled is not None:
+        elif isinstance(event, Finished) and recalled and evidence:
             yield Answer(
                 question=draft.question.text,
                 answer=text.text,
                 memory=stored.name,
                 model=session.loaded.name,
-                sources=sources,
+                sources=evidence.sources("" if is_refusal(text.text) else text.text),
                 usage=clock.usage(recalled, event),
                 reason=event.reason,
             )

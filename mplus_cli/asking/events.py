@@ -9,6 +9,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.matching import normalise
+from models.prompts import REFUSAL
 from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
 from mplus_cli.place import Place
@@ -48,6 +50,29 @@ class Source:
     text: str
     place: Place | None = None
     """Where in the document the chunk stands; None where an older mplus read it."""
+    quote_span: tuple[int, int] | None = None
+    """Where the sentences that speak to the question stand in the text; None where it has no word."""
+    answer_span: tuple[int, int] | None = None
+    """Where the answer's words stand in the text, in the quote if they can; None where they do not."""
+
+    @property
+    def quote(self) -> str | None:
+        """The sentences that speak to the question."""
+        return None if self.quote_span is None else self.text[slice(*self.quote_span)]
+
+    def to_json(self) -> dict[str, Any]:
+        """A source in the JSON of `mplus ask` and `mplus find`."""
+        return {
+            "document": self.document,
+            "pages": _listed(self.pages),
+            "chunk": self.chunk,
+            "score": self.score,
+            "text": self.text,
+            "place": self.place.to_json() if self.place else None,
+            "quote": self.quote,
+            "quote_span": _listed(self.quote_span),
+            "answer_span": _listed(self.answer_span),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +117,22 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `mplus ask --json`."""
-        values = asdict(self)
-        del values["reason"]
-        for source, entry in zip(self.sources, values["sources"], strict=True):
-            entry["pages"] = list(source.pages) if source.pages else None
-            entry["place"] = source.place.to_json() if source.place else None
-        return values
+        values = asdict(self) | {"sources": [source.to_json() for source in self.sources]}
+        return values | {"refused": self.refused}
+
+    @property
+    def refused(self) -> bool:
+        """Whether it says that the text does not tell: then the sources are the nearest passages."""
+        return is_refusal(self.answer)
+
+
+def is_refusal(answer: str) -> bool:
+    """Whether an answer says that the text does not tell."""
+    return normalise(REFUSAL) in normalise(answer)
+
+
+def _listed(span: tuple[int, int] | None) -> list[int] | None:
+    return None if span is None else list(span)
 
 
 Event = Retrieved | TextDelta | Answer

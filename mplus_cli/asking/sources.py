@@ -1,45 +1,79 @@
-"""The chunks that an answer may come from, as their readers know them: document, pages, text.
+"""The chunks that an answer may come from, as their readers know them: document, pages, the sentences
+that speak to the question.
 
-Knows scores and a memory's texts; no model.
+Knows what was found in memory, and its texts.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.events import Source
-from mplus_cli.library import StoredMemory
+from mplus_cli.asking.events import OpenMemory, Source
+from mplus_cli.asking.passages import ScoredText, score_text
+from mplus_cli.library import ChunkRow
+from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
-    from models.scan import ChunkScore
+    from torch import Tensor
+
+    from models.recall import Found
 
 SOURCES = 3
 
 
-def best_sources(
-    stored: StoredMemory, ranked: Sequence[ChunkScore], *, shared: bool
-) -> tuple[Source, ...]:
-    """The best chunks, with their shares of all scores.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The best chunks for a question, before and after it is answered."""
+
+    rows: tuple[ChunkRow, ...]
+    shares: tuple[float, ...]
+    """Of all chunks' scores, 0 to 1."""
+    texts: tuple[ScoredText, ...]
+
+    def sources(self, answer: str = "") -> tuple[Source, ...]:
+        """The chunks, best first, each with its best passage."""
+        return tuple(map(_source, self.rows, self.shares, self.texts, [answer] * len(self.rows)))
+
+
+def gather_evidence(
+    session: Session, opened: OpenMemory, question: str, found: Found, count: int = SOURCES
+) -> Evidence:
+    """Look up the texts of the best chunks, and hold their sentences against the question.
 
     Args:
-        shared: whether the scores are shares already (those of token recall are).
+        found: by now the chunks are ranked.
     """
-    scores = [score.score for score in ranked]
-    shares = scores if shared else _shares(scores)
-    best = list(zip(ranked[:SOURCES], shares, strict=False))
-    rows = stored.chunks([score.chunk for score, _ in best]) if best else []
-    return tuple(
-        Source(
-            document=row.document_title,
-            pages=_pages(row.first_page, row.last_page),
-            chunk=row.number,
-            score=round(share, 4),
-            text=row.text,
-            place=row.place,
-        )
-        for row, (_, share) in zip(rows, best, strict=True)
+    from models.evidence import similarities
+
+    config = session.model.config
+    scores = [score.score for score in found.ranked]
+    shares = scores if config.recall == "tokens" else _shares(scores)
+    chunks = [score.chunk for score in found.ranked[:count]]
+    rows = opened.stored.chunks(chunks) if chunks else []
+    alike: list[Tensor | None] = [None] * len(rows)
+    if found.queries and config.memory_positions != "last":
+        alike = [*similarities(session.model, opened.memory, found.queries, chunks)]
+    texts = [
+        score_text(question, row.text, near, session.plain_tokenizer.encode(row.text)[1])
+        for row, near in zip(rows, alike, strict=True)
+    ]
+    return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts))
+
+
+def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Source:
+    passage = text.passage(answer)
+    return Source(
+        document=row.document_title,
+        pages=_pages(row.first_page, row.last_page),
+        chunk=row.number,
+        score=round(share, 4),
+        text=row.text,
+        place=row.place,
+        quote_span=passage.span if passage else None,
+        answer_span=passage.answer if passage else None,
     )
 
 

@@ -8,15 +8,11 @@ steers a terminal. Knows how things look on a terminal; not what they mean.
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mplus_cli.visible import escaped, one_line, visible
@@ -33,72 +29,7 @@ _PACE_SECONDS = 120.0
 """That a bar's time left is worked out of: steps of very different length follow each other."""
 _open_line = [False]
 """Whether what was printed last ended in the middle of a line."""
-_STDERR = 2
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-
-
-class OutputLost(Exception):
-    """Stdout took no more; the cause is the system's error."""
-
-
-class _Output:
-    """Stdout, which says when it is the one that failed."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with self._watched():
-            count: int = self._stream.write(text)
-            return count
-
-    def flush(self) -> None:
-        with self._watched():
-            self._stream.flush()
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputLost(error.strerror or str(error)) from error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-class _Closed(io.StringIO):
-    """In place of a stdout that was closed."""
-
-    def write(self, text: str) -> int:
-        raise OSError(errno.EBADF, "stdout is closed")
-
-
-@contextmanager
-def standard_streams() -> Iterator[None]:
-    """The standard streams made fit for any text, for the block; closed ones (`>&-`) replaced.
-
-    What the terminal's encoding lacks becomes a question mark. The numbers of closed streams are taken,
-    lest a file that is opened next gets one, and with it what a library prints.
-    """
-    before = sys.stdin, sys.stdout, sys.stderr
-    if None in before:
-        while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-            pass
-        os.close(number)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    with (
-        Path(os.devnull).open(encoding="utf-8") as nothing,
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-    ):
-        sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nowhere
-        sys.stdout = _Output(sys.stdout or _Closed())
-        try:
-            yield
-        finally:
-            sys.stdin, sys.stdout, sys.stderr = before
 
 
 def out(text: str) -> None:
@@ -118,17 +49,6 @@ def piece(text: str) -> None:
 def flush() -> None:
     """Write out what is buffered, so that a closed pipe shows here."""
     sys.stdout.flush()
-
-
-def close_output() -> None:
-    """Send what is still to come nowhere: whoever read it has gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError, OutputLost):
-            stream.flush()
-            continue
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.dup2(nowhere, stream.fileno())
 
 
 def json_out(value: Any) -> None:

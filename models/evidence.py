@@ -1,0 +1,48 @@
+"""Where in a chunk a question's words stand: what the scores of `models.scan` are made of.
+
+Knows memory and retrievers; no text.
+
+Shapes: q question tokens, P retriever width, R retriever layers, c memory tokens of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.memory import Memory, TokenRows
+from models.network import MPlusModel
+from models.recall import chunk_spans
+
+
+@torch.no_grad()
+def similarities(
+    model: MPlusModel, memory: Memory, queries: Sequence[Tensor], chunks: Sequence[int]
+) -> list[Tensor]:
+    """Of each chunk, how alike every question token of every retriever layer and every one of its
+    memory tokens are: (R x q, c), the tokens in the order of the text. c is 0 for a chunk that is in
+    memory no more.
+
+    Args:
+        queries: (q, P) per retriever layer (`models.scan.question_queries`).
+    """
+    spans = chunk_spans(memory.segments, chunks)
+    stm = memory.stm.tokens
+    found: list[Tensor] = []
+    for chunk in chunks:
+        parts: list[tuple[TokenRows, int, int]] = [
+            (memory.segments[number].tokens, start, stop)
+            for number, start, stop in spans.get(chunk, ())
+        ]
+        held = (stm.chunks[0] == chunk).nonzero().flatten().tolist()
+        if held:
+            parts.append((stm, held[0], held[-1] + 1))
+        layers = []
+        for row, query in enumerate(queries):
+            keys = [part.lookup(row, start, stop).to(query.device) for part, start, stop in parts]
+            if keys:
+                layers.append(model.retriever.token_scores(row, query, torch.cat(keys).float()))
+        found.append(torch.cat(layers) if layers else torch.zeros(0, 0))
+    return found

@@ -1,0 +1,170 @@
+"""The sentences of a text that speak to a question, and where its answer stands in them.
+
+A sentence is scored twice: by how much of the question its memory tokens hold, as the retriever sees
+them, and by the words it shares with the question. Knows text and numbers; no model, no memory.
+
+Shapes: q question tokens of all retriever layers, c memory tokens of the text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mplus_cli.asking.lexical import match_words
+from mplus_cli.documents.sentences import is_sentence_break
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Span = tuple[int, int]
+"""Where characters begin and end in a text."""
+
+SHARED_WORDS = 4.0
+"""What a sentence that holds every word of the question gains, in standard deviations of the retriever's
+scores. Chosen on SQuAD's development passages, as are the next two."""
+ANSWERS = 3.0
+"""What a sentence gains that holds the answer."""
+PASSAGE = 360
+"""Characters up to which the best sentence takes in its neighbours."""
+SENTENCES = 3
+_LONGEST = 700
+"""Characters of a passage at most: what is longer is no sentence but a table or a list."""
+
+_SPACE = re.compile(r"\s+")
+_WORD = re.compile(r"[^\W_]+")
+_ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One to three whole sentences of a text."""
+
+    span: Span
+    answer: Span | None
+    """Where the answer stands, in the passage or else in the text; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A text whose sentences were held against a question."""
+
+    text: str
+    sentences: tuple[Span, ...]
+    scores: tuple[float, ...]
+
+    def passage(self, answer: str = "") -> Passage | None:
+        """The sentences that speak best to the question, and to its answer where there is one; None
+        for a text without a word."""
+        if not self.sentences:
+            return None
+        places = list(find_words(self.text, answer))
+        scores = [
+            score + ANSWERS * any(_holds(sentence, place) for place in places)
+            for sentence, score in zip(self.sentences, self.scores, strict=True)
+        ]
+        best = scores.index(max(scores))
+        first, last = _with_neighbours(self.sentences, best)
+        span = self.sentences[first][0], self.sentences[last][1]
+        inside = [place for place in places if _holds(span, place)]
+        answered = next(iter(inside or places), None)
+        centre = inside[0] if inside else self.sentences[best]
+        return Passage(_shortened(self.text, span, centre), answered)
+
+
+def score_text(
+    question: str,
+    text: str,
+    similarities: Tensor | None = None,
+    offsets: Sequence[Span] = (),
+) -> ScoredText:
+    """Hold the sentences of a text against a question.
+
+    Args:
+        similarities: of the question's tokens to the text's memory tokens (q, c), in order; None where
+            they are not known.
+        offsets: of the text's tokens.
+    """
+    sentences = tuple(split_sentences(text))
+    matches = match_words(question, [text[start:stop] for start, stop in sentences])
+    scores = [SHARED_WORDS * match.coverage for match in matches]
+    if similarities is not None and similarities.numel() and len(sentences) > 1 and offsets:
+        similar = _similar(sentences, similarities, [start for start, _ in offsets])
+        scores = [score + alike for score, alike in zip(scores, similar, strict=True)]
+    return ScoredText(text, sentences, tuple(scores))
+
+
+def split_sentences(text: str) -> Iterator[Span]:
+    """Where the sentences of a text stand, without the space between them. A paragraph ends one."""
+    start = 0
+    for space in _SPACE.finditer(text):
+        ends = "\n\n" in space[0] or is_sentence_break(text, space.start(), space.end())
+        if space.start() == start:
+            start = space.end()
+        elif ends:
+            yield start, space.start()
+            start = space.end()
+    stop = len(text.rstrip())
+    if start < stop:
+        yield start, stop
+
+
+def find_words(text: str, answer: str) -> Iterator[Span]:
+    """Where the words of an answer stand in a text one after the other, whatever is between them
+    besides words; a leading article may be missing."""
+    words = _WORD.findall(_ARTICLE.sub("", answer.strip(), count=1))
+    if words:
+        pattern = r"[\W_]+".join(map(re.escape, words))
+        for found in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE):
+            yield found.span()
+
+
+def _similar(sentences: Sequence[Span], similarities: Tensor, starts: Sequence[int]) -> list[float]:
+    """How well each sentence's memory tokens fit the question: the sum of each question token's best
+    similarity, as a chunk is scored, in standard deviations from the mean."""
+    count = similarities.shape[1]
+    ratio = len(starts) / count  # memory tokens stand for equal stretches of text tokens
+    sums = []
+    for start, stop in sentences:
+        first = min(int(bisect_left(starts, start) / ratio), count - 1)
+        behind = math.ceil(bisect_left(starts, stop) / ratio)
+        sums.append(float(similarities[:, first : max(behind, first + 1)].amax(dim=1).sum()))
+    mean = sum(sums) / len(sums)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in sums) / (len(sums) - 1))
+    return [(value - mean) / (deviation or 1.0) for value in sums]
+
+
+def _with_neighbours(sentences: Sequence[Span], best: int) -> tuple[int, int]:
+    """The first and last of the sentences around the best one that a passage has room for."""
+    first = last = best
+    while last - first + 1 < SENTENCES:
+        wider = [
+            (sentences[high][1] - sentences[low][0], low, high)
+            for low, high in ((first, last + 1), (first - 1, last))
+            if low >= 0 and high < len(sentences)
+        ]
+        if not wider or min(wider)[0] > PASSAGE:
+            break
+        _, first, last = min(wider)
+    return first, last
+
+
+def _shortened(text: str, span: Span, centre: Span) -> Span:
+    """A span that is too long cut to the words around its centre."""
+    start, stop = span
+    if stop - start <= _LONGEST:
+        return span
+    middle = (centre[0] + centre[1]) // 2
+    low = max(start, min(middle - _LONGEST // 2, stop - _LONGEST))
+    high = low + _LONGEST
+    words = [found.span() for found in re.finditer(r"\S+", text[low:high])]
+    inner = words[low > start : len(words) - (high < stop)] or words
+    return low + inner[0][0], low + inner[-1][1]
+
+
+def _holds(span: Span, place: Span) -> bool:
+    return span[0] <= place[0] and place[1] <= span[1]
