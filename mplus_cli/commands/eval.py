@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +11,7 @@ from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
-    from mplus_cli.evaluation.experiments import Common
-    from mplus_cli.evaluation.values import Event
+    from mplus_cli.evaluation.experiments import Order
 
 app = typer.Typer(
     help="Measure how well a model remembers, next to baselines on the same base weights.",
@@ -99,10 +97,10 @@ def retention(
     stm-only, identity, reread1, reread2, random-recall, oracle-recall, token-recall, no-retriever,
     swapped-adapters.
     """
-    from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
+    from mplus_cli.evaluation.plan import Order as RetentionOrder
 
-    order = experiments.RetentionOrder(
+    order = RetentionOrder(
         data=tuple(data or ()),
         books=tuple(books or ()),
         tokens=tokens or ("0,20000" if quick else "alone,0,20000,160000"),
@@ -112,9 +110,7 @@ def retention(
         unread=unread if unread is not None else (8 if quick else 100),
         seed=seed,
     )
-    chosen = arms or ",".join(QUICK if quick else DEFAULT)
-    settings = settings_of(context)
-    _run(lambda common: experiments.retention(settings, order, common), out, chosen, base, as_json)
+    _run(context, order, out, arms or (QUICK if quick else DEFAULT), base, as_json)
 
 
 @app.command("qa")
@@ -156,9 +152,7 @@ def qa(
 
     count = questions if questions is not None else (20 if quick else None)
     order = experiments.QaOrder(tuple(data or ()), form, count, each, seed)
-    chosen = arms or ",".join(QUICK if quick else DEFAULT)
-    settings = settings_of(context)
-    _run(lambda common: experiments.qa(settings, order, common), out, chosen, base, as_json)
+    _run(context, order, out, arms or (QUICK if quick else DEFAULT), base, as_json)
 
 
 @app.command("story")
@@ -183,15 +177,7 @@ def story(
     from mplus_cli.evaluation.arms import FOR_STORY
 
     order = experiments.StoryOrder(questions, cold)
-    settings = settings_of(context)
-    _run(
-        lambda common: experiments.story(settings, order, common),
-        out,
-        arms or FOR_STORY[0],
-        None,
-        as_json,
-        known=FOR_STORY,
-    )
+    _run(context, order, out, arms or FOR_STORY[0], None, as_json, FOR_STORY)
 
 
 @app.command("perplexity")
@@ -216,23 +202,17 @@ def perplexity(
 
     limit = tokens if tokens is not None else (16384 if quick else None)
     order = experiments.LossOrder(tuple(data or ()), limit)
-    chosen = arms or ",".join(FOR_LOSS)
-    settings = settings_of(context)
-    _run(
-        lambda common: experiments.perplexity(settings, order, common),
-        out,
-        chosen,
-        base,
-        as_json,
-        known=FOR_LOSS,
-    )
+    _run(context, order, out, arms or "all", base, as_json, FOR_LOSS)
 
 
 @app.command("report")
 def report(
     folder: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
 ) -> None:
-    """Write report.md, plots and summary.jsonl of the runs in a folder."""
+    """Write report.md, plots, tables.md and summary.jsonl of the runs in a folder.
+
+    A folder that holds the JSON lines of an earlier report and no run gets the report of those.
+    """
     from mplus_cli.evaluation.report import write_report
 
     with screen.meter() as meter:
@@ -261,13 +241,15 @@ def compare(
             screen.out(f"{one.name}: {line}")
         if alone := one.only_first + one.only_second:
             screen.note(f"{one.name}: {alone:,} answers are in one of the two only")
-        screen.out(f"{one.name}: {one.same:,} of {one.in_both:,} answers are the same")
+        both = one.same + len(one.changed)
+        screen.out(f"{one.name}: {one.same:,} of {both:,} answers are the same")
     if changed := sum(len(one.changed) for one in compared):
         raise MplusError(f"{changed:,} answers differ: they are listed above")
 
 
 def _run(
-    start: Callable[[Common], Iterator[Event]],
+    context: typer.Context,
+    order: Order,
     out: Path,
     arms: str,
     base: Path | None,
@@ -276,18 +258,20 @@ def _run(
 ) -> None:
     """Run an experiment with a display of how far it is, and show its tables."""
     from mplus_cli.evaluation.arms import parse_arms
-    from mplus_cli.evaluation.experiments import Common
+    from mplus_cli.evaluation.experiments import Common, start
     from mplus_cli.evaluation.journal import WORK, kept_bytes
     from mplus_cli.terminal.evaluation_view import follow, show_tables
     from mplus_cli.wording import size
 
     chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
+    settings = settings_of(context)
     try:
         with screen.meter() as meter:
-            follow(start(Common(out, chosen, base, screen.note, meter.report)), meter)
+            common = Common(out, chosen, base, screen.note, meter.report)
+            follow(start(settings, order, common), meter)
     except KeyboardInterrupt:
         if kept := kept_bytes(out):
-            screen.note(f"{size(kept)} of memory are kept in {out / WORK}, to go on with")
+            screen.note(f"{size(kept)} of memory are kept in {out / WORK}, to continue with")
         raise
     show_tables(out, as_json=as_json)
     screen.note(f"every answer is in {out}; a report: mplus eval report {out}")

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from itertools import groupby
+from typing import Literal
 
 from mplus_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from models.evaluation import How
+from mplus_cli.evaluation.values import ANY, DOCUMENT, UNREAD, Question
 
 Reader = Literal["mplus", "identity", "swapped", "base", "trained"]
 """Whose memory of all that was read: the checkpoint's; identity memory on its base; the checkpoint's
 with the adapters exchanged; or none, so that each question brings a text of its own: to the base, or
 to the checkpoint's trained reader."""
-Context = Literal["none", "gold", "window", "bm25"]
-"""The text that a question brings."""
-Form = Literal["prompt", "memory"]
-"""How it brings it: in the prompt, in front of the question; or as memory tokens, written by the
-update pass into a memory that holds nothing else."""
+How = Literal["learned", "oracle", "tokens", "random", "newest", "none"]
+"""What is recalled: by the retriever; the right chunk first, then by the retriever; each layer's best
+tokens, of whatever chunk; any; the newest; nothing at all."""
 WITHOUT_MEMORY: tuple[Reader, ...] = ("base", "trained")
 """The readers that keep nothing of what was read."""
 
@@ -41,40 +38,41 @@ class Arm:
     """Chunks whose text is shown beside the memory."""
     quote: bool = False
     """Whether answers are spelled along the text of the chunks at hand."""
-    context: Context = "none"
+    context: Literal["none", "gold", "window", "bm25"] = "none"
+    """The text that a question brings."""
     top: int = 0
     """Chunks that BM25 chooses; 0: as many as fit."""
-    form: Form = "prompt"
+    remembers: bool = False
+    """Whether that text comes as memory tokens, written by the update pass into a memory that holds
+    nothing else, and not in the prompt."""
     limit: int | None = None
     """Ask it the first so many questions of each kind only; None: all."""
 
-    @property
-    def depends_on_reading(self) -> bool:
-        """Whether what was read, and when, can change its answers."""
-        return self.reader not in WITHOUT_MEMORY or self.context in ("window", "bm25")
+    def is_asked(self, question: Question, setting: str) -> bool:
+        """Whether a question is for it there: where no reading changes its answers, once."""
+        if self.context == "gold" and not (question.passage or question.pages):
+            return False
+        reads = self.reader not in WITHOUT_MEMORY or self.context in ("window", "bm25")
+        if setting in (ANY, DOCUMENT):
+            return setting == DOCUMENT or not reads
+        return reads or (setting == UNREAD and self.context == "none")
 
 
+_BASE, _TRAINED = "the base", "the trained reader (generate adapter, no memory)"
 _KNOWN = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
+    Arm("quoted", "M+ spelling its answers along the text it recalls, as `mplus ask`", quote=True),
+    Arm("closed-book", f"{_BASE} without any text", "base"),
+    Arm("gold", f"{_BASE} with the right passage in its prompt", "base", context="gold"),
+    Arm("window", f"{_BASE} with the last tokens that fit", "base", context="window"),
+    Arm("bm25", f"{_BASE} with BM25's best chunks, as many as fit", "base", context="bm25"),
+    Arm("bm25-1", f"{_BASE} with BM25's best chunk", "base", context="bm25", top=1),
     Arm(
-        "quoted",
-        "M+ that spells its answers along the text it recalls, as `mplus ask` does",
-        quote=True,
-    ),
-    Arm("closed-book", "the base without any text", "base"),
-    Arm("gold", "the base with the right passage in its prompt", "base", context="gold"),
-    Arm("window", "the base with the last tokens that fit", "base", context="window"),
-    Arm("bm25", "the base with BM25's best chunks, as many as fit", "base", context="bm25"),
-    Arm("bm25-1", "the base with BM25's best chunk", "base", context="bm25", top=1),
-    Arm(
-        "gold-reader",
-        "the trained reader (generate adapter, no memory) with the right passage in its prompt",
-        "trained",
-        context="gold",
+        "gold-reader", f"{_TRAINED} with the right passage in its prompt", "trained", context="gold"
     ),
     Arm(
         "bm25-1-reader",
-        "the trained reader (generate adapter, no memory) with BM25's best chunk in its prompt",
+        f"{_TRAINED} with BM25's best chunk in its prompt",
         "trained",
         context="bm25",
         top=1,
@@ -84,7 +82,7 @@ _KNOWN = (
         "the trained reader with the right passage as all of its memory",
         "trained",
         context="gold",
-        form="memory",
+        remembers=True,
     ),
     Arm(
         "bm25-1-memory",
@@ -92,60 +90,32 @@ _KNOWN = (
         "trained",
         context="bm25",
         top=1,
-        form="memory",
+        remembers=True,
     ),
     Arm("stm-only", "M+ without long-term memory (what MemoryLLM keeps)", how="none"),
-    Arm("identity", "the base with uncompressed key/value memory, untrained recall", "identity"),
+    Arm("identity", f"{_BASE} with uncompressed key/value memory, untrained recall", "identity"),
     Arm("reread1", "M+ with the text of the best chunk in its prompt", reread=1),
     Arm("reread2", "M+ with the text of the two best chunks in its prompt", reread=2),
     Arm("random-recall", "ablation: M+ that recalls any chunks", how="random"),
     Arm("oracle-recall", "ablation: M+ that always recalls the right chunk", how="oracle"),
-    Arm(
-        "token-recall",
-        "ablation: M+ that recalls the best tokens of each layer instead of whole chunks",
-        how="tokens",
-    ),
+    Arm("token-recall", "ablation: M+ that recalls each layer's best single tokens", how="tokens"),
     Arm("no-retriever", "ablation: M+ that recalls the newest of long-term memory", how="newest"),
     Arm("swapped-adapters", "ablation: M+ with its two adapters exchanged", "swapped"),
 )
 ARMS = {arm.name: arm for arm in _KNOWN}
-ABLATIONS = ("random-recall", "oracle-recall", "token-recall", "no-retriever", "swapped-adapters")
 DEFAULT = (
-    "mplus",
-    "quoted",
-    "closed-book",
-    "gold",
-    "window:50",
-    "bm25:50",
-    "bm25-1:100",
-    "gold-reader",
-    "bm25-1-reader:100",
-    "gold-memory",
-    "bm25-1-memory:100",
-    "stm-only:50",
-    "identity:50",
-    "reread1:50",
-    "reread2:50",
+    "mplus,quoted,closed-book,gold,window:50,bm25:50,bm25-1:100,gold-reader,bm25-1-reader:100,"
+    "gold-memory,bm25-1-memory:100,stm-only:50,identity:50,reread1:50,reread2:50"
 )
 """Fewer questions for those that read thousands of tokens for each, or a text of their own."""
 QUICK = (
-    "mplus",
-    "quoted",
-    "closed-book",
-    "gold",
-    "window:6",
-    "bm25-1",
-    "gold-reader",
-    "bm25-1-reader",
-    "bm25-1-memory:12",
-    "stm-only:12",
+    "mplus,quoted,closed-book,gold,window:6,bm25-1,gold-reader,bm25-1-reader,bm25-1-memory:12,"
+    "stm-only:12"
 )
-"""About seven minutes of two cores with the default checkpoint: `docs/evaluation/README.md`."""
 FOR_LOSS = ("mplus", "closed-book", "window", "stm-only", "identity")
 """The arms that next-token loss is measured for."""
 FOR_STORY = ("quoted", "mplus", "reread1", "reread2")
 """The arms that `mplus ask` has options for."""
-_ALL = "all"
 
 
 def parse_arms(
@@ -159,7 +129,7 @@ def parse_arms(
     Raises:
         UsageError: an arm is not there, or none is named.
     """
-    parts = list(known) if text == _ALL else [part for part in re.split(r"[,\s]+", text) if part]
+    parts = list(known) if text == "all" else [part for part in re.split(r"[,\s]+", text) if part]
     asked: dict[str, int | None] = {}
     for part in parts:
         name, colon, count = part.partition(":")
@@ -175,6 +145,10 @@ def parse_arms(
     return tuple(replace(ARMS[name], limit=asked[name]) for name in known if name in asked)
 
 
-def readers(arms: Sequence[Arm]) -> list[Reader]:
-    """The readers of these arms, each once, in order."""
-    return list(dict.fromkeys(arm.reader for arm in arms))
+def by_reader(arms: Sequence[Arm]) -> Iterator[tuple[Reader, list[Arm]]]:
+    """The arms of each reader together."""
+    order = list(dict.fromkeys(arm.reader for arm in arms))
+    for reader, own in groupby(
+        sorted(arms, key=lambda a: order.index(a.reader)), lambda a: a.reader
+    ):
+        yield reader, list(own)

@@ -6,24 +6,25 @@ The base is loaded apart from the checkpoint, whose adapters may be merged into 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
-from mplus_cli.evaluation.bm25 import Index
+from mplus_cli.extras import require
 from mplus_cli.library import ModelIdentity
 from mplus_cli.runtime.catalog import CARD, ModelChoice
 from mplus_cli.runtime.session import Session
-from mplus_cli.runtime.tokens import PlainTokenizer
 
 if TYPE_CHECKING:
     from models.checkpoints.base import Base
     from models.memory import Memory
     from models.network import MPlusModel
+
+_UNTRAINED: tuple[Reader, ...] = ("identity", "base")
 
 
 class Bench:
@@ -33,7 +34,7 @@ class Bench:
         """Take `base` as the folder of the base, where it cannot be told from the checkpoint."""
         self.session = session
         self._base_path = base
-        self._plain = PlainTokenizer(session.tokenizer)
+        self._plain = session.plain_tokenizer
 
     @property
     def chunk_tokens(self) -> int:
@@ -52,8 +53,9 @@ class Bench:
             MplusError: a library is not installed.
         """
         if any(arm.context == "bm25" for arm in arms):
-            Index()
-        if self._base_path is None and any(arm.reader in ("base", "identity") for arm in arms):
+            require("bm25s")
+            require("Stemmer")
+        if self._base_path is None and any(arm.reader in _UNTRAINED for arm in arms):
             self._base_path = find_base(self.session.choice)
 
     @cached_property
@@ -76,7 +78,7 @@ class Bench:
 
     def network(self, reader: Reader) -> MPlusModel:
         """The network that a reader reads and is asked with."""
-        if reader in ("identity", "base"):
+        if reader in _UNTRAINED:
             return self._identity
         return self._swapped if reader == "swapped" else self.session.model
 
@@ -84,23 +86,10 @@ class Bench:
         """What ends a reader's answer."""
         return self.base.stop_ids if reader == "base" else self.session.loaded.stop_ids
 
-    @cached_property
-    def _identity(self) -> MPlusModel:
-        from models.evaluation import identity_network
-
-        config = self.session.model.config
-        return _quick(identity_network(self.base.llama, config, self.base.bos_id))
-
-    @cached_property
-    def _swapped(self) -> MPlusModel:
-        from models.evaluation import swapped_network
-
-        return _quick(swapped_network(self.session.model))
-
     def start(self, reader: Reader) -> Memory:
         """What a reader's memory begins with."""
         initial = self.session.loaded.initial_memory
-        if reader in ("identity", "base") or initial is None:
+        if reader in _UNTRAINED or initial is None:
             return self.network(reader).empty_memory()
         return initial
 
@@ -113,20 +102,32 @@ class Bench:
         """Ids of a text in which nothing is special."""
         return self._plain.encode(text)[0]
 
-    def decode(self, ids: Any) -> str:
+    def decode(self, ids: Iterable[int]) -> str:
         """The text of ids."""
         text: str = self.session.tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
 
+    # As the checkpoint's own network does, both decode by the fast path.
+    @cached_property
+    def _identity(self) -> MPlusModel:
+        from models.fast_decode import quicken
+        from mplus_cli.evaluation.network import identity_network
 
-def _quick(network: MPlusModel) -> MPlusModel:
-    """The network, decoding as the checkpoint's own does."""
-    from models.fast_decode import optimise_for_device
+        config = self.session.model.config
+        network = identity_network(self.base.llama, config, self.base.bos_id)
+        quicken(network)
+        return network
 
-    optimise_for_device(network)
-    return network
+    @cached_property
+    def _swapped(self) -> MPlusModel:
+        from models.fast_decode import quicken
+        from mplus_cli.evaluation.network import swapped_network
+
+        network = swapped_network(self.session.model)
+        quicken(network)
+        return network
 
 
 def find_base(choice: ModelChoice) -> Path:

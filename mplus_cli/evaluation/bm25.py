@@ -15,20 +15,19 @@ from mplus_cli.extras import require
 class Index:
     """Texts in the order they were read, of which any first part can be searched."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Index all of them."""
         self._bm25s = require("bm25s")
         self._stemmer = require("Stemmer").Stemmer("english")
-        self._words: list[list[str]] = []
-        self._splitting = 0.0
-        self._index: Any = None
-        self._of: int | None = None
-        """What the index was built of: so many first texts."""
-
-    def add(self, texts: Sequence[str]) -> None:
-        """Take in more texts."""
         started = time.perf_counter()
-        self._words += [self._split(text) for text in texts]
-        self._splitting += time.perf_counter() - started
+        self._words = [self._split(text) for text in texts]
+        self._of = -1
+        self._index: Any = None
+        self.prepare(len(texts))
+        self.seconds = round(time.perf_counter() - started, 3)
+        """What that took."""
+        self.bytes = self._size() + sum(len(text.encode()) for text in texts)
+        """Of the index and of the texts."""
 
     def rank(self, question: str, count: int) -> list[int]:
         """The first `count` texts, best first (ties: the newer first)."""
@@ -38,31 +37,19 @@ class Index:
         scores = self._index.get_scores(words) if known else [0.0] * count
         return sorted(range(count), key=lambda number: (-float(scores[number]), -number))
 
-    def time_whole(self) -> float:
-        """Seconds that indexing all texts takes; the index is of all of them afterwards."""
-        self._of = None
-        started = time.perf_counter()
-        self.prepare(len(self._words))
-        return self._splitting + time.perf_counter() - started
+    def prepare(self, count: int) -> None:
+        """Build the index of the first `count` texts, if it is not there."""
+        if self._of != count:
+            self._of, self._index = count, None
+            if any(self._words[:count]):
+                self._index = self._bm25s.BM25()
+                self._index.index(self._words[:count], show_progress=False)
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of the index as last built."""
+    def _size(self) -> int:
         if self._index is None:
             return 0
         words = sum(len(word.encode()) + 8 for word in self._index.vocab_dict)
         return words + sum(int(getattr(part, "nbytes", 0)) for part in self._index.scores.values())
-
-    def prepare(self, count: int) -> None:
-        """Build the index of the first `count` texts, if it is not there."""
-        if self._of == count:
-            return
-        self._of = count
-        words = self._words[:count]
-        self._index = None
-        if any(words):
-            self._index = self._bm25s.BM25()
-            self._index.index(words, show_progress=False)
 
     def _split(self, text: str) -> list[str]:
         words: list[list[str]] = self._bm25s.tokenize(

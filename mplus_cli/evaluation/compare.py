@@ -10,11 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation.report import Run
+from mplus_cli.evaluation.figures import Run
 
 _TIMES = ("first_seconds", "seconds")
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +28,6 @@ class Comparison:
     """Those that differ, in words."""
     only_first: int
     only_second: int
-
-    @property
-    def in_both(self) -> int:
-        return self.same + len(self.changed)
 
 
 def compare(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
@@ -52,36 +46,23 @@ def compare(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
 
 
 def _compare(first: Run, second: Run) -> Comparison:
-    ours, theirs = _said(first), _said(second)
-    both = [key for key in ours if key in theirs]
+    ours, theirs = ({part.key: asdict(part) for part in run.parts} for run in (first, second))
+    both = ours.keys() & theirs.keys()
     if not both:
         raise MplusError(f"{first.name} and {second.name} have no answer in common")
-    changed = [key for key in both if ours[key] != theirs[key]]
+    found = {key: "; ".join(_differences(ours[key], theirs[key])) for key in ours if key in both}
+    changed = [f"{', '.join(map(str, key))}: {how}" for key, how in found.items() if how]
     return Comparison(
         first.name,
         tuple(_differences(first.card.settings, second.card.settings)),
         len(both) - len(changed),
-        tuple(
-            f"{', '.join(key)}: {'; '.join(_differences(ours[key], theirs[key]))}"
-            for key in changed
-        ),
+        tuple(changed),
         len(ours) - len(both),
         len(theirs) - len(both),
     )
 
 
-def _said(run: Run) -> dict[Key, dict[str, Any]]:
-    """All that a run found out, without what changes from run to run."""
-    found: dict[Key, dict[str, Any]] = {}
-    for record in run.records:
-        values = record.to_json()
-        found[record.key] = {name: values[name] for name in values if name not in _TIMES}
-    for loss in run.losses:
-        found[loss.document, loss.arm, str(loss.chunk)] = asdict(loss)
-    return found
-
-
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:
     for name in dict.fromkeys([*ours, *theirs]):
-        if ours.get(name) != theirs.get(name):
+        if ours.get(name) != theirs.get(name) and name not in _TIMES:
             yield f"{name} {ours.get(name)!r}, then {theirs.get(name)!r}"

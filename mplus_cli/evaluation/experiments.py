@@ -7,27 +7,56 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation import perplexity as losses
-from mplus_cli.evaluation import plan as plans
-from mplus_cli.evaluation import qa as questions
+from mplus_cli.evaluation import qa as documents
 from mplus_cli.evaluation import retention as retentions
 from mplus_cli.evaluation import story as stories
 from mplus_cli.evaluation.arms import Arm
-from mplus_cli.evaluation.asking import LIMIT
+from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.documents import choose, read_data
-from mplus_cli.evaluation.journal import Journal, RunCard
-from mplus_cli.evaluation.machine import describe
-from mplus_cli.evaluation.texts import INSTRUCTION
+from mplus_cli.evaluation.journal import Journal, RunCard, describe_machine
+from mplus_cli.evaluation.layouts import choose, read_data, read_objects, share_texts
+from mplus_cli.evaluation.plan import Order as RetentionOrder
+from mplus_cli.evaluation.plan import make_plan
 from mplus_cli.evaluation.values import Event
 from mplus_cli.runtime import embedded_base
 from mplus_cli.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class QaOrder:
+    """What `mplus eval qa` was asked for; None: all questions, and the first."""
+
+    data: tuple[Path, ...]
+    format: str
+    questions: int | None
+    each: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryOrder:
+    """What `mplus eval story` was asked for."""
+
+    questions: int | None
+    cold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LossOrder:
+    """What `mplus eval perplexity` was asked for."""
+
+    data: tuple[Path, ...]
+    tokens: int | None
+
+
+Order = RetentionOrder | QaOrder | StoryOrder | LossOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,187 +69,123 @@ class Common:
     note: Callable[[str], None]
     progress: embedded_base.Progress
 
+    def open(self, settings: Settings) -> Bench:
+        """The bench; UsageError if it lacks what the arms need."""
+        from mplus_cli.runtime.session import open_session
 
-@dataclass(frozen=True, slots=True)
-class RetentionOrder:
-    """What `mplus eval retention` was asked for."""
+        session = open_session(settings, note=self.note, progress=self.progress)
+        bench = Bench(session, self.base)
+        bench.check(self.arms)
+        return bench
 
-    data: tuple[Path, ...]
-    books: tuple[Path, ...]
-    tokens: str
-    fact_tokens: str | None
-    """As `tokens`, of made-up facts; None: the same."""
-    questions: int
-    facts: int
-    unread: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class QaOrder:
-    """What `mplus eval qa` was asked for."""
-
-    data: tuple[Path, ...]
-    form: str
-    questions: int | None
-    """In all, at most; None: all."""
-    each: int | None = None
-    """Of one document, at most; None: all."""
-    seed: int | None = None
-    """Draws documents and questions; None: the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class LossOrder:
-    """What `mplus eval perplexity` was asked for."""
-
-    data: tuple[Path, ...]
-    tokens: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoryOrder:
-    """What `mplus eval story` was asked for."""
-
-    questions: int | None
-    cold: bool
+    def journal(self, bench: Bench, experiment: str, order: Order) -> Journal:
+        """The out folder, for a run of this order; UsageError if it holds another."""
+        session = bench.session
+        options = {
+            field.name.replace("_", "-"): getattr(order, field.name) for field in fields(order)
+        }
+        files = [path for value in options.values() if isinstance(value, tuple) for path in value]
+        settings = {
+            "model": session.loaded.name,
+            "fingerprint": session.loaded.fingerprint,
+            "dtype": str(session.model.dtype).removeprefix("torch."),
+            **{name: _shown(value) for name, value in options.items()},
+            "sha256": {path.name: _sha256(path) for path in files},
+            "new tokens": LIMIT,
+            "instruction": INSTRUCTION,
+            "config": session.model.config.to_dict(),
+        }
+        command = ["mplus", "--model", session.loaded.name, "eval", experiment]
+        for name, value in options.items():
+            for one in value if isinstance(value, tuple) else [value]:
+                if isinstance(one, bool):
+                    command += [f"--{name}"] if one else []
+                elif one is not None:
+                    command += [f"--{name}", str(_shown(one))]
+        machine = describe_machine(session.model.device)
+        return Journal(self.out, RunCard(experiment, settings, shlex.join(command), machine))
 
 
-def retention(settings: Settings, order: RetentionOrder, common: Common) -> Iterator[Event]:
-    """Run or go on with a retention experiment.
+def start(settings: Settings, order: Order, common: Common) -> Iterator[Event]:
+    """Run an experiment, or continue it.
 
     Raises:
         UsageError: the options, the data or the model do not fit.
     """
-    distances = plans.parse_distances(order.tokens)
-    of_facts = distances
-    if order.fact_tokens is not None:
-        of_facts = plans.parse_distances(order.fact_tokens, "--fact-tokens")
+    if isinstance(order, RetentionOrder):
+        return _retention(settings, order, common)
+    if isinstance(order, QaOrder):
+        return _qa(settings, order, common)
+    if isinstance(order, StoryOrder):
+        return _story(settings, order, common)
+    return _perplexity(settings, order, common)
+
+
+def _retention(settings: Settings, order: RetentionOrder, common: Common) -> Iterator[Event]:
+    for kind in ("passages", "facts"):
+        order.distances(kind)  # a mistake in them is told before a model is loaded
     common.progress("reading the data", 0, None)
-    sources = plans.read_sources(_lines(order.data))
-    books = _books(order.books)
+    sources = [one for path in order.data for one in read_data(path, "passages")]
+    books = [text for path in order.books for text in _texts(path)]
     if not sources and not books:
-        books = [_story_text()]
-    bench = _open(settings, common)
+        books = _texts(_story_file())
+    bench = common.open(settings)
     facts = order.facts if order.data or order.facts else order.questions
-    plan = plans.make_plan(
-        plans.Order(
-            distances,
-            of_facts,
-            order.questions,
-            facts,
-            order.unread,
-            bench.chunk_tokens,
-            order.seed,
-        ),
-        sources,
-        books,
-        bench.encode,
-    )
-    options = {
-        "--data": order.data,
-        "--books": order.books,
-        "--tokens": order.tokens,
-        "--questions": order.questions,
-        "--facts": facts,
-        "--fact-tokens": order.fact_tokens,
-        "--unread": order.unread,
-        "--seed": order.seed,
-    }
-    journal = _journal(bench, "retention", options, common)
+    order = replace(order, facts=facts)
+    plan = make_plan(order, sources, books, bench.chunk_tokens, bench.encode, bench.decode)
+    journal = common.journal(bench, "retention", order)
     yield from retentions.run(bench, plan, common.arms, journal)
 
 
-def qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
-    """Run or go on with questions about documents; raises as `retention` does."""
-    from mplus_cli.example_story import story_file
-
-    files = order.data or (story_file().parent / "questions.json",)
-    readings = [reading for path in files for reading in read_data(path, order.form)]
+def _qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
+    order = order if order.data else replace(order, data=(_story_file().parent / "questions.json",))
+    readings = [one for path in order.data for one in share_texts(read_data(path, order.format))]
     readings = choose(readings, questions=order.questions, each=order.each, seed=order.seed)
-    bench = _open(settings, common)
-    options = {
-        "--data": files,
-        "--format": order.form,
-        "--questions": order.questions,
-        "--each": order.each,
-        "--seed": order.seed,
-    }
-    journal = _journal(bench, "qa", options, common)
-    yield from questions.run(bench, readings, common.arms, journal)
+    bench = common.open(settings)
+    yield from documents.run(bench, readings, common.arms, common.journal(bench, "qa", order))
 
 
-def story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Event]:
-    """Run or go on with the example story through the commands; raises as `retention` does."""
-    from mplus_cli.example_story import story_file
+def _story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Event]:
     from mplus_cli.library import Library
 
-    source = story_file()
-    (reading,) = read_data(source.parent / "questions.json", "story")
-    (reading,) = choose([reading], questions=order.questions, each=None, seed=None)
-    bench = _open(settings, common)
-    options = {"--questions": order.questions, "--cold": order.cold}
-    journal = _journal(bench, "story", options, common)
-    reader: stories.Reader
+    source = _story_file()
+    readings = read_data(source.parent / "questions.json", "story")
+    (reading,) = choose(readings, questions=order.questions, each=None, seed=None)
+    bench = common.open(settings)
+    journal, session = common.journal(bench, "story", order), bench.session
+    reader: stories.Warm | stories.Cold = stories.Warm(session, Library(journal.work), str(source))
     if order.cold:
-        library = bench.session.library
-        reader = stories.Cold(settings, str(source))
-    else:
-        library = Library(journal.work)
-        reader = stories.Warm(bench.session, library, str(source))
-    yield from stories.run(reading, common.arms, journal, library, reader)
+        reader = stories.Cold(settings, session.library, str(source))
+    yield from stories.run(reading, common.arms, journal, reader)
 
 
-def perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator[Event]:
-    """Run or go on with next-token loss; raises as `retention` does."""
-    from mplus_cli.example_story import story_file
-
-    files = order.data or (story_file(),)
-    texts = [(path.stem, _text(path)) for path in files]
-    bench = _open(settings, common)
-    books = [
-        losses.make_book(title, bench.encode(text), bench.chunk_tokens, order.tokens)
-        for title, text in texts
-    ]
-    if any(len(book.chunks) < 2 for book in books):
+def _perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator[Event]:
+    order = order if order.data else replace(order, data=(_story_file(),))
+    texts = [(path.stem, "\n\n".join(_texts(path))) for path in order.data]
+    bench = common.open(settings)
+    size = bench.chunk_tokens
+    books = [losses.make_book(name, bench.encode(text), size, order.tokens) for name, text in texts]
+    if any(len(chunks) < 2 for _, chunks in books):
         raise UsageError("a text of --data is shorter than two chunks: give a longer one")
-    options = {"--data": files, "--tokens": order.tokens}
-    journal = _journal(bench, "perplexity", options, common)
+    journal = common.journal(bench, "perplexity", order)
     yield from losses.run(bench, books, common.arms, journal)
 
 
-def _open(settings: Settings, common: Common) -> Bench:
-    from mplus_cli.runtime.session import open_session
+def _story_file() -> Path:
+    from mplus_cli.example_story import story_file
 
-    session = open_session(settings, note=common.note, progress=common.progress)
-    bench = Bench(session, common.base)
-    bench.check(common.arms)
-    return bench
+    return story_file()
 
 
-def _journal(bench: Bench, experiment: str, options: dict[str, Any], common: Common) -> Journal:
-    """The out folder, for a run of these options."""
-    session = bench.session
-    files = [path for value in options.values() if isinstance(value, tuple) for path in value]
-    settings = {
-        "model": session.loaded.name,
-        "fingerprint": session.loaded.fingerprint,
-        "dtype": str(session.model.dtype).removeprefix("torch."),
-        **{name.removeprefix("--"): _shown(value) for name, value in options.items()},
-        "sha256": {path.name: _sha256(path) for path in files},
-        "new tokens": LIMIT,
-        "instruction": INSTRUCTION,
-        "config": session.model.config.to_dict(),
-    }
-    command = ["mplus", "--model", session.loaded.name, "eval", experiment]
-    for name, value in options.items():
-        for one in value if isinstance(value, tuple) else [value]:
-            if isinstance(one, bool):
-                command += [name] if one else []
-            elif one is not None:
-                command += [name, str(_shown(one))]
-    card = RunCard(experiment, settings, shlex.join(command), describe(session.model.device))
-    return Journal(common.out, card)
+def _texts(path: Path) -> list[str]:
+    """The text of a document, or those of the books in a file of JSON lines, the empty ones left out."""
+    from mplus_cli.documents import Source, read_document
+
+    if ".jsonl" in path.suffixes:
+        texts = [str(line.get("text", "")) for line in read_objects(path)]
+    else:
+        texts = [read_document(Source(path, path.name)).text]
+    return [text for text in texts if text.strip()]
 
 
 def _shown(value: Any) -> Any:
@@ -228,45 +193,6 @@ def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_shown(one) for one in value]
     return value.name if isinstance(value, Path) else value
-
-
-def _lines(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    from models.training.data import DataError, read_lines
-
-    try:
-        return list(read_lines(paths))
-    except DataError as error:
-        raise UsageError(f"{error}: correct --data or --books") from error
-
-
-def _books(paths: Sequence[Path]) -> list[str]:
-    """Texts of books: JSON lines with `text`, or any document that can be read."""
-    texts: list[str] = []
-    for path in paths:
-        if _is_lines(path):
-            texts += [str(line.get("text", "")) for line in _lines([path])]
-        else:
-            texts.append(_text(path))
-    return [text for text in texts if text.strip()]
-
-
-def _text(path: Path) -> str:
-    """The text of one document, or of the books of a file of JSON lines together."""
-    from mplus_cli.documents import Source, read_document
-
-    if _is_lines(path):
-        return "\n\n".join(_books([path]))
-    return read_document(Source(path, path.name)).text
-
-
-def _is_lines(path: Path) -> bool:
-    return ".jsonl" in path.suffixes
-
-
-def _story_text() -> str:
-    from mplus_cli.example_story import story_file
-
-    return _text(story_file())
 
 
 def _sha256(path: Path) -> str:

@@ -12,19 +12,27 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.durable import new_file
+from mplus_cli import __version__
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation.values import Cost, Loss, Record
+from mplus_cli.library.durable import new_file, sync_file
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 RUN, WORK = "run.json", "work"
-_ANSWERS, _COSTS, _LOSSES = "answers.jsonl", "costs.jsonl", "losses.jsonl"
+_FILES: dict[type, str] = {Record: "answers.jsonl", Cost: "costs.jsonl", Loss: "losses.jsonl"}
+
+Part = TypeVar("Part", Record, Cost, Loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,59 +43,41 @@ class RunCard:
     settings: dict[str, Any]
     """All that its figures depend on."""
     command: str
-    """Without the arms: a run may be gone on with for more of them."""
+    """Without the arms: a run may be continued with more of them."""
     machine: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self)}
 
 
 class Journal:
     """A run's folder, open for more."""
 
     def __init__(self, folder: Path, card: RunCard) -> None:
-        """Begin a run, or go on with one.
+        """Begin a run, or continue one.
 
         Raises:
             UsageError: the folder holds a run of something else.
         """
-        self.folder, self.card = folder, card
+        self.folder, self.work = folder, folder / WORK
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / RUN).exists():
             _check_same(folder, read_card(folder), card)
         else:
-            text = json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n"
+            text = json.dumps({"format": FORMAT} | asdict(card), indent=2, ensure_ascii=False)
             with new_file(folder / RUN) as file:
-                file.write(text.encode())
-        for name in (_ANSWERS, _COSTS, _LOSSES):
+                file.write(f"{text}\n".encode())
+        for name in _FILES.values():
             _mend(folder / name)
-        self.answered = {record.key: record for record in read_records(folder)}
-        self.measured = {(loss.arm, loss.document, loss.chunk) for loss in read_losses(folder)}
+        there: list[Record | Loss] = [*read_parts(folder, Record), *read_parts(folder, Loss)]
+        self.done: set[object] = {part.key for part in there}
+        """The keys of answers and losses that are there."""
 
-    @property
-    def work(self) -> Path:
-        """Where memories are while they are read."""
-        return self.folder / WORK
-
-    def add(self, record: Record) -> Record:
-        """Keep an answer."""
-        _append(self.folder / _ANSWERS, record.to_json())
-        self.answered[record.key] = record
-        return record
-
-    def add_cost(self, cost: Cost) -> None:
-        """Keep what reading a stretch took."""
-        _append(self.folder / _COSTS, asdict(cost))
-
-    def has_cost(self, reader: str) -> bool:
-        """Whether anything is kept of what a reader took."""
-        return any(cost.reader == reader for cost in read_costs(self.folder))
-
-    def add_loss(self, loss: Loss) -> Loss:
-        """Keep the loss of a chunk."""
-        _append(self.folder / _LOSSES, asdict(loss))
-        self.measured.add((loss.arm, loss.document, loss.chunk))
-        return loss
+    def add(self, part: Part) -> Part:
+        """Keep an answer, a loss, or what a stretch took."""
+        with (self.folder / _FILES[type(part)]).open("ab") as file:
+            file.write((json.dumps(asdict(part), ensure_ascii=False) + "\n").encode())
+            sync_file(file)
+        if not isinstance(part, Cost):
+            self.done.add(part.key)
+        return part
 
     def clear_work(self) -> None:
         """Delete the memories that were read."""
@@ -95,7 +85,7 @@ class Journal:
 
 
 def kept_bytes(folder: Path) -> int:
-    """Bytes of the memories that an interrupted run left to go on with."""
+    """Bytes of the memories that an interrupted run left to continue with."""
     return sum(file.stat().st_size for file in (folder / WORK).rglob("*") if file.is_file())
 
 
@@ -110,22 +100,51 @@ def read_card(folder: Path) -> RunCard:
         raise MplusError(f"{folder} holds no run of mplus eval: give another folder") from error
 
 
-def read_records(folder: Path) -> list[Record]:
-    """The answers of a run, in an order that does not depend on interruptions."""
-    records = map(Record.from_json, _lines(folder / _ANSWERS))
-    by_key = {record.key: record for record in records}
-    return [by_key[key] for key in sorted(by_key)]
+def read_parts(folder: Path, kind: type[Part]) -> list[Part]:
+    """The parts of one kind: costs as they came, others in an order that interruptions do not change.
+
+    Raises:
+        MplusError: a line is damaged.
+    """
+    path = folder / _FILES[kind]
+    parts: list[Part] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), 1):
+        try:
+            values = json.loads(line)
+            parts.append(
+                kind(**{field.name: _frozen(values[field.name]) for field in fields(kind)})
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise MplusError(f"{path}:{number} is damaged: delete the line, run again") from error
+    return parts if kind is Cost else sorted(parts, key=attrgetter("key"))
 
 
-def read_costs(folder: Path) -> list[Cost]:
-    """What reading took, stretch by stretch."""
-    return [Cost(**line) for line in _lines(folder / _COSTS)]
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """The machine and the versions, as JSON values."""
+    import torch
+    import transformers
+
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        **gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "mplus": __version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
-def read_losses(folder: Path) -> list[Loss]:
-    """The losses of a run, in the order of the texts."""
-    losses = [Loss(**line) for line in _lines(folder / _LOSSES)]
-    return sorted(losses, key=lambda loss: (loss.document, loss.chunk, loss.arm))
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _check_same(folder: Path, old: RunCard, new: RunCard) -> None:
@@ -144,34 +163,14 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _append(path: Path, values: dict[str, Any]) -> None:
-    line = json.dumps(values, ensure_ascii=False) + "\n"
-    with path.open("ab") as file:
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _mend(path: Path) -> None:
     """Cut off what stands after the last whole line."""
-    if not path.exists():
-        return
-    whole = path.read_bytes()
-    kept = whole[: whole.rfind(b"\n") + 1]
-    if len(kept) != len(whole):
-        with path.open("r+b") as file:
-            file.truncate(len(kept))
+    if path.exists():
+        whole = path.read_bytes()
+        kept = whole.rfind(b"\n") + 1
+        if kept != len(whole):
+            os.truncate(path, kept)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines, a torn last line left out."""
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            values = json.loads(line)
-        except ValueError as error:
-            raise MplusError(
-                f"{path}:{number} is damaged: delete the line and run again"
-            ) from error
-        yield values
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

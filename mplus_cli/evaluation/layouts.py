@@ -1,14 +1,16 @@
-"""The layouts of question files: our own JSON lines, the example story's, and public data sets'.
+"""Question files: our own JSON lines, the example story's, and public data sets' as they are published.
 
-Each turns a record into documents with questions, which carry the data set's official metric. Knows no
-model and opens no file.
+Each layout turns a record into documents with questions, which carry the data set's official metric.
+Files come from the user; nothing is fetched. Knows no model.
 """
 
 from __future__ import annotations
 
+import json
+import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,8 @@ from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.values import Question
 
 _LONGBENCH = {
-    "narrativeqa": "f1",
-    "qasper": "f1",
-    "multifieldqa_en": "f1",
-    "hotpotqa": "f1",
-    "2wikimqa": "f1",
-    "musique": "f1",
+    **dict.fromkeys(("narrativeqa", "qasper", "multifieldqa_en"), "f1"),
+    **dict.fromkeys(("hotpotqa", "2wikimqa", "musique"), "f1"),
     "triviaqa": "first-line-f1",
     "passage_count": "count",
     "passage_retrieval_en": "retrieval",
@@ -38,11 +36,12 @@ _INFINITEBENCH = {
     "passkey": "first-number",
     "number_string": "first-number",
 }
-_CHOICES = "ABCD"
 _CHOOSE = "Tell me the answer using one single letter (A, B, C, or D)."
 _EVENT_TOKENS = 64
 """Of an answer to event QA: a whole sentence is to be said again."""
 _RULER_QA = re.compile(r"(^|[/_.-])(qa|squad|hotpotqa)([/_.-]|$)", re.IGNORECASE)
+
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class Reading:
     id: str
     title: str
     text: str | None
-    path: Path | None
-    """The file to read, where there is no text."""
     questions: tuple[Question, ...]
+    path: Path | None = None
+    """The file to read, where there is no text."""
 
     def load(self) -> Document:
         """The document; DocumentError if its file cannot be read."""
@@ -66,7 +65,85 @@ class Reading:
         return Document(self.id, self.title, self.id, "text", (page,), None, ())
 
 
-def recognise(line: dict[str, Any]) -> str:
+def read_data(path: Path, form: str = "auto") -> list[Reading]:
+    """The documents of a file, in the order of its records.
+
+    Args:
+        form: the layout, of `FORMS`, or `auto`.
+
+    Raises:
+        UsageError: it is missing, or of no layout that is known.
+    """
+    lines = list(read_objects(path))
+    if not lines:
+        raise UsageError(f"{path} is empty: give a file with questions")
+    form = _recognise(lines[0]) if form == "auto" else form
+    if form not in FORMS:
+        raise UsageError(f"{path}: its layout is not known: choose --format {', '.join(FORMS)}")
+    readings: list[Reading] = []
+    for number, line in enumerate(lines):
+        try:
+            readings.append(FORMS[form](line, path, number))
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise UsageError(
+                f"{path}: record {number + 1} is not of the layout {form} ({error}): correct it"
+            ) from error
+    return readings
+
+
+def read_objects(path: Path) -> Iterator[Line]:
+    """The objects of a JSON file, or of JSON lines; UsageError if it is neither."""
+    from models.training.data import DataError, read_lines
+
+    try:
+        if path.suffix == ".json":
+            whole = json.loads(path.read_text(encoding="utf-8"))
+            yield from whole if isinstance(whole, list) else [whole]
+        else:
+            yield from read_lines([path])
+    except DataError as error:
+        raise UsageError(f"{error}: correct it") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}: check the path") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+
+
+def share_texts(readings: Sequence[Reading]) -> list[Reading]:
+    """Readings with those of the same text as one, so that it is read once."""
+    by_text: dict[tuple[str | None, Path | None], Reading] = {}
+    for one in readings:
+        first = by_text.setdefault((one.text, one.path), replace(one, questions=()))
+        both = first.questions + one.questions
+        by_text[one.text, one.path] = replace(first, questions=both)
+    return list(by_text.values())
+
+
+def choose(
+    readings: Sequence[Reading], *, questions: int | None, each: int | None, seed: int | None
+) -> list[Reading]:
+    """The first documents, with `questions` questions in all and `each` of one at most.
+
+    Args:
+        seed: draws documents and questions instead of taking the first.
+    """
+    mixed = list(readings)
+    if seed is not None:
+        draw = random.Random(seed)
+        mixed = [
+            replace(one, questions=tuple(draw.sample(one.questions, len(one.questions))))
+            for one in draw.sample(mixed, len(mixed))
+        ]
+    left = sum(len(reading.questions) for reading in mixed) if questions is None else questions
+    kept: list[Reading] = []
+    for reading in mixed:
+        asked = reading.questions[:each][:left]
+        left -= len(asked)
+        kept += [replace(reading, questions=asked)] if asked else []
+    return kept
+
+
+def _recognise(line: Line) -> str:
     """The layout of a record, by its fields."""
     if "document" in line and "questions" in line:
         return "story"
@@ -85,135 +162,118 @@ def recognise(line: dict[str, Any]) -> str:
     return ""
 
 
-def _documents(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _documents(line: Line, path: Path, number: int) -> Reading:
     """{"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]}."""
-    title = str(line.get("title") or f"{path.stem} {number + 1}")
+    id = f"{path.stem}/{number}"
     file = None if "text" in line else path.parent / line["path"]
-    asked = _own_questions(line, f"{path.stem}/{number}")
-    return [Reading(f"{path.stem}/{number}", title, line.get("text"), file, asked)]
+    title = str(line.get("title") or f"{path.stem} {number + 1}")
+    return Reading(id, title, line.get("text"), _own_questions(line, id), file)
 
 
-def _story(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _story(line: Line, path: Path, number: int) -> Reading:
     """The example story's: {"document": FILE, "questions": [...]}."""
     file = path.parent / line["document"]
-    asked = _own_questions(line, file.stem)
-    return [Reading(file.stem, file.stem, None, file, asked)]
+    return Reading(file.stem, file.stem, None, _own_questions(line, file.stem), file)
 
 
-def _own_questions(line: dict[str, Any], id: str) -> tuple[Question, ...]:
+def _own_questions(line: Line, id: str) -> tuple[Question, ...]:
     questions = []
     for number, asked in enumerate(line["questions"], start=1):
-        pages = asked.get("pages")
-        questions.append(
-            Question(
-                f"{id}/{asked.get('id', number)}",
-                "documents",
-                asked["question"],
-                tuple(map(str, asked["answers"])),
-                passage=asked.get("passage"),
-                pages=(int(pages[0]), int(pages[-1])) if pages else None,
-            )
+        pages, answers = asked.get("pages"), _texts(asked["answers"])
+        question = Question(
+            f"{id}/{asked.get('id', number)}", "documents", asked["question"], answers
         )
+        span = (int(pages[0]), int(pages[-1])) if pages else None
+        questions.append(replace(question, passage=asked.get("passage"), pages=span))
     return tuple(questions)
 
 
-def _longbench(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _passages(line: Line, path: Path, number: int) -> Reading:
+    """The training data's: {"id", "context", "qas": [{"question", "answers"}]}; each passage is a
+    document of its own."""
+    name, text = path.name.split(".")[0], str(line["context"]).strip()
+    id = str(line.get("id", f"{name}-{number}"))
+    asked = [qa for qa in line["qas"] if qa["answers"]]
+    questions = [
+        Question(
+            f"{id}/{place}", name, str(qa["question"]).strip(), _texts(qa["answers"]), "f1", text
+        )
+        for place, qa in enumerate(asked, start=1)
+    ]
+    return Reading(id, id, text, tuple(questions))
+
+
+def _longbench(line: Line, path: Path, number: int) -> Reading:
     """LongBench: {"input", "context", "answers", "dataset", "_id", ...}."""
     name = str(line["dataset"]).removesuffix("_e")
     if name not in _LONGBENCH:
         raise UsageError(f"{path}: {name} has no short answers: give {', '.join(_LONGBENCH)}")
-    text = _ASKED.get(name, "{}").format(line["input"])
-    answers = tuple(map(str, line["answers"]))
-    asked = Question(str(line.get("_id", number)), name, text, answers, _LONGBENCH[name])
-    return [Reading(asked.id, name, line["context"], None, (asked,))]
+    text, id = _ASKED.get(name, "{}").format(line["input"]), str(line.get("_id", number))
+    asked = Question(id, name, text, _texts(line["answers"]), _LONGBENCH[name])
+    return Reading(id, name, line["context"], (asked,))
 
 
-def _infinitebench(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _infinitebench(line: Line, path: Path, number: int) -> Reading:
     """InfiniteBench: {"id", "context", "input", "answer"}; the task is the file's name."""
-    if path.name.split(".")[0] not in _INFINITEBENCH:
-        raise UsageError(f"{path}: its name tells the task: {', '.join(_INFINITEBENCH)} are read")
     name = path.name.split(".")[0]
-    answer = line["answer"]
-    answers = tuple(map(str, answer if isinstance(answer, list) else [answer]))
-    text = line["input"]
+    if name not in _INFINITEBENCH:
+        raise UsageError(f"{path}: its name tells the task: {', '.join(_INFINITEBENCH)} are read")
+    answers, text = _texts(line["answer"]), line["input"]
     if _INFINITEBENCH[name] == "choice":
-        options = [str(option) for option in line["options"]]
-        answers = (answers[0], _CHOICES[options.index(answers[0])])
-        listed = [f"{letter}. {one}" for letter, one in zip(_CHOICES, options, strict=True)]
+        options = _texts(line["options"])
+        answers = (answers[0], "ABCD"[options.index(answers[0])])
+        listed = [f"{letter}. {one}" for letter, one in zip("ABCD", options, strict=True)]
         text = "\n".join([f"{text} {_CHOOSE}", *listed])
     id = f"{name}/{line.get('id', number)}"
     asked = Question(id, name, text, answers, _INFINITEBENCH[name])
-    return [Reading(id, name, line["context"], None, (asked,))]
+    return Reading(id, name, line["context"], (asked,))
 
 
-def _eventqa(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _eventqa(line: Line, path: Path, number: int) -> Reading:
     """M+'s event QA over InfiniteBench's books, as MemoryAgentBench has it: {"context", "questions":
     [text with its options], "answers": [[text]]}. Right if the right event is said."""
-    source = (line.get("metadata") or {}).get("source") or path.name.split(".")[0]
-    id = f"{source}/{number}"
-    pairs = zip(line["questions"], line["answers"], strict=True)
-    asked = tuple(
+    source = str((line.get("metadata") or {}).get("source") or path.name.split(".")[0])
+    id, pairs = f"{source}/{number}", zip(line["questions"], line["answers"], strict=True)
+    asked = [
         Question(
-            f"{id}/{place}",
-            str(source),
-            text,
-            tuple(map(str, answers if isinstance(answers, list) else [answers])),
-            "match-any",
-            new_tokens=_EVENT_TOKENS,
+            f"{id}/{place}", source, text, _texts(answers), "match-any", new_tokens=_EVENT_TOKENS
         )
         for place, (text, answers) in enumerate(pairs, start=1)
-    )
-    return [Reading(id, id, line["context"], None, asked)]
+    ]
+    return Reading(id, id, line["context"], tuple(asked))
 
 
-def _passages(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
-    """The training data's: {"id", "context", "qas": [{"question", "answers"}]}; each passage is a
-    document of its own."""
-    name = path.name.split(".")[0]
-    id, text = str(line.get("id", number)), str(line["context"]).strip()
-    asked = tuple(
-        Question(
-            f"{id}/{place}",
-            name,
-            qa["question"].strip(),
-            tuple(map(str, qa["answers"])),
-            "f1",
-            passage=text,
-        )
-        for place, qa in enumerate(line["qas"], start=1)
-        if qa["answers"]
-    )
-    return [Reading(id, id, text, None, asked)] if asked else []
-
-
-def _narrativeqa(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _narrativeqa(line: Line, path: Path, number: int) -> Reading:
     """NarrativeQA: {"document": {"id", "text", ...}, "question": {"text"}, "answers": [{"text"}]}."""
-    document, question = line["document"], line["question"]
+    document, question, id = line["document"], line["question"], str(line["document"]["id"])
     text = question["text"] if isinstance(question, dict) else question
-    answers = tuple(str(a["text"] if isinstance(a, dict) else a) for a in line["answers"])
-    asked = Question(f"{document['id']}/{number}", "narrativeqa", text, answers, "rouge-l")
-    return [Reading(str(document["id"]), str(document["id"]), document["text"], None, (asked,))]
+    answers = _texts([one["text"] if isinstance(one, dict) else one for one in line["answers"]])
+    asked = Question(f"{id}/{number}", "narrativeqa", text, answers, "rouge-l")
+    return Reading(id, id, document["text"], (asked,))
 
 
-def _needles(line: dict[str, Any], path: Path, number: int) -> list[Reading]:
+def _needles(line: Line, path: Path, number: int) -> Reading:
     """RULER: {"input", "outputs"}, the question being the last line; or {"context", "question",
     "answers"}. RULER's question answering counts any gold, its other tasks every one."""
     if "outputs" in line:
         context, _, text = str(line["input"]).rstrip().rpartition("\n")
-        answers = tuple(map(str, line["outputs"]))
-        text = f"{text} {line.get('answer_prefix', '')}".strip()
+        text, answers = f"{text} {line.get('answer_prefix', '')}".strip(), _texts(line["outputs"])
     else:
         context, text = str(line["context"]), str(line["question"])
-        given = line.get("answers", line.get("answer"))
-        answers = tuple(map(str, given if isinstance(given, list) else [given]))
+        answers = _texts(line.get("answers", line.get("answer")))
     place = f"{path.parent.name}/{path.stem}"
     metric = "match-any" if _RULER_QA.search(place) else "match-all"
     id = f"{place}/{line.get('index', number)}"
     asked = Question(id, path.parent.name or path.stem, text, answers, metric)
-    return [Reading(id, id, context, None, (asked,))]
+    return Reading(id, id, context, (asked,))
 
 
-FORMS: dict[str, Callable[[dict[str, Any], Path, int], list[Reading]]] = {
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list of texts, or a single one."""
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+FORMS: dict[str, Callable[[Line, Path, int], Reading]] = {
     "documents": _documents,
     "story": _story,
     "longbench": _longbench,

@@ -16,29 +16,26 @@ Deterministic for a seed. Knows text and ids, no model.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mplus_cli.errors import UsageError
-from mplus_cli.evaluation.filler import Filler, embed
-from mplus_cli.evaluation.values import UNREAD, Question
+from mplus_cli.evaluation.layouts import Reading
+from mplus_cli.evaluation.values import ALONE, ANY, UNREAD, Ask, Question, Stretch
 
 if TYPE_CHECKING:
     from models.training.data import Encoder
 
-ALONE = "alone"
-_OF_PASSAGES, _OF_FACTS = "passages", "facts"
-
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How many tokens to read after a target, and how many of the first targets of each kind to ask
-    about then (None: all)."""
+    """How many tokens to read after a target (None: its chunk alone), and how many of the first targets
+    of each kind to ask about then (None: all)."""
 
     tokens: int | None
-    """None: the target's chunk alone."""
     questions: int | None = None
 
     @property
@@ -47,108 +44,66 @@ class Distance:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A question, and the chunk in the stream that its passage is in."""
+class Order:
+    """What `mplus eval retention` was asked for."""
 
-    question: Question
-    chunk: int
+    data: tuple[Path, ...] = ()
+    books: tuple[Path, ...] = ()
+    tokens: str = "0"
+    questions: int = 0
+    facts: int = 0
+    fact_tokens: str | None = None
+    """As `tokens`, of made-up facts; None: the same."""
+    unread: int = 0
+    seed: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A question to ask after `chunks` chunks of the stream."""
-
-    question: Question
-    setting: str
-    chunks: int
-    gold: int | None
-    """The chunk with the passage; None: never read."""
+    def distances(self, kind: str) -> tuple[Distance, ...]:
+        """When targets of a kind are asked about; UsageError if that is not understood."""
+        if kind == "facts" and self.fact_tokens is not None:
+            return parse_distances(self.fact_tokens, "--fact-tokens")
+        return parse_distances(self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to read, and when to ask."""
 
-    chunks: tuple[tuple[int, ...], ...]
-    asks: tuple[Ask, ...]
-    """In the order in which they fall due."""
-    alone: tuple[Target, ...]
-    """Targets to ask when their chunk is all that was read."""
+    stream: Stretch
+    alone: tuple[Stretch, ...]
+    """The chunks of targets that are asked about when their chunk is all that was read."""
     missing: int = 0
     """Questions that were asked for and are not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a plan is made for."""
-
-    distances: tuple[Distance, ...]
-    fact_distances: tuple[Distance, ...]
-    questions: int
-    facts: int
-    unread: int
-    chunk_tokens: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage with its questions, and the group (article, book) it is from."""
-
-    id: str
-    group: str
-    text: str
-    questions: tuple[tuple[str, tuple[str, ...]], ...]
+Target = tuple[Question, int]
+"""A question, and the chunk in the stream that its passage is in."""
 
 
 def parse_distances(text: str, option: str = "--tokens") -> tuple[Distance, ...]:
     """Read "alone,0,20000,1000000:50"; UsageError, which names the option, if it is not that."""
-    found: list[Distance] = []
+    found: dict[int | None, Distance] = {}
     for part in filter(None, text.replace(" ", "").replace("_", "").split(",")):
         tokens, colon, count = part.partition(":")
         if not (tokens == ALONE or tokens.isdigit()) or (colon and not count.isdigit()):
             raise UsageError(f"{option}: {part} is not understood: for example alone,0,20000:50")
-        found.append(
-            Distance(None if tokens == ALONE else int(tokens), int(count) if colon else None)
-        )
+        key = None if tokens == ALONE else int(tokens)
+        if key in found:
+            raise UsageError(f"{option} names a number twice: leave one out")
+        found[key] = Distance(key, int(count) if colon else None)
     if not found:
         raise UsageError(f"{option} is empty: for example 0,20000,160000")
-    ordered = sorted(found, key=lambda distance: -1 if distance.tokens is None else distance.tokens)
-    if len({distance.tokens for distance in found}) != len(found):
-        raise UsageError(f"{option} names a number twice: leave one out")
-    return tuple(ordered)
-
-
-def read_sources(lines: Sequence[dict[str, Any]]) -> list[Source]:
-    """Passages of the training data's form; UsageError if a line is not of it.
-
-    The part of an id in front of the last "/" is the group.
-    """
-    sources = []
-    for number, line in enumerate(lines):
-        try:
-            id = str(line.get("id", number))
-            asked = tuple(
-                (str(qa["question"]).strip(), tuple(map(str, qa["answers"])))
-                for qa in line["qas"]
-                if qa["answers"]
-            )
-            text = str(line["context"]).strip()
-        except (KeyError, TypeError) as error:
-            raise UsageError(
-                f"passage {number + 1} of --data has no {error}: correct it"
-            ) from error
-        sources.append(Source(id, id.rpartition("/")[0] or id, text, asked))
-    return sources
+    return tuple(found[key] for key in sorted(found, key=lambda key: -1 if key is None else key))
 
 
 def make_plan(
     order: Order,
-    sources: Sequence[Source],
+    sources: Sequence[Reading],
     books: Sequence[str],
+    size: int,
     encode: Encoder,
+    decode: Callable[[Sequence[int]], str],
 ) -> Plan:
-    """Draw targets, lay out the stream, and say when to ask.
+    """Draw targets, lay out the stream in chunks of `size` tokens, and say when to ask.
 
     Raises:
         UsageError: there is not enough text.
@@ -156,81 +111,105 @@ def make_plan(
     draw = random.Random(order.seed)
     unread, rest = _set_apart(order, sources, draw)
     facts, never = _facts(order, order.unread - len(unread))
-    passages = _passages(order, rest, encode, draw)
+    passages = _passages(order, rest, size, encode, draw)
     if not passages and not facts:
         raise UsageError("there are no questions: give --data, or --facts N")
     used = {question.passage for question in passages}
-    others = [source.text for source in rest if source.text and source.text not in used]
-    filler = Filler(encode, others, books, size=order.chunk_tokens, seed=order.seed)
-    targets, chunks = _lay_out(filler, passages, facts, encode, draw)
-    of_passages, of_facts = targets[: len(passages)], targets[len(passages) :]
-    asks = _due(order, order.distances, of_passages) + _due(order, order.fact_distances, of_facts)
-    whole = [ask.chunks for ask in asks if not _is_capped(order, ask)] or [len(chunks)]
-    asks += [Ask(question, UNREAD, max(whole), None) for question in (*unread, *never)]
-    length = max(ask.chunks for ask in asks) if asks else 0
-    while len(chunks) < length:
-        chunks.append(filler.chunk())
-    lone = _lone(order.distances, of_passages) + _lone(order.fact_distances, of_facts)
+    others = [one.text for one in rest if one.text and one.text not in used]
+    other_text = _other_text(encode, others, books, size, order.seed)
+    places, held = _lay_out(passages, facts, size, encode)
+    chunks = [_embed(other_text(), pieces, size, draw) for pieces in held]
+    asks, lone, whole = list[Ask](), list[Target](), [0]
+    for kind, own in (("passages", passages), ("facts", facts)):
+        for distance in order.distances(kind):
+            for question in own[: distance.questions]:
+                chunk = places[question.id]
+                if distance.tokens is None:
+                    lone.append((question, chunk))
+                    continue
+                after = -(-distance.tokens // size)
+                at, gold = chunk + 1 + after, frozenset({chunk})
+                asks.append(Ask(question, distance.setting, at, gold, chunk * size, after * size))
+                if distance.questions is None:
+                    whole.append(at)
+    end = max(whole) or len(chunks)
+    asks += [Ask(question, UNREAD, end, None, end * size) for question in (*unread, *never)]
+    asks.sort(key=lambda ask: ask.chunks)
+    while asks and len(chunks) < asks[-1].chunks:
+        chunks.append(other_text())
+    texts = [decode(ids) for ids in chunks]
+    alone = tuple(
+        Stretch(ALONE, (chunks[at],), (texts[at],), (Ask(one, ALONE, 1, frozenset({0}), 0, 0),))
+        for one, at in lone
+    )
+    asked = [one for one, _ in lone] + [ask.question for ask in asks if ask.setting != UNREAD]
+    once = [Ask(question, ANY, 0, None, 0) for question in dict.fromkeys(asked)]
     missing = order.questions - len(passages) if sources else 0
-    due = sorted(asks, key=lambda ask: ask.chunks)
-    return Plan(tuple(chunks), tuple(due), tuple(lone), missing)
+    return Plan(Stretch("stream", chunks, texts, (*once, *asks)), alone, missing)
 
 
 def _lay_out(
-    filler: Filler,
-    passages: Sequence[Question],
-    facts: Sequence[Question],
-    encode: Encoder,
-    draw: random.Random,
-) -> tuple[list[Target], list[tuple[int, ...]]]:
-    """The targets, passages first, and the chunks that hold them: a passage and a fact at most each."""
-    held: list[list[list[int]]] = [[encode(f"{one.passage}\n\n")] for one in passages]
-    targets = [Target(question, number) for number, question in enumerate(passages)]
-    start = 0
+    passages: Sequence[Question], facts: Sequence[Question], size: int, encode: Encoder
+) -> tuple[dict[str, int], list[list[list[int]]]]:
+    """The chunk of each question's target, passages first, and the targets' ids in each chunk: a
+    passage and a fact at most."""
+    held = [[encode(f"{one.passage}\n\n")] for one in passages]
+    places = {question.id: number for number, question in enumerate(passages)}
+    at = 0
     for fact in facts:
         ids = encode(f"{fact.passage}\n\n")
-        while start < len(passages) and len(held[start][0]) + len(ids) > filler.size:
-            start += 1
-        if start < len(passages):
-            held[start].append(ids)
+        while at < len(passages) and len(held[at][0]) + len(ids) > size:
+            at += 1
+        if at < len(passages):
+            held[at].append(ids)
         else:
             held.append([ids])
-        targets.append(Target(fact, start))
-        start += 1
-    return targets, [embed(filler, pieces, draw) for pieces in held]
+        places[fact.id] = at
+        at += 1
+    return places, held
 
 
-def _due(order: Order, distances: Sequence[Distance], targets: Sequence[Target]) -> list[Ask]:
-    """When each target is to be asked about."""
-    asks = []
-    for distance in distances:
-        if distance.tokens is not None:
-            after = -(-distance.tokens // order.chunk_tokens)
-            for target in targets[: distance.questions]:
-                at = target.chunk + 1 + after
-                asks.append(Ask(target.question, distance.setting, at, target.chunk))
-    return asks
+def _other_text(
+    encode: Encoder, passages: Sequence[str], books: Sequence[str], size: int, seed: int
+) -> Callable[[], tuple[int, ...]]:
+    """What draws full chunks of other passages and running text; UsageError if there is no text."""
+    from models.training.data import ChunkMaker, Corpus, Passage
+
+    if not passages and not any(book.strip() for book in books):
+        raise UsageError("there is no text to read besides the targets: give --books FILE")
+    corpus = Corpus([Passage(text, ()) for text in passages], books)
+    maker = ChunkMaker(encode, corpus, size, facts=0, seed=seed)
+
+    def chunk() -> tuple[int, ...]:
+        ids: list[int] = []
+        while len(ids) < size:
+            ids += maker.chunk().ids
+        return tuple(ids[:size])
+
+    return chunk
 
 
-def _lone(distances: Sequence[Distance], targets: Sequence[Target]) -> list[Target]:
-    """The targets to ask about when their chunk is all that was read."""
-    return [t for one in distances if one.tokens is None for t in targets[: one.questions]]
-
-
-def _is_capped(order: Order, ask: Ask) -> bool:
-    """Whether its distance asks some of the questions only."""
-    distances = order.fact_distances if ask.question.kind == _OF_FACTS else order.distances
-    return any(one.setting == ask.setting and one.questions is not None for one in distances)
+def _embed(
+    other: tuple[int, ...], pieces: Sequence[Sequence[int]], size: int, draw: random.Random
+) -> tuple[int, ...]:
+    """A full chunk of other text with ids at random places in it."""
+    other = other[: max(size - sum(map(len, pieces)), 0)]
+    cuts = sorted(draw.randint(0, len(other)) for _ in pieces)
+    ids: list[int] = []
+    for start, cut, piece in zip((0, *cuts), cuts, draw.sample(pieces, len(pieces)), strict=False):
+        ids += [*other[start:cut], *piece]
+    return (*ids, *other[cuts[-1] :])[:size]
 
 
 def _set_apart(
-    order: Order, sources: Sequence[Source], draw: random.Random
-) -> tuple[list[Question], list[Source]]:
-    """Questions of whole groups that will never be read, and the passages of the others."""
-    by_group: dict[str, list[Source]] = {}
+    order: Order, sources: Sequence[Reading], draw: random.Random
+) -> tuple[list[Question], list[Reading]]:
+    """Questions of whole groups (articles, books: the part of an id in front of the last "/") that will
+    never be read, and the passages of the others."""
+    by_group: dict[str, list[Reading]] = {}
     for source in sources:
         if source.questions:
-            by_group.setdefault(source.group, []).append(source)
+            by_group.setdefault(_group(source), []).append(source)
     names = sorted(by_group)
     draw.shuffle(names)
     apart: list[str] = []
@@ -243,15 +222,12 @@ def _set_apart(
     turns = zip_longest(*(by_group[name] for name in apart))
     mixed = [source for turn in turns for source in turn if source is not None]
     questions = [_question(source, draw) for source in mixed[: order.unread]]
-    kept = [source for source in sources if source.group not in apart]
+    kept = [source for source in sources if _group(source) not in apart]
     return [replace(question, kind=UNREAD) for question in questions], kept
 
 
 def _passages(
-    order: Order,
-    sources: Sequence[Source],
-    encode: Encoder,
-    draw: random.Random,
+    order: Order, sources: Sequence[Reading], size: int, encode: Encoder, draw: random.Random
 ) -> list[Question]:
     """Questions of passages that fit into a chunk, one a passage."""
     mixed = list(sources)
@@ -260,7 +236,7 @@ def _passages(
     for source in mixed:
         if len(chosen) == order.questions:
             break
-        if source.questions and len(encode(f"{source.text}\n\n")) <= order.chunk_tokens:
+        if source.questions and len(encode(f"{source.text}\n\n")) <= size:
             chosen.append(_question(source, draw))
     return chosen
 
@@ -274,13 +250,17 @@ def _facts(order: Order, unread: int) -> tuple[list[Question], list[Question]]:
     maker = FactMaker(f"evaluation {order.seed}", HELD_OUT)
     facts = [maker.fact() for _ in range(order.facts + unread)]
     questions = [
-        Question(f"fact-{number}", _OF_FACTS, fact.question, (fact.answer,), passage=fact.sentence)
+        Question(f"fact-{number}", "facts", fact.question, (fact.answer,), passage=fact.sentence)
         for number, fact in enumerate(facts)
     ]
     never = [replace(question, kind=UNREAD) for question in questions[order.facts :]]
     return questions[: order.facts], never
 
 
-def _question(source: Source, draw: random.Random) -> Question:
-    text, answers = draw.choice(source.questions)
-    return Question(source.id, _OF_PASSAGES, text, answers, passage=source.text)
+def _question(source: Reading, draw: random.Random) -> Question:
+    asked = draw.choice(source.questions)
+    return Question(source.id, "passages", asked.text, asked.answers, passage=source.text)
+
+
+def _group(source: Reading) -> str:
+    return source.id.rpartition("/")[0] or source.id

@@ -1,108 +1,146 @@
-"""Plots of a run as PNG, by matplotlib. Knows records and tables; draws with a fixed style."""
+"""One plot for each claim, as PNG, by matplotlib. Knows figures; draws with a fixed style."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.evaluation.arms import ABLATIONS, ARMS, WITHOUT_MEMORY
-from mplus_cli.evaluation.statistics import Figure, mean, share
-from mplus_cli.evaluation.tables import at_setting, settings_of
-from mplus_cli.evaluation.values import UNREAD, Loss, Record
+from mplus_cli.evaluation.arms import ARMS, WITHOUT_MEMORY
+from mplus_cli.evaluation.figures import OURS, Figure
 from mplus_cli.extras import require
-from mplus_cli.visible import one_line
 
-_SIZE = (7.2, 4.4)
-_DPI = 150
-
-
-def plot_retention(records: Sequence[Record], kind: str, path: Path) -> None:
-    """Exact hit by how much was read after the passage, with 95 % intervals."""
-    own = [record for record in records if record.kind == kind and record.kind != UNREAD]
-    settings = settings_of(own)
-    places = list(range(len(settings)))
-    axes, save = _axes(path)
-    arms = [name for name in ARMS if any(record.arm == name for record in own)]
-    for number, arm in enumerate(arms):
-        found = [share([r.hit for r in at_setting(own, arm, name)]) for name in settings]
-        aside = (number - (len(arms) - 1) / 2) * 0.03  # so that intervals stand side by side
-        _line(axes, [place + aside for place in places], found, arm)
-    labels = [f"{int(name):,}" if name.isdigit() else name for name in settings]
-    axes.set_xticks(places, labels)
-    axes.set_xlim(-0.5, len(places) - 0.5)
-    axes.set_xlabel("tokens read after it")
-    axes.set_ylabel("exact hit")
-    axes.set_ylim(0, 1)
-    save(f"Retention: {kind}")
+_PANEL = (6.2, 4.2)
+_DPI = 130
+_ABLATION = "ablation"
 
 
-def plot_qa(records: Sequence[Record], kind: str, path: Path) -> None:
-    """F1 by arm, with 95 % intervals."""
-    own = [record for record in records if record.kind == kind]
-    names = [name for name in ARMS if any(record.arm == name for record in own)]
-    figures = [mean([record.f1 for record in own if record.arm == name]) for name in names]
-    axes, save = _axes(path)
-    colours = ["tab:blue" if ARMS[name].reader == "mplus" else "tab:grey" for name in names]
-    axes.barh(names, [figure.value for figure in figures], xerr=_errors(figures), color=colours)
-    axes.invert_yaxis()
-    axes.set_xlabel("F1")
-    axes.set_xlim(0, 1)
-    save(f"Questions: {kind}")
+def draw(figures: Sequence[Figure], folder: Path) -> dict[str, Path]:
+    """Draw what the figures are enough for: what each plot shows, and its file."""
+    found: dict[str, Path] = {}
+    for name, (says, panels) in _plots(figures).items():
+        if panels:
+            path = folder / f"{name}.png"
+            _save(panels, path)
+            found[says] = path
+    return found
 
 
-def plot_losses(losses: Sequence[Loss], document: str, path: Path) -> None:
-    """The mean loss up to each chunk, by tokens read."""
-    axes, save = _axes(path)
-    for arm in ARMS:
-        mine = sorted(
-            (x for x in losses if x.arm == arm and x.document == document), key=lambda x: x.chunk
+Panel = tuple[str, Callable[[Any], None]]
+"""A title, and what draws on axes."""
+
+
+def _plots(figures: Sequence[Figure]) -> dict[str, tuple[str, list[Panel]]]:
+    hits = [one for one in figures if one.table.endswith(": exact hit") and one.count]
+    parts = {one.run for one in hits if ARMS[one.arm].about.startswith(_ABLATION)}
+    f1 = [one for one in figures if one.experiment == "qa" and one.column == "F1"]
+    nats = [one for one in figures if one.column.endswith("nats a token")]
+    return {
+        "retention": ("What was read stays, however much is read after it", _by_distance(hits)),
+        "parts": (
+            "What each part of M+ is worth",
+            _bars([one for one in hits if one.run in parts], "exact hit"),
+        ),
+        "documents": ("Questions about documents", _bars(f1, "token F1")),
+        "loss": ("Next-token loss, where less is better", _bars(nats, "nats a token")),
+    }
+
+
+def _by_distance(hits: Sequence[Figure]) -> list[Panel]:
+    """Of each kind of question, every arm by how much was read after the passage; of several runs at one
+    place the one that asked most."""
+    panels: list[Panel] = []
+    for table in dict.fromkeys(one.table for one in hits):
+        best: dict[tuple[str, str], Figure] = {}
+        for one in hits:
+            key = (one.arm, one.column.partition(" (n ")[0])
+            is_part = ARMS[one.arm].about.startswith(_ABLATION)
+            if (
+                one.table == table
+                and not is_part
+                and (key not in best or one.count > best[key].count)
+            ):
+                best[key] = one
+        places = sorted({place for _, place in best}, key=_tokens)
+        if len(places) > 1:
+            panels.append((table, _lines(best, places)))
+    return panels
+
+
+def _tokens(place: str) -> int:
+    digits = place.partition(" ")[0].replace(",", "")
+    return int(digits) if digits.isdigit() else -1
+
+
+def _lines(best: dict[tuple[str, str], Figure], places: Sequence[str]) -> Callable[[Any], None]:
+    def on(axes: Any) -> None:
+        arms = [name for name in ARMS if any(arm == name for arm, _ in best)]
+        for number, arm in enumerate(arms):
+            own = [(at, best[arm, name]) for at, name in enumerate(places) if (arm, name) in best]
+            aside = (number - (len(arms) - 1) / 2) * 0.03  # so that intervals stand side by side
+            axes.errorbar(
+                [at + aside for at, _ in own],
+                [one.value for _, one in own],
+                yerr=_errors([one for _, one in own]),
+                label=arm,
+                linestyle="--" if ARMS[arm].reader in WITHOUT_MEMORY else "-",
+                marker="o",
+                markersize=3,
+                capsize=2,
+                linewidth=2.2 if arm == OURS else 1.1,
+            )
+        labels = [name.removesuffix(" tokens after") for name in places]
+        axes.set_xticks(range(len(places)), labels)
+        axes.set(xlabel="tokens read after the passage", ylabel="exact hit", ylim=(0, 1))
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+    return on
+
+
+def _bars(figures: Sequence[Figure], measure: str) -> list[Panel]:
+    """A panel for each column of each table, a bar for each arm."""
+    groups = dict.fromkeys((one.run, one.table, one.column) for one in figures)
+    return [
+        (
+            f"{run}: {column if measure.startswith('nats') else table}",
+            _bar(
+                [
+                    one
+                    for one in figures
+                    if (one.run, one.table, one.column) == (run, table, column)
+                ],
+                measure,
+            ),
         )
-        if mine:
-            read, nats, tokens = [], 0.0, 0
-            heights = []
-            for loss in mine:
-                nats, tokens = nats + loss.nats * loss.tokens, tokens + loss.tokens
-                read.append(tokens)
-                heights.append(nats / tokens)
-            axes.plot(read, heights, label=arm)
-    axes.set_xlabel("tokens read")
-    axes.set_ylabel("nats a token, mean so far")
-    save(f"Next-token loss: {document}")
+        for run, table, column in groups
+    ]
 
 
-def _axes(path: Path) -> tuple[Any, Any]:
-    """Axes to draw on, and what writes them to the file under a title."""
+def _bar(figures: Sequence[Figure], measure: str) -> Callable[[Any], None]:
+    def on(axes: Any) -> None:
+        names = [one.arm for one in figures]
+        colours = ["tab:blue" if ARMS[name].reader == "mplus" else "tab:grey" for name in names]
+        values = [one.value for one in figures]
+        axes.barh(names, values, xerr=_errors(figures), color=colours)
+        axes.invert_yaxis()
+        axes.set(xlabel=measure, xlim=(0, None if max(values) > 1 else 1))
+
+    return on
+
+
+def _save(panels: Sequence[Panel], path: Path) -> None:
     require("matplotlib").use("Agg")
     pyplot = require("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
-
-    def save(title: str) -> None:
-        axes.set_title(one_line(title))  # matplotlib warns of what it has no glyph for
+    size = (_PANEL[0] * len(panels), _PANEL[1])
+    figure, row = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (title, on) in zip(row[0], panels, strict=True):
+        on(axes)
+        axes.set_title(title, fontsize="medium")
         axes.grid(visible=True, alpha=0.3)
         axes.set_axisbelow(True)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-        # No date or version inside: the same run gives the same bytes.
-        figure.savefig(path, dpi=_DPI, metadata={"Software": None})
-        pyplot.close(figure)
-
-    return axes, save
-
-
-def _line(axes: Any, places: Sequence[float], figures: Sequence[Figure], arm: str) -> None:
-    style = "--" if ARMS[arm].reader in WITHOUT_MEMORY else ":" if arm in ABLATIONS else "-"
-    axes.errorbar(
-        places,
-        [figure.value for figure in figures],
-        yerr=_errors(figures),
-        label=arm,
-        linestyle=style,
-        marker="o",
-        markersize=3,
-        capsize=2,
-        linewidth=2.2 if arm == "mplus" else 1.1,
-    )
+    # No date or version inside: the same run gives the same bytes.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    pyplot.close(figure)
 
 
 def _errors(figures: Sequence[Figure]) -> list[list[float]]:

@@ -1,34 +1,36 @@
-"""The report of one or several runs: Markdown with tables and plots, and every figure as JSON lines.
+"""The report of one or several runs, in the folder that holds them.
 
-    report.md    summary.jsonl    NAME-*.png
+    report.md        one table, a plot for each claim, what was won and what was lost
+    tables.md        every figure of every run, with the command and the machine
+    summary.jsonl    a figure a line, the same for the same seed
+    timings.jsonl    the same, of what changes with the machine
+    runs.jsonl       a run a line: its experiment, command and machine
 
-Says where text retrieval wins over memory, and by how much. Knows no model.
+All is made of the last three: where a folder holds them and no run, the report is written anew from
+them. Knows no model.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from models.durable import new_file
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation import plots, tables, verdicts
+from mplus_cli.evaluation import plots, verdicts
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.journal import (
-    RUN,
-    RunCard,
-    read_card,
-    read_costs,
-    read_losses,
-    read_records,
+from mplus_cli.evaluation.figures import (
+    Figure,
+    Run,
+    figures_of,
+    markdown,
+    tables_of,
+    timings_of,
 )
-from mplus_cli.evaluation.paired import paired_tables
-from mplus_cli.evaluation.tables import Table
-from mplus_cli.evaluation.values import UNREAD, Cost, Loss, Record
+from mplus_cli.evaluation.journal import RUN, read_card, read_parts
+from mplus_cli.evaluation.values import Cost, Loss, Record
+from mplus_cli.library.durable import new_file
 
 _TITLES = {
     "retention": "Knowledge retention",
@@ -36,52 +38,50 @@ _TITLES = {
     "story": "The example story through the command line",
     "perplexity": "Next-token loss",
 }
+_LEGENDS = {
+    "retention": (
+        "A passage stands inside a full chunk of other text. `alone`: that chunk is all that was "
+        "read; otherwise the stream before it is in memory too. Exact hit: a gold answer "
+        "occurs in the answer. At hand: a token of the right chunk was recalled or in "
+        "short-term memory (for BM25: the chunk was in the prompt, or what memory was made of). "
+        "Distances are in whole chunks."
+    ),
+    "qa": "Page hit@k: one of the k best chunks touches a page that answers the question.",
+    "story": (
+        "Right: an answer of the question's occurs in what `mplus ask` says. A source is right "
+        "if it touches a page that answers the question; `mplus ask` names three."
+    ),
+    "perplexity": "Each chunk is predicted before it is read; all arms see the same chunks.",
+}
+_INTERVALS = (
+    "In brackets: 95 % intervals (Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means "
+    "and for paired differences: one whose interval leaves out 0 is more than chance)."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as its folder holds it."""
+class Facts(NamedTuple):
+    """What a report is made of."""
 
-    name: str
-    card: RunCard
-    records: tuple[Record, ...]
-    costs: tuple[Cost, ...]
-    losses: tuple[Loss, ...]
-
-    def tables(self) -> list[Table]:
-        """The tables that the same seed reproduces."""
-        if self.card.experiment == "retention":
-            return tables.retention_tables(self.records) + paired_tables(self.records, by_f1=False)
-        if self.card.experiment == "qa":
-            return tables.qa_tables(self.records) + paired_tables(self.records, by_f1=True)
-        if self.card.experiment == "story":
-            return tables.story_tables(self.records)
-        return tables.loss_tables(self.losses)
-
-    def cost_tables(self) -> list[Table]:
-        """The tables that change with the machine."""
-        return tables.cost_tables(self.records, self.costs)
-
-    def verdicts(self) -> list[str]:
-        """How M+ compares with the base and with retrieval over text, in sentences."""
-        return verdicts.sentences(self.card.experiment, self.records)
+    cards: Sequence[dict[str, Any]]
+    """The lines of `runs.jsonl`."""
+    figures: Sequence[Figure]
+    timings: Sequence[Figure]
 
 
 def read_runs(folder: Path) -> list[Run]:
     """The run in a folder, or those in its folders; MplusError if there is none."""
-    places = [folder] if (folder / RUN).exists() else sorted(folder.glob(f"*/{RUN}"))
-    folders = [place if place.is_dir() else place.parent for place in places]
-    if not folders:
+    places = [folder] if (folder / RUN).exists() else [at.parent for at in folder.glob(f"*/{RUN}")]
+    if not places:
         raise MplusError(f"{folder} holds no run of mplus eval: give the folder of --out")
     runs = [
         Run(
             place.resolve().name,
             read_card(place),
-            tuple(read_records(place)),
-            tuple(read_costs(place)),
-            tuple(read_losses(place)),
+            read_parts(place, Record),
+            read_parts(place, Cost),
+            read_parts(place, Loss),
         )
-        for place in folders
+        for place in sorted(places)
     ]
     return sorted(runs, key=lambda run: list(_TITLES).index(run.card.experiment))
 
@@ -90,50 +90,58 @@ def write_report(folder: Path) -> list[Path]:
     """Write the report of a folder into it, and return the files.
 
     Raises:
-        MplusError: there is no run in it, or matplotlib is not installed.
+        MplusError: there is neither a run nor a summary in it, or matplotlib is not installed.
     """
-    runs = read_runs(folder)
-    short = tables.in_short([(_name(run, runs), table) for run in runs for table in run.tables()])
-    parts, files, summary = ["# Evaluation\n"], [], []
-    if short.cells:
-        parts.append(f"## In short\n\n{short.markdown()}\n")
-    for run in runs:
-        images = _draw(run, folder)
-        files += images
-        parts.append(_section(run, images))
-        summary += [line for table in run.tables() for line in _summary(run, table)]
-    text, lines = "\n".join(parts), "".join(json.dumps(line) + "\n" for line in summary)
-    for name, content in (("report.md", text), ("summary.jsonl", lines)):
+    has_runs = (folder / RUN).exists() or any(folder.glob(f"*/{RUN}"))
+    if not has_runs and (folder / "summary.jsonl").exists():
+        facts = _read(folder)
+    else:
+        runs = read_runs(folder)
+        facts = Facts(
+            [_card(run) for run in runs],
+            [figure for run in runs for figure in figures_of(run)],
+            [figure for run in runs for figure in timings_of(run)],
+        )
+    images = plots.draw(facts.figures, folder)
+    texts = {
+        "report.md": _page(facts, images),
+        "tables.md": "\n".join(["# Every table\n", *_sections(facts)]),
+        "summary.jsonl": _lines([figure.to_json() for figure in facts.figures]),
+        "timings.jsonl": _lines([figure.to_json() for figure in facts.timings]),
+        "runs.jsonl": _lines(facts.cards),
+    }
+    for name, text in texts.items():
         with new_file(folder / name) as file:
-            file.write(content.encode())
-        files.insert(0, folder / name)
-    return files
+            file.write(text.encode())
+    return [*(folder / name for name in texts), *images.values()]
 
 
-def _name(run: Run, runs: Sequence[Run]) -> str:
-    """What a run is called beside others of its experiment; nothing if it is the only one."""
-    alike = [one for one in runs if one.card.experiment == run.card.experiment]
-    return run.name if len(alike) > 1 else ""
+def _read(folder: Path) -> Facts:
+    def lines(name: str) -> list[dict[str, Any]]:
+        path = folder / name
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        try:
+            return [json.loads(line) for line in text.splitlines()]
+        except ValueError as error:
+            raise MplusError(f"{path} is damaged: restore it, or report the runs anew") from error
+
+    figures, timings = (
+        [Figure.from_json(line) for line in lines(name)]
+        for name in ("summary.jsonl", "timings.jsonl")
+    )
+    return Facts(lines("runs.jsonl"), figures, timings)
 
 
-def _section(run: Run, images: Sequence[Path]) -> str:
-    card = run.card
-    present = {record.arm for record in run.records} | {loss.arm for loss in run.losses}
-    arms = [name for name in ARMS if name in present]
-    asked = ",".join(_with_limit(run, name) for name in arms)
-    command = f"{card.command} --arms {asked} --out {run.name}"
-    lines = [f"## {_TITLES[card.experiment]}: {run.name}\n", f"    {command}\n"]
-    lines += [_machine(card.machine), ""]
-    lines += [f"- `{name}`: {ARMS[name].about}" for name in arms] + [""]
-    lines.append(_legend(card) + "\n")
-    for table in run.tables():
-        lines += [f"### {table.title}\n", table.markdown(), ""]
-    for sentence in run.verdicts():
-        lines.append(f"- {sentence}")
-    lines += ["", *(f"![{image.stem}]({image.name})\n" for image in images)]
-    for table in run.cost_tables():
-        lines += [f"### {table.title} (changes from run to run)\n", table.markdown(), ""]
-    return "\n".join(lines)
+def _card(run: Run) -> dict[str, Any]:
+    present = {part.arm for part in run.parts}
+    arms = ",".join(_with_limit(run, name) for name in ARMS if name in present)
+    return {
+        "run": run.name,
+        "experiment": run.card.experiment,
+        "command": f"{run.card.command} --arms {arms} --out {run.name}",
+        "new_tokens": run.card.settings.get("new tokens"),
+        "machine": run.card.machine,
+    }
 
 
 def _with_limit(run: Run, name: str) -> str:
@@ -143,37 +151,73 @@ def _with_limit(run: Run, name: str) -> str:
     asked: dict[str, dict[str, set[str]]] = {}
     for record in run.records:
         asked.setdefault(record.kind, {}).setdefault(record.arm, set()).add(record.id)
-    counts = [
-        (len(by_arm.get(name, ())), max(map(len, by_arm.values()))) for by_arm in asked.values()
+    counts = [(len(own.get(name, ())), max(map(len, own.values()))) for own in asked.values()]
+    is_limited = any(0 < count < most for count, most in counts)
+    return f"{name}:{max(count for count, _ in counts)}" if is_limited else name
+
+
+def _lines(values: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def _page(facts: Facts, images: dict[str, Path]) -> str:
+    parts = [
+        "# Evaluation\n",
+        "M+ beside what one would use instead of it, on the same questions and the same base weights. "
+        "Every figure, command and machine is in [tables.md](tables.md).\n",
     ]
-    own = max((count for count, _ in counts), default=0)
-    return f"{name}:{own}" if any(0 < count < most for count, most in counts) else name
+    if rows := list(_in_short(facts.figures)):
+        head = ["M+ (`mplus`)", "its figure", *verdicts.RIVALS]
+        parts += [
+            "## In short\n",
+            "Of each kind of question, where most was read in between. Under each rival: its figure, and "
+            "by how many points M+ is ahead (bold: more than chance). Of two arms of a kind the better.\n",
+            markdown(head, rows) + "\n",
+        ]
+    for heap, lines in verdicts.judge(facts.figures, facts.timings).items():
+        parts += [f"## {heap}\n", *(f"- {line}" for line in lines), ""]
+    for says, image in images.items():
+        parts += [f"## {says}\n", f"![{says}]({image.name})\n"]
+    return "\n".join(parts)
 
 
-def _legend(card: RunCard) -> str:
-    length = f" of up to {card.settings['new tokens']} tokens" if card.experiment != "story" else ""
-    common = (
-        f"Greedy answers{length}. In brackets: 95 % intervals "
-        "(Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means and for paired "
-        "differences: one whose interval leaves out 0 is more than chance)."
-    )
-    own = {
-        "retention": (
-            " A passage stands inside a full chunk of other text. `alone`: that chunk is all that "
-            "was read; otherwise the stream before it is in memory too. Exact hit: a gold answer "
-            "occurs in the answer. At hand: a token of the right chunk was recalled or in "
-            "short-term memory (for BM25: the chunk was in the prompt, or what memory was made of). "
-            "Distances are in whole chunks. An arm that was asked fewer questions has their number in "
-            "its cells."
-        ),
-        "story": (
-            " Right: an answer of the question's occurs in what `mplus ask` says. A source is right "
-            "if it touches a page that answers the question; `mplus ask` names three."
-        ),
-        "qa": " Page hit@k: one of the k best chunks touches a page that answers the question.",
-        "perplexity": " Each chunk is predicted before it is read; all arms see the same chunks.",
-    }
-    return common + own[card.experiment]
+def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
+    """A row for each kind of question of each run, where M+ was compared with anything."""
+    rows: dict[tuple[str, str], dict[str, verdicts.Duel]] = {}
+    for duel in verdicts.farthest(verdicts.duels_of(figures)):
+        rows.setdefault((duel.run, duel.where), {})[duel.rival] = duel
+    for (run, where), own in rows.items():
+        one = next(iter(own.values()))
+        cells = [_cell(own[rival]) if rival in own else "–" for rival in verdicts.RIVALS]
+        yield [f"`{run}`: {where}", f"{one.measure} {one.ours.show()} (n {one.ours.count})", *cells]
+
+
+def _cell(duel: verdicts.Duel) -> str:
+    points = f"{duel.less.value * 100:+.0f}"
+    points = points if duel.is_chance else f"**{points}**"
+    return f"{duel.theirs.show(full=False)} ({points})"
+
+
+def _sections(facts: Facts) -> Iterator[str]:
+    for card in facts.cards:
+        name, experiment = card["run"], card["experiment"]
+        figures = [figure for figure in facts.figures if figure.run == name]
+        timings = [figure for figure in facts.timings if figure.run == name]
+        yield f"## {_TITLES[experiment]}: {name}\n\n    {card['command']}\n"
+        yield f"{_machine(card['machine'])}\n"
+        yield from (
+            f"- `{arm}`: {ARMS[arm].about}" for arm in dict.fromkeys(f.arm for f in figures)
+        )
+        length = (
+            f" of up to {card['new_tokens']} tokens" if experiment in ("retention", "qa") else ""
+        )
+        yield f"\nGreedy answers{length}. {_INTERVALS} {_LEGENDS[experiment]}\n"
+        for table in tables_of(figures):
+            yield f"### {table.title}\n\n{markdown(['arm', *table.columns], table.rows())}\n"
+        yield from (f"- {sentence}" for sentence in verdicts.sentences(figures))
+        for table in tables_of(timings):
+            yield f"\n### {table.title} (changes from run to run)\n"
+            yield f"{markdown(['arm', *table.columns], table.rows())}\n"
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -185,47 +229,3 @@ def _machine(machine: dict[str, Any]) -> str:
         f"{where}, device {machine['device']}; {machine['system']}; mplus {machine['mplus']}, "
         f"{versions}; {machine['date']}"
     )
-
-
-def _draw(run: Run, folder: Path) -> list[Path]:
-    """The run's plots."""
-    images: list[Path] = []
-    experiment = run.card.experiment
-    if experiment == "story":
-        return images
-    names = (
-        dict.fromkeys(loss.document for loss in run.losses)
-        if experiment == "perplexity"
-        else _kinds(run.records)
-    )
-    for number, name in enumerate(names, start=1):
-        image = folder / f"{run.name}-{number}.png"
-        if experiment == "retention":
-            plots.plot_retention(run.records, name, image)
-        elif experiment == "qa":
-            plots.plot_qa(run.records, name, image)
-        else:
-            plots.plot_losses(run.losses, name, image)
-        images.append(image)
-    return images
-
-
-def _kinds(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(record.kind for record in records if record.kind != UNREAD))
-
-
-def _summary(run: Run, table: Table) -> Iterator[dict[str, Any]]:
-    """The figures of a table, one an object; what is not known is null."""
-    for cell in table.cells:
-        known = {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(cell.figure).items()
-        }
-        yield {
-            "run": run.name,
-            "experiment": run.card.experiment,
-            "table": table.title,
-            "arm": cell.row,
-            "column": cell.column,
-            **known,
-        }

@@ -11,29 +11,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.layouts import Reading
-from mplus_cli.evaluation.qa import SETTING
-from mplus_cli.evaluation.values import Event, Question, Record, Said, Working, score
+from mplus_cli.evaluation.values import DOCUMENT, Ask, Event, Question, Record, Said, Working, score
 from mplus_cli.library import Library
 from mplus_cli.runtime.session import Session
 from mplus_cli.settings import Settings
 
 MEMORY = "mplus-eval-story"
-
-
-class Reader(Protocol):
-    """What reads a document and is asked about it."""
-
-    def ingest(self) -> None:
-        """Read the document to its end."""
-
-    def ask(self, question: str, arm: Arm) -> dict[str, Any]:
-        """The object of `mplus ask --json`."""
 
 
 @dataclass
@@ -45,6 +34,7 @@ class Warm:
     source: str
 
     def ingest(self) -> None:
+        """Read the document to its end."""
         from mplus_cli.ingest.job import Report, ingest, plan
 
         planned = plan([self.source], progress=lambda *_: None)
@@ -56,16 +46,15 @@ class Warm:
             raise MplusError(report.failed[0]["error"])
 
     def ask(self, question: str, arm: Arm) -> dict[str, Any]:
+        """The object of `mplus ask --json`."""
         from mplus_cli.asking import answering
         from mplus_cli.asking.events import Answer
         from mplus_cli.asking.events import Question as Asked
 
         opened = answering.load_memory(self.session, self.library.open(MEMORY))
         asked = Asked(question, reread=arm.reread, quote=arm.quote)
-        for event in answering.answer(self.session, opened, asked):
-            if isinstance(event, Answer):
-                return event.to_json()
-        raise MplusError("the answer did not end: ask again")
+        events = answering.answer(self.session, opened, asked)
+        return next(event for event in events if isinstance(event, Answer)).to_json()
 
 
 @dataclass
@@ -73,12 +62,15 @@ class Cold:
     """The commands, each in a process of its own, with the settings of this one."""
 
     settings: Settings
+    library: Library
     source: str
 
     def ingest(self) -> None:
+        """Read the document to its end."""
         self._run("ingest", self.source, "-m", MEMORY, "--json", "--quiet")
 
     def ask(self, question: str, arm: Arm) -> dict[str, Any]:
+        """The object of `mplus ask --json`."""
         options = ["-m", MEMORY, "--json", "--reread", str(arm.reread)]
         options += [] if arm.quote else ["--no-quote"]
         values: dict[str, Any] = json.loads(self._run("ask", question, *options))
@@ -97,43 +89,39 @@ class Cold:
 
 
 def run(
-    reading: Reading, arms: Sequence[Arm], journal: Journal, library: Library, reader: Reader
+    reading: Reading, arms: Sequence[Arm], journal: Journal, reader: Warm | Cold
 ) -> Iterator[Event]:
     """Ask what is not in the journal yet; the memory is deleted when all is asked of it."""
     todo = [
         (question, arm)
         for question in reading.questions
         for arm in arms
-        if (question.id, arm.name, SETTING) not in journal.answered
+        if (question.id, arm.name, DOCUMENT) not in journal.done
     ]
     if not todo:
         return
     yield Working(f"reading {reading.title}", 0, 0)
     reader.ingest()
-    tokens = library.open(MEMORY).summary().tokens
+    tokens = reader.library.open(MEMORY).summary().tokens
     for number, (question, arm) in enumerate(todo):
         yield Working(f"asking about {reading.title}", number, len(todo))
-        yield journal.add(_scored(question, arm, reader.ask(question.text, arm), tokens))
-    library.remove(MEMORY)
+        yield journal.add(scored(question, arm, reader.ask(question.text, arm), tokens))
+    reader.library.remove(MEMORY)
     journal.clear_work()
 
 
-def _scored(question: Question, arm: Arm, values: dict[str, Any], tokens: int) -> Record:
+def scored(question: Question, arm: Arm, values: dict[str, Any], tokens: int) -> Record:
     """The record of an answer; a source is right if it touches the question's pages."""
     first, last = question.pages or (0, -1)
     spans = [source["pages"] or (0, -1) for source in values["sources"]]
-    right = [begin <= last and first <= end for begin, end in spans]
+    right = [number for number, (begin, end) in enumerate(spans) if begin <= last and first <= end]
     usage = values["usage"]
-    ranked = tuple(range(len(right)))
     said = Said(
         values["answer"],
-        ranked,
-        frozenset(ranked),
+        range(len(spans)),
+        frozenset(range(len(spans))),
         usage["prompt_tokens"],
         usage["seconds_to_first_token"],
         usage["seconds"],
     )
-    gold = frozenset(number for number, is_right in enumerate(right) if is_right)
-    return score(
-        question, said, arm=arm.name, setting=SETTING, gold=gold, before=tokens, after=None
-    )
+    return score(arm.name, Ask(question, DOCUMENT, 0, frozenset(right), tokens), said)

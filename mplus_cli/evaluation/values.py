@@ -1,19 +1,24 @@
-"""The values of an experiment: questions, what was said, records of both, and the events of a run.
+"""The values of an experiment: what is asked where, what was said, its score, and the events of a run.
 
 Knows no model and no file. Tokens are text tokens unless a name says otherwise.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from mplus_cli.evaluation import metrics
 
+ALONE = "alone"
+"""The setting of a question asked when the chunk with its passage is all that was read."""
 ANY = "any"
 """The setting of an answer that does not depend on what was read."""
+DOCUMENT = "document"
+"""The setting of a question asked at the end of its document."""
 UNREAD = "unread"
-"""The setting of a question whose passage was never read."""
+"""The setting, and the kind, of a question whose passage was never read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,37 @@ class Question:
     pages: tuple[int, int] | None = None
     """The pages that answer it, where known."""
     new_tokens: int | None = None
-    """Tokens of its answer at most; None: as many as for all."""
+    """The longest answer in tokens; None: as for all questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question, and when it is asked."""
+
+    question: Question
+    setting: str
+    """`alone`, the tokens read after the passage, `unread`, `document`, or `any`."""
+    chunks: int
+    """How many chunks have been read by then."""
+    gold: frozenset[int] | None
+    """The chunks that answer it; None: not known."""
+    before: int
+    """Tokens read before the passage's chunk, or in all."""
+    after: int | None = None
+    """Tokens read after the passage's chunk, where it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A text that is read once, and what is asked about it on the way."""
+
+    title: str
+    chunks: Sequence[tuple[int, ...]]
+    """Ids."""
+    texts: Sequence[str]
+    """The text of each chunk."""
+    asks: Sequence[Ask] = ()
+    """In the order in which they fall due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +75,7 @@ class Said:
     """What an arm answered."""
 
     answer: str
-    ranked: tuple[int, ...]
+    ranked: Sequence[int]
     """The chunks it drew on, best first, where it ranks chunks."""
     present: frozenset[int] | None
     """The chunks that were there to answer from; None where that means nothing."""
@@ -57,7 +92,6 @@ class Record:
     id: str
     arm: str
     setting: str
-    """What was read: `alone`, the tokens after the passage, `unread`, `document`, or `any`."""
     kind: str
     question: str
     answers: tuple[str, ...]
@@ -73,49 +107,26 @@ class Record:
     rank: int | None
     """The rank of the first right chunk, from 1."""
     before: int
-    """Tokens read before the passage's chunk, or in all."""
     after: int | None
-    """Tokens read after the passage's chunk."""
     prompt_tokens: int
     first_seconds: float
     seconds: float
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the others of a run."""
+        """What identifies it in a run."""
         return self.id, self.arm, self.setting
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Record:
-        """A record of a line of JSON; KeyError if a field is missing."""
-        given = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**(given | {"answers": tuple(given["answers"])}))
-
-
-def score(
-    question: Question,
-    said: Said,
-    *,
-    arm: str,
-    setting: str,
-    gold: frozenset[int] | None,
-    before: int,
-    after: int | None,
-) -> Record:
-    """Score what an arm said.
-
-    Args:
-        gold: the chunks that answer the question, where known.
-    """
-    golds, answer = question.answers, said.answer
-    right = None if gold is None else [chunk in gold for chunk in said.ranked]
+def score(arm: str, ask: Ask, said: Said) -> Record:
+    """Score what an arm said."""
+    question, gold, answer = ask.question, ask.gold, said.answer
+    golds = question.answers
+    right = [place for place, chunk in enumerate(said.ranked, 1) if gold and chunk in gold]
     return Record(
         id=question.id,
         arm=arm,
-        setting=setting,
+        setting=ask.setting,
         kind=question.kind,
         question=question.text,
         answers=golds,
@@ -127,9 +138,9 @@ def score(
         score=round(metrics.METRICS[question.metric](answer, golds), 6),
         refused=metrics.refused(answer),
         found=None if gold is None or said.present is None else bool(gold & said.present),
-        rank=right.index(True) + 1 if right and True in right else None,
-        before=before,
-        after=after,
+        rank=right[0] if right else None,
+        before=ask.before,
+        after=ask.after,
         prompt_tokens=said.prompt_tokens,
         first_seconds=round(said.first_seconds, 3),
         seconds=round(said.seconds, 3),
@@ -138,7 +149,7 @@ def score(
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What reading a stretch took: a line of `costs.jsonl`."""
+    """What reading a stretch up to a commit took: a line of `costs.jsonl`."""
 
     reader: str
     tokens: int
@@ -160,9 +171,13 @@ class Loss:
     nats: float
     """The mean of the chunk's tokens."""
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What identifies it in a run."""
+        return self.document, self.arm, self.chunk
 
-@dataclass(frozen=True, slots=True)
-class Working:
+
+class Working(NamedTuple):
     """How far a part is."""
 
     what: str
@@ -171,18 +186,11 @@ class Working:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(NamedTuple):
     """A line that the user should see."""
 
     line: str
+    is_warning: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What a run is going to take, before it begins."""
-
-    line: str
-
-
-Event = Working | Noted | Planned | Record | Loss
+Event = Working | Noted | Record | Loss

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mplus_cli.evaluation.figures import Table, figures_of, tables_of, timings_of
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.tables import Table
-from mplus_cli.evaluation.values import Event, Loss, Noted, Planned, Record, Working
+from mplus_cli.evaluation.values import Event, Loss, Noted, Working
+from mplus_cli.evaluation.verdicts import sentences
 from mplus_cli.terminal import screen
 
 
@@ -19,30 +20,28 @@ def follow(events: Iterator[Event], meter: screen.Meter) -> None:
         if isinstance(event, Working):
             meter.report(event.what, event.done, event.total or None, event.detail or detail)
         elif isinstance(event, Noted):
-            screen.warning(event.line)
-        elif isinstance(event, Planned):
-            screen.note(event.line)
+            (screen.warning if event.is_warning else screen.note)(event.line)
+        elif isinstance(event, Loss):
+            detail = f"{event.arm}: {event.nats:.3f} nats"
         else:
-            detail = _detail(event)
+            detail = f"{event.arm}: {'hit' if event.hit else 'miss'}"
 
 
 def show_tables(folder: Path, *, as_json: bool) -> None:
     """The tables of a run on stdout."""
-    runs = read_runs(folder)
-    if as_json:
-        screen.json_out([row for run in runs for row in _as_json(run.tables() + run.cost_tables())])
-        return
-    for run in runs:
-        for table in run.tables() + run.cost_tables():
+    rows: list[dict[str, Any]] = []
+    for run in read_runs(folder):
+        figures = figures_of(run)
+        shown = [*figures, *timings_of(run)]
+        if as_json:
+            rows += [figure.to_json() for figure in shown]
+            continue
+        for table in tables_of(shown):
             screen.show(_drawn(table))
-        for sentence in run.verdicts():
+        for sentence in sentences(figures):
             screen.out(sentence)
-
-
-def _detail(event: Record | Loss) -> str:
-    if isinstance(event, Loss):
-        return f"{event.arm}: {event.nats:.3f} nats"
-    return f"{event.arm}: {'hit' if event.hit else 'miss'}"
+    if as_json:
+        screen.json_out(rows)
 
 
 def _drawn(table: Table) -> Any:
@@ -56,20 +55,3 @@ def _drawn(table: Table) -> Any:
     for row in table.rows():
         drawn.add_row(*row)
     return drawn
-
-
-def _as_json(tables: list[Table]) -> list[dict[str, Any]]:
-    """Tables as JSON values; a figure that is not known is null."""
-    return [
-        {
-            "table": table.title,
-            "arm": cell.row,
-            "column": cell.column,
-            "value": cell.figure.value if cell.figure.count else None,
-            "low": cell.figure.low if cell.figure.low == cell.figure.low else None,
-            "high": cell.figure.high if cell.figure.high == cell.figure.high else None,
-            "count": cell.figure.count,
-        }
-        for table in tables
-        for cell in table.cells
-    ]
