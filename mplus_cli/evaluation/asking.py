@@ -13,7 +13,9 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from mplus_cli.asking.quoting import Quote
+from mplus_cli.asking import events as asked
+from mplus_cli.asking.prompting import Draft, compose, measure
+from mplus_cli.asking.quoting import Quote, quotable
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bench import Bench
@@ -21,9 +23,9 @@ from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.values import Ask, Said, Stretch
 
 if TYPE_CHECKING:
+    from models.generate import Guide
     from models.memory import Memory
-    from models.recall import Recall
-    from models.scan import ChunkScore
+    from models.recall import Found
 
 LIMIT = 32
 """Tokens of an answer at most, unless its data set asks for longer ones."""
@@ -46,7 +48,13 @@ Known = dict[Hashable, Spoken]
 
 
 class Inquiry:
-    """One question to one reader. What its arms have in common is worked out once."""
+    """One question to one reader. What its arms have in common is worked out once.
+
+    Args:
+        memory: of what was read; None for a reader without one.
+        index: of the stretch, where such a reader searches.
+        known: what such a reader said already, to be added to.
+    """
 
     def __init__(
         self,
@@ -59,8 +67,6 @@ class Inquiry:
         index: Index | None = None,
         known: Known | None = None,
     ) -> None:
-        """Take the memory of what was read, or for a reader without one the index of the stretch
-        (None: no arm searches) and what it said already, to be added to."""
         self._bench, self._reader, self._network = bench, reader, bench.network(reader)
         self._stretch, self._ask, self._memory, self._index = stretch, ask, memory, index
         self._known: Known = {} if known is None else known
@@ -72,70 +78,63 @@ class Inquiry:
         Raises:
             UsageError: the question does not fit behind the memory.
         """
-        if self._memory is None:
-            return self._with_text(arm)
-        return self._from_memory(arm, self._memory)
+        from models.generate import PromptTooLong
+
+        try:
+            if self._memory is None:
+                return self._with_text(arm)
+            return self._from_memory(arm, self._memory)
+        except (UsageError, PromptTooLong) as error:
+            raise UsageError(f"question {self._ask.question.id}: {error}") from error
 
     def _from_memory(self, arm: Arm, memory: Memory) -> Said:
-        from models.prompts import REFUSAL
-        from models.recall import TokenRecall, at_hand, is_covered
+        from models.generate import rank_by_prefill
         from mplus_cli.evaluation.network import PriorityRecall, recall_as
 
-        network, question, gold = self._network, self._ask.question, self._ask.gold or frozenset()
-        needs_scores = arm.how in ("learned", "oracle", "none") or arm.reread
-        scores, scanned = self._scores if needs_scores else ((), 0.0)
+        ask, learned, looking = self._ask, *self._looked_up
         started = time.perf_counter()
-        prompt, query = self._rendered
+        texts: list[str] = []
         if arm.reread:
-            prompt = self._with_chunks(scores, arm.reread, memory)
-        room = network.generate.positions - network.config.prefix_tokens
-        if len(prompt) + self._limit > room:
-            raise UsageError(f"question {question.id} is too long for this model: leave it out")
-        ranked, recall = recall_as(
-            network, memory, query, arm.how, ranked=scores, gold=gold, seed=question.id
-        )
-        recalled = scanned + time.perf_counter() - started
-        key = self._same(arm, prompt, ranked, recall)
-        if arm.how == "learned" and not is_covered(network, ranked):
-            said = Spoken(REFUSAL, 0.0, 0.0)
-        elif key is not None and key in self._known:
-            said = self._known[key]
-        else:
-            quoted = at_hand(memory, ranked, recall) if arm.quote else ()
-            said = self._known[key] = self._speak(memory, recall, prompt, quoted)
-        if isinstance(recall, TokenRecall) and not isinstance(recall, PriorityRecall):
-            ranked = recall.chunk_scores()
-        present = frozenset(at_hand(memory, ranked, recall))
-        best = tuple(score.chunk for score in ranked[:RANKED])
+            query = self._draft.query_ids
+            ranked = learned.ranked or rank_by_prefill(self._network, memory, query)
+            texts = [self._stretch.texts[score.chunk] for score in ranked[: arm.reread]]
+        prompt = compose(self._bench.session, self._draft, texts)
+        gold, seed = ask.gold or frozenset(), ask.question.id
+        found = recall_as(self._network, memory, learned, arm.how, gold=gold, seed=seed)
+        recalled = looking + time.perf_counter() - started
+        key = self._same(arm, prompt, found)
+        if key is None or key not in self._known:
+            self._known[key] = self._speak(memory, found, prompt, quote=arm.quote)
+        said = self._known[key]
+        if not isinstance(found.recall, PriorityRecall):
+            found = found.settled()
+        best = [score.chunk for score in found.ranked[:RANKED]]
+        present = frozenset(found.present(memory))
         first, seconds = recalled + said.first, recalled + said.seconds
         return Said(said.answer, best, present, len(prompt), first, seconds)
 
-    def _same(
-        self, arm: Arm, prompt: Sequence[int], ranked: Sequence[ChunkScore], recall: Recall
-    ) -> Hashable | None:
+    def _same(self, arm: Arm, prompt: Sequence[int], found: Found) -> Hashable | None:
         """What is equal for arms that cannot answer differently: they recall the same tokens, weighed
-        alike, for the same prompt. None where that is not known before the prefill."""
+        alike, for the same prompt. None where layers choose the tokens in the prefill."""
         from models.recall import TokenRecall
 
-        if isinstance(recall, TokenRecall) and len(recall):
+        if isinstance(found.recall, TokenRecall) and len(found.recall):
             return None
-        config = self._network.config
-        weighs = arm.how in ("learned", "oracle") and config.recall == "chunks"
-        weighs = weighs and bool(config.relevance_weight or config.window_weight)
-        weights = frozenset(ranked if weighs else ())
-        return tuple(prompt), arm.quote, recall.recalled_chunks(), weights
+        reading = self._network.config.reading
+        weighs = bool(reading.relevance_weight or reading.window_weight)
+        weights = frozenset(found.ranked if weighs and arm.how in ("learned", "oracle") else ())
+        return tuple(prompt), arm.quote, found.recall.recalled_chunks(), weights
 
     def _with_text(self, arm: Arm) -> Said:
         if arm.context == "bm25" and self._index is not None:
             self._index.prepare(self._ask.chunks)  # indexing is reading, not answering
         started = time.perf_counter()
         ranked, context, present = self._choose(arm)
-        question, remembered = self._ask.question.text, tuple[int, ...]()
+        remembered = tuple[int, ...]()
         if arm.remembers:
-            prompt = text_prompt(self._bench, self._reader, question, "")
             remembered = tuple(self._bench.encode(context)[: self._bench.budget])
-        else:
-            prompt = self._fit(context, keep_end=arm.context != "gold")
+            context = ""
+        prompt = self._fit(context, keep_end=arm.context != "gold")
         made = time.perf_counter() - started
         key = (self._reader, tuple(prompt), remembered)
         if key not in self._known:
@@ -167,7 +166,7 @@ class Inquiry:
 
     def _speak_of(self, prompt: Sequence[int], remembered: Sequence[int]) -> Spoken:
         """Answer from a memory of some ids and nothing else; what writing it takes counts."""
-        from models.prompts import encode_plain
+        from models.recall import look_up
         from models.update import read_chunk
         from mplus_cli.evaluation.network import recall_as
 
@@ -176,78 +175,63 @@ class Inquiry:
         for at in range(0, len(remembered), self._bench.chunk_tokens):
             part = remembered[at : at + self._bench.chunk_tokens]
             memory = read_chunk(network, memory, part)
-        query = encode_plain(self._bench.session.tokenizer, self._ask.question.text.strip())
-        _, recall = recall_as(network, memory, query, "learned" if remembered else "none")
+        found = look_up(network, memory, self._draft.query_ids if remembered else ())
+        found = recall_as(network, memory, found, "learned" if remembered else "none")
         made = time.perf_counter() - started
-        said = self._speak(memory, recall, prompt[1:])  # the network puts BOS in front by itself
+        said = self._speak(memory, found, prompt[1:])  # the network puts BOS in front by itself
         return Spoken(said.answer, made + said.first, made + said.seconds)
 
     def _speak(
-        self, memory: Memory, recall: Recall, prompt: Sequence[int], quoted: Sequence[int] = ()
+        self, memory: Memory, found: Found, prompt: Sequence[int], *, quote: bool = False
     ) -> Spoken:
-        """Answer a prompt, along the text of the chunks to quote."""
-        from mplus_cli.evaluation.network import answer_ids
+        """Answer a prompt, where that is wanted along the text of the chunks in the prefix."""
+        from models.generate import Generated, stream
+
+        def guide(chunks: Sequence[int]) -> Guide | None:
+            texts = [self._stretch.texts[number] for number in chunks]
+            source = quotable(self._bench.session, texts) if texts else None
+            return None if source is None else Quote(source)
 
         started, first, said = time.perf_counter(), 0.0, list[int]()
-        texts = [self._stretch.texts[number] for number in quoted]
-        source = self._bench.session.quotable(texts) if texts else None
-        for token in answer_ids(
+        for event in stream(
             self._network,
             memory,
-            recall,
+            found,
             prompt,
-            limit=self._limit,
+            max_new_tokens=self._limit,
             stop_ids=self._bench.stop_ids(self._reader),
-            guide=None if source is None else Quote(source),
+            guide=guide if quote else None,
         ):
-            first = first or time.perf_counter() - started
-            said.append(token)
+            if isinstance(event, Generated):
+                first = first or time.perf_counter() - started
+                said.append(event.id)
         seconds = time.perf_counter() - started
         return Spoken(self._bench.decode(said).strip(), first or seconds, seconds)
 
     @cached_property
-    def _rendered(self) -> tuple[list[int], list[int]]:
-        """The ids of the bare prompt, and of what is looked up in memory."""
-        session = self._bench.session
-        return session.loaded.prompt.render(session.tokenizer, self._ask.question.text)
+    def _draft(self) -> Draft:
+        """The question, measured as `mplus ask` does."""
+        wanted = asked.Question(self._ask.question.text, max_new_tokens=self._limit)
+        return measure(self._bench.session, wanted)
 
     @cached_property
-    def _scores(self) -> tuple[Sequence[ChunkScore], float]:
-        """How the retriever ranks the chunks, and the seconds that took."""
-        from models.scan import score_chunks
+    def _looked_up(self) -> tuple[Found, float]:
+        """What the question finds in memory by the retriever, and the seconds that took."""
+        from models.recall import look_up
 
+        assert self._memory is not None
         started = time.perf_counter()
-        ranked: Sequence[ChunkScore] = ()
-        if self._network.config.recall == "chunks" and self._memory is not None:
-            ranked = score_chunks(self._network, self._memory, self._rendered[1])
-        return ranked, time.perf_counter() - started
-
-    def _with_chunks(self, ranked: Sequence[ChunkScore], count: int, memory: Memory) -> list[int]:
-        """The prompt with the text of the best chunks in front, its end cut to what fits."""
-        from models.generate import Recalled, stream
-
-        bench, network, (bare, query) = self._bench, self._network, self._rendered
-        config, session = network.config, bench.session
-        if config.recall == "tokens":  # each layer ranks in the prefill
-            events = stream(network, memory, query, query, max_new_tokens=1)
-            ranked = next((e.ranked for e in events if isinstance(e, Recalled)), ())
-        texts = [self._stretch.texts[score.chunk].strip() for score in ranked[:count]]
-        room = network.generate.positions - config.prefix_tokens - self._limit
-        room = min(config.max_prompt_tokens, room)
-        ids, question = bench.encode("\n\n".join(texts)), self._ask.question.text
-        while ids:
-            context = bench.decode(ids)
-            prompt, _ = session.loaded.prompt.render(session.tokenizer, question, context=context)
-            if len(prompt) <= room:
-                return prompt
-            ids = ids[: room - len(prompt)]
-        return bare
+        found = look_up(self._network, self._memory, self._draft.query_ids)
+        return found, time.perf_counter() - started
 
     def _fit(self, context: str, *, keep_end: bool) -> list[int]:
         """The prompt behind a text that is cut at one end to what fits."""
         bench, reader, question = self._bench, self._reader, self._ask.question.text
         bare = text_prompt(bench, reader, question, "")
         positions = self._network.generate.positions - len(bench.start(reader).stm)
+        positions -= (
+            self._network.config.recalled_tokens
+        )  # no prompt may stand there, recalled or not
         room = min(positions - self._limit, bench.budget + len(bare))
         ids = bench.encode(context)
         excess = 0
@@ -271,7 +255,7 @@ def text_prompt(bench: Bench, reader: Reader, question: str, context: str) -> li
     if reader != "base":
         prompt, _ = session.loaded.prompt.render(session.tokenizer, question, context=shown)
         return [session.model.bos_id, *prompt]
-    asked = f"{question.strip()} {INSTRUCTION}"
-    prompt, _ = PromptFormat().render(bench.base.tokenizer, asked, context=shown)
+    briefly = f"{question.strip()} {INSTRUCTION}"
+    prompt, _ = PromptFormat().render(bench.base.tokenizer, briefly, context=shown)
     bos = bench.base.bos_id
     return prompt if prompt[:1] == [bos] else [bos, *prompt]

@@ -112,21 +112,21 @@ class Bench:
     # As the checkpoint's own network does, both decode by the fast path.
     @cached_property
     def _identity(self) -> MPlusModel:
-        from models.fast_decode import quicken
+        from models.fast_decode import optimise_for_device
         from mplus_cli.evaluation.network import identity_network
 
         config = self.session.model.config
         network = identity_network(self.base.llama, config, self.base.bos_id)
-        quicken(network)
+        optimise_for_device(network)
         return network
 
     @cached_property
     def _swapped(self) -> MPlusModel:
-        from models.fast_decode import quicken
+        from models.fast_decode import optimise_for_device
         from mplus_cli.evaluation.network import swapped_network
 
         network = swapped_network(self.session.model)
-        quicken(network)
+        optimise_for_device(network)
         return network
 
 

@@ -20,10 +20,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from models.durable import new_file, sync_file
 from mplus_cli import __version__
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation.values import Cost, Loss, Record
-from mplus_cli.library.durable import new_file, sync_file
 
 if TYPE_CHECKING:
     import torch

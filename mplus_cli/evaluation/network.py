@@ -7,7 +7,7 @@ Shapes: T text tokens, m long-term tokens, k recalled tokens, L layers, H key/va
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,15 +15,23 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from models.config import MPlusConfig
+from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
-from models.generate import Guide, Sampling, decode, prefill
+from models.generate import prefill
 from models.memory import Memory, cat_layers
 from models.network import MPlusModel
 from models.packing import pack
-from models.recall import ChunkRecall, Recall, TokenRecall, gather, near_question, recall_chunks
+from models.recall import (
+    ChunkRecall,
+    Found,
+    Recall,
+    TokenRecall,
+    gather,
+    near_question,
+    recall_chunks,
+)
 from models.retriever import make_retriever
-from models.scan import ChunkScore, question_queries, score_chunks
+from models.scan import ChunkScore
 
 if TYPE_CHECKING:
     from mplus_cli.evaluation.arms import How
@@ -51,70 +59,45 @@ class PriorityRecall(TokenRecall):
 def recall_as(
     model: MPlusModel,
     memory: Memory,
-    query_ids: Sequence[int],
+    found: Found,
     how: How,
     *,
-    ranked: Sequence[ChunkScore] | None = None,
     gold: Collection[int] = (),
     seed: str = "",
-) -> tuple[Sequence[ChunkScore], Recall]:
-    """Recall in one of the ways that experiments compare.
+) -> Found:
+    """What a question finds when memory is recalled in one of the ways that experiments compare.
 
     Args:
-        ranked: how the retriever ranks the chunks for this question, where that is known.
+        found: by the retriever (`look_up`).
         gold: the chunks that answer the question, for `oracle`.
         seed: of what `random` draws.
-
-    Returns:
-        The chunks, best first (known only after the prefill where layers choose), and the recall.
     """
-    config = model.config
+    config, ranked = model.config, found.ranked
     budget = 0 if how == "none" else config.recalled_tokens
     there = bool(memory.ltm_tokens and budget)
     if config.recall == "tokens" and (how in ("learned", "tokens") or not there):
-        return (), TokenRecall(model, memory, budget)
-    if there and (config.recall == "tokens" or (how == "tokens" and query_ids)):
-        priority = _priority(model, memory, query_ids, how, gold, seed)
-        return (), PriorityRecall(model, memory, priority, budget)
+        return Found(TokenRecall(model, memory, budget))
+    if how == "learned":
+        return found
+    if there and (config.recall == "tokens" or how == "tokens"):
+        priority = _priority(model, memory, found.queries, how, gold, seed)
+        return Found(PriorityRecall(model, memory, priority, budget))
     if how in ("random", "newest"):
         numbers = [segment.tokens.chunks.unique().tolist() for segment in memory.segments]
         chunks = sorted({chunk for part in numbers for chunk in part} - {-1}, reverse=True)
         if how == "random":
             random.Random(seed).shuffle(chunks)
-        ranked = [ChunkScore(chunk, 0.0) for chunk in chunks]
-    elif ranked is None:
-        ranked = score_chunks(model, memory, query_ids)
-    if how == "oracle" and ranked:
-        best = max(score.score for score in ranked)
-        right = [ChunkScore(score.chunk, best) for score in ranked if score.chunk in gold]
-        ranked = right + [score for score in ranked if score.chunk not in gold]
+        ranked = tuple(ChunkScore(chunk, 0.0) for chunk in chunks)
+    if how != "oracle":
+        tokens = recall_chunks(memory, ranked, budget)
+        return Found(ChunkRecall(tokens.to(model.device)), ranked, found.queries)
+    right = [ChunkScore(one.chunk, ranked[0].score) for one in ranked if one.chunk in gold]
+    ranked = (*right, *(one for one in ranked if one.chunk not in gold))
     tokens = recall_chunks(memory, ranked, budget)
-    if how not in ("learned", "oracle"):
-        return ranked, ChunkRecall(tokens.to(model.device))
-    near = None
-    if config.window_weight and ranked:
-        ids = torch.tensor([list(query_ids)], device=model.device)
-        near = near_question(model, memory, tokens, question_queries(model, ids))
-    return ranked, ChunkRecall(tokens.to(model.device), ranked, config.relevance_weight, near)
-
-
-def answer_ids(
-    model: MPlusModel,
-    memory: Memory,
-    recall: Recall,
-    prompt_ids: Sequence[int],
-    *,
-    limit: int,
-    stop_ids: Collection[int],
-    guide: Guide | None = None,
-) -> Iterator[int]:
-    """The ids of a greedy answer, at most `limit`."""
-    logits, cache = prefill(model, memory, recall, prompt_ids, spare=limit)
-    said = decode(model, cache, logits, Sampling(), guide)
-    for _, token in zip(range(limit), said, strict=False):
-        if token in stop_ids:
-            return
-        yield token
+    near = near_question(model, memory, tokens, found.queries)
+    weight = config.reading.relevance_weight
+    recall = ChunkRecall(tokens.to(model.device), ranked, weight, near)
+    return Found(recall, ranked, found.queries)
 
 
 @torch.no_grad()
@@ -160,11 +143,10 @@ def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) 
         recalled_tokens=config.recalled_tokens,
         max_prompt_tokens=config.max_prompt_tokens,
         memory_positions="strided",
-        scorer="cosine",
-        retriever_layers=(0,),
+        retriever=RetrieverShape(scorer="cosine", layers=(0,)),
     )
     decoder = Decoder(llama)
-    retriever = make_retriever(own, decoder.layers, decoder.hidden)
+    retriever = make_retriever(own.retriever, decoder.layers, decoder.hidden)
     return MPlusModel(own, decoder, decoder, retriever, bos_id=bos_id)
 
 
@@ -178,14 +160,13 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
         bos_id=model.bos_id,
         bos=model.learned_bos,
         new_memory_embedding=model.new_memory_embedding,
-        salience=model.salience,
     )
 
 
 def _priority(
     model: MPlusModel,
     memory: Memory,
-    query_ids: Sequence[int],
+    queries: Sequence[Tensor],
     how: How,
     gold: Collection[int],
     seed: str,
@@ -193,7 +174,7 @@ def _priority(
     """Priorities (1 or L, m) of long-term tokens: the best-fitting, any, the newest, or the right chunks'."""
     born = _born(memory).double()
     if how == "tokens":
-        return _token_scores(model, memory, query_ids)
+        return _token_scores(model, memory, queries)
     if how == "random":
         generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(62))
         return torch.rand(born.shape, generator=generator)
@@ -204,10 +185,9 @@ def _priority(
     return born + right * (memory.clock + 1)
 
 
-def _token_scores(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> Tensor:
+def _token_scores(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> Tensor:
     """The best similarity (L, m) of a question token to each long-term token, of the layers with memory:
     by the retriever of the layer or, where it has none, of the last one before it."""
-    queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
     scores = []
     for row, query in enumerate(queries):
         keys = torch.cat([part.tokens.lookup(row, 0, len(part)) for part in memory.segments])

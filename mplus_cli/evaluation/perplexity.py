@@ -71,13 +71,15 @@ def _losses(
     memory: Memory | None,
 ) -> Tensor:
     """Nats of the tokens of a chunk but its first."""
+    from models.recall import look_up
     from mplus_cli.evaluation.network import memory_loss, recall_as, window_loss
 
     chunk = chunks[number]
     if memory is not None:
         network = bench.network(reader)
-        _, recall = recall_as(network, memory, chunks[number - 1][-QUERY:], arm.how)
-        return memory_loss(network, memory, recall, chunk[:1], chunk[1:])
+        found = look_up(network, memory, chunks[number - 1][-QUERY:])
+        found = recall_as(network, memory, found, arm.how)
+        return memory_loss(network, memory, found.recall, chunk[:1], chunk[1:])
     positions = bench.base.llama.config.max_position_embeddings
     window = min(bench.budget, positions - 1 - len(chunk)) if arm.context == "window" else 0
     before = list(chain(*chunks[:number])) if window else []

@@ -9,6 +9,7 @@ from typing import Any
 from mplus_cli.evaluation.arms import ARMS, WITHOUT_MEMORY
 from mplus_cli.evaluation.figures import OURS, Figure
 from mplus_cli.extras import require
+from mplus_cli.visible import one_line  # matplotlib warns of what it has no glyph for
 
 _PANEL = (6.2, 4.2)
 _DPI = 130
@@ -135,7 +136,7 @@ def _save(panels: Sequence[Panel], path: Path) -> None:
     figure, row = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
     for axes, (title, on) in zip(row[0], panels, strict=True):
         on(axes)
-        axes.set_title(title, fontsize="medium")
+        axes.set_title(one_line(title), fontsize="medium")
         axes.grid(visible=True, alpha=0.3)
         axes.set_axisbelow(True)
     # No date or version inside: the same run gives the same bytes.

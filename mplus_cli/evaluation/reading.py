@@ -27,7 +27,7 @@ from mplus_cli.evaluation.journal import Journal, kept_bytes
 from mplus_cli.evaluation.values import Ask, Cost, Event, Noted, Question, Stretch, Working, score
 from mplus_cli.extras import require
 from mplus_cli.library import Library, NewChunk, NewDocument
-from mplus_cli.terminal.wording import size
+from mplus_cli.wording import size
 
 if TYPE_CHECKING:
     from models.memory import Memory

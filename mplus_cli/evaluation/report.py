@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from models.durable import new_file
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots, verdicts
 from mplus_cli.evaluation.arms import ARMS
@@ -30,7 +31,6 @@ from mplus_cli.evaluation.figures import (
 )
 from mplus_cli.evaluation.journal import RUN, read_card, read_parts
 from mplus_cli.evaluation.values import Cost, Loss, Record
-from mplus_cli.library.durable import new_file
 
 _TITLES = {
     "retention": "Knowledge retention",

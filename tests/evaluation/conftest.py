@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.estimate import Units
 from mplus_cli.evaluation.journal import Journal, RunCard
-from mplus_cli.evaluation.plan import Distance, Order, Plan, make_plan, read_sources
+from mplus_cli.evaluation.layouts import FORMS, Reading
+from mplus_cli.evaluation.plan import Order, Plan, make_plan
 
 CHUNK = 32
 BOOK = (
@@ -53,12 +53,6 @@ def short_answers() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of known speed, not timed before every run."""
-    monkeypatch.setattr("mplus_cli.evaluation.estimate.measure", lambda *_: Units(0.01, 0.01, 0.1))
-
-
 @pytest.fixture(scope="session")
 def bench(
     tiny_checkpoint_folder: Path, tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory
@@ -73,21 +67,34 @@ def bench(
     return Bench(session)
 
 
+def sources(records: list[dict[str, Any]]) -> list[Reading]:
+    """Passages as they are read of a file."""
+    return [FORMS["passages"](line, Path("p.jsonl"), at) for at, line in enumerate(records)]
+
+
+@pytest.fixture(scope="session")
+def plan_of(bench: Bench) -> Callable[..., Plan]:
+    """Makes plans of a size of chunks, passages, books, and what an order has."""
+
+    def make(size: int, records: list[dict[str, Any]], books: list[str], **order: Any) -> Plan:
+        given = Order(**order)
+        return make_plan(given, sources(records), books, size, bench.encode, bench.decode)
+
+    return make
+
+
 @pytest.fixture
-def tiny_plan(bench: Bench) -> Callable[..., Plan]:
+def tiny_plan(plan_of: Callable[..., Plan]) -> Callable[..., Plan]:
     """Four targets, alone, at once, and 80 tokens (three chunks) later; two never read."""
 
-    def make(**changes: Any) -> Plan:
+    def make(size: int = CHUNK, **changes: Any) -> Plan:
         values: dict[str, Any] = {
-            "distances": (Distance(None), Distance(0), Distance(80), Distance(128, 2)),
-            "fact_distances": (Distance(None), Distance(0)),
+            "tokens": "alone,0,80,128:2",
+            "fact_tokens": "alone,0",
             "questions": 4,
-            "facts": 0,
             "unread": 2,
-            "chunk_tokens": CHUNK,
-            "seed": 0,
         }
-        return make_plan(Order(**(values | changes)), read_sources(lines()), [BOOK], bench.encode)
+        return plan_of(size, lines(), [BOOK], **(values | changes))
 
     return make
 

@@ -47,8 +47,10 @@ def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> 
     assert "passages: exact hit" in again
     assert "0 tokens after (n 2)" in again
     files = run("report", out).split()
-    assert [Path(file).name for file in files] == ["summary.jsonl", "report.md", "out-1.png"]
-    text = (out / "report.md").read_text()
+    assert [Path(file).name for file in files] == [
+        *("report.md", "tables.md", "summary.jsonl", "timings.jsonl", "runs.jsonl", "retention.png")
+    ]
+    text = (out / "tables.md").read_text()
     assert "--data passages.jsonl" in text
     assert str(tmp_path) not in text
     with pytest.raises(UsageError, match="seed 0, not 1"):
@@ -69,10 +71,10 @@ def test_quick_without_data_asks_made_up_facts(
     monkeypatch.setattr(retentions, "run", no_run)
     run("retention", "--quick", "--out", tmp_path / "out")
     plan = asked["plan"]
-    read = [ask for ask in plan.asks if ask.setting != "unread"]
+    read = [ask for ask in plan.stream.asks if ask.setting not in ("unread", "any")]
     assert len(read) == 2 * 24
     assert {ask.question.kind for ask in read} == {"facts"}
-    assert {ask.setting for ask in plan.asks} == {"0", "20000", "unread"}
+    assert {ask.setting for ask in plan.stream.asks} == {"0", "20000", "unread", "any"}
     assert [f"{arm.name}:{arm.limit}" if arm.limit else arm.name for arm in asked["arms"]] == [
         "mplus",
         "quoted",

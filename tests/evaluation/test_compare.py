@@ -13,13 +13,13 @@ from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.compare import compare
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.values import Loss, Question, Record, Said, score
+from mplus_cli.evaluation.values import Ask, Loss, Question, Record, Said, score
 
 
 def record(number: int, answer: str, seconds: float) -> Record:
     question = Question(f"q{number}", "passages", "Who?", ("Ann",))
     said = Said(answer, (0,), frozenset({0}), 9, seconds, seconds)
-    return score(question, said, arm="mplus", setting="0", gold=None, before=0, after=0)
+    return score("mplus", Ask(question, "0", 1, None, 0, 0), said)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def runs(new_journal: Callable[..., Journal]) -> Callable[..., Path]:
         journal = new_journal(name)
         for number, answer in enumerate(("Ann", "Bo", last)):
             journal.add(record(number, answer, seconds))
-        journal.add_loss(Loss("window", "book", 1, 31, nats))
+        journal.add(Loss("window", "book", 1, 31, nats))
         return journal.folder
 
     return make

@@ -1,4 +1,4 @@
-"""`models.evaluation`: ways to recall, losses, and the base on its own."""
+"""`mplus_cli.evaluation.network`: ways to recall, losses, and the base on its own."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ import torch
 
 from models.config import MPlusConfig
 from models.decoder import Decoder
-from models.evaluation import (
+from models.fast_decode import FastDecoder, optimise_for_device
+from models.generate import Generated, stream
+from models.memory import Memory
+from models.network import MPlusModel
+from models.recall import ChunkRecall, Found, TokenRecall, look_up, recall_chunks
+from models.retriever import make_retriever
+from models.scan import question_queries, score_chunks
+from models.update import read_chunk
+from mplus_cli.evaluation.network import (
     PriorityRecall,
-    answer_ids,
     identity_network,
     long_term_bytes,
     memory_loss,
-    reached,
     recall_as,
     swapped_network,
     window_loss,
 )
-from models.fast_decode import FastDecoder, optimise_for_device
-from models.memory import Memory
-from models.network import MPlusModel
-from models.recall import ChunkRecall, TokenRecall, recall_chunks
-from models.retriever import make_retriever
-from models.scan import question_queries, score_chunks
-from models.update import read_chunk
 
 CONFIG: dict[str, Any] = {
     "chunk_tokens": 8,
@@ -74,13 +73,29 @@ def read(network: MPlusModel, chunks: int) -> Memory:
     return memory
 
 
+def find(network: MPlusModel, memory: Memory, how: Any, **options: Any) -> Found:
+    """What the question of these tests finds, recalled in a way."""
+    return recall_as(network, memory, look_up(network, memory, ids(99)), how, **options)
+
+
+def answer(
+    network: MPlusModel,
+    memory: Memory,
+    found: Found,
+    prompt: list[int],
+    limit: int,
+    stop_ids: set[int],
+) -> list[int]:
+    events = stream(network, memory, found, prompt, max_new_tokens=limit, stop_ids=stop_ids)
+    return [event.id for event in events if isinstance(event, Generated)]
+
+
 @pytest.mark.parametrize("kind", ["chunks", "tokens"])
 def test_the_oracle_recalls_what_it_is_told(kind: str, networks: dict[str, MPlusModel]) -> None:
     network = networks[kind]
     memory = read(network, 8)
     for gold in range(6):
-        ranked, recall = recall_as(network, memory, ids(99), "oracle", gold={gold})
-        assert gold in reached(memory, ranked, recall).present
+        assert gold in find(network, memory, "oracle", gold={gold}).present(memory)
 
 
 @pytest.mark.parametrize("kind", ["chunks", "tokens"])
@@ -88,15 +103,15 @@ def test_the_newest_and_any(kind: str, networks: dict[str, MPlusModel]) -> None:
     network = networks[kind]
     memory = read(network, 8)
 
-    def recalled(how: Any, seed: str = "") -> tuple[frozenset[int], list[float]]:
-        ranked, recall = recall_as(network, memory, ids(99), how, seed=seed)
-        assert len(recall) == 16
-        keys, _ = recall.layer(0, torch.zeros(1, 1, 32))
-        return reached(memory, ranked, recall).present, keys.flatten().tolist()
+    def recalled(how: Any, seed: str = "") -> tuple[set[int], list[float]]:
+        found = find(network, memory, how, seed=seed)
+        assert len(found.recall) == 16
+        keys, _ = found.recall.layer(0, torch.zeros(1, 1, 32))
+        return set(found.present(memory)), keys.flatten().tolist()
 
     stored = torch.cat([segment.tokens.keys[0] for segment in memory.segments])
     if kind == "chunks":
-        assert recalled("newest") == (frozenset({4, 5, 6, 7}), stored[-16:].flatten().tolist())
+        assert recalled("newest") == ({4, 5, 6, 7}, stored[-16:].flatten().tolist())
     drawn = [recalled("random", str(seed)) for seed in range(6)]
     assert recalled("random", "0") == drawn[0]
     assert len({tuple(keys) for _, keys in drawn}) > 1
@@ -104,24 +119,24 @@ def test_the_newest_and_any(kind: str, networks: dict[str, MPlusModel]) -> None:
 
 def test_priorities_are_laid_out_oldest_first(networks: dict[str, MPlusModel]) -> None:
     memory = read(networks["tokens"], 8)
-    _, recall = recall_as(networks["tokens"], memory, ids(99), "random", seed="7")
+    recall = find(networks["tokens"], memory, "random", seed="7").recall
     assert isinstance(recall, PriorityRecall)
+    index = torch.stack([recall.indices[layer] for layer in range(3)])
     born = torch.cat([segment.born.expand(3, -1) for segment in memory.segments], dim=1)
-    chosen = torch.gather(born, 1, recall.index.expand(3, -1))
+    chosen = torch.gather(born, 1, index)
     assert torch.equal(chosen, chosen.sort(dim=1).values)
     keys, _ = recall.layer(1, torch.zeros(1, 1, 32))
     stored = torch.cat([segment.tokens.keys[1] for segment in memory.segments])
-    assert torch.equal(keys, stored[recall.index[-2 if len(recall.index) > 1 else 0]])
+    assert torch.equal(keys, stored[index[1]])
 
 
 def test_each_layers_best_tokens_of_whatever_chunk(networks: dict[str, MPlusModel]) -> None:
     """Those that plain loops find, in every layer, by the retriever there is."""
     network = networks["chunks"]
     memory = read(network, 8)
-    question = ids(99)
-    ranked, recall = recall_as(network, memory, question, "tokens")
-    assert ranked == [] and isinstance(recall, PriorityRecall)
-    (queries,) = question_queries(network, torch.tensor([question]))
+    recall = find(network, memory, "tokens").recall
+    assert isinstance(recall, PriorityRecall)
+    (queries,) = question_queries(network, torch.tensor([ids(99)]))
     keys = torch.cat(
         [segment.tokens.lookup(0, 0, len(segment)) for segment in memory.segments]
     ).float()
@@ -130,32 +145,32 @@ def test_each_layers_best_tokens_of_whatever_chunk(networks: dict[str, MPlusMode
         for key in keys
     ]
     best = sorted(range(len(scores)), key=lambda place: -scores[place])[: len(recall)]
-    assert recall.index.shape == (3, 16)
-    for layer in recall.index.tolist():
-        assert sorted(layer) == sorted(best)
+    assert [len(layer) for layer in recall.indices.values()] == [16] * 3
+    for layer in recall.indices.values():
+        assert sorted(layer.tolist()) == sorted(best)
     chunks = torch.cat([segment.tokens.chunks[0] for segment in memory.segments])
     assert recall.recalled_chunks() == frozenset(chunks[best].tolist())
-    _, published = recall_as(networks["tokens"], read(networks["tokens"], 8), question, "tokens")
-    assert isinstance(published, TokenRecall), "what it does anyway"
+    published = find(networks["tokens"], read(networks["tokens"], 8), "tokens").recall
+    assert type(published) is TokenRecall, "what it does anyway"
 
 
 @pytest.mark.parametrize("kind", ["chunks", "tokens"])
 def test_nothing_is_recalled(kind: str, networks: dict[str, MPlusModel]) -> None:
     memory = read(networks[kind], 8)
-    ranked, recall = recall_as(networks[kind], memory, ids(99), "none")
-    assert len(recall) == 0
+    found = find(networks[kind], memory, "none")
+    assert len(found.recall) == 0
     stm = set(memory.stm.tokens.chunks.unique().tolist())
-    assert reached(memory, ranked, recall).present == stm
+    assert set(found.present(memory)) == stm
 
 
 def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None:
     network = networks["chunks"]
     memory = read(network, 8)
-    ranked, recall = recall_as(network, memory, ids(99), "learned")
-    assert ranked == score_chunks(network, memory, ids(99))
-    wanted = recall_chunks(memory, ranked, 16).chunks.unique().tolist()
-    assert isinstance(recall, ChunkRecall)
-    assert reached(memory, ranked, recall).present == {*wanted, 6, 7}
+    found = find(network, memory, "learned")
+    assert list(found.ranked) == score_chunks(network, memory, ids(99))
+    wanted = recall_chunks(memory, found.ranked, 16).chunks.unique().tolist()
+    assert isinstance(found.recall, ChunkRecall)
+    assert set(found.present(memory)) == {*wanted, 6, 7}
 
 
 def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) -> None:
@@ -169,8 +184,7 @@ def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) 
 
     def said(stop_ids: set[int]) -> list[int]:
         memory = network.empty_memory()
-        _, recall = recall_as(network, memory, prompt, "none")
-        return list(answer_ids(network, memory, recall, prompt, limit=10, stop_ids=stop_ids))
+        return answer(network, memory, find(network, memory, "none"), prompt, 10, stop_ids)
 
     assert said({2}) == wanted
     assert said({wanted[4]}) == wanted[: wanted.index(wanted[4])]
@@ -180,8 +194,7 @@ def test_the_loss_of_identity_memory_is_that_of_the_text(networks: dict[str, MPl
     network = networks["chunks"]
     memory = read(network, 2)
     lead, chunk = ids(50, 1), ids(51, 7)
-    _, recall = recall_as(network, memory, ids(1), "none")
-    behind = memory_loss(network, memory, recall, lead, chunk)
+    behind = memory_loss(network, memory, find(network, memory, "none").recall, lead, chunk)
     before = [0, *ids(0), *ids(1), *lead]
     assert behind.shape == (7,)
     torch.testing.assert_close(behind, window_loss(network.generate.llama, before, chunk))
@@ -216,6 +229,4 @@ def test_swapped_adapters(bench: Any) -> None:
     assert swapped.generate is model.update
     assert not torch.equal(swapped.generate_bos[1:], model.generate_bos[1:])
     memory = read_chunk(swapped, swapped.empty_memory(), ids(0))
-    _, recall = recall_as(swapped, memory, ids(1), "learned")
-    said = answer_ids(swapped, memory, recall, ids(1), limit=5, stop_ids=())
-    assert len(list(said)) == 5
+    assert len(answer(swapped, memory, find(swapped, memory, "learned"), ids(1), 5, set())) == 5

@@ -1,81 +1,97 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.plan import (
-    Distance,
-    Order,
-    Plan,
-    make_plan,
-    parse_distances,
-    read_sources,
-)
-from mplus_cli.evaluation.values import UNREAD
+from mplus_cli.evaluation.layouts import read_data
+from mplus_cli.evaluation.plan import Distance, Plan, parse_distances
+from mplus_cli.evaluation.values import ALONE, ANY, UNREAD, Ask, Question
 
 CHUNK = 32
 
 
 def text(bench: Bench, plan: Plan) -> str:
-    return bench.decode([token for ids in plan.chunks for token in ids])
+    return bench.decode([token for ids in plan.stream.chunks for token in ids])
+
+
+def due(plan: Plan) -> list[Ask]:
+    """What is asked along the stream, without what no reading changes."""
+    return [ask for ask in plan.stream.asks if ask.setting != ANY]
+
+
+def lone(plan: Plan) -> list[Question]:
+    """The targets that are asked about alone."""
+    assert all([ask.setting for ask in one.asks] == [ALONE] for one in plan.alone)
+    return [one.asks[0].question for one in plan.alone]
 
 
 def test_distances_are_whole_chunks(plan: Plan) -> None:
-    due = [ask for ask in plan.asks if ask.setting != UNREAD]
-    assert {ask.setting for ask in due} == {"0", "80", "128"}
-    for ask in due:
+    asks = [ask for ask in due(plan) if ask.setting != UNREAD]
+    assert {ask.setting for ask in asks} == {"0", "80", "128"}
+    for ask in asks:
         assert ask.gold is not None
-        after = (ask.chunks - ask.gold - 1) * CHUNK
+        (gold,) = ask.gold
+        after = (ask.chunks - gold - 1) * CHUNK
+        assert (ask.before, ask.after) == (gold * CHUNK, after)
         assert 0 <= after - int(ask.setting) < CHUNK
-        assert ask.chunks <= len(plan.chunks)
-    assert [ask.chunks for ask in plan.asks] == sorted(ask.chunks for ask in plan.asks)
+        assert ask.chunks <= len(plan.stream.chunks)
+    chunks = [ask.chunks for ask in plan.stream.asks]
+    assert chunks == sorted(chunks)
 
 
 def test_every_chunk_is_full_and_holds_its_passage_once(bench: Bench, plan: Plan) -> None:
-    assert {len(ids) for ids in plan.chunks} == {CHUNK}
-    for target in plan.alone:
-        passage = target.question.passage
+    assert {len(ids) for ids in plan.stream.chunks} == {CHUNK}
+    for one in plan.alone:
+        passage = one.asks[0].question.passage
         assert passage is not None
-        assert passage in bench.decode(plan.chunks[target.chunk])
+        (ids,) = one.chunks
+        assert passage in bench.decode(ids) == one.texts[0]
+        assert ids in plan.stream.chunks
         assert text(bench, plan).count(passage) == 1
 
 
 def test_a_distance_may_have_fewer_questions(plan: Plan) -> None:
-    asked = {name: [a for a in plan.asks if a.setting == name] for name in ("80", "128")}
+    asked = {name: [a for a in due(plan) if a.setting == name] for name in ("80", "128")}
     assert len(asked["80"]) == 4
     assert len(asked["128"]) == 2
-    assert {a.question.id for a in asked["128"]} == {t.question.id for t in plan.alone[:2]}
+    assert {a.question.id for a in asked["128"]} == {one.id for one in lone(plan)[:2]}
+
+
+def test_what_no_reading_changes_is_asked_once(plan: Plan) -> None:
+    once = [ask.question.id for ask in plan.stream.asks if ask.setting == ANY]
+    assert once == [question.id for question in lone(plan)]
 
 
 def test_what_is_never_read_is_of_another_group(bench: Bench, tiny_plan: Any) -> None:
-    plan = tiny_plan(distances=(Distance(0), Distance(3200)))
-    never = [ask.question for ask in plan.asks if ask.setting == UNREAD]
+    plan = tiny_plan(tokens="0,3200")
+    never = [ask.question for ask in due(plan) if ask.setting == UNREAD]
     assert len(never) == 2
     groups = {question.id.split("/")[0] for question in never}
-    read = {ask.question.id.split("/")[0] for ask in plan.asks if ask.gold is not None}
+    read = {ask.question.id.split("/")[0] for ask in due(plan) if ask.gold is not None}
     assert not groups & read
     stream = text(bench, plan)
     for question in never:
         assert question.passage is not None
         assert question.passage not in stream
-    assert all(a.chunks == len(plan.chunks) for a in plan.asks if a.setting == UNREAD)
+    end = len(plan.stream.chunks)
+    assert all(a.chunks == end for a in due(plan) if a.setting == UNREAD)
 
 
 def test_what_is_never_read_is_asked_where_every_question_is(tiny_plan: Any) -> None:
-    plan = tiny_plan(distances=(Distance(0), Distance(64), Distance(3200, 1)))
-    (place,) = {a.chunks for a in plan.asks if a.setting == UNREAD}
-    assert place == max(a.chunks for a in plan.asks if a.setting == "64")
-    assert len(plan.chunks) > place
+    plan = tiny_plan(tokens="0,64,3200:1")
+    (place,) = {a.chunks for a in due(plan) if a.setting == UNREAD}
+    assert place == max(a.chunks for a in due(plan) if a.setting == "64")
+    assert len(plan.stream.chunks) > place
 
 
 def test_a_fact_stands_beside_a_passage(bench: Bench, tiny_plan: Any) -> None:
-    distances = {"distances": (Distance(0), Distance(96, 1)), "fact_distances": (Distance(64, 2),)}
-    plan = tiny_plan(facts=6, chunk_tokens=128, **distances)
-    kinds = {}
-    for ask in plan.asks:
+    plan = tiny_plan(facts=6, size=128, tokens="0,96:1", fact_tokens="64:2")
+    kinds: dict[tuple[str, str], list[Ask]] = {}
+    for ask in due(plan):
         kinds.setdefault((ask.question.kind, ask.setting), []).append(ask)
     assert {key: len(asks) for key, asks in kinds.items()} == {
         ("passages", "0"): 4,
@@ -83,14 +99,14 @@ def test_a_fact_stands_beside_a_passage(bench: Bench, tiny_plan: Any) -> None:
         ("facts", "64"): 2,
         ("unread", "unread"): 2,
     }
-    assert [ask.gold for ask in kinds["facts", "64"]] == [0, 1]
-    for ask in plan.asks:
-        if ask.gold is not None:
-            assert str(ask.question.passage) in bench.decode(plan.chunks[ask.gold])
-    assert {len(chunk) for chunk in plan.chunks} == {128}
+    assert [ask.gold for ask in kinds["facts", "64"]] == [{0}, {1}]
+    for ask in due(plan):
+        for chunk in ask.gold or ():
+            assert str(ask.question.passage) in bench.decode(plan.stream.chunks[chunk])
+    assert {len(chunk) for chunk in plan.stream.chunks} == {128}
 
 
-def test_what_is_never_read_is_of_several_groups(bench: Bench) -> None:
+def test_what_is_never_read_is_of_several_groups(plan_of: Any) -> None:
     passages = [
         {
             "id": f"g{number % 12}/{number}",
@@ -99,31 +115,29 @@ def test_what_is_never_read_is_of_several_groups(bench: Bench) -> None:
         }
         for number in range(36)
     ]
-    order = Order((Distance(0),), (Distance(0),), 2, 0, 6, CHUNK, 0)
-    plan = make_plan(order, read_sources(passages), ["A sea of rain. " * 60], bench.encode)
-    never = [ask.question.id.split("/")[0] for ask in plan.asks if ask.setting == UNREAD]
+    plan = plan_of(CHUNK, passages, ["A sea of rain. " * 60], questions=2, unread=6)
+    never = [ask.question.id.split("/")[0] for ask in due(plan) if ask.setting == UNREAD]
     assert len(never) == 6
     assert len(set(never)) == 3
 
 
-def test_the_same_seed_gives_the_same_plan(bench: Bench, tiny_plan: Any) -> None:
+def test_the_same_seed_gives_the_same_plan(tiny_plan: Any) -> None:
     assert tiny_plan(seed=3) == tiny_plan(seed=3)
     assert tiny_plan(seed=3) != tiny_plan(seed=4)
 
 
 def test_facts_are_targets_too(bench: Bench, tiny_plan: Any) -> None:
-    plan = tiny_plan(questions=0, facts=3, chunk_tokens=128)
-    assert [target.question.kind for target in plan.alone] == ["facts"] * 3
-    for target in plan.alone:
-        assert str(target.question.passage) in bench.decode(plan.chunks[target.chunk])
+    plan = tiny_plan(questions=0, facts=3, size=128)
+    assert [question.kind for question in lone(plan)] == ["facts"] * 3
+    for one in plan.alone:
+        assert str(one.asks[0].question.passage) in bench.decode(one.chunks[0])
 
 
-def test_without_data_facts_are_what_is_never_read(bench: Bench) -> None:
-    order = Order((Distance(0),), (Distance(0),), 0, 2, 2, 128, 0)
-    plan = make_plan(order, [], ["A long text of a book. " * 60], bench.encode)
-    never = [ask.question for ask in plan.asks if ask.setting == UNREAD]
+def test_without_data_facts_are_what_is_never_read(plan_of: Any) -> None:
+    plan = plan_of(128, [], ["A long text of a book. " * 60], facts=2, unread=2)
+    never = [ask.question for ask in due(plan) if ask.setting == UNREAD]
     assert len(never) == 2
-    assert not {q.id for q in never} & {a.question.id for a in plan.asks if a.gold is not None}
+    assert not {q.id for q in never} & {a.question.id for a in due(plan) if a.gold is not None}
 
 
 def test_passages_that_do_not_fit_are_counted(tiny_plan: Any) -> None:
@@ -145,14 +159,12 @@ def test_distances_are_read() -> None:
     )
 
 
-def test_nothing_to_ask_or_to_read(bench: Bench) -> None:
-    order = Order((Distance(0),), (Distance(0),), 1, 0, 0, CHUNK, 0)
+def test_nothing_to_ask_or_to_read(plan_of: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no questions"):
-        make_plan(order, [], ["text"], bench.encode)
-    only = read_sources(
-        [{"context": "One.", "qas": [{"question": "How many?", "answers": ["One"]}]}]
-    )
+        plan_of(CHUNK, [], ["text"], questions=1)
+    only = [{"context": "One.", "qas": [{"question": "How many?", "answers": ["One"]}]}]
     with pytest.raises(UsageError, match="--books"):
-        make_plan(order, only, [], bench.encode)
+        plan_of(CHUNK, only, [], questions=1)
+    (tmp_path / "p.jsonl").write_text('{"qas": []}')
     with pytest.raises(UsageError, match="context"):
-        read_sources([{"qas": []}])
+        read_data(tmp_path / "p.jsonl", "passages")

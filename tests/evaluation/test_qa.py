@@ -12,14 +12,14 @@ from models.update import read_chunk
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import perplexity, qa
 from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
-from mplus_cli.evaluation.asking import LIMIT
+from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, Inquiry, text_prompt
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
-from mplus_cli.evaluation.documents import choose, read_data
-from mplus_cli.evaluation.journal import Journal, read_losses, read_records
-from mplus_cli.evaluation.tables import loss_tables, qa_tables
-from mplus_cli.evaluation.texts import INSTRUCTION, Text, TextInquiry, text_prompt
-from mplus_cli.evaluation.values import Loss, Noted, Question, Record
+from mplus_cli.evaluation.figures import figures_of, tables_of
+from mplus_cli.evaluation.journal import Journal
+from mplus_cli.evaluation.layouts import Reading, choose, read_data, share_texts
+from mplus_cli.evaluation.report import read_runs
+from mplus_cli.evaluation.values import DOCUMENT, Ask, Loss, Noted, Question, Record, Stretch
 
 STORY = Path(__file__).resolve().parents[2] / "examples" / "story" / "questions.json"
 
@@ -111,7 +111,7 @@ def test_the_example_storys_layout() -> None:
 def test_questions_of_the_same_text_share_it(tmp_path: Path) -> None:
     record = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
     path = write(tmp_path / "n.jsonl", record, record | {"context": "Cy."}, record)
-    first, second = read_data(path)
+    first, second = share_texts(read_data(path))
     assert len(first.questions) == 2
     assert len({question.id for question in first.questions}) == 2
     assert second.text == "Cy."
@@ -189,7 +189,8 @@ def test_documents_are_read_and_asked(
     assert searched.found is True
     again = qa.run(bench, readings, arms, new_journal("qa", "qa"))
     assert not [event for event in again if isinstance(event, Record)]
-    columns = qa_tables(read_records(new_journal("qa", "qa").folder))[0].columns
+    (done,) = read_runs(new_journal("qa", "qa").folder)
+    columns = tables_of(figures_of(done))[0].columns
     assert columns == [
         "questions",
         "exact match",
@@ -202,19 +203,18 @@ def test_documents_are_read_and_asked(
     ]
 
 
-def test_pages_are_the_gold_chunks_of_a_paged_document(
-    bench: Bench, new_journal: Callable[..., Journal]
-) -> None:
+def test_pages_are_the_gold_chunks_of_a_paged_document() -> None:
     from mplus_cli.documents import Chunk, Document, Page
 
     pages = tuple(Page(number, f"Text {number}. ") for number in (1, 2, 3))
     chunks = [Chunk(n, f"Text {n + 1}. ", (5, 6), (n + 1, n + 1)) for n in range(3)]
     question = Question("q", "documents", "Q?", ("a",), pages=(2, 3))
-    (reading,) = read_data(STORY)
     document = Document("", "", "", "pdf", pages, 3, ())
-    subject = qa._Asked(bench, new_journal(), reading.title, document, chunks)
-    assert subject._gold(question) == frozenset({1, 2})
-    assert subject._passage(question) == "Text 2. Text 3. "
+    reading = Reading("d", "d", None, (question,))
+    (ask,) = qa.stretch_of(reading, document, chunks).asks
+    assert ask.gold == frozenset({1, 2})
+    assert ask.question.passage == "Text 2. Text 3. "
+    assert (ask.chunks, ask.before, ask.after) == (3, 6, None)
 
 
 def test_no_document_at_all(
@@ -244,7 +244,7 @@ def test_the_base_sees_its_own_template(bench: Bench) -> None:
 
 def test_a_long_context_is_cut_to_the_budget(bench: Bench) -> None:
     question = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    said = TextInquiry(bench, "base", question, None).ask(ARMS["gold"])
+    said = inquiry(bench, "base", question).ask(ARMS["gold"])
     bare = len(text_prompt(bench, "base", "Who?", ""))
     assert bench.budget + bare - 8 <= said.prompt_tokens <= bench.budget + bare
     assert said.prompt_tokens + LIMIT <= 2048
@@ -257,7 +257,7 @@ def test_perplexity_of_every_arm_and_again(
 
     ids = bench.encode("the storm had taken the boat and the keeper wrote. " * 12)
     book = perplexity.make_book("book", ids, 32, 170)
-    assert [len(chunk) for chunk in book.chunks] == [32] * 5 + [10]
+    assert [len(chunk) for chunk in book[1]] == [32] * 5 + [10]
     arms = parse_arms(",".join(FOR_LOSS), FOR_LOSS)
     events = perplexity.run(bench, [book], arms, new_journal("loss", "perplexity"))
     losses = [event for event in events if isinstance(event, Loss)]
@@ -271,7 +271,8 @@ def test_perplexity_of_every_arm_and_again(
     assert by_arm["closed-book"] != pytest.approx(by_arm["window"], abs=1e-3)
     again = perplexity.run(bench, [book], arms, new_journal("loss", "perplexity"))
     assert not [event for event in again if isinstance(event, Loss)]
-    (table,) = loss_tables(read_losses(new_journal("loss", "perplexity").folder))
+    (done,) = read_runs(new_journal("loss", "perplexity").folder)
+    (table,) = tables_of(figures_of(done))
     assert [row[0] for row in table.rows()] == [name for name in ARMS if name in FOR_LOSS]
 
 
@@ -280,30 +281,37 @@ def put(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any, s
     """What is put to networks from here on: network, memory and prompt; nothing is answered."""
     seen: list[tuple[Any, Any, str]] = []
 
-    def no_answer(network: Any, memory: Any, recall: Any, prompt: Any, **_: Any) -> Any:
+    def no_answer(network: Any, memory: Any, found: Any, prompt: Any, **_: Any) -> Any:
         seen.append((network, memory, bench.decode(prompt)))
         return iter(())
 
-    monkeypatch.setattr("models.evaluation.answer_ids", no_answer)
+    monkeypatch.setattr("models.generate.stream", no_answer)
     return seen
 
 
-def searched(bench: Bench) -> Text:
-    """Three chunks that were read, and more text."""
-    chunks = [f"The {name} is by the sea in the rain today. " for name in ("boat", "mule", "bell")]
-    ids = bench.encode("".join(chunks) + "x " * bench.budget + "the very end")
-    index = Index()
-    index.add(chunks)
-    return Text(ids, index, 3, chunks.__getitem__)
+def searched(bench: Bench) -> Stretch:
+    """Three chunks to find something in, and one more."""
+    texts = [f"The {name} is by the sea in the rain today. " for name in ("boat", "mule", "bell")]
+    texts.append("x " * bench.budget + "the very end")
+    return Stretch("s", [tuple(bench.encode(text)) for text in texts], texts)
+
+
+def inquiry(
+    bench: Bench, reader: Any, question: Question, stretch: Stretch | None = None
+) -> Inquiry:
+    """A question put to a reader with a text of its own."""
+    stretch = stretch or Stretch("s", [], [])
+    ask = Ask(question, DOCUMENT, len(stretch.chunks), None, 0)
+    return Inquiry(bench, reader, stretch, ask, index=Index(stretch.texts))
 
 
 ASKED = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
 
 
 def test_what_the_base_sees(bench: Bench, put: Any) -> None:
-    inquiry = TextInquiry(bench, "base", ASKED, searched(bench))
+    asked = inquiry(bench, "base", ASKED, searched(bench))
     for name in ("closed-book", "gold", "window", "bm25-1", "bm25"):
-        inquiry.ask(ARMS[name])
+        asked.ask(ARMS[name])
     prompts = [prompt for _, _, prompt in put]
     closed, gold, window, best, more = prompts
     assert all(INSTRUCTION in prompt for prompt in prompts)
@@ -316,16 +324,16 @@ def test_what_the_base_sees(bench: Bench, put: Any) -> None:
     # The best chunk is next to the question.
     assert more.index("boat") < more.index("mule is by")
     # What was asked with the same prompt is not asked again.
-    assert inquiry.ask(ARMS["bm25-1"]).present == frozenset({1})
+    assert asked.ask(ARMS["bm25-1"]).present == frozenset({1})
     assert len(put) == 5
     base = bench.base.llama
     assert all(network.generate.llama is base and memory.is_empty for network, memory, _ in put)
 
 
 def test_what_the_trained_reader_sees(bench: Bench, put: Any) -> None:
-    inquiry = TextInquiry(bench, "trained", ASKED, searched(bench))
+    put_to = inquiry(bench, "trained", ASKED, searched(bench))
     names = ("gold-reader", "bm25-1-reader", "gold-memory", "bm25-1-memory")
-    said = [inquiry.ask(ARMS[name]) for name in names]
+    said = [put_to.ask(ARMS[name]) for name in names]
     asked, _ = bench.session.loaded.prompt.render(bench.session.tokenizer, ASKED.text)
     bare = bench.decode(asked)
     shown, best, *none = [prompt for _, _, prompt in put]
@@ -348,15 +356,15 @@ def test_what_the_trained_reader_sees(bench: Bench, put: Any) -> None:
 
 def test_a_long_passage_is_remembered_in_chunks(bench: Bench, put: Any) -> None:
     long = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    TextInquiry(bench, "trained", long, None).ask(ARMS["gold-memory"])
+    inquiry(bench, "trained", long).ask(ARMS["gold-memory"])
     ((_, memory, _),) = put
     assert memory.chunks == -(-bench.budget // bench.chunk_tokens)
 
 
 def test_the_trained_reader_answers_by_its_own_weights(bench: Bench) -> None:
     question = Question("q", "k", "Who kept the boat?", ("a",), passage="Ann kept the boat there.")
-    base = TextInquiry(bench, "base", question, None).ask(ARMS["gold"])
-    trained = TextInquiry(bench, "trained", question, None)
+    base = inquiry(bench, "base", question).ask(ARMS["gold"])
+    trained = inquiry(bench, "trained", question)
     said = {name: trained.ask(ARMS[name]).answer for name in ("gold-reader", "gold-memory")}
     assert len({base.answer, *said.values()}) == 3
     network = bench.session.model

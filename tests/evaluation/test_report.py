@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mplus_cli.evaluation.tables import at_setting, difference, retention_tables
 
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.report import read_runs, write_report
-from mplus_cli.evaluation.tables import at_setting, difference, retention_tables
 from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Question, Record, Said, score
 
 BASELINES = ("closed-book", "gold", "window", "bm25")

@@ -8,29 +8,22 @@ from typing import Any
 
 import pytest
 
-from models.evaluation import long_term_bytes
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import retention
 from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
-from mplus_cli.evaluation.asking import LIMIT, Inquiry
+from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.estimate import Units, Work, measure
-from mplus_cli.evaluation.journal import (
-    WORK,
-    Journal,
-    RunCard,
-    kept_bytes,
-    read_costs,
-    read_records,
-)
-from mplus_cli.evaluation.plan import ALONE, Distance, Plan
-from mplus_cli.evaluation.reader import Job, read
-from mplus_cli.evaluation.tables import retention_tables
-from mplus_cli.evaluation.values import ANY, UNREAD, Planned, Record
+from mplus_cli.evaluation.figures import figures_of, markdown, tables_of
+from mplus_cli.evaluation.journal import WORK, Journal, RunCard, kept_bytes, read_parts
+from mplus_cli.evaluation.network import long_term_bytes
+from mplus_cli.evaluation.plan import Plan
+from mplus_cli.evaluation.reading import read
+from mplus_cli.evaluation.report import read_runs
+from mplus_cli.evaluation.values import ALONE, ANY, UNREAD, Cost, Noted, Record
 from mplus_cli.wording import size
 
 CHUNK = 32
-FEW = ",".join(QUICK)
+FEW = QUICK
 
 
 def run(bench: Bench, plan: Plan, arms: str, journal: Journal) -> list[Record]:
@@ -39,7 +32,8 @@ def run(bench: Bench, plan: Plan, arms: str, journal: Journal) -> list[Record]:
 
 
 def figures(folder: Path) -> list[str]:
-    return [table.markdown() for table in retention_tables(read_records(folder))]
+    (done,) = read_runs(folder)
+    return [markdown(table.columns, table.rows()) for table in tables_of(figures_of(done))]
 
 
 def untimed(records: list[Record]) -> list[Record]:
@@ -47,10 +41,10 @@ def untimed(records: list[Record]) -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def everything(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def everything(
+    bench: Bench, plan_of: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """All arms' answers to a small plan, in a folder."""
-    from mplus_cli.evaluation.plan import Distance, Order, make_plan, read_sources
-
     lines = [
         {
             "id": f"g{number}/0",
@@ -59,9 +53,8 @@ def everything(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
         }
         for number in range(8)
     ]
-    distances = (Distance(None), Distance(0), Distance(80))
-    order = Order(distances, distances, 3, 0, 1, CHUNK, 0)
-    plan = make_plan(order, read_sources(lines), ["A sea of rain. " * 90], bench.encode)
+    order: dict[str, Any] = {"tokens": "alone,0,80", "questions": 3, "unread": 1}
+    plan = plan_of(CHUNK, lines, ["A sea of rain. " * 90], **order)
     folder = tmp_path_factory.mktemp("all")
     journal = Journal(folder, RunCard("retention", {}, "", {}))
     return plan, run(bench, plan, "all", journal), folder
@@ -70,9 +63,10 @@ def everything(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_every_arm_answers_everything_it_can(everything: Any) -> None:
     plan, records, _ = everything
     assert {record.arm for record in records} == set(ARMS)
-    places = {(t.question.id, ALONE) for t in plan.alone}
-    places |= {(ask.question.id, ask.setting) for ask in plan.asks}
-    once = {(t.question.id, ANY) for t in plan.alone}
+    lone = {one.asks[0].question.id for one in plan.alone}
+    places = {(id, ALONE) for id in lone}
+    places |= {(ask.question.id, ask.setting) for ask in plan.stream.asks if ask.setting != ANY}
+    once = {(id, ANY) for id in lone}
     never = {place for place in places if place[1] == UNREAD}
     wanted = dict.fromkeys(ARMS, places) | {"closed-book": once | never}
     wanted |= dict.fromkeys(("gold", "gold-reader", "gold-memory"), once)
@@ -115,23 +109,23 @@ def test_arms_that_cannot_differ_are_asked_once(
     new_journal: Callable[..., Journal],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import models.evaluation
-    import models.scan
+    import models.generate
+    import models.recall
 
     spoken, scans = [], []
-    answer, score = models.evaluation.answer_ids, models.scan.score_chunks
+    stream, look_up = models.generate.stream, models.recall.look_up
 
-    def counted(network: Any, memory: Any, recall: Any, *rest: Any, **options: Any) -> Any:
-        spoken.append(len(recall))
-        return answer(network, memory, recall, *rest, **options)
+    def counted(network: Any, memory: Any, found: Any, *rest: Any, **options: Any) -> Any:
+        spoken.append(len(found.recall))
+        return stream(network, memory, found, *rest, **options)
 
     def scanned(*arguments: Any) -> Any:
         scans.append(arguments)
-        return score(*arguments)
+        return look_up(*arguments)
 
-    plan = tiny_plan(distances=(Distance(None),), unread=0)
-    monkeypatch.setattr(models.evaluation, "answer_ids", counted)
-    monkeypatch.setattr(models.scan, "score_chunks", scanned)
+    plan = tiny_plan(tokens="alone", unread=0)
+    monkeypatch.setattr(models.generate, "stream", counted)
+    monkeypatch.setattr(models.recall, "look_up", scanned)
     records = run(bench, plan, "mplus,stm-only,oracle-recall,reread1", new_journal())
     assert len(records) == 16
     # Nothing is in long-term memory, so a question has two prompts: with text, and without.
@@ -145,17 +139,17 @@ def test_what_bm25_finds_again_is_read_once(
     new_journal: Callable[..., Journal],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import models.evaluation
+    import models.generate
 
     spoken: list[tuple[int, ...]] = []
-    answer = models.evaluation.answer_ids
+    stream = models.generate.stream
 
-    def counted(network: Any, memory: Any, recall: Any, prompt: Any, **options: Any) -> Any:
-        spoken.append(prompt)
-        return answer(network, memory, recall, prompt, **options)
+    def counted(network: Any, memory: Any, found: Any, prompt: Any, **options: Any) -> Any:
+        spoken.append(tuple(prompt))
+        return stream(network, memory, found, prompt, **options)
 
-    monkeypatch.setattr(models.evaluation, "answer_ids", counted)
-    plan = tiny_plan(distances=(Distance(0), Distance(80)), unread=0)
+    monkeypatch.setattr(models.generate, "stream", counted)
+    plan = tiny_plan(tokens="0,80", unread=0)
     records = run(bench, plan, "bm25-1", new_journal())
     chosen = {(record.id, record.rank, record.answer) for record in records}
     assert len(records) == 8
@@ -168,7 +162,7 @@ def test_an_arm_may_be_asked_less(
     run(bench, plan, "mplus:1,gold:2,closed-book:3", new_journal())
     added = run(bench, plan, "mplus:1,gold:3,closed-book:3", new_journal())
     assert [(record.arm, record.setting) for record in added] == [("gold", ANY)]
-    records = read_records(new_journal().folder)
+    records = read_parts(new_journal().folder, Record)
     asked = {
         name: len({r.id for r in records if r.arm == name and r.setting != UNREAD})
         for name in ("mplus", "gold", "closed-book")
@@ -185,30 +179,21 @@ def test_what_is_to_be_done_is_said_before(
     bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
 ) -> None:
     events = list(retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal()))
-    (planned,) = [event for event in events if isinstance(event, Planned)]
+    (planned,) = [event for event in events if isinstance(event, Noted) and not event.is_warning]
     records = [event for event in events if isinstance(event, Record)]
     # The stream, and each of four chunks alone.
-    assert f"to do: {(len(plan.chunks) + 4) * CHUNK:,} tokens to read" in planned.line
+    assert f"to do: {(len(plan.stream.chunks) + 4) * CHUNK:,} tokens to read" in planned.line
     assert f", {len(records)} questions" in planned.line
-    work = Work(read=500, prompts=100, questions=4)
-    assert work.seconds(Units(0.01, 0.02, 0.1)) == pytest.approx(5 + 2 + 4 * LIMIT * 0.1)
-    disk = len(plan.chunks) * CHUNK * long_term_bytes(bench.session.model)
+    disk = len(plan.stream.chunks) * CHUNK * long_term_bytes(bench.session.model)
     assert planned.line.endswith(f", and {size(round(disk))} of disk until it is done")
     again = retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal())
-    assert not [event for event in again if isinstance(event, Planned)]
-
-
-def test_the_machine_is_timed(bench: Bench, plan: Plan) -> None:
-    units = measure(bench, list(plan.chunks[0]))
-    assert 0 < units.read < 1
-    assert 0 < units.prompt < 1
-    assert 0 < units.answer < 10
+    assert not [event for event in again if isinstance(event, Noted)]
 
 
 def test_memories_are_gone_and_costs_are_kept(everything: Any) -> None:
     _, _, folder = everything
     assert not (folder / "work").exists()
-    costs = {cost.reader: cost for cost in read_costs(folder)}
+    costs = {cost.reader: cost for cost in read_parts(folder, Cost)}
     assert set(costs) == {"mplus", "identity", "swapped", "bm25"}
     assert costs["identity"].disk_bytes > costs["mplus"].disk_bytes > 0
 
@@ -223,17 +208,16 @@ def test_sharing_gives_what_reading_each_alone_gives(
         if record.setting == ALONE:
             continue
         ask = next(
-            a for a in plan.asks if (a.question.id, a.setting) == (record.id, record.setting)
+            a for a in plan.stream.asks if (a.question.id, a.setting) == (record.id, record.setting)
         )
         network = bench.network("mplus")
         memory = network.empty_memory()
-        for ids in plan.chunks[: ask.chunks]:
+        for ids in plan.stream.chunks[: ask.chunks]:
             memory = read_chunk(network, memory, ids)
-        asked = Inquiry(bench, network, memory, ask.question, gold=frozenset(), chunk=lambda _: "")
-        said = asked.ask(ARMS["mplus"])
+        said = Inquiry(bench, "mplus", plan.stream, ask, memory=memory).ask(ARMS["mplus"])
         assert said.answer == record.answer
         assert said.present is not None
-        assert record.found == (None if ask.gold is None else ask.gold in said.present)
+        assert record.found == (None if ask.gold is None else ask.gold <= said.present)
 
 
 def test_the_same_seed_gives_the_same_table(
@@ -243,7 +227,7 @@ def test_the_same_seed_gives_the_same_table(
         run(bench, tiny_plan(seed=seed), FEW, new_journal(name))
     folder = new_journal("a").folder.parent
     assert figures(folder / "a") == figures(folder / "b")
-    ids = {name: {r.id for r in read_records(folder / name)} for name in "ac"}
+    ids = {name: {r.id for r in read_parts(folder / name, Record)} for name in "ac"}
     assert ids["a"] != ids["c"]
 
 
@@ -255,7 +239,7 @@ def test_an_interrupted_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     stop: int,
 ) -> None:
-    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
+    monkeypatch.setattr("mplus_cli.evaluation.reading.COMMIT_CHUNKS", 2)
     whole = run(bench, plan, FEW, new_journal("whole"))
     events = retention.run(bench, plan, parse_arms(FEW), new_journal("torn"))
     done = 0
@@ -270,7 +254,9 @@ def test_an_interrupted_run_goes_on(
     rest = run(bench, plan, FEW, new_journal("torn"))
     assert len(rest) == len(whole) - stop
     torn = new_journal("torn").folder
-    assert untimed(read_records(torn)) == untimed(sorted(whole, key=lambda record: record.key))
+    assert untimed(read_parts(torn, Record)) == untimed(
+        sorted(whole, key=lambda record: record.key)
+    )
     assert run(bench, plan, FEW, new_journal("torn")) == []
 
 
@@ -280,11 +266,11 @@ def test_a_run_cut_off_after_its_last_question_leaves_no_memory(
     new_journal: Callable[..., Journal],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
-    plan = tiny_plan(distances=(Distance(80),), unread=0)
+    monkeypatch.setattr("mplus_cli.evaluation.reading.COMMIT_CHUNKS", 2)
+    plan = tiny_plan(tokens="80", unread=0)
     events = retention.run(bench, plan, parse_arms("mplus"), new_journal())
     asked = (event for event in events if isinstance(event, Record))
-    for _ in plan.asks:
+    for _ in range(4):
         next(asked)
     events.close()  # type: ignore[attr-defined]
     folder = new_journal().folder
@@ -314,7 +300,7 @@ def test_an_interrupted_reading_is_not_begun_anew(
 ) -> None:
     import models.update
 
-    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 2)
+    monkeypatch.setattr("mplus_cli.evaluation.reading.COMMIT_CHUNKS", 2)
     read = models.update.read_chunk
     chunks: list[int] = []
 
@@ -323,15 +309,16 @@ def test_an_interrupted_reading_is_not_begun_anew(
         return read(model, memory, ids)
 
     monkeypatch.setattr("models.update.read_chunk", counted)
-    late = replace(plan, alone=(), asks=tuple(a for a in plan.asks if a.setting == UNREAD))
+    never = [ask for ask in plan.stream.asks if ask.setting == UNREAD]
+    late = replace(plan, alone=(), stream=replace(plan.stream, asks=never))
     events = retention.run(bench, late, parse_arms("mplus"), new_journal())
-    for _ in range(7):  # two before the reading
+    for _ in range(6):  # one before the reading
         next(events)
     events.close()  # type: ignore[attr-defined]
     assert chunks == [0, 1, 2, 3]
     run(bench, late, "mplus", new_journal())
     # The last commit was after two chunks of four.
-    assert chunks[4:] == list(range(2, len(plan.chunks)))
+    assert chunks[4:] == list(range(2, len(plan.stream.chunks)))
 
 
 def test_long_term_memory_is_mapped_and_the_same(
@@ -344,15 +331,15 @@ def test_long_term_memory_is_mapped_and_the_same(
 
     from models.update import compact, read_chunk
 
-    monkeypatch.setattr("mplus_cli.evaluation.reader.COMMIT_CHUNKS", 4)
-    plan = tiny_plan(distances=(Distance(0), Distance(256)))
+    monkeypatch.setattr("mplus_cli.evaluation.reading.COMMIT_CHUNKS", 4)
+    plan = tiny_plan(tokens="0,256")
     network = bench.network("mplus")
     alone = network.empty_memory()
     segments = []
-    job = Job("mplus", plan.chunks, len(plan.chunks))
-    for count, memory in read(bench, job, new_journal().work, lambda cost: None):
+    chunks, work = plan.stream.chunks, new_journal().work
+    for count, memory in read(bench, "mplus", chunks, len(chunks), work, lambda cost: None):
         if count:
-            alone = read_chunk(network, alone, plan.chunks[count - 1])
+            alone = read_chunk(network, alone, chunks[count - 1])
         segments.append(len(memory.segments))
         if memory.segments:
             mine, other = compact(memory).segments[0], compact(alone).segments[0]

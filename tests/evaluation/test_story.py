@@ -36,7 +36,7 @@ def test_warm_and_cold_say_the_same(flags: Flags, source: Path, tmp_path: Path, 
     settings = resolve(flags, {})
     session = open_session(settings, note=print, progress=lambda *_: None)
     warm = story.Warm(session, Library(tmp_path / "work"), str(source))
-    cold = story.Cold(settings, str(source))
+    cold = story.Cold(settings, session.library, str(source))
     said: list[dict[str, Any]] = []
     for reader in (warm, cold):
         reader.ingest()
@@ -54,7 +54,7 @@ def test_a_source_is_right_if_it_touches_the_pages() -> None:
 
     def scored(first: int, last: int) -> Any:
         question = Question("q", "documents", "Who?", ("Ann",), pages=(first, last))
-        return story._scored(question, ARMS["mplus"], values, 100)
+        return story.scored(question, ARMS["mplus"], values, 100)
 
     assert (scored(3, 4).hit, scored(3, 4).found, scored(3, 4).rank) == (1, True, 2)
     assert (scored(5, 5).found, scored(5, 5).rank) == (True, 3)
@@ -87,5 +87,5 @@ def test_the_command(
     assert not (out / "work").exists()
     assert " of 2 [" in run("--questions", "2")
     app(["report", str(out)], standalone_mode=False)
-    text = (out / "report.md").read_text()
+    text = (out / "tables.md").read_text()
     assert "eval story --questions 2 --arms mplus,quoted,reread1 --out out" in text
