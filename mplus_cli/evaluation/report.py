@@ -22,6 +22,7 @@ from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots, verdicts
 from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.figures import (
+    STORY,
     Figure,
     Run,
     figures_of,
@@ -171,7 +172,8 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
         parts += [
             "## In short\n",
             "Of each kind of question, where most was read in between. Under each rival: its figure, and "
-            "by how many points M+ is ahead (bold: more than chance). Of two arms of a kind the better.\n",
+            "by how many points M+ is ahead over the questions that both were asked (bold: more than "
+            "chance). Of two arms of a kind the better.\n",
             markdown(head, rows) + "\n",
         ]
     for heap, lines in verdicts.judge(facts.figures, facts.timings).items():
@@ -182,19 +184,27 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
 
 
 def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
-    """A row for each kind of question of each run, where M+ was compared with anything."""
+    """A row for each kind of question of each run, where M+ was compared with anything, and what
+    `mplus ask` says of the example story."""
     rows: dict[tuple[str, str], dict[str, verdicts.Duel]] = {}
-    for duel in verdicts.farthest(verdicts.duels_of(figures)):
+    for duel in verdicts.duels_of(figures):
         rows.setdefault((duel.run, duel.where), {})[duel.rival] = duel
     for (run, where), own in rows.items():
-        one = next(iter(own.values()))
+        duel = next(iter(own.values()))
         cells = [_cell(own[rival]) if rival in own else "–" for rival in verdicts.RIVALS]
-        yield [f"`{run}`: {where}", f"{one.measure} {one.ours.show()} (n {one.ours.count})", *cells]
+        yield [
+            f"`{run}`: {where}",
+            f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})",
+            *cells,
+        ]
+    for one in figures:
+        if one.table == STORY and one.arm == "quoted":
+            yield [f"`{one.run}`: `mplus ask`", f"{one.column} {one.show()}", *["–"] * 4]
 
 
 def _cell(duel: verdicts.Duel) -> str:
     points = f"{duel.less.value * 100:+.0f}"
-    points = points if duel.is_chance else f"**{points}**"
+    points = points if duel.outcome == verdicts.CHANCE else f"**{points}**"
     return f"{duel.theirs.show(full=False)} ({points})"
 
 
@@ -214,7 +224,6 @@ def _sections(facts: Facts) -> Iterator[str]:
         yield f"\nGreedy answers{length}. {_INTERVALS} {_LEGENDS[experiment]}\n"
         for table in tables_of(figures):
             yield f"### {table.title}\n\n{markdown(['arm', *table.columns], table.rows())}\n"
-        yield from (f"- {sentence}" for sentence in verdicts.sentences(figures))
         for table in tables_of(timings):
             yield f"\n### {table.title} (changes from run to run)\n"
             yield f"{markdown(['arm', *table.columns], table.rows())}\n"

@@ -9,7 +9,7 @@ from typing import Any
 from mplus_cli.evaluation.figures import Table, figures_of, tables_of, timings_of
 from mplus_cli.evaluation.report import read_runs
 from mplus_cli.evaluation.values import Event, Loss, Noted, Working
-from mplus_cli.evaluation.verdicts import sentences
+from mplus_cli.evaluation.verdicts import judge
 from mplus_cli.terminal import screen
 
 
@@ -31,15 +31,16 @@ def show_tables(folder: Path, *, as_json: bool) -> None:
     """The tables of a run on stdout."""
     rows: list[dict[str, Any]] = []
     for run in read_runs(folder):
-        figures = figures_of(run)
-        shown = [*figures, *timings_of(run)]
+        figures, timings = figures_of(run), timings_of(run)
+        shown = [*figures, *timings]
         if as_json:
             rows += [figure.to_json() for figure in shown]
             continue
         for table in tables_of(shown):
             screen.show(_drawn(table))
-        for sentence in sentences(figures):
-            screen.out(sentence)
+        for outcome, lines in judge(figures, timings).items():
+            for line in lines:
+                screen.out(f"{outcome}: {line}")
     if as_json:
         screen.json_out(rows)
 

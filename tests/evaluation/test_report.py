@@ -6,12 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mplus_cli.evaluation.tables import at_setting, difference, retention_tables
 
 from mplus_cli.errors import MplusError
+from mplus_cli.evaluation.figures import (
+    Figure,
+    at_setting,
+    difference,
+    figures_of,
+    tables_of,
+    timings_of,
+)
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.report import read_runs, write_report
-from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Question, Record, Said, score
+from mplus_cli.evaluation.values import (
+    ANY,
+    UNREAD,
+    Ask,
+    Cost,
+    Loss,
+    Question,
+    Record,
+    Said,
+    score,
+)
+from mplus_cli.evaluation.verdicts import judge
 
 BASELINES = ("closed-book", "gold", "window", "bm25")
 
@@ -19,7 +37,7 @@ BASELINES = ("closed-book", "gold", "window", "bm25")
 def record(id: str, arm: str, setting: str, answer: str, kind: str = "passages") -> Record:
     question = Question(id, kind, "Who?", ("Ann",))
     said = Said(answer, (0, 1), frozenset({0}), 9, 0.1, 0.2)
-    return score(question, said, arm=arm, setting=setting, gold=frozenset({1}), before=0, after=0)
+    return score(arm, Ask(question, setting, 1, frozenset({1}), 0, 0), said)
 
 
 def answers(right: dict[str, int]) -> list[Record]:
@@ -42,20 +60,21 @@ def journal(new_journal: Callable[..., Journal]) -> Journal:
     refusal = "The text does not say."
     journal.add(replace(record("u1", "mplus", UNREAD, refusal, UNREAD), found=None))
     journal.add(replace(record("u2", "mplus", UNREAD, "Ann", UNREAD), found=None))
-    journal.add_cost(Cost("mplus", 1000, 2.0, 3 << 20, 5 << 20))
-    journal.add_cost(Cost("mplus", 500, 1.0, 4 << 20, 2 << 20))
+    journal.add(Cost("mplus", 1000, 2.0, 3 << 20, 5 << 20))
+    journal.add(Cost("mplus", 500, 1.0, 4 << 20, 2 << 20))
     return journal
+
+
+def judged(folder: Path) -> dict[str, list[str]]:
+    (run,) = read_runs(folder)
+    return judge(figures_of(run), timings_of(run))
 
 
 def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     write_report(journal.folder)
-    text = (journal.folder / "report.md").read_text()
+    text = (journal.folder / "tables.md").read_text()
     tables = text.split("\n### ")[1:]
     assert len(tables) == 8
-    short = text[: text.index("## Knowledge retention")]
-    assert "| figure | mplus | closed-book | gold | bm25 |" in short
-    assert "| passages: exact hit, 500 tokens after (n 10) | 0.400 [" in short
-    assert "never read, refused | 0.500 [" in short
     for table in tables:
         ours = () if "less that of the arm" in table else ("mplus",)
         for name in (*ours, *BASELINES):
@@ -63,6 +82,20 @@ def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     assert "a cpu, 2 cores, 1 threads" in text
     assert "mplus eval retention --arms mplus,closed-book,gold,window,bm25" in text
     assert "2026-01-01" in text
+
+
+def test_the_page_is_short_and_says_what_was_lost(journal: Journal) -> None:
+    write_report(journal.folder)
+    page = (journal.folder / "report.md").read_text()
+    assert page.count("\n| ---") == 1, "one table"
+    assert "the base with the passage in its prompt | retrieval over text |" in page
+    where = "`run`: passages, after 500 tokens"
+    assert f"| {where} | exact hit 0.400 [0.168, 0.687] (n 10) | 0.800 (**-40**) |" in page
+    lost = page.split("## Lost\n")[1].split("\n## ")[0]
+    assert "-40.0 [-70.0, -10.0] against the base with the passage in its prompt (`gold`" in lost
+    assert "answers 50 % of the 2 questions instead of refusing" in lost
+    assert page.count("![") == 1
+    assert len(page.splitlines()) < 40
 
 
 def test_the_figures(journal: Journal) -> None:
@@ -78,24 +111,22 @@ def test_the_figures(journal: Journal) -> None:
     assert hits["gold", "500 tokens after (n 10)"] == 0.8
     refused = [line for line in lines if "never read" in line["table"]]
     assert {line["arm"]: line["value"] for line in refused}["mplus"] == 0.5
-    text = (journal.folder / "report.md").read_text()
-    assert "| mplus | 500 | 0.10 | 0.20 | 9 | 4.0 | 5 |" in text
+    text = (journal.folder / "tables.md").read_text()
+    assert "| mplus | 500 | 0.10 | 0.20 | 9 | 4 | 5 |" in text
 
 
 def test_it_says_where_retrieval_over_text_wins(journal: Journal) -> None:
+    said = judged(journal.folder)
+    gold = next(line for line in said["Lost"] if "points of exact hit" in line)
+    assert gold.startswith("`run`, passages, after 500 tokens (points of exact hit): -40.0")
+    (searched,) = said["Not told from chance"]
+    assert "-20.0 [" in searched
+    assert "against retrieval over text (`bm25`, 10 questions)" in searched
     (run,) = read_runs(journal.folder)
-    gold, first, _, second, kept = run.verdicts()
-    assert "the base with the passage in its prompt (`gold`) wins by 40.0 points" in gold
-    assert "retrieval over text (`bm25`) wins by 20.0 points" in first
-    assert "after 500 tokens" in second
-    assert "10 questions do not tell it from chance" in first
-    assert kept == (
-        "passages, after 500 tokens: `mplus` keeps 1.00 of its figure after 0 tokens (10 questions)."
-    )
-    figure = difference(run.records, "mplus", "bm25", "500")
+    figure = difference(run.records, "bm25", "500", "exact hit")
     assert figure.value == pytest.approx(-0.2)
     assert figure.low < -0.2 < figure.high
-    ahead = difference(run.records, "mplus", "window", "500")
+    ahead = difference(run.records, "window", "500", "exact hit")
     assert ahead.value == pytest.approx(0.3)
 
 
@@ -104,21 +135,63 @@ def test_m_plus_is_compared_question_by_question(journal: Journal) -> None:
         if one.arm != "bm25-1-memory" or one.id in ("q1", "q2", "q3", "q9"):
             journal.add(one)
     (run,) = read_runs(journal.folder)
-    table = next(one for one in run.tables() if "less that of the arm" in one.title)
+    table = next(one for one in tables_of(figures_of(run)) if "less that of the arm" in one.title)
     assert table.columns == ["0 tokens after", "500 tokens after"]
-    found = {cell.row: cell.figure for cell in table.cells if cell.column == "500 tokens after"}
+    found = {one.arm: one for one in table.figures if one.column == "500 tokens after"}
     # Of the four that both were asked, mplus has q1, q2 and q3 right, the other q1 alone.
     assert found["bm25-1-memory"].value == pytest.approx(0.5)
     assert found["bm25-1-memory"].count == 4
     assert found["gold-reader"].value == pytest.approx(-0.5)
     assert found["gold-reader"].high < 0
-    assert found["bm25"] == difference(run.records, "mplus", "bm25", "500")
+    assert found["bm25"].value == difference(run.records, "bm25", "500", "exact hit").value
     assert any(row[0] == "bm25" and row[1].endswith("(n 10)") for row in table.rows())
-    said = [one for one in run.verdicts() if one.startswith("passages, after 500 tokens")]
-    assert any(
-        "the trained reader with the passage (`gold-reader`) wins by 50.0" in s for s in said
+    said = judged(journal.folder)
+    assert any("-50.0" in one and "(`gold-reader`, 10 questions)" in one for one in said["Lost"])
+    close = [one for heap in said.values() for one in heap if "what BM25 finds" in one]
+    assert len(close) == 1
+    assert "+50.0" in close[0]
+    assert "(`bm25-1-memory`, 4 questions)" in close[0]
+
+
+def test_next_token_loss_and_costs_are_judged(new_journal: Callable[..., Journal]) -> None:
+    loss = new_journal("loss", "perplexity")
+    for arm, nats in (("mplus", 3.0), ("window", 1.5)):
+        for chunk in (1, 2):
+            loss.add(Loss(arm, "book", chunk, 31, nats + chunk / 10))
+    (lost,) = judged(loss.folder)["Lost"]
+    assert lost == "`loss`, book: nats a token: 3.150 [3.100, 3.200]; `window` 1.650."
+    journal = new_journal("costs")
+    for one in answers({"mplus": 1, "bm25-1": 1}):
+        journal.add(one)
+    journal.add(Cost("mplus", 1000, 2.0, 3 << 20, 5 << 20))
+    journal.add(Cost("bm25", 1000, 0.1, 1 << 20, 0))
+    said = judged(journal.folder)
+    assert (
+        "`costs`, tokens read a second: 500; BM25 with the base (`bm25-1`) 10,000." in said["Lost"]
     )
-    assert any("what BM25 finds (`bm25-1-memory`) by 50.0 points" in one for one in said)
+    assert "`costs`, MiB on disk: 3; BM25 with the base (`bm25-1`) 1." in said["Lost"]
+
+
+def test_a_report_is_written_anew_from_its_lines(journal: Journal, tmp_path: Path) -> None:
+    files = write_report(journal.folder)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    for file in files:
+        if file.suffix == ".jsonl":
+            (fresh / file.name).write_bytes(file.read_bytes())
+    assert [file.name for file in write_report(fresh)] == [file.name for file in files]
+    for file in files:
+        assert (fresh / file.name).read_bytes() == file.read_bytes(), file.name
+    (fresh / "summary.jsonl").write_text('{"run": ')
+    with pytest.raises(MplusError, match="is damaged"):
+        write_report(fresh)
+
+
+def test_a_figure_that_is_not_known_is_null() -> None:
+    line = {"run": "r", "experiment": "qa", "table": "t", "arm": "mplus", "column": "c"}
+    figure = Figure.from_json(line | {"value": None, "low": None, "high": None, "count": 0})
+    assert figure.show() == "–"
+    assert figure.to_json()["value"] is None
 
 
 def test_plots_are_drawn_and_the_same_every_time(journal: Journal) -> None:
@@ -137,35 +210,34 @@ def test_a_folder_of_runs_is_one_report(
     loss = new_journal("loss", "perplexity")
     for arm, nats in (("mplus", 2.0), ("window", 1.5)):
         for chunk in (1, 2):
-            loss.add_loss(Loss(arm, "book", chunk, 31, nats + chunk))
+            loss.add(Loss(arm, "book", chunk, 31, nats + chunk))
     files = write_report(journal.folder.parent)
-    text = (journal.folder.parent / "report.md").read_text()
+    text = (journal.folder.parent / "tables.md").read_text()
     assert "## Knowledge retention: run" in text
     assert text.index("## Knowledge retention") < text.index("## Next-token loss: loss")
-    assert "| mplus | 3.5000 [3.0000, 4.0000] | 33.12 |" in text
-    assert {file.name for file in files if file.suffix == ".png"} == {"run-1.png", "loss-1.png"}
+    assert "| mplus | 3.500 [3.000, 4.000] | 33.12 |" in text
+    assert {file.name for file in files if file.suffix == ".png"} == {"retention.png", "loss.png"}
 
 
 def test_runs_of_one_experiment_are_told_apart(
     journal: Journal, new_journal: Callable[..., Journal]
 ) -> None:
     folder = journal.folder.parent
-    write_report(journal.folder)
-    alone = (journal.folder / "report.md").read_text().split("## In short")[1]
-    assert "| passages: exact hit, " in alone
     for one in answers({"mplus": 5, "gold": 5}):
         new_journal("another").add(one)
     write_report(folder)
     short = (folder / "report.md").read_text().split("## In short")[1].split("\n## ")[0]
     for name in (journal.folder.name, "another"):
-        assert f"| {name}: passages: exact hit, " in short
+        assert f"| `{name}`: passages, after 500 tokens | exact hit " in short
 
 
-def test_a_setting_of_fewer_questions_compares_the_same_questions() -> None:
+def test_a_setting_of_fewer_questions_compares_the_same_questions(journal: Journal) -> None:
     records = answers({"mplus": 5, "gold": 5})
     few = [r for r in records if r.setting != "500" or r.id in ("q0", "q7")]
     assert {r.id for r in at_setting(few, "gold", "500")} == {"q0", "q7"}
-    table = next(t for t in retention_tables(few) if t.title.endswith("exact hit"))
+    (run,) = read_runs(journal.folder)
+    figures = figures_of(replace(run, records=few))
+    table = next(t for t in tables_of(figures) if t.title.endswith("exact hit"))
     assert table.columns == ["0 tokens after (n 10)", "500 tokens after (n 2)"]
     assert table.rows()[1][2].startswith("0.500")
 
@@ -176,7 +248,7 @@ def test_an_arm_asked_less_says_so(new_journal: Callable[..., Journal]) -> None:
         if one.arm == "mplus" or one.id in ("q0", "q7"):
             journal.add(one)
     write_report(journal.folder)
-    text = (journal.folder / "report.md").read_text()
+    text = (journal.folder / "tables.md").read_text()
     assert "--arms mplus,window:2 --out" in text
     row = next(line for line in text.splitlines() if line.startswith("| window"))
     assert row.count("(n 2)") == 2
@@ -187,11 +259,13 @@ def test_f1_is_compared_where_answers_are_free(new_journal: Callable[..., Journa
     for arm, said in (("mplus", "Ann"), ("gold", "Ann Lee"), ("bm25", "Ann")):
         for number in range(4):
             journal.add(record(f"q{number}", arm, "document", said, "stories"))
-    (run,) = read_runs(journal.folder)
-    gold, searched = run.verdicts()
-    assert gold.startswith("stories: `mplus` is ahead of the base with the passage in its prompt")
-    assert "33.3 points of token F1, 1.50 times its figure" in gold
-    assert "do equally well" in searched
+    said = judged(journal.folder)
+    (gold,) = said["Won"]
+    assert gold.startswith(
+        "`qa`, stories (points of token F1): +33.3 [+33.3, +33.3] against the base"
+    )
+    (searched,) = said["Not told from chance"]
+    assert "+0.0 [+0.0, +0.0] against retrieval over text (`bm25`, 4 questions)" in searched
 
 
 def test_no_run_no_report(tmp_path: Path) -> None:
@@ -206,4 +280,4 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "bm25s", None)
     with pytest.raises(MplusError, match=r"bm25s is not installed.*pip install 'mplus\[eval\]'"):
-        Index()
+        Index([])
