@@ -42,6 +42,7 @@ def ingest(
     with screen.meter(quiet=quiet) as meter:
         view = IngestView(meter, quiet=quiet)
         planned = plan(sources, title=title, pages=pages, progress=meter.report)
+        view.warn(planned.notes)
         if planned.is_hopeless:
             for failure in planned.failures:
                 view.show(failure)
