@@ -68,6 +68,7 @@ def ingest(
     with screen.meter(quiet=quiet) as meter:
         view = IngestView(meter, quiet=quiet, title=title)
         planned = plan(sources, title=title, pages=pages, progress=meter.report)
+        view.warn(planned.notes)
         for event in run(settings, planned, report, note=view.note, progress=meter.report):
             view.show(event)
     if as_json:

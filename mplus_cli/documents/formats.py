@@ -6,7 +6,9 @@ The formats themselves are known to `pdf`, `epub`, `markup` and `plain`, each im
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
+from mplus_cli.documents.foreign import find_foreign, refusal
 from mplus_cli.documents.model import DocumentError, Kind, Page, PageRange
 from mplus_cli.documents.parts import Parts
 
@@ -44,7 +46,9 @@ def parse(
         from mplus_cli.documents.epub import read_epub
 
         return read_epub(data, label, progress)
-    parts = _text_parts(data, label, kind)
+    if foreign := find_foreign(data, suffix):
+        raise DocumentError(refusal(foreign, label))
+    parts = _misnamed(_text_parts(data, label, kind), label, suffix)
     if progress:
         progress(1, 1)
     return parts
@@ -65,6 +69,18 @@ def _text_parts(data: bytes, label: str, kind: Kind) -> Parts:
         message = f"{label} is not text (binary data): give {known}"
         raise DocumentError(message) from None
     return Parts("html", title, (Page(None, text),))
+
+
+def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:
+    """`parts`, with a warning if the name says that the file is no text at all."""
+    if suffix not in (".pdf", ".epub"):
+        return parts
+    found = "a web page" if parts.kind == "html" else "text"
+    claimed = suffix[1:].upper()
+    warning = (
+        f"{label} is not the {claimed} its name says but {found}: check that it is the right file"
+    )
+    return replace(parts, warnings=(*parts.warnings, warning))
 
 
 def sniff(data: bytes, suffix: str) -> Kind:

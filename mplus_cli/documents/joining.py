@@ -19,6 +19,23 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
 _LAST_HALF = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)[-\u2010]\Z")
 _FIRST_HALF = re.compile(r"([^\W\d_]+)")
 _SPACES = re.compile(r"\s+")
+# English halves that make compounds, where no syllable ends so: "well-known", not "wel-come".
+_COMPOUND_STARTS = frozenset({"well", "self", "half", "ill"})
+_WORD_ENDS = frozenset(  # that make one word of such a start: wellness, selfish, halfway, illness
+    {"ness", "being", "ington", "ingtons", "ing", "ed", "er", "ers", "spring", "springs", "ish"}
+    | {"ishly", "ishness", "less", "lessly", "lessness", "same", "way", "back", "ling", "lings"}
+    | {"penny", "pence", "nesses", "heartedly", "wit", "wits", "tone", "head", "born"}
+)
+_TENS = frozenset({"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"})
+_DIGITS = frozenset(
+    {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "first", "second"}
+    | {"third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"}
+)
+_COMPOUND_ENDS = frozenset(
+    {"known", "looking", "minded", "natured", "hearted", "eyed", "haired", "fashioned", "tempered"}
+    | {"shaped", "sized", "dressed", "mannered", "humoured", "humored"}
+)
+_PREFIXES = frozenset({"un", "over", "under", "out", "mis", "re", "pre", "onlook", "for", "down"})
 
 
 class Joint(Enum):
@@ -105,8 +122,19 @@ class Hyphens:
         if vote:
             return vote > 0
         first, last = left.rsplit("-", 1)[-1], right
+        if _is_compound(first, last):
+            return False
         both_words = min(len(first), len(last)) >= 3 and self.words[first] and self.words[last]
         return self.breaks_words or not both_words
+
+
+def _is_compound(first: str, last: str) -> bool:
+    """Whether two halves are an English compound, whatever the document does with its words."""
+    if first in _TENS:
+        return last in _DIGITS
+    if first in _COMPOUND_STARTS:
+        return len(last) > 2 and last not in _WORD_ENDS
+    return len(first) > 2 and last in _COMPOUND_ENDS and first not in _PREFIXES
 
 
 def _halves(text: str, following: str) -> tuple[str, str] | None:

@@ -25,6 +25,7 @@ _NO_TITLE = re.compile(
     re.I | re.S,
 )
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
+_LENGTH = re.compile(rb"/Linearized\b[^<>]{0,200}/L\s{1,9}(\d{1,12})\b")
 _MAX_TITLE = 200
 
 
@@ -50,10 +51,14 @@ def read_pdf(
             raise DocumentError(f"{label} takes too long or too much memory to read: {harm}")
         if len(got.skipped) >= len(numbers):
             raise _damaged(label)
+        if _is_cut_short(data):
+            raise DocumentError(f"{label} is damaged (cut short): get a fresh copy")
         raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
     read = [Page(number, text) for number, text in zip(numbers, texts, strict=True)]
     skipped = [number for number in sorted(got.skipped) if number in numbers]
     warnings = _warnings(read, skipped)
+    if _is_cut_short(data):
+        warnings.insert(0, f"{label} is damaged (cut short): what is left of it was read")
     if len(numbers) < last - first + 1:
         warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
     if repeats and len(read) > 1:
@@ -111,6 +116,14 @@ def _selection(count: int, label: str, pages: PageRange | None) -> tuple[int, in
         some = "1 page" if count == 1 else f"{count} pages"
         message = f"{label} has {some}: pages {asked} are not all in it"
         raise DocumentError(message) from None
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """Whether the file's end is missing."""
+    length = _LENGTH.search(data, 0, 1024)
+    if length:  # a linearised file says its length, and has an end mark near its start
+        return int(length.group(1)) > len(data)
+    return b"%%EOF" not in data[-(1 << 16) :]
 
 
 def _damaged(label: str) -> DocumentError:

@@ -1,7 +1,10 @@
 """Reads one source into a Document. Knows files, not what is in them: `formats` does."""
 
+import os
 import re
+import stat
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +14,7 @@ from mplus_cli.documents.model import Document, DocumentError, PageRange, Source
 from mplus_cli.documents.parts import Parts
 
 MAX_BYTES = 1 << 30
+PIPE_SECONDS = 3.0  # waited for something to write to a named pipe
 PLAIN_BYTES = 4 << 20  # plain text up to this is read in this process: no parser, few bytes
 Progress = Callable[[int, int], None]
 
@@ -53,14 +57,40 @@ def _bytes(source: Source, stdin: BinaryIO | None) -> bytes:
         if source.path is None:
             data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
         else:
-            with open(source.path, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            data = _read(source.path, source.label)
     except OSError as error:
         reason = error.strerror or error
         raise DocumentError(f"{source.label} cannot be read: {reason}") from error
     if len(data) > MAX_BYTES:
         raise DocumentError(f"{source.label} is larger than {MAX_BYTES >> 20} MiB: split it")
     return data
+
+
+def _read(path: Path, label: str) -> bytes:
+    """The bytes of a file, or of a pipe that something writes to, as `<(command)` gives one."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    if stat.S_ISFIFO(mode):
+        return _read_pipe(path, label)
+    raise DocumentError(f"{label} is not a file (a device or socket): name a file, or use -")
+
+
+def _read_pipe(path: Path, label: str) -> bytes:
+    """Opening a pipe the usual way would wait for a writer in silence, for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        deadline = time.monotonic() + PIPE_SECONDS
+        # An end at once says that nothing writes; None, that something does and has not yet begun.
+        while (first := pipe.read(1)) == b"":
+            if time.monotonic() > deadline:
+                nothing = f"{label} is a pipe that nothing writes to"
+                raise DocumentError(f"{nothing}: name a file, or use -")
+            time.sleep(0.05)
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return (first or b"") + file.read(MAX_BYTES)
 
 
 def _digest(data: bytes, pages: PageRange | None) -> str:

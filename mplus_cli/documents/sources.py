@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from mplus_cli.documents.foreign import left_out
 from mplus_cli.documents.model import DocumentError, Source
 
 SUFFIXES = frozenset(
@@ -12,22 +13,28 @@ SUFFIXES = frozenset(
 )
 
 
-def find_sources(arguments: Sequence[str]) -> list[Source]:
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|www\.", re.IGNORECASE)
+
+
+def find_sources(
+    arguments: Sequence[str], note: Callable[[str], None] = lambda _: None
+) -> list[Source]:
     """Files, the documents of folders, and "-" for stdin, each once, in the order given.
 
     A folder is searched recursively for files of known kinds, hidden ones skipped, in natural
     order ("ch2" before "ch10": the order is the order of reading). Raises DocumentError for
-    what is not there and for a folder without documents.
+    what is not there and for a folder without documents. `note` is called with a line about what
+    a folder has besides.
     """
     found: dict[object, Source] = {}
     for argument in arguments:
-        for source in _expand(argument):
+        for source in _expand(argument, note):
             identity = source.path.resolve() if source.path is not None else None
             found.setdefault(identity, source)
     return list(found.values())
 
 
-def _expand(argument: str) -> Iterable[Source]:
+def _expand(argument: str, note: Callable[[str], None]) -> Iterable[Source]:
     if argument == "-":
         return [Source(None, "-")]
     if not argument or "\0" in argument:
@@ -35,28 +42,33 @@ def _expand(argument: str) -> Iterable[Source]:
     path = Path(argument)
     try:
         if path.is_dir():
-            return _folder(path, argument)
+            return _folder(path, argument, note)
         if path.exists():
             return [Source(path, argument)]
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DocumentError(f"{argument} cannot be read: {reason}") from error
+    if _ADDRESS.match(argument):
+        save = f"save the page and give the file: curl -L -o page.html {argument}"
+        raise DocumentError(f"{argument} is an address, and mplus reads files only: {save}")
     raise DocumentError(_missing(path, argument))
 
 
-def _folder(folder: Path, argument: str) -> list[Source]:
+def _folder(folder: Path, argument: str, note: Callable[[str], None]) -> list[Source]:
     files: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [
-            Path(root, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    sources = [Source(path, str(path)) for path in sorted(files, key=_natural) if path.is_file()]
+        files += [Path(root, name) for name in names if not name.startswith(".")]
+    files = sorted((path for path in files if path.is_file()), key=_natural)
+    sources = [Source(path, str(path)) for path in files if path.suffix.lower() in SUFFIXES]
+    lines = left_out(argument, (path for path in files if path.suffix.lower() not in SUFFIXES))
     if not sources:
         kinds = ".pdf, .epub, .txt, .md or .html"
-        raise DocumentError(f"{argument} has no documents in it: it should hold {kinds} files")
+        besides = f" ({lines[0]})" if lines else ""
+        empty = f"{argument} has no documents in it: it should hold {kinds} files{besides}"
+        raise DocumentError(empty)
+    for line in lines:
+        note(line)
     return sources
 
 

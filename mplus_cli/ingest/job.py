@@ -77,6 +77,8 @@ class Plan:
     given: tuple[Given, ...]
     failures: tuple[DocumentFailed, ...]
     """Those before the first that can be read; all of them if none can."""
+    notes: tuple[str, ...] = ()
+    """Lines about what folders have besides."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -99,7 +101,8 @@ def plan(
         selected = PageRange.parse(pages) if pages is not None else None
     except DocumentError as error:
         raise UsageError(str(error)) from error
-    found = list(_find(arguments))
+    notes: list[str] = []
+    found = list(_find(arguments, notes.append))
     if title is not None and len(found) > 1:
         raise UsageError(f"--title names one document, but {len(found)} are given: leave it out")
 
@@ -124,7 +127,7 @@ def plan(
                 loader = _failing(failure)
                 failures.append(DocumentFailed(index, len(found), source.name, str(failure)))
         loaders.append((source, loader))
-    return Plan(tuple(loaders), tuple(failures))
+    return Plan(tuple(loaders), tuple(failures), tuple(notes))
 
 
 def open_to_write(
@@ -213,12 +216,14 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
     }
 
 
-def _find(arguments: Sequence[str]) -> Iterator[tuple[Source, DocumentError | None]]:
+def _find(
+    arguments: Sequence[str], note: Callable[[str], None]
+) -> Iterator[tuple[Source, DocumentError | None]]:
     """The sources of all arguments, each file once; and what is wrong with an argument."""
     seen: set[Path | None] = set()
     for argument in arguments:
         try:
-            sources = find_sources([argument])
+            sources = find_sources([argument], note)
         except DocumentError as error:
             yield Source(Path(argument.replace("\0", "?")), argument), error
             continue

@@ -76,7 +76,7 @@ class IngestView:
         self._started, self._first_tokens = time.monotonic(), None
         number = f" {event.index + 1}/{event.total}" if event.total > 1 else ""
         self._label = f"reading{number}"
-        self._warn(event.warnings)
+        self.warn(event.warnings)
         size = [count(event.pages, "page")] if event.pages is not None else []
         size += [count(event.tokens, "token"), count(event.chunks, "chunk")]
         again = f"; going on at chunk {event.chunks_done + 1}" if event.chunks_done else ""
@@ -102,7 +102,8 @@ class IngestView:
             why = "; its title stays as it is" if kept else ""
             self.note(f"{event.title}: already read{why}")
 
-    def _warn(self, warnings: Iterable[str]) -> None:
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Lines about what was not read, unless quiet."""
         if warnings and not self._quiet:
             self._meter.close()
         for text in warnings:

@@ -1,0 +1,137 @@
+"""Names the formats that are not read, and says which program makes something readable of them.
+
+Knows bytes and file names; opens nothing but the list of a zip's members.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_OFFICE = "save it as PDF, or convert it: soffice --convert-to pdf FILE"
+_EBOOK = "convert it: ebook-convert FILE book.epub (Calibre)"
+_PICTURE = "run OCR on it: tesseract FILE text"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A format that is not read. `advice` has FILE where the file's name belongs."""
+
+    what: str
+    advice: str
+    suffixes: tuple[str, ...]
+
+
+_WORD = Foreign("a Word document", _OFFICE, (".docx", ".doc", ".docm"))
+_TEXT_DOCUMENT = Foreign("an OpenDocument text", _OFFICE, (".odt",))
+_SHEET = Foreign("a spreadsheet", "save it as CSV", (".xlsx", ".xls", ".ods"))
+_SLIDES = Foreign("a presentation", _OFFICE, (".pptx", ".ppt", ".odp"))
+_PAGES = Foreign("a Pages document", "export it as PDF or EPUB", (".pages",))
+_KINDLE = Foreign("a Kindle book", _EBOOK, (".mobi", ".azw", ".azw3", ".prc", ".kfx"))
+_DJVU = Foreign("a DjVu document", "convert it: djvutxt FILE text.txt", (".djvu", ".djv"))
+_RTF = Foreign("an RTF document", "convert it: pandoc FILE -o text.html", (".rtf",))
+_LATEX = Foreign(
+    "a LaTeX source", "give the PDF made of it, or convert it: pandoc FILE -o text.md", (".tex",)
+)
+_HELP = Foreign("a compiled help file", _EBOOK, (".chm", ".lit"))
+_POSTSCRIPT = Foreign("a PostScript file", "convert it: ps2pdf FILE", (".ps", ".eps"))
+_PICTURES = Foreign(
+    "a picture", _PICTURE, (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp")
+)
+_ARCHIVE = Foreign(
+    "an archive",
+    "unpack it, and give what is in it",
+    (".zip", ".gz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".tgz", ".zst", ".cbz", ".cbr"),
+)
+_ALL = (
+    *(_WORD, _TEXT_DOCUMENT, _SHEET, _SLIDES, _PAGES, _KINDLE, _DJVU, _RTF, _LATEX, _HELP),
+    *(_POSTSCRIPT, _PICTURES, _ARCHIVE),
+)
+_BY_SUFFIX = {suffix: one for one in _ALL for suffix in one.suffixes}
+_STARTS = (
+    (b"{\\rtf", _RTF),
+    (b"AT&TFORM", _DJVU),
+    (b"ITSF", _HELP),
+    (b"%!PS", _POSTSCRIPT),
+    *((start, _PICTURES) for start in (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")),
+    *((start, _ARCHIVE) for start in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")),
+)
+_MEMBERS = (
+    ("word/", _WORD),
+    ("xl/", _SHEET),
+    ("ppt/", _SLIDES),
+    ("Index/Document.iwa", _PAGES),
+)
+_OPEN_DOCUMENT = {
+    b"application/vnd.oasis.opendocument.text": _TEXT_DOCUMENT,
+    b"application/vnd.oasis.opendocument.spreadsheet": _SHEET,
+    b"application/vnd.oasis.opendocument.presentation": _SLIDES,
+}
+
+
+def find_foreign(data: bytes, suffix: str) -> Foreign | None:
+    """What `data` is, if it is a format that is known and not read."""
+    if data.startswith(b"PK\x03\x04"):
+        return _zipped(data)
+    if data.startswith(b"\xd0\xcf\x11\xe0"):  # the old formats of one office suite, and others
+        return _BY_SUFFIX.get(suffix, _WORD)
+    if data[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
+        return _KINDLE
+    for start, one in _STARTS:
+        if data.startswith(start):
+            return one
+    is_latex = suffix == ".tex" or data[:4096].lstrip().startswith((b"\\documentclass", b"\\input"))
+    return _LATEX if is_latex else None
+
+
+def _zipped(data: bytes) -> Foreign:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+    except Exception:  # whatever a damaged archive makes it raise
+        return _ARCHIVE
+    for start, one in _MEMBERS:
+        if any(name.startswith(start) for name in names):
+            return one
+    for kind, one in _OPEN_DOCUMENT.items():
+        if data[30:200].startswith(b"mimetype" + kind):
+            return one
+    return _ARCHIVE
+
+
+def refusal(one: Foreign, label: str) -> str:
+    """The line that says what a file is and what to do."""
+    return f"{label} is {one.what}, which mplus does not read: {one.advice.replace('FILE', label)}"
+
+
+def left_out(folder: str, files: Iterable[Path]) -> list[str]:
+    """What to say of the files of a folder that are not read: a line a format, one for the rest."""
+    known: dict[Foreign, list[Path]] = {}
+    others: Counter[str] = Counter()
+    for file in files:
+        one = _BY_SUFFIX.get(file.suffix.lower())
+        if one is None or one is _PICTURES:
+            others[file.suffix.lower() or "without suffix"] += 1
+        else:
+            known.setdefault(one, []).append(file)
+    lines = []
+    for one, found in known.items():
+        if len(found) == 1:
+            lines.append(f"{found[0]} was left out: it is {one.what}: {_advice(one, found[0])}")
+        else:
+            more = f"{found[0]} and {len(found) - 1} more were left out"
+            lines.append(f"{more}: each is {one.what}: {_advice(one, found[0])}")
+    if others:
+        count = sum(others.values())
+        kinds = ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(5))
+        rest = ", ..." if len(others) > 5 else ""
+        some = "1 file was" if count == 1 else f"{count} files were"
+        lines.append(f"{folder}: {some} left out as no document ({kinds}{rest})")
+    return lines
+
+
+def _advice(one: Foreign, file: Path) -> str:
+    return one.advice.replace("FILE", str(file))

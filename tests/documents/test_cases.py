@@ -1,0 +1,31 @@
+"""Small files of tests/fixtures/documents, each for a kind, and how they are to be read."""
+
+from pathlib import Path
+
+import pytest
+
+from mplus_cli.documents import Document, DocumentError, Source, read_document
+
+CASES = Path(__file__).parent.parent / "fixtures" / "documents"
+
+
+def read(name: str) -> Document:
+    return read_document(Source(CASES / name, name))
+
+
+def test_a_pdf_that_was_cut_short() -> None:
+    with pytest.raises(DocumentError, match=r"^cut_in_half\.pdf is damaged \(cut short\)"):
+        read("cut_in_half.pdf")
+
+
+def test_a_web_page_under_the_name_of_a_pdf() -> None:
+    document = read("not_a.pdf")
+    assert document.text == "404\n\nNot found: log in first."
+    (warning,) = document.warnings
+    assert warning.startswith("not_a.pdf is not the PDF its name says but a web page")
+
+
+def test_hyphens_at_line_ends() -> None:
+    text = read("hyphens.pdf").text
+    for word in ("careful", "well-known", "surveyor", "theodolite"):
+        assert f" {word}" in text
