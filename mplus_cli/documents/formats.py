@@ -35,6 +35,19 @@ def parse(
     data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
 ) -> Parts:
     """The parts of a document. `label` is how messages call it. Raises DocumentError."""
+    parts = _parse(data, label, suffix, pages, progress)
+    if parts.headings:
+        return parts
+    from mplus_cli.documents.headings import find_headings, markdown_headings
+
+    text = "".join(page.text for page in parts.pages)
+    found = markdown_headings(text) if parts.kind == "markdown" else ()
+    return replace(parts, headings=found or find_headings(text))
+
+
+def _parse(
+    data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
+) -> Parts:
     kind = sniff(data, suffix)
     if kind == "pdf":
         from mplus_cli.documents.pdf import read_pdf
@@ -57,18 +70,18 @@ def parse(
 def _text_parts(data: bytes, label: str, kind: Kind) -> Parts:
     """HTML, Markdown or plain text."""
     from mplus_cli.documents.encoding import BinaryData
-    from mplus_cli.documents.markup import markup_text
+    from mplus_cli.documents.markup import read_markup
     from mplus_cli.documents.plain import read_plain
 
     try:
         if kind != "html":
             return read_plain(data, markdown=kind == "markdown")
-        title, text = markup_text(data)
+        found = read_markup(data)
     except BinaryData:
         known = "a PDF, EPUB, HTML, Markdown or text file"
         message = f"{label} is not text (binary data): give {known}"
         raise DocumentError(message) from None
-    return Parts("html", title, (Page(None, text),))
+    return Parts("html", found.title, (Page(None, found.text),), headings=found.headings)
 
 
 def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:

@@ -29,3 +29,25 @@ def test_hyphens_at_line_ends() -> None:
     text = read("hyphens.pdf").text
     for word in ("careful", "well-known", "surveyor", "theodolite"):
         assert f" {word}" in text
+
+
+def test_items_of_an_epub_that_are_not_linear() -> None:
+    text = read("order.epub").text
+    titles = [
+        "One",
+        "Further Reading",
+        "Three",
+        "is read aloud",
+        "Nonlinear appendix on telescopes.",
+    ]
+    places = [text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert "First chapter text about Brannock" in text
+    assert "A note about ferries." in text
+
+
+def test_marks_of_notes() -> None:
+    text = read("note_marks.epub").text
+    assert "Mara Voss kept the lamp for nineteen years." in text
+    assert "The watch was silver." in text
+    assert "1. The lamp burned whale oil until 1902." in text
