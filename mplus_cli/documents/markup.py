@@ -38,6 +38,7 @@ _SELF_CLOSED = re.compile(
     r"(\s[^<>]{0,500})?/>",
     re.IGNORECASE,
 )
+_CONTENT = re.compile(r"<(?:main|article)\b", re.IGNORECASE)
 _XML_HEAD = re.compile(r"^\s*<\?xml[^<>]{0,300}\?>")
 _SPACES = re.compile(r"[^\S\n]+")
 
@@ -60,6 +61,14 @@ def read_markup(data: bytes) -> Markup:
     return parse_markup(decode(data, _declared(data)))
 
 
+def read_web_page(data: bytes) -> Markup:
+    """As `read_markup`, for a page of the web: what frames it is left out, pictures are described.
+
+    Its own head and foot go where the page says which part is its content (`main`, `article`).
+    """
+    return _read(decode(data, _declared(data)), _WebReader)
+
+
 def _declared(data: bytes) -> str | None:
     match = _DECLARED.search(data[:4096])
     return match.group(1).decode("ascii", "replace") if match else None
@@ -67,11 +76,15 @@ def _declared(data: bytes) -> str | None:
 
 def parse_markup(markup: str) -> Markup:
     """Decoded HTML."""
+    return _read(markup, _Reader)
+
+
+def _read(markup: str, make_reader: "type[_Reader]") -> Markup:
     from lxml import etree  # type: ignore[import-untyped]
 
     markup = _SELF_CLOSED.sub(r"<\1\2></\1>", _XML_HEAD.sub("", markup))
     markup = _without_cdata(markup).replace("\0", "")
-    reader = _Reader()
+    reader = make_reader(markup)
     # Events instead of a tree: a tree of empty elements takes a hundred times the file.
     parser = etree.HTMLParser(target=reader, recover=True)
     try:
@@ -149,7 +162,7 @@ class _Writer:
 class _Reader:
     """Takes the events of an HTML parser, and writes what is text and not hidden."""
 
-    def __init__(self) -> None:
+    def __init__(self, markup: str) -> None:
         self.writer = _Writer()
         self.notes = NoteMarks(self.writer)
         self.anchors: dict[str, int] = {}
@@ -170,7 +183,7 @@ class _Reader:
             self.titles, self.in_title = [], True
         if self.hidden_at:
             return
-        if _hidden(name, attributes):
+        if self.hides(name, attributes):
             self.hidden_at = len(self.open)
             return
         _enter(name, self.writer)
@@ -180,6 +193,10 @@ class _Reader:
         for key in ("id", "name"):
             if anchor := attributes.get(key):
                 self.anchors.setdefault(anchor, self.writer.next_start())
+
+    def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
+        """Whether an element is no text."""
+        return _hidden(name, attributes)
 
     def end(self, tag: str) -> None:
         self._flush()
@@ -232,6 +249,24 @@ class _Reader:
             replace(one, start=max(0, one.start - blank)) for one in self.writer.headings
         )
         return Markup(title, text.strip(), headings, self.anchors)
+
+
+class _WebReader(_Reader):
+    """Leaves out the page's own head and foot, and puts the description of a picture in its place."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(markup)
+        self.has_content = bool(_CONTENT.search(markup))
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        super().start(tag, attributes)
+        if tag.lower() == "img" and not self.hidden_at:
+            self.writer.inline(f" {attributes.get('alt', '')} ")
+
+    def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
+        frames = self.has_content and name in ("header", "footer")
+        inside = self.counts["main"] or self.counts["article"]
+        return (frames and not inside) or super().hides(name, attributes)
 
 
 def _hidden(name: str, attributes: Mapping[str, str]) -> bool:
