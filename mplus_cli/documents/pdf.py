@@ -14,6 +14,7 @@ from mplus_cli.documents.flow_pdf import Placed, flow_pdf
 from mplus_cli.documents.joining import join_lines
 from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
+from mplus_cli.documents.pdf_outline import outline_headings
 from mplus_cli.documents.pdf_process import Extraction
 from mplus_cli.documents.running_heads import running_lines
 
@@ -54,7 +55,10 @@ def read_pdf(
         if _is_cut_short(data):
             raise DocumentError(f"{label} is damaged (cut short): get a fresh copy")
         raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
-    read = [Page(number, text) for number, text in zip(numbers, texts, strict=True)]
+    read = [
+        Page(number, text, clean_characters(got.labels.get(number, "")).strip() or None)
+        for number, text in zip(numbers, texts, strict=True)
+    ]
     skipped = [number for number in sorted(got.skipped) if number in numbers]
     warnings = _warnings(read, skipped)
     if _is_cut_short(data):
@@ -63,7 +67,8 @@ def read_pdf(
         warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
     if repeats and len(read) > 1:
         warnings.append("most pages hold only a header or page number (scanned?): run OCR on it")
-    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings))
+    headings = outline_headings(got.outline, read)
+    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings), headings)
 
 
 def _extract(

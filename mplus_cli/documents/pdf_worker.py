@@ -1,9 +1,10 @@
 """The process that opens a PDF: `python -m mplus_cli.documents.pdf_worker ENGINE FIRST LAST`.
 
-Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title"} or
-{"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines"} or
-{"page", "error"}. A line is [text] or [text, x0, x1, y, size]. It runs apart because PDF libraries
-can crash or loop on hostile files, which only a process boundary contains. It cleans nothing.
+Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title",
+"outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines",
+"label"} or {"page", "error"}. An outline has [level, title, page] of each bookmark; a line is [text] or
+[text, x0, x1, y, size]. It runs apart because PDF libraries can crash or loop on hostile files, which
+only a process boundary contains. It cleans nothing.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from mplus_cli.documents import worker
@@ -19,6 +21,8 @@ from mplus_cli.documents.pdf_mending import mended
 _MAX_PAGE_CHARACTERS = 2_000_000
 _MEMORY_BYTES = 1 << 30  # and four times the file
 _CPU_SECONDS = 3600  # for a process whose parent was killed
+_MAX_BOOKMARKS = 20_000
+_MAX_TITLE, _MAX_LABEL = 500, 40
 _PASSWORD_ERRORS = (4, 5)  # pdfium's: wrong password, unknown security scheme
 
 Message = dict[str, Any]
@@ -50,8 +54,23 @@ def pdfium_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
     title = ""
     with contextlib.suppress(Exception):
         title = document.get_metadata_value("Title")
-    yield {"count": count, "title": title}
-    yield from _pages(lambda index: _pdfium_lines(document, index), first, min(last, count))
+    yield {"count": count, "title": title, "outline": _outline(document)}
+    for message in _pages(lambda index: _pdfium_lines(document, index), first, min(last, count)):
+        with contextlib.suppress(Exception):
+            message["label"] = document.get_page_label(message["page"] - 1)[:_MAX_LABEL]
+        yield message
+
+
+def _outline(document: Any) -> list[list[Any]]:
+    """[level, title, page] of each bookmark, in their order; pages count from 1."""
+    found: list[list[Any]] = []
+    with contextlib.suppress(Exception):
+        for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
+            target = bookmark.get_dest()
+            index = target.get_index() if target else None
+            if index is not None:
+                found.append([bookmark.level + 1, bookmark.get_title()[:_MAX_TITLE], index + 1])
+    return found
 
 
 def _open_pdfium(data: bytes) -> Any:
