@@ -108,7 +108,9 @@ class Locks:
         return [entry.name for entry in self.folder.iterdir() if entry.name != _NAMES]
 
     def is_held(self, name: str) -> bool:
-        """Whether a process has the lock `name` at this moment; also where that cannot be told, no."""
+        """Whether a process has the lock `name` at this moment; False where that cannot be told."""
+        if not (self.folder / name).exists():
+            return False
         with suppress(OSError, MplusError), self.names():
             try:
                 self.take(name).release()

@@ -93,6 +93,21 @@ class StoredMemory:
         """Its documents, in the order they were begun."""
         return list(self.view().documents)
 
+    def unfinished(self) -> list[tuple[DocumentRow, int | None]]:
+        """The documents that were not read to their end yet, each with the last page that was read."""
+        view = self.view()
+        complete = {row.sha256 for row in view.documents if row.complete}
+        left = [row for row in view.documents if not row.complete and row.sha256 not in complete]
+        if not left:
+            return []
+        pages = {row.document_id: row.last_page for row in self.all_chunks(view)}
+        return [(row, pages.get(row.id)) for row in left]
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a process has the right to write it at this moment."""
+        return self._locks.is_held(self.name)
+
     def chunk(self, number: int) -> ChunkRow:
         """Chunk `number`, counted from 0 over all documents; MismatchError if it has no text."""
         return self.chunks([number])[0]

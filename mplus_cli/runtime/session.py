@@ -18,6 +18,7 @@ from mplus_cli.library.tensors import read_header
 from mplus_cli.runtime import allocator, catalog, embedded_base, garbage, interrupts
 from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.settings import Settings
+from mplus_cli.wording import count
 
 if TYPE_CHECKING:
     import torch
@@ -191,13 +192,24 @@ def thread_count() -> int:
     return max(1, min(usable or 1, len(cores) or usable or 1))
 
 
-def open_memory(library: Library, name: str) -> StoredMemory:
-    """A memory that can be asked.
+def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> StoredMemory:
+    """A memory that can be asked; `note` is told which documents it does not know to their end.
 
     Raises:
         MplusError: there is none of this name, or it is empty.
     """
     stored = library.open(name)
+    is_read_now = stored.is_being_written
+    for document, page in stored.unfinished():
+        known = f"its first {document.chunks_read} of {count(document.chunks, 'chunk')}"
+        known += f", to page {page}" if page is not None else ""
+        state = "is being read" if is_read_now else "was not read to its end"
+        note(f"{document.title} {state}: answers know {known}")
+    if stored.is_empty and is_read_now:
+        raise MplusError(
+            f'memory "{name}" is being read, and nothing is kept of it yet: ask again in a few '
+            "seconds"
+        )
     if stored.is_empty:
         again = "" if name == "default" else f" -m {name}"
         raise MplusError(
