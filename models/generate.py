@@ -8,6 +8,7 @@ Shapes: T prompt tokens, n prefix tokens, H key/value heads, d head size, V voca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,7 @@ from models.scan import ChunkScore
 
 LOOKS = 8
 """First tokens of a greedy answer that are chosen by what they lead to."""
+LEAST_TEMPERATURE = 1e-6
 CLOSE = 2.0
 """Tokens that are less likely than the likeliest by more nats are not thought of."""
 
@@ -40,7 +42,7 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature is {self.temperature}: give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}: give more than 0, up to 1")
@@ -280,7 +282,9 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """One id from logits (V,)."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    chances = torch.softmax(logits.cpu() / sampling.temperature, dim=-1)
+    # Below, logits would overflow; and there only the likeliest token is ever drawn.
+    temperature = max(sampling.temperature, LEAST_TEMPERATURE)
+    chances = torch.softmax(logits.cpu() / temperature, dim=-1)
     ordered, ids = chances.sort(descending=True, stable=True)
     outside = ordered.cumsum(0) - ordered >= sampling.top_p
     ordered[outside] = 0
