@@ -65,8 +65,8 @@ def render_chat(
     except ChatTemplateError:
         raise
     except Exception as error:  # a template can raise whatever Python can
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ChatTemplateError(f"the chat template fails: {said[0][:200]}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ChatTemplateError(f"the chat template fails: {lines[0][:200]}") from error
 
 
 class _Limited(ImmutableSandboxedEnvironment):
