@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,7 @@ def open_session(
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
     loaded = load_model(settings, choice, dtype, note=note, progress=progress)
+    choice = replace(choice, trained=loaded.trained)  # which a folder's files may not tell
     interrupts.check()  # imports swallow it now and then
     if not choice.trained:
         note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
@@ -182,7 +184,7 @@ def find_device(wanted: str) -> torch.device:
 def thread_count() -> int:
     """Threads to compute with: one a physical core, unless OMP_NUM_THREADS says otherwise."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
+    if re.fullmatch("[0-9]{1,4}", asked) and int(asked) > 0:
         return int(asked)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = {
