@@ -118,7 +118,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
     """
 
     def command() -> int | None:
-        options, rest = hoist(arguments)
+        options, rest = hoist(_with_full_sources(arguments))
         is_bare = (not rest and not options) or rest in _GROUPS
         return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
 
@@ -193,6 +193,22 @@ def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
         args=arguments, prog_name=name, standalone_mode=False
     )
     return code
+
+
+def _with_full_sources(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--sources full` as the one option that the parser knows: `--sources` is a
+    switch too, and the parser has no options whose value may be missing."""
+    full: list[str] = []
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            return [*full, *arguments[number:]]
+        if argument == "--sources=full":
+            full.append("--full-sources")
+        elif argument == "full" and full[-1:] == ["--sources"]:
+            full[-1] = "--full-sources"
+        else:
+            full.append(argument)
+    return full
 
 
 def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -37,6 +37,8 @@ class Reply:
 
     lines: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    whole: bool = False
+    """Whether the sources' whole texts are to be shown, or their best sentences."""
     quits: bool = False
 
 
@@ -79,7 +81,7 @@ class Conversation:
         if name == "/sources":
             if self.last is None:
                 return Reply(("nothing was answered yet",))
-            return Reply(sources=self.last.sources)
+            return Reply(sources=self.last.sources, whole=True)
         if name == "/clear":
             self.turns, self.last = [], None
             return Reply(("the conversation is forgotten",))

@@ -1,7 +1,8 @@
 """The sentences of a text that speak to a question, and where its answer stands in them.
 
-A sentence is scored twice: by how much of the question its memory tokens hold, as the retriever sees
-them, and by the words it shares with the question. Knows text and numbers; no model, no memory.
+A passage is a few whole sentences. It is scored twice: by how much of the question its memory tokens
+hold, as the retriever sees them, and by the words that it shares with the question. Knows text and
+numbers; no model, no memory.
 
 Shapes: q question tokens of all retriever layers, c memory tokens of the text.
 """
@@ -25,15 +26,14 @@ Span = tuple[int, int]
 """Where characters begin and end in a text."""
 
 SHARED_WORDS = 4.0
-"""What a sentence that holds every word of the question gains, in standard deviations of the retriever's
+"""What a passage that holds every word of the question gains, in standard deviations of the retriever's
 scores. Chosen on SQuAD's development passages, as are the next two."""
-ANSWERS = 3.0
-"""What a sentence gains that holds the answer."""
-PASSAGE = 360
-"""Characters up to which the best sentence takes in its neighbours."""
-SENTENCES = 3
-_LONGEST = 700
-"""Characters of a passage at most: what is longer is no sentence but a table or a list."""
+LONGEST = 450
+"""Characters of a passage of more than one sentence."""
+SENTENCES = 5
+"""Of a passage at most: those of a dialogue are short."""
+_CUT = 700
+"""Characters of any passage: what is longer is no sentence but a table or a list."""
 
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^\W_]+")
@@ -42,7 +42,7 @@ _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One to three whole sentences of a text."""
+    """A few whole sentences of a text."""
 
     span: Span
     answer: Span | None
@@ -51,29 +51,30 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class ScoredText:
-    """A text whose sentences were held against a question."""
+    """A text whose passages were held against a question."""
 
     text: str
-    sentences: tuple[Span, ...]
+    passages: tuple[Span, ...]
     scores: tuple[float, ...]
+    shared: tuple[Span, ...]
+    """Where the words stand that a passage shares with the question."""
 
-    def passage(self, answer: str = "") -> Passage | None:
-        """The sentences that speak best to the question, and to its answer where there is one; None
-        for a text without a word."""
-        if not self.sentences:
+    def best(self, answer: str = "") -> Passage | None:
+        """The passage that fits the question best, of those that hold the answer if any does; None for
+        a text without a word."""
+        if not self.passages:
             return None
         places = list(find_words(self.text, answer))
-        scores = [
-            score + ANSWERS * any(_holds(sentence, place) for place in places)
-            for sentence, score in zip(self.sentences, self.scores, strict=True)
-        ]
-        best = scores.index(max(scores))
-        first, last = _with_neighbours(self.sentences, best)
-        span = self.sentences[first][0], self.sentences[last][1]
-        inside = [place for place in places if _holds(span, place)]
-        answered = next(iter(inside or places), None)
-        centre = inside[0] if inside else self.sentences[best]
-        return Passage(_shortened(self.text, span, centre), answered)
+        held = [next((p for p in places if _holds(span, p)), None) for span in self.passages]
+        known = any(held)
+        number = max(
+            range(len(held)), key=lambda at: (known and held[at] is not None, self.scores[at])
+        )
+        span, place = self.passages[number], held[number]
+        return Passage(
+            _shortened(self.text, span, place or self.shared[number]),
+            place or next(iter(places), None),
+        )
 
 
 def score_text(
@@ -82,20 +83,33 @@ def score_text(
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
 ) -> ScoredText:
-    """Hold the sentences of a text against a question.
+    """Hold the passages of a text against a question.
 
     Args:
         similarities: of the question's tokens to the text's memory tokens (q, c), in order; None where
             they are not known.
         offsets: of the text's tokens.
     """
-    sentences = tuple(split_sentences(text))
-    matches = match_words(question, [text[start:stop] for start, stop in sentences])
+    passages = tuple(split_passages(text))
+    matches = match_words(question, [text[start:stop] for start, stop in passages])
     scores = [SHARED_WORDS * match.coverage for match in matches]
-    if similarities is not None and similarities.numel() and len(sentences) > 1 and offsets:
-        similar = _similar(sentences, similarities, [start for start, _ in offsets])
+    if similarities is not None and similarities.numel() and len(passages) > 1 and offsets:
+        similar = _similar(passages, similarities, [start for start, _ in offsets])
         scores = [score + alike for score, alike in zip(scores, similar, strict=True)]
-    return ScoredText(text, sentences, tuple(scores))
+    shared = tuple(
+        (start + match.start, start + match.stop)
+        for (start, _), match in zip(passages, matches, strict=True)
+    )
+    return ScoredText(text, passages, tuple(scores), shared)
+
+
+def split_passages(text: str) -> Iterator[Span]:
+    """Every sentence of a text, and every few in a row that are not too long together."""
+    sentences = list(split_sentences(text))
+    for first, (start, _) in enumerate(sentences):
+        for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
+            if not number or stop - start <= LONGEST:
+                yield start, stop
 
 
 def split_sentences(text: str) -> Iterator[Span]:
@@ -123,13 +137,13 @@ def find_words(text: str, answer: str) -> Iterator[Span]:
             yield found.span()
 
 
-def _similar(sentences: Sequence[Span], similarities: Tensor, starts: Sequence[int]) -> list[float]:
-    """How well each sentence's memory tokens fit the question: the sum of each question token's best
+def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[int]) -> list[float]:
+    """How well the memory tokens of each passage fit the question: the sum of each question token's best
     similarity, as a chunk is scored, in standard deviations from the mean."""
     count = similarities.shape[1]
     ratio = len(starts) / count  # memory tokens stand for equal stretches of text tokens
     sums = []
-    for start, stop in sentences:
+    for start, stop in passages:
         first = min(int(bisect_left(starts, start) / ratio), count - 1)
         behind = math.ceil(bisect_left(starts, stop) / ratio)
         sums.append(float(similarities[:, first : max(behind, first + 1)].amax(dim=1).sum()))
@@ -138,29 +152,14 @@ def _similar(sentences: Sequence[Span], similarities: Tensor, starts: Sequence[i
     return [(value - mean) / (deviation or 1.0) for value in sums]
 
 
-def _with_neighbours(sentences: Sequence[Span], best: int) -> tuple[int, int]:
-    """The first and last of the sentences around the best one that a passage has room for."""
-    first = last = best
-    while last - first + 1 < SENTENCES:
-        wider = [
-            (sentences[high][1] - sentences[low][0], low, high)
-            for low, high in ((first, last + 1), (first - 1, last))
-            if low >= 0 and high < len(sentences)
-        ]
-        if not wider or min(wider)[0] > PASSAGE:
-            break
-        _, first, last = min(wider)
-    return first, last
-
-
 def _shortened(text: str, span: Span, centre: Span) -> Span:
     """A span that is too long cut to the words around its centre."""
     start, stop = span
-    if stop - start <= _LONGEST:
+    if stop - start <= _CUT:
         return span
     middle = (centre[0] + centre[1]) // 2
-    low = max(start, min(middle - _LONGEST // 2, stop - _LONGEST))
-    high = low + _LONGEST
+    low = max(start, min(middle - _CUT // 2, stop - _CUT))
+    high = low + _CUT
     words = [found.span() for found in re.finditer(r"\S+", text[low:high])]
     inner = words[low > start : len(words) - (high < stop)] or words
     return low + inner[0][0], low + inner[-1][1]

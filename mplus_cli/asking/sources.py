@@ -64,7 +64,7 @@ def gather_evidence(
 
 
 def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Source:
-    passage = text.passage(answer)
+    passage = text.best(answer)
     return Source(
         document=row.document_title,
         pages=_pages(row.first_page, row.last_page),

@@ -22,6 +22,10 @@ def ask(
         bool,
         typer.Option("--sources/--no-sources", help="Say where the answer may come from."),
     ] = True,
+    full_sources: Annotated[
+        bool,
+        typer.Option("--full-sources", help="Show whole passages; --sources full means the same."),
+    ] = False,
     max_new_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Tokens of the answer at most.")
     ] = None,
@@ -70,4 +74,4 @@ def ask(
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)
     events = answering.answer(session, opened, asked)
-    show_answer(events, as_json=as_json, sources=sources, stream=not no_stream)
+    show_answer(events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream)

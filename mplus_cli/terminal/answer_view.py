@@ -1,4 +1,4 @@
-"""How an answer looks: its text on stdout as it comes, its sources on stderr after it."""
+"""How an answer looks: its text on stdout as it comes, on stderr after it the passages it rests on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
 
+NOWHERE = "None of these passages contains the words of the answer."
+
 
 def show_answer(
-    events: Iterable[Event], *, as_json: bool = False, sources: bool = True, stream: bool = True
+    events: Iterable[Event],
+    *,
+    as_json: bool = False,
+    sources: bool = True,
+    whole: bool = False,
+    stream: bool = True,
 ) -> Answer | None:
-    """Show the events of an answer; returns the answer, or None if it was cut short."""
+    """Show the events of an answer; returns the answer, or None if it was cut short.
+
+    Args:
+        whole: show the sources' whole texts instead of their best sentences.
+    """
     if as_json or not stream:
         final = _last(events)
         if final is not None and as_json:
@@ -24,7 +35,7 @@ def show_answer(
     else:
         final = _stream(events)
     if final is not None and sources:
-        show_sources(final.sources)
+        show_evidence(final, whole=whole)
     return final
 
 
@@ -53,9 +64,44 @@ def _stream(events: Iterable[Event]) -> Answer | None:
     return final
 
 
-def show_sources(sources: Sequence[Source]) -> None:
-    """A line a source, on stderr; the same place twice is said once."""
-    for line in dict.fromkeys(
-        place(source.document, source.pages, source.place) for source in sources
-    ):
-        screen.dim(line)
+def show_evidence(answer: Answer, *, whole: bool = False) -> None:
+    """What an answer rests on: the passage that holds it, or the best one, then where the others are.
+
+    Args:
+        whole: show every source, and its whole text.
+    """
+    holding = [source for source in answer.sources if source.answer_span]
+    if whole:
+        for source in answer.sources:
+            show_source(source, whole=True)
+    elif answer.sources:
+        best = (holding or answer.sources)[0]
+        if answer.refused:
+            screen.aside("Nearest passages:")
+        show_source(best)
+        name_places([source for source in answer.sources if source is not best], but=best)
+    if answer.sources and not holding and not answer.refused:
+        screen.aside(NOWHERE)
+
+
+def show_source(source: Source, *, whole: bool = False) -> None:
+    """A source's best sentences, or its whole text, with the answer's words marked; then its place."""
+    span = (0, len(source.text)) if whole else source.quote_span
+    if span is not None:
+        mark = source.answer_span
+        inside = mark if mark and span[0] <= mark[0] and mark[1] <= span[1] else None
+        screen.quotation(source.text, span, inside, keep_lines=whole)
+    screen.dim(where(source))
+
+
+def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
+    """A line a source; the same place twice is said once."""
+    lines = dict.fromkeys(map(where, sources))
+    for line in lines:
+        if but is None or line != where(but):
+            screen.dim(line)
+
+
+def where(source: Source) -> str:
+    """A source's place in words."""
+    return place(source.document, source.pages, source.place)

@@ -16,9 +16,8 @@ from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError
 from mplus_cli.runtime import interrupts
 from mplus_cli.terminal import screen
-from mplus_cli.terminal.answer_view import show_answer, show_sources
+from mplus_cli.terminal.answer_view import show_answer, show_evidence, show_source
 from mplus_cli.terminal.streaming import growing_markdown
-from mplus_cli.wording import place
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -64,15 +63,14 @@ def _stream(conversation: Conversation, line: str) -> None:
             elif isinstance(event, Answer):
                 final = event
     if final is not None:
-        show_sources(final.sources)
+        show_evidence(final)
 
 
 def _show_reply(reply: Reply) -> None:
     for text in reply.lines:
         screen.dim(text)
     for source in reply.sources:
-        screen.dim(f"{place(source.document, source.pages, source.place)} ({source.score:.0%})")
-        screen.passage(source.text)
+        show_source(source, whole=reply.whole)
 
 
 def _piped() -> Iterator[str]:

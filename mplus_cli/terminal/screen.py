@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _PACE_SECONDS = 120.0
 """That a bar's time left is worked out of: steps of very different length follow each other."""
 _open_line = [False]
 """Whether what was printed last ended in the middle of a line."""
+_SPACE = re.compile(r"\s+")
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -68,6 +70,34 @@ def dim(text: str) -> None:
         _console(stderr=True).print(line, style="dim", overflow="fold")
     else:
         _plain(sys.stderr, line)
+
+
+def aside(text: str) -> None:
+    """An indented line on stderr."""
+    _plain(sys.stderr, f"  {one_line(text)}")
+
+
+def quotation(
+    text: str, span: tuple[int, int], mark: tuple[int, int] | None, *, keep_lines: bool = False
+) -> None:
+    """A stretch of a text on stderr, indented, with what is marked in it bold.
+
+    Args:
+        keep_lines: whether line ends stay; otherwise they are spaces.
+    """
+    first, last = mark or (span[1], span[1])
+    parts = [text[span[0] : first], text[first:last], text[last : span[1]]]
+    if not keep_lines:
+        parts = [_SPACE.sub(" ", part) for part in parts]
+    if not is_terminal():
+        lines = "".join(parts).strip().splitlines()
+        _plain(sys.stderr, "\n".join(f"  {line}".rstrip() for line in lines))
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    styled = Text.assemble(parts[0], (parts[1], "bold"), parts[2])
+    _console(stderr=True).print(Padding(styled, (0, 2)))
 
 
 def warning(text: str) -> None:
@@ -111,14 +141,6 @@ def traceback(failure: BaseException) -> None:
 def show(renderable: RenderableType) -> None:
     """Something drawn by `rich` on stdout."""
     _console(stderr=False).print(renderable)
-
-
-def passage(text: str) -> None:
-    """A passage of a document on stdout, indented."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    show(Padding(Text(visible(text.strip())), (0, 2, 1, 4)))
 
 
 def is_terminal() -> bool:

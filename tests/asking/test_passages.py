@@ -1,0 +1,102 @@
+"""The sentences that speak to a question, and where the answer stands in them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mplus_cli.asking.passages import (
+    LONGEST,
+    SENTENCES,
+    find_words,
+    score_text,
+    split_passages,
+    split_sentences,
+)
+
+TEXT = (
+    "The boat was small. Mr. Finch kept a goat named Admiral.\n\n"
+    "It ate the rope!  “Who fed it?” asked Pim. " + "The rain went on and on for days. " * 12
+)
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:stop] for start, stop in split_sentences(text)]
+
+
+def test_sentences_are_whole() -> None:
+    assert sentences(TEXT)[:5] == [
+        "The boat was small.",
+        "Mr. Finch kept a goat named Admiral.",
+        "It ate the rope!",
+        "“Who fed it?” asked Pim.",
+        "The rain went on and on for days.",
+    ]
+    assert sentences("  no full stop\n\nA heading\n\n") == ["no full stop", "A heading"]
+    assert sentences(" \n ") == [] == sentences("")
+
+
+def test_passages_are_runs_of_sentences_that_are_not_too_long() -> None:
+    whole = list(split_sentences(TEXT))
+    starts, stops = {start for start, _ in whole}, {stop for _, stop in whole}
+    for start, stop in split_passages(TEXT):
+        assert start in starts and stop in stops
+        held = [span for span in whole if start <= span[0] and span[1] <= stop]
+        assert len(held) <= SENTENCES
+        assert len(held) == 1 or stop - start <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("goat", ["goat"]),
+        ("The goat.", ["goat"]),
+        ("a GOAT NAMED admiral", ["goat named Admiral"]),
+        ("fed it? asked", ["fed it?” asked"]),
+        ("oat", []),
+        ("goat Admiral", []),
+        ("", []),
+        ("?!", []),
+    ],
+)
+def test_where_an_answer_stands(answer: str, found: list[str]) -> None:
+    assert [TEXT[start:stop] for start, stop in find_words(TEXT, answer)] == found
+
+
+def test_the_passage_shares_words_with_the_question() -> None:
+    best = score_text("Who kept the goat?", TEXT).best()
+    assert best is not None and best.answer is None
+    assert "Finch kept a goat" in TEXT[slice(*best.span)]
+
+
+def test_the_answer_decides_between_passages() -> None:
+    text = "It rained. " * 80 + "The goat was grey. " + "It blew. " * 80 + "Its name was Admiral."
+    scored = score_text("What was the goat?", text)
+    unanswered, answered = scored.best(), scored.best("Admiral")
+    assert unanswered and "goat was grey" in text[slice(*unanswered.span)]
+    assert answered and answered.answer and text[slice(*answered.answer)] == "Admiral"
+    assert answered.span[0] <= answered.answer[0] and answered.answer[1] <= answered.span[1]
+    assert scored.best("Bishop") == unanswered
+
+
+def test_memory_tokens_that_are_near_decide_without_words() -> None:
+    text = "One is here. " * 40 + "Two is there. " + "Three is far. " * 40
+    offsets = [(at, at + 1) for at in range(len(text))]
+    near = torch.zeros(3, len(text) // 2)
+    place = text.index("Two")
+    near[:, place // 2 : place // 2 + 3] = 1.0
+    best = score_text("anything", text, near, offsets).best()
+    assert best is not None and "Two is there." in text[slice(*best.span)]
+
+
+def test_a_passage_without_an_end_is_cut_at_words() -> None:
+    text = "word " * 400 + "treasure " + "word " * 400
+    for answer in ("treasure", ""):
+        best = score_text("Where is the treasure?", text).best(answer)
+        assert best is not None
+        shown = text[slice(*best.span)]
+        assert len(shown) <= 700 and set(shown.split()) == {"word", "treasure"}
+
+
+def test_a_text_without_a_word_has_no_passage() -> None:
+    assert score_text("who?", " \n").best("x") is None
