@@ -21,16 +21,9 @@ from models.durable import new_file
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots, verdicts
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.figures import (
-    STORY,
-    Figure,
-    Run,
-    figures_of,
-    markdown,
-    tables_of,
-    timings_of,
-)
+from mplus_cli.evaluation.figures import STORY, Figure, Run, figures_of, timings_of
 from mplus_cli.evaluation.journal import RUN, read_card, read_parts
+from mplus_cli.evaluation.tables import markdown, tables_of
 from mplus_cli.evaluation.values import Cost, Loss, Record
 
 _TITLES = {
