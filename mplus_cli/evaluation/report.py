@@ -188,14 +188,12 @@ def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
     for (run, where), own in rows.items():
         duel = next(iter(own.values()))
         cells = [_cell(own[rival]) if rival in own else "–" for rival in verdicts.RIVALS]
-        yield [
-            f"`{run}`: {where}",
-            f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})",
-            *cells,
-        ]
-    for one in figures:
-        if one.table == STORY and one.arm == "quoted":
-            yield [f"`{one.run}`: `mplus ask`", f"{one.column} {one.show()}", *["–"] * 4]
+        figure = f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})"
+        yield [f"`{run}`: {where}", figure, *cells]
+    told = [one for one in figures if one.table == STORY and one.arm == "quoted"]
+    for run in dict.fromkeys(one.run for one in told):
+        shown = [f"{one.column} {one.show(full=False)}" for one in told if one.run == run]
+        yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(verdicts.RIVALS)]
 
 
 def _cell(duel: verdicts.Duel) -> str:
