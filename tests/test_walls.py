@@ -37,7 +37,13 @@ FLOORS = (
     ("app",),
     ("__main__", "datasets"),
 )
-LIBRARY_KNOWS = {"models.durable", "models.memory", "models.packing"}
+LIBRARY_KNOWS = {
+    "models.config",
+    "models.durable",
+    "models.memory",
+    "models.packing",
+    "models.schema",
+}
 
 
 def sources(package: str) -> list[Path]:
