@@ -52,7 +52,13 @@ MODEL_FLOORS = (
     ("checkpoints",),
     ("training",),
 )
-LIBRARY_KNOWS = {"models.durable", "models.memory", "models.packing"}
+LIBRARY_KNOWS = {
+    "models.config",
+    "models.durable",
+    "models.memory",
+    "models.packing",
+    "models.schema",
+}
 
 
 def sources(package: str) -> list[Path]:

@@ -42,7 +42,7 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     """
     stored.check(session.identity)
     session.check_dtype(stored)
-    memory = stored.load(session.model.device)
+    memory = stored.load(session.model.device, like=session.model.empty_memory())
     interrupts.check()
     return OpenMemory(stored, memory)
 

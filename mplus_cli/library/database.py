@@ -22,6 +22,7 @@ from typing import Any
 
 from mplus_cli.errors import MismatchError
 from mplus_cli.library.chunk_rows import PLACES, are_places_intact
+from mplus_cli.library.schema import check_view
 from mplus_cli.library.seal import chain, seal
 from mplus_cli.library.sqlite_errors import sqlite_errors
 from mplus_cli.library.values import (
@@ -138,7 +139,19 @@ def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]
 
 
 def read_view(connection: Connection) -> View:
-    """What the last commit left."""
+    """What the last commit left, every value of the kind that it must be.
+
+    Raises:
+        sqlite3.DatabaseError: one is not; the first that is found.
+    """
+    view = read_unchecked(connection)
+    for wrong in check_view(view):
+        raise sqlite3.DatabaseError(wrong)
+    return view
+
+
+def read_unchecked(connection: Connection) -> View:
+    """What the last commit left, whatever its values say; sqlite3.DatabaseError if some are missing."""
     with transaction(connection, write=False):
         return view_within(connection)
 
@@ -166,7 +179,7 @@ def view_within(connection: Connection) -> View:
             times["updated"],
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
 
 
@@ -247,12 +260,15 @@ def check(connection: Connection) -> list[str]:
     with transaction(connection, write=False):
         state = connection.execute("SELECT chunks_sha256, seal FROM state").fetchone()
         rows = connection.execute("SELECT * FROM chunks ORDER BY number")
-        if chain("", rows) != (state[0] if state else ""):
-            found.append("the chunks are not those that were read")
-        if not are_places_intact(connection):
-            found.append("the places of chunks are not those that were written")
-        if state and state[1] != seal(connection):
-            found.append("rows are not those that were written")
+        try:
+            if chain("", rows) != (state[0] if state else ""):
+                found.append("the chunks are not those that were read")
+            if not are_places_intact(connection):
+                found.append("the places of chunks are not those that were written")
+            if state and state[1] != seal(connection):
+                found.append("rows are not those that were written")
+        except TypeError as error:  # bytes where there should be text
+            found.append(f"rows are not those that were written ({error})")
     return found
 
 

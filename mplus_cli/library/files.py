@@ -80,9 +80,10 @@ def open_segment(folder: Path, row: SegmentRow) -> Segment:
 
 
 def open_stm(folder: Path, state: State, device: torch.device | str) -> ShortTermMemory:
-    """Short-term memory, on `device`; DamagedFile if it is not what was written."""
+    """Short-term memory, copied to `device`; DamagedFile if it is not what was written."""
     mapped = tensors.open_mapped(folder, state.stm_file, state.stm_bytes)
-    stm = tensors.make_stm(state.stm_file, mapped, device)
+    copied = {name: tensor.to(device, copy=True) for name, tensor in mapped.items()}
+    stm = tensors.make_stm(state.stm_file, copied)
     if len(stm) != state.stm_tokens:
         reason = f"has {len(stm)} tokens instead of {state.stm_tokens}"
         raise tensors.DamagedFile(state.stm_file, reason)

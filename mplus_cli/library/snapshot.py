@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from models.durable import new_file
 from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails, explained
 from mplus_cli.library import database, tensors
+from mplus_cli.library.names import validate_name
 from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
 from mplus_cli.library.tensors import Joined
 from mplus_cli.library.values import ChunkRow, Progress, View
@@ -94,6 +95,7 @@ def load(
     """
     snapshot = Snapshot.open(file, progress)
     name = snapshot.name if name is None else name
+    validate_name(name)
     if name in library.names():
         raise UsageError(f'there is already a memory "{name}": load it with --as and another name')
     with library.staging() as folder:
