@@ -1,7 +1,7 @@
 """Numbers and places in words."""
 
 import pytest
-from mplus_cli.terminal.wording import place
+from mplus_cli.wording import place
 
 from mplus_cli.place import Place
 
