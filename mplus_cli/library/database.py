@@ -13,6 +13,7 @@ through a power cut: files that a commit replaces may be deleted right after it.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -20,8 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.errors import MismatchError
+from mplus_cli.errors import MismatchError, disk_errors
 from mplus_cli.library.chunk_rows import PLACES, are_places_intact
+from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
 from mplus_cli.library.seal import chain, seal
 from mplus_cli.library.sqlite_errors import sqlite_errors
@@ -111,7 +113,10 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
         "fingerprint": identity.fingerprint,
         "geometry": json.dumps(identity.geometry, sort_keys=True),
     }
-    with sqlite_errors(file, name), closing(_open(file, "rwc")) as connection:
+    # SQLite makes files that all may read; its journals get the permissions of the database.
+    with disk_errors():
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+    with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
         with transaction(connection):
             for statement in _SCHEMA.split(";\n"):

@@ -18,6 +18,7 @@ from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_po
 from mplus_cli.library import database
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.library.names import may_exist, missing_message, validate_name
+from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.stored import StoredMemory
 from mplus_cli.library.values import MemorySummary, ModelIdentity
 
@@ -118,7 +119,7 @@ class Library:
         with self._changing():
             folder = self.folder / f"{_NEW}{secrets.token_hex(8)}"
             lock = self.locks.take(folder.name)
-            folder.mkdir()
+            folder.mkdir(FOLDER)
         try:
             yield folder
         finally:

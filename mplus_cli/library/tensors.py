@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from models.durable import new_file
+from mplus_cli.library.privacy import FILE
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +121,7 @@ def write(path: Path, tensors: Mapping[str, Joined], metadata: Mapping[str, str]
         OSError: the disk is full or cannot be written; nothing is left there.
     """
     digest, size = hashlib.sha256(), 0
-    with new_file(path) as file:
+    with new_file(path, mode=FILE) as file:
         for data in _pieces(tensors, metadata):
             file.write(data)
             digest.update(data)
