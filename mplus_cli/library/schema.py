@@ -69,14 +69,14 @@ _DOCUMENT: dict[str, Rule] = {
     "added": Moment(optional=True),
 }
 _SEGMENT: dict[str, Rule] = {
-    "number": _SOME,
+    "number": _COUNT,
     "tokens": _SOME,
     "skip": _COUNT,
     "bytes": _COUNT,
     "sha256": Digest(),
 }
 _STATE: dict[str, Rule] = {
-    "commit": _SOME,
+    "commit": _COUNT,
     "clock": _COUNT,
     "chunks": _COUNT,
     "tokens": _COUNT,
