@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from models.generate import Finished, stream
+from models.recall import look_up
 from models.update import read_chunk
 from mplus_cli import failures
 from mplus_cli.errors import UsageError
@@ -116,7 +117,8 @@ def try_to_load(folder: Path, *, may_load: bool = True) -> str:
         memory = read_chunk(model, memory, range(number, number + model.config.chunk_tokens)[:200])
     limit = min(3, model.generate.positions - model.config.prefix_tokens - len(prompt))
     if limit > 0:
-        events = list(stream(model, memory, prompt, query, max_new_tokens=limit))
+        found = look_up(model, memory, query)
+        events = list(stream(model, memory, found, prompt, max_new_tokens=limit))
         assert isinstance(events[-1], Finished)
     return ""
 
