@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.config import ConfigError
 from models.memory import Memory
 from models.network import MPlusModel
@@ -79,8 +81,8 @@ def check_answers(model: MPlusModel, tokenizer: Any, prompt: PromptFormat) -> No
             "they do not belong together"
         )
     states = (model.update_bos, model.generate_bos)  # which all but the last layer made
-    weights = (*model.retriever.parameters(), *states)
-    if not all(bool(part.isfinite().all()) for part in weights):
+    numbers = [part.detach().float().flatten() for part in (*model.retriever.parameters(), *states)]
+    if not bool(torch.cat(numbers).isfinite().all()):
         raise CheckpointError("the weights hold values that are no numbers: fetch them again")
     for turns in ((), (("Who?", "Ann."),)):
         prompt.render(tokenizer, "Who?", turns=turns)

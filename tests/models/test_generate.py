@@ -249,6 +249,20 @@ def test_circles_are_seen_and_lists_are_not() -> None:
     assert not is_repeating([])
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-38, 1e-7, 1e300])
+def test_any_temperature_draws_an_id(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([40.0, -1e4, 39.0, 1e4])
+    drawn = draw(logits, Sampling(temperature), generator)
+    assert drawn in range(4) if temperature > 1 else drawn == 3
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), float("inf"), -1e-9])
+def test_what_is_no_temperature(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature is"):
+        Sampling(temperature)
+
+
 def test_an_answer_that_repeats_itself_ends(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
