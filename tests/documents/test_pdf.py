@@ -159,6 +159,20 @@ def test_running_heads_and_page_numbers(read: Read) -> None:
     assert all(f"Leaf {name} begins." in made and f"Leaf {name} ends." in made for name in names)
 
 
+def test_feet_that_change_with_the_section(read: Read) -> None:
+    """Known by their page number alone; facing pages have it on the outer side."""
+    feet = ["The Harbour 7", "8 A Book", "The Quay 9", "10 A Book", "The Sea 11", "12 A Book"]
+    feet += ["The Rock 13", "14 A Book"]
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
+    pages = [
+        [f"Leaf {word} begins.", "", *LINES, "", f"Leaf {word} ends.", "", foot]
+        for word, foot in zip(words, feet, strict=True)
+    ]
+    text = read(draw(pages)).text
+    assert all(f"Leaf {word} ends." in text for word in words)
+    assert not any(word in text for word in ("Harbour", "Quay", "Sea", "Rock", "A Book"))
+
+
 def test_the_title_on_the_first_page_is_no_running_head(read: Read) -> None:
     pages = [["MOONFLEET", "", *LINES]]
     pages += [
