@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from mplus_cli.documents import pdfium_fields
+
 _GAP = 1.2  # heights of a character between two words that are no neighbours
 _MAX_PIECES = 40
 
@@ -29,10 +31,11 @@ def lines(document: Any, index: int, most: int) -> list[list[Any]]:
             for line, turn in zip(found, turns, strict=True):
                 sizes[turn] += len(line)
             usual = sizes.most_common(1)[0][0] if sizes else 0
-            return [
+            measured = [
                 _measured(text_page, line, usual if turn == usual else 0)
                 for line, turn in zip(found, turns, strict=True)
             ]
+            return measured + pdfium_fields.lines(page)
         finally:
             text_page.close()
     finally:

@@ -322,6 +322,17 @@ def test_the_time_for_all_pages_is_bounded(read: Read, monkeypatch: pytest.Monke
         read(draw([["x"]] * 5))
 
 
+def test_what_is_filled_into_a_form(read: Read) -> None:
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=(400, 600), invariant=True)
+    canvas.drawString(20, 560, "Register of keepers")
+    for name, value, y in [("keeper", "Mara Voss", 500), ("empty", "", 450)]:
+        canvas.acroForm.textfield(name=name, value=value, x=20, y=y, width=200, height=20)
+    canvas.save()
+    text = read(buffer.getvalue()).text
+    assert text.split("\n\n") == ["Register of keepers", "keeper: Mara Voss"]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
