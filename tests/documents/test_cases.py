@@ -99,3 +99,35 @@ def test_other_formats(name: str, kind: str, title: str, text: str) -> None:
 def test_formats_that_are_refused(name: str, said: str) -> None:
     with pytest.raises(DocumentError, match=rf"^{name} is {said}.*pandoc {name}"):
         read(name)
+
+
+FERRY = (
+    "The ferry left Brannock at six and crossed the sound in rain. Captain Ode Fennick counted forty "
+    "sheep on the lower deck, and one brass telescope in the wheelhouse."
+)
+SHORE = (
+    "On the far shore a baker named Tilda Marsh waited with warm loaves. She paid eleven crowns for the "
+    "crossing and said nothing about the missing letter."
+)
+
+
+@pytest.mark.parametrize("name", ["twocol_rows.pdf", "rotated.pdf"])
+def test_two_columns_that_are_drawn_row_by_row(name: str) -> None:
+    page = " ".join(read(name).pages[0].text.split())
+    assert page == " ".join([FERRY] * 4 + [SHORE] * 4)
+
+
+def test_text_that_is_turned() -> None:
+    assert " ".join(read("rot_text.pdf").text.split()) == f"{FERRY} {SHORE}"
+
+
+def test_a_table_of_a_pdf() -> None:
+    text = read("table.pdf").text
+    assert "\n\nPort | Ships | Depth\nBrannock | 14 | 9 m\nSallow | 3 | 4 m\nQuarren" in text
+
+
+def test_a_figure_on_top_of_the_left_column() -> None:
+    text = read("image_left.pdf").text
+    marks = [f"LEFT {n:02}" for n in range(8)] + [f"RIGHT {n:02}" for n in range(18)]
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)

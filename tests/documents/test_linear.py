@@ -8,12 +8,13 @@ import pytest
 
 from mplus_cli.documents import Source, read_document
 from mplus_cli.documents.fictionbook import to_html
-from mplus_cli.documents.flow_pdf import Placed, flow_pdf
+from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.formats import sniff
 from mplus_cli.documents.headings import find_headings, markdown_headings
 from mplus_cli.documents.markdown import for_readers
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
+from mplus_cli.documents.placed import Placed
 from mplus_cli.documents.plain import read_plain
 from mplus_cli.documents.running_heads import running_lines
 from mplus_cli.documents.subtitles import subtitle_text
