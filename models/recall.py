@@ -10,7 +10,7 @@ H key/value heads, d head size, P retriever width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -150,14 +150,23 @@ class Found:
 
 
 @torch.no_grad()
-def look_up(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> Found:
-    """Rank what is in memory for a question, and recall the best of long-term memory."""
+def look_up(
+    model: MPlusModel,
+    memory: Memory,
+    query_ids: Sequence[int],
+    prior: Mapping[int, float] | None = None,
+) -> Found:
+    """Rank what is in memory for a question, and recall the best of long-term memory.
+
+    Args:
+        prior: what is added to the scores of chunks, where whole chunks are recalled.
+    """
     if model.config.recall == "tokens":
         return Found(TokenRecall(model, memory, model.config.recalled_tokens))
     ranked, queries = [], []
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
-        ranked = rank(model, memory, queries)
+        ranked = rank(model, memory, queries, prior)
     tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
     near = near_question(model, memory, tokens, queries)
     recall = ChunkRecall(

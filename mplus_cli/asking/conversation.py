@@ -52,6 +52,7 @@ class Conversation:
     last: Answer | None = None
     reread: int = 0
     quote: bool = True
+    strict: bool = False
 
     def ask(self, text: str) -> Iterator[Event]:
         """Answer a question after the turns before it; a complete answer becomes a turn.
@@ -59,7 +60,13 @@ class Conversation:
         Raises:
             UsageError: the question is too long.
         """
-        question = Question(text, turns=tuple(self.turns), reread=self.reread, quote=self.quote)
+        question = Question(
+            text,
+            turns=tuple(self.turns),
+            reread=self.reread,
+            quote=self.quote,
+            strict=self.strict and self.quote,
+        )
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event

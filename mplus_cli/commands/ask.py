@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 
@@ -48,6 +49,13 @@ def ask(
             "--quote/--no-quote", help="Spell the answer along the text that is recalled."
         ),
     ] = True,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--no-strict",
+            help="Rather no answer (exit code 5) than one that may be wrong.",
+        ),
+    ] = None,
 ) -> None:
     """Answer a question from a memory."""
     from mplus_cli.asking import answering
@@ -66,6 +74,7 @@ def ask(
         seed=seed,
         reread=reread,
         quote=quote,
+        strict=settings.strict if strict is None else strict,
     )
     check(asked)
     stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
@@ -73,4 +82,8 @@ def ask(
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)
     events = answering.answer(session, opened, asked)
-    show_answer(events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream)
+    final = show_answer(
+        events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream
+    )
+    if asked.strict and final is not None and final.refused:
+        raise typer.Exit(ExitCode.REFUSED)

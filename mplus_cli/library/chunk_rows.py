@@ -39,6 +39,12 @@ def read_chunk(connection: sqlite3.Connection, number: int) -> ChunkRow | None:
     return _chunk_row(row) if row else None
 
 
+def read_texts(connection: sqlite3.Connection, below: int) -> list[str]:
+    """The texts of the chunks with numbers under `below`, ascending."""
+    rows = connection.execute("SELECT text FROM chunks WHERE number < ? ORDER BY number", (below,))
+    return [text for (text,) in rows]
+
+
 def put_chunks(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Add chunks."""
     connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

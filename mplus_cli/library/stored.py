@@ -111,6 +111,11 @@ class StoredMemory:
         with database.connect(self.folder, self.name) as connection:
             return chunk_rows.read_chunks(connection, view.chunks)
 
+    def texts(self, below: int) -> list[str]:
+        """The texts of the chunks with numbers under `below`, in order."""
+        with database.connect(self.folder, self.name) as connection:
+            return chunk_rows.read_texts(connection, below)
+
     def load(self, device: torch.device | str = "cpu") -> Memory:
         """The memory: short-term on `device`, long-term mapped from its files.
 

@@ -9,6 +9,7 @@ from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
 
+UNSURE = "Not sure: look at the passage."
 NOWHERE = "None of these passages contains the words of the answer."
 
 
@@ -71,6 +72,8 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
         whole: show every source, and its whole text.
     """
     holding = [source for source in answer.sources if source.answer_span]
+    if answer.doubtful:
+        screen.aside(UNSURE)
     if whole:
         for source in answer.sources:
             show_source(source, whole=True)
