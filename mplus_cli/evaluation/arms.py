@@ -37,7 +37,7 @@ class Arm:
     reread: int = 0
     """Chunks whose text is shown beside the memory."""
     quote: bool = False
-    """Whether answers are spelled along the text of the chunks at hand."""
+    """Whether chunks are found by words too and answers stand in their text, as with `mplus ask`."""
     context: Literal["none", "gold", "window", "bm25"] = "none"
     """The text that a question brings."""
     top: int = 0
@@ -61,7 +61,7 @@ class Arm:
 _BASE, _TRAINED = "the base", "the trained reader (generate adapter, no memory)"
 _KNOWN = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
-    Arm("quoted", "M+ spelling its answers along the text it recalls, as `mplus ask`", quote=True),
+    Arm("quoted", "M+ whose answers stand in the text it recalls, as `mplus ask`", quote=True),
     Arm("closed-book", f"{_BASE} without any text", "base"),
     Arm("gold", f"{_BASE} with the right passage in its prompt", "base", context="gold"),
     Arm("window", f"{_BASE} with the last tokens that fit", "base", context="window"),

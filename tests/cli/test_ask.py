@@ -16,6 +16,7 @@ from mplus_cli.asking.sources import SOURCES
 from mplus_cli.errors import ExitCode
 from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
+from mplus_cli.terminal.answer_view import UNSURE
 from mplus_cli.terminal.streaming import WrappedText
 from mplus_cli.visible import visible
 
@@ -27,15 +28,7 @@ def test_json(mplus: Any, book: str) -> None:
     assert result.code == 0
     assert result.err == ""
     answer = result.json
-    assert list(answer) == [
-        "question",
-        "answer",
-        "memory",
-        "model",
-        "sources",
-        "usage",
-        "confidence",
-    ]
+    assert list(answer)[:6] == ["question", "answer", "memory", "model", "sources", "usage"]
     assert answer["confidence"] is None, "the tiny model does not say how sure it is"
     assert answer["question"] == "Who keeps the goat?"
     assert (answer["memory"], answer["model"]) == ("book", "tiny-checkpoint")
@@ -142,11 +135,11 @@ def test_a_doubtful_answer_comes_with_the_passage(mplus: Any, book: str, judged:
     judged(-1.5)
     result = mplus("ask", "Who lit the lamp with a brass key?", "-m", book)
     assert result.code == 0 and result.out.strip()
-    said, passage, *sources = result.err.splitlines()
-    assert said.strip() == "not sure: look at the passage"
-    assert "brass" in passage and sources == ["  Story"]
+    assert UNSURE in result.err.splitlines()[0]
+    assert result.out.strip().lower() in " ".join(result.err.lower().split())
+    assert mplus("ask", "Who lit the lamp with a brass key?", "-m", book, "--json").json["doubtful"]
     judged(1.0)
-    assert mplus("ask", "Who lit the lamp with a brass key?", "-m", book).err == "  Story\n"
+    assert UNSURE not in mplus("ask", "Who lit the lamp with a brass key?", "-m", book).err
 
 
 def test_what_is_likely_wrong_is_not_said(mplus: Any, book: str, judged: Any) -> None:
