@@ -27,6 +27,7 @@ from mplus_cli.asking.events import (
 )
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import guide_along
+from mplus_cli.asking.retrieving import retrieve
 from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
@@ -113,13 +114,13 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
 
 
 def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:
-    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once.
+    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once. A doubtful
+    answer comes with the last alone: its passage is to be shown first.
 
     Raises:
         UsageError: the question is not valid, or too long.
     """
     from models.generate import rank_by_prefill
-    from models.recall import look_up
 
     check(question)
     if question.strict and opened.calibration is None:
@@ -129,8 +130,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     clock = Clock()
     model, memory = session.model, opened.memory
     draft = measure(session, replace(question, text=_clean(question.text)))
-    words = Words.find(opened.calibration, draft.question, opened.texts)
-    found = look_up(model, memory, draft.query_ids, words.prior)
+    found, words = retrieve(session, opened, draft)
     texts: list[str] = []
     if question.reread:
         ranked = found.ranked or rank_by_prefill(model, memory, draft.query_ids)
@@ -160,7 +160,8 @@ def _span(asked: Asked) -> Iterator[Event]:
         longest=longest,
     )
     asked.clock.first_token()
-    yield TextDelta(chosen.text)
+    if not chosen.is_doubtful:
+        yield TextDelta(chosen.text)
     reason = "refused" if chosen.is_refusal else "stop"
     answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, reason)
     yield replace(answer, confidence=chosen.confidence, doubtful=chosen.is_doubtful)

@@ -36,6 +36,8 @@ class Question:
     seed: int = 0
     reread: int = 0
     """How many of the best chunks to show the model as text."""
+    documents: tuple[str, ...] = ()
+    """Names of the documents that are asked; all of them where there is no name."""
     quote: bool = True
     """Whether the answer is a span of the recalled text, or spelled along it where it is drawn or says yes
     or no; where the checkpoint asks for it."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, settings_of
 from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
@@ -18,6 +18,7 @@ def ask(
         str, typer.Argument(metavar="QUESTION", help="The question, or - to read it from stdin.")
     ],
     memory: MemoryOption = None,
+    document: DocumentOption = None,
     as_json: JsonOption = False,
     sources: Annotated[
         bool,
@@ -60,6 +61,7 @@ def ask(
     """Answer a question from a memory."""
     from mplus_cli.asking import answering
     from mplus_cli.asking.events import Question, check
+    from mplus_cli.asking.scope import chunks_outside
     from mplus_cli.library import Library
     from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal.answer_view import show_answer
@@ -68,6 +70,7 @@ def ask(
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
         text,
+        documents=tuple(document or ()),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_p=top_p,
@@ -78,6 +81,7 @@ def ask(
     )
     check(asked)
     stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
+    chunks_outside(stored, asked.documents, 0)  # before a model is loaded
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)

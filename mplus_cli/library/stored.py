@@ -116,6 +116,11 @@ class StoredMemory:
         with database.connect(self.folder, self.name) as connection:
             return chunk_rows.read_texts(connection, below)
 
+    def chunk_numbers(self, documents: Sequence[int]) -> list[int]:
+        """The numbers of the chunks of documents, by their ids."""
+        with database.connect(self.folder, self.name) as connection:
+            return chunk_rows.read_numbers(connection, documents)
+
     def load(self, device: torch.device | str = "cpu") -> Memory:
         """The memory: short-term on `device`, long-term mapped from its files.
 
