@@ -37,8 +37,9 @@ class Match:
     bm25: float
     coverage: float
     """The share of the question's words, weighed by how rare they are, in the best window: 0 to 1."""
-    window: tuple[int, int]
-    """Where that window's words begin and end in the text."""
+    start: int
+    stop: int
+    """Where that window's words begin and end in the text; both 0 where it has none."""
     places: tuple[tuple[int, int, int], ...]
     """Where its words begin and end, and which each is, in order."""
     weights: tuple[float, ...]
@@ -88,8 +89,8 @@ def match_words(question: str, texts: Sequence[str]) -> list[Match]:
             for number, count in sorted(counts.items())
         )
         places.sort()
-        held, window = _best_window(places, shares)
-        matches.append(Match(score, held, window, tuple(places), shares))
+        held, (start, stop) = _best_window(places, shares)
+        matches.append(Match(score, held, start, stop, tuple(places), shares))
     return matches
 
 

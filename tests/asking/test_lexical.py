@@ -42,7 +42,7 @@ def test_the_text_with_the_words_is_first(question: str, best: int) -> None:
 
 def test_a_word_is_found_whole_only() -> None:
     (found,) = match_words("Who saw the king?", ["They were taking kingdoms. A kingfisher spoke."])
-    assert found.bm25 == 0 and found.window == (0, 0)
+    assert found.bm25 == 0 and (found.start, found.stop) == (0, 0)
     (found,) = match_words("Who saw the king?", ["The kings’ men.\nKing"])
     assert len(found.places) == 2
 
@@ -50,7 +50,7 @@ def test_a_word_is_found_whole_only() -> None:
 def test_the_best_window_is_where_most_words_stand_together() -> None:
     text = "A goat. " + "Nothing at all. " * 40 + "The goat ate the green book. " + "No more. " * 40
     (found,) = match_words("Which goat ate a green book?", [text])
-    start, stop = found.window
+    start, stop = found.start, found.stop
     assert text[start:stop] == "goat ate the green book" and found.coverage == pytest.approx(1.0)
     assert stop - start <= WINDOW
 
@@ -75,4 +75,4 @@ def test_no_question_and_no_text_is_too_strange(question: str) -> None:
 def test_places_are_right_behind_letters_that_grow_in_lower_case() -> None:
     text = "İİİ the goat"
     (found,) = match_words("goat", [text])
-    assert text[slice(*found.window)] == "goat"
+    assert text[found.start : found.stop] == "goat"
