@@ -105,6 +105,14 @@ class KeyValueCache:
                 rows[:, :, first] = rows[:, :, first + index]
             self._lengths[layer] = first + 1
 
+    def mark(self) -> tuple[int, ...]:
+        """Where the cache ends now, to come back to."""
+        return tuple(self._lengths)
+
+    def rewind(self, mark: Sequence[int]) -> None:
+        """Forget what came after a mark."""
+        self._lengths = list(mark)
+
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:

@@ -114,22 +114,14 @@ def stream(
     Raises:
         PromptTooLong: prompt and answer do not fit behind the memory.
     """
-    room = model.generate.positions - 1 - model.config.recalled_tokens - len(memory.stm)
-    if not prompt_ids or len(prompt_ids) + max_new_tokens > room:
-        raise PromptTooLong(
-            f"the prompt has {len(prompt_ids)} tokens and the answer up to {max_new_tokens}: "
-            f"{room} fit"
-        )
-    sizes = len(memory.stm), memory.ltm_tokens, len(prompt_ids)
-    logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=max_new_tokens)
-    found = found.settled()
-    yield Recalled(found.ranked, len(found.recall), *sizes)
+    prompt = read(model, memory, found, prompt_ids, spare=max_new_tokens)
+    yield prompt.recalled
     if not max_new_tokens:
         yield Finished("length", 0)
         return
-    guided = None if guide is None else guide(found.present(memory))
+    guided = None if guide is None else guide(prompt.found.present(memory))
     ids: list[int] = []
-    for token in decode(model, cache, logits, sampling or Sampling(), guided):
+    for token in decode(model, prompt.cache, prompt.logits, sampling or Sampling(), guided):
         if token in stop_ids:
             yield Finished("stop", len(ids))
             return
@@ -141,6 +133,41 @@ def stream(
         if len(ids) == max_new_tokens:
             break
     yield Finished("length", len(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPrompt:
+    """A prompt that was read behind what its question found in memory."""
+
+    recalled: Recalled
+    found: Found
+    logits: Tensor
+    """Of the next token (1, V)."""
+    cache: KeyValueCache
+    """To go on with."""
+
+
+def read(
+    model: MPlusModel, memory: Memory, found: Found, prompt_ids: Sequence[int], *, spare: int
+) -> ReadPrompt:
+    """Read a prompt.
+
+    Args:
+        found: of the bare question (`models.recall.look_up`).
+        spare: tokens that the answer may have.
+
+    Raises:
+        PromptTooLong: prompt and answer do not fit behind the memory.
+    """
+    room = model.generate.positions - 1 - model.config.recalled_tokens - len(memory.stm)
+    if not prompt_ids or len(prompt_ids) + spare > room:
+        raise PromptTooLong(
+            f"the prompt has {len(prompt_ids)} tokens and the answer up to {spare}: {room} fit"
+        )
+    logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=spare)
+    found = found.settled()
+    sizes = len(memory.stm), memory.ltm_tokens, len(prompt_ids)
+    return ReadPrompt(Recalled(found.ranked, len(found.recall), *sizes), found, logits, cache)
 
 
 def is_repeating(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> bool:

@@ -10,7 +10,7 @@ H key/value heads, d head size, P retriever width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -73,13 +73,21 @@ class ChunkRecall:
         return frozenset(self._tokens.chunks.unique().tolist())
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
-        if not self._ranked or (not self._weight and self._near is None):
+        if not self._ranked:
+            return None
+        if not self._weight and self._near is None and not self._left_out(stm_chunks).any():
             return None
         scores = {entry.chunk: entry.score for entry in self._ranked}
-        bias = relevance(scores, torch.cat([self._tokens.chunks[0], stm_chunks]), self._weight)
+        chunks = torch.cat([self._tokens.chunks[0], stm_chunks])
+        bias = relevance(scores, chunks, self._weight)
         if self._near is not None:
             bias = (bias + self._near).clamp(min=LEAST_RELEVANCE)
-        return bias
+        return bias.masked_fill(self._left_out(chunks), -torch.inf)
+
+    def _left_out(self, chunks: Tensor) -> Tensor:
+        """Which tokens of `chunks` (n,) are of a chunk that was not to be ranked."""
+        ranked = torch.tensor([entry.chunk for entry in self._ranked], device=chunks.device)
+        return (chunks >= 0) & ~torch.isin(chunks, ranked)
 
 
 class TokenRecall:
@@ -145,19 +153,34 @@ class Found:
         return self
 
     def present(self, memory: Memory) -> list[int]:
-        """The chunks in the prefix, best first (see `present_chunks`); after the prefill."""
-        return present_chunks(memory, self.ranked, self.recall)
+        """The chunks in the prefix, best first (see `present_chunks`), without those that were not to be
+        ranked; after the prefill."""
+        present = present_chunks(memory, self.ranked, self.recall)
+        if not isinstance(self.recall, ChunkRecall) or not self.ranked:
+            return present
+        ranked = {entry.chunk for entry in self.ranked}
+        return [chunk for chunk in present if chunk in ranked]
 
 
 @torch.no_grad()
-def look_up(model: MPlusModel, memory: Memory, query_ids: Sequence[int]) -> Found:
-    """Rank what is in memory for a question, and recall the best of long-term memory."""
+def look_up(
+    model: MPlusModel,
+    memory: Memory,
+    query_ids: Sequence[int],
+    prior: Mapping[int, float] | None = None,
+) -> Found:
+    """Rank what is in memory for a question, and recall the best of long-term memory.
+
+    Args:
+        prior: what is added to the scores of chunks, where whole chunks are recalled; -inf: the chunk
+            is neither recalled nor read, as if it were not in memory.
+    """
     if model.config.recall == "tokens":
         return Found(TokenRecall(model, memory, model.config.recalled_tokens))
     ranked, queries = [], []
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
-        ranked = rank(model, memory, queries)
+        ranked = rank(model, memory, queries, prior)
     tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
     near = near_question(model, memory, tokens, queries)
     recall = ChunkRecall(

@@ -72,25 +72,36 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def rank(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> list[ChunkScore]:
+def rank(
+    model: MPlusModel,
+    memory: Memory,
+    queries: Sequence[Tensor],
+    prior: Mapping[int, float] | None = None,
+) -> list[ChunkScore]:
     """Chunks in memory for queries (q, P) per retriever layer, best first (ties: the older first).
 
     All of them, except where the search is coarse to fine: then the chunks of long-term memory that the
     coarse search drops are left out.
+
+    Args:
+        prior: what is added to the scores of chunks, for what is known of them otherwise.
     """
+    added = torch.zeros(memory.chunks)
+    if prior:
+        added[list(prior)] = torch.tensor(list(prior.values()))
     parts = list(_parts(model, memory))
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
     wanted = 2 * model.config.recalled_tokens // model.config.new_tokens
     rescored = max(RESCORED, memory.chunks // SHARE, wanted)
     if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * rescored:
-        coarse = _totals(model, many, _coarse_queries(queries), memory.chunks, coarse=True)
+        coarse = _totals(model, many, _coarse_queries(queries), memory.chunks, coarse=True) + added
         likely = torch.zeros(memory.chunks, dtype=torch.bool)
         likely[coarse.topk(rescored).indices] = True
         rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
         for _, runs in rest:  # of a chunk that short-term memory holds, all of it
             likely[runs.chunks] = True
         parts = [*_chosen(many, likely), *rest]
-    totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks)
+    totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks) + added
     ranked = totals.sort(descending=True, stable=True)
     there = int(totals.isfinite().sum())
     pairs = zip(ranked.indices[:there].tolist(), ranked.values[:there].tolist(), strict=True)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.commands import ask, chat, demo, doctor, ingest, memory, model, train
+from mplus_cli.commands import ask, chat, demo, doctor, find, ingest, memory, model, train
 from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
@@ -101,6 +101,7 @@ def global_options(
 
 app.command("ingest", epilog=_EPILOG)(ingest.ingest)
 app.command("ask", epilog=_EPILOG)(ask.ask)
+app.command("find", epilog=_EPILOG)(find.find)
 app.command("chat", epilog=_EPILOG)(chat.chat)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)

@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     """A memory or a model does not fit, or is damaged."""
     PARTIAL = 4
     """Some documents could not be read; the others were."""
+    REFUSED = 5
+    """`ask --strict`: there is no answer that is likely enough to be right."""
     INTERRUPTED = 130
 
 

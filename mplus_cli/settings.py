@@ -20,7 +20,8 @@ from mplus_cli.errors import UsageError
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_MEMORY = "default"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-KEYS = ("model", "device", "dtype", "home", "memory", "offline")
+KEYS = ("model", "device", "dtype", "home", "memory", "offline", "strict")
+_SWITCHES = ("offline", "strict")
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?|mps")
 _LONGEST_FILE = 1 << 20
@@ -53,6 +54,8 @@ class Settings:
     memory: str
     """The memory that is meant where none is named."""
     offline: bool
+    strict: bool = False
+    """Whether no answer is wanted rather than one that is likely to be wrong."""
     config_file: Path | None = None
     """The config file that was read; None: there is none."""
 
@@ -112,6 +115,7 @@ def _defaults() -> dict[str, Any]:
         "home": platformdirs.user_data_dir("mplus", appauthor=False),
         "memory": DEFAULT_MEMORY,
         "offline": False,
+        "strict": False,
     }
 
 
@@ -133,7 +137,7 @@ def _read_file(path: Path) -> dict[str, Any]:
             close = difflib.get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
             raise UsageError(f"{path}: unknown key {key}: {hint}")
-        wanted = bool if key == "offline" else str
+        wanted = bool if key in _SWITCHES else str
         if type(value) is not wanted:
             kind = "true or false" if wanted is bool else "a text in quotes"
             raise UsageError(f"{path}: {key} is {shown(value)}: give {kind}")

@@ -7,10 +7,13 @@ was found, read and answered. Knows the model and the memory through a session; 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mplus_cli.asking.choosing import Words, choose, is_span_wanted
+from mplus_cli.asking.confidence import read_calibration
 from mplus_cli.asking.events import (
     Answer,
     Event,
@@ -22,83 +25,19 @@ from mplus_cli.asking.events import (
     check,
     is_refusal,
 )
-from mplus_cli.asking.prompting import compose, measure
+from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import guide_along
+from mplus_cli.asking.retrieving import retrieve
 from mplus_cli.asking.sources import Evidence, gather_evidence
+from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
 from mplus_cli.runtime.tokens import AnswerText
 
 if TYPE_CHECKING:
-    from models.generate import Finished, Recalled
-
-
-def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
-    """Load a memory for the session's model.
-
-    Raises:
-        MismatchError: another model wrote it, or it is damaged.
-    """
-    stored.check(session.identity)
-    session.check_dtype(stored)
-    memory = stored.load(session.model.device, like=session.model.empty_memory())
-    interrupts.check()
-    return OpenMemory(stored, memory)
-
-
-def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:
-    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once.
-
-    Raises:
-        UsageError: the question is not valid, or too long.
-    """
-    from models.generate import Finished, Generated, Recalled, Sampling, rank_by_prefill, stream
-    from models.recall import look_up
-
-    check(question)
-    clock = Clock()
-    model, memory, stored = session.model, opened.memory, opened.stored
-    draft = measure(session, replace(question, text=_clean(question.text)))
-    found = look_up(model, memory, draft.query_ids)
-    texts: list[str] = []
-    if question.reread:
-        ranked = found.ranked or rank_by_prefill(model, memory, draft.query_ids)
-        best = [score.chunk for score in ranked[: question.reread]]
-        texts = [row.text for row in stored.chunks(best)]
-    events = stream(
-        model,
-        memory,
-        found,
-        compose(session, draft, texts),
-        max_new_tokens=draft.limit,
-        stop_ids=session.loaded.stop_ids,
-        sampling=Sampling(question.temperature, question.top_p, question.seed),
-        guide=guide_along(session, stored) if question.quote else None,
-    )
-    text = AnswerText(session.tokenizer)
-    recalled: Recalled | None = None
-    evidence: Evidence | None = None
-    for event in events:
-        if isinstance(event, Recalled):
-            recalled = event
-            found = replace(found, ranked=event.ranked)
-            evidence = gather_evidence(session, opened, draft.question.text, found)
-            yield Retrieved(evidence.sources())
-        elif isinstance(event, Generated):
-            clock.first_token()
-            if delta := text.push(event.id):
-                yield TextDelta(delta)
-        elif isinstance(event, Finished) and recalled and evidence:
-            yield Answer(
-                question=draft.question.text,
-                answer=text.text,
-                memory=stored.name,
-                model=session.loaded.name,
-                sources=evidence.sources("" if is_refusal(text.text) else text.text),
-                usage=clock.usage(recalled, event),
-                reason=event.reason,
-            )
+    from models.generate import Recalled
+    from models.recall import Found
 
 
 class Clock:
@@ -113,18 +52,149 @@ class Clock:
         if self._first is None:
             self._first = time.perf_counter()
 
-    def usage(self, recalled: Recalled, finished: Finished) -> Usage:
+    def usage(self, recalled: Recalled, new_tokens: int) -> Usage:
         """What an answer took that ends now."""
         now = time.perf_counter()
         return Usage(
             prompt_tokens=recalled.prompt_tokens,
-            new_tokens=finished.new_tokens,
+            new_tokens=new_tokens,
             stm_tokens=recalled.stm_tokens,
             recalled_tokens=recalled.recalled_tokens,
             ltm_tokens=recalled.ltm_tokens,
             seconds_to_first_token=round((self._first or now) - self._started, 3),
             seconds=round(now - self._started, 3),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was looked up and put into a prompt."""
+
+    session: Session
+    opened: OpenMemory
+    draft: Draft
+    words: Words
+    found: Found
+    prompt: Sequence[int]
+    clock: Clock
+
+    def evidence(self, recalled: Recalled) -> Evidence:
+        """The best chunks, once the prompt is read."""
+        found = replace(self.found, ranked=recalled.ranked)
+        return gather_evidence(self.session, self.opened, self.draft.question.text, found)
+
+    def answer(
+        self, text: str, recalled: Recalled, evidence: Evidence, tokens: int, reason: str
+    ) -> Answer:
+        """The end, with all that is known of it but for how sure it is."""
+        return Answer(
+            question=self.draft.question.text,
+            answer=text,
+            memory=self.opened.stored.name,
+            model=self.session.loaded.name,
+            sources=evidence.sources("" if is_refusal(text) else text),
+            usage=self.clock.usage(recalled, tokens),
+            reason=reason,
+        )
+
+
+def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
+    """Load a memory for the session's model.
+
+    Raises:
+        MismatchError: another model wrote it, or it is damaged.
+    """
+    stored.check(session.identity)
+    session.check_dtype(stored)
+    memory = stored.load(session.model.device, like=session.model.empty_memory())
+    calibration = read_calibration(Path(session.choice.reference))
+    texts = stored.texts(memory.chunks) if calibration else []
+    interrupts.check()
+    return OpenMemory(stored, memory, calibration, tuple(texts))
+
+
+def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:
+    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once. A doubtful
+    answer comes with the last alone: its passage is to be shown first.
+
+    Raises:
+        UsageError: the question is not valid, or too long.
+    """
+    from models.generate import rank_by_prefill
+
+    check(question)
+    if question.strict and opened.calibration is None:
+        raise UsageError(
+            f"{session.loaded.name} does not say how sure it is: leave out --strict, or use another model"
+        )
+    clock = Clock()
+    model, memory = session.model, opened.memory
+    draft = measure(session, replace(question, text=_clean(question.text)))
+    found, words = retrieve(session, opened, draft)
+    texts: list[str] = []
+    if question.reread:
+        ranked = found.ranked or rank_by_prefill(model, memory, draft.query_ids)
+        best = [score.chunk for score in ranked[: question.reread]]
+        texts = [row.text for row in opened.stored.chunks(best)]
+    prompt = compose(session, draft, texts)
+    asked = Asked(session, opened, draft, words, found, prompt, clock)
+    yield from _span(asked) if is_span_wanted(session, draft.question) else _spoken(asked)
+
+
+def _span(asked: Asked) -> Iterator[Event]:
+    """An answer that stands in the text."""
+    from models.generate import read
+    from models.spans import LONGEST
+
+    opened, longest = asked.opened, min(asked.draft.limit, LONGEST)
+    prompt = read(asked.session.model, opened.memory, asked.found, asked.prompt, spare=longest)
+    evidence = asked.evidence(prompt.recalled)
+    yield Retrieved(evidence.sources())
+    chosen = choose(
+        asked.session,
+        opened.memory,
+        asked.draft.question,
+        prompt,
+        asked.words,
+        texts=lambda chunks: [row.text for row in opened.stored.chunks(chunks)],
+        longest=longest,
+    )
+    asked.clock.first_token()
+    if not chosen.is_doubtful:
+        yield TextDelta(chosen.text)
+    reason = "refused" if chosen.is_refusal else "stop"
+    answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, reason)
+    yield replace(answer, confidence=chosen.confidence, doubtful=chosen.is_doubtful)
+
+
+def _spoken(asked: Asked) -> Iterator[Event]:
+    """An answer in the reader's own words, as they come."""
+    from models.generate import Finished, Generated, Recalled, Sampling, stream
+
+    session, question = asked.session, asked.draft.question
+    events = stream(
+        session.model,
+        asked.opened.memory,
+        asked.found,
+        asked.prompt,
+        max_new_tokens=asked.draft.limit,
+        stop_ids=session.loaded.stop_ids,
+        sampling=Sampling(question.temperature, question.top_p, question.seed),
+        guide=guide_along(session, asked.opened.stored) if question.quote else None,
+    )
+    text = AnswerText(session.tokenizer)
+    recalled: Recalled | None = None
+    evidence: Evidence | None = None
+    for event in events:
+        if isinstance(event, Recalled):
+            recalled, evidence = event, asked.evidence(event)
+            yield Retrieved(evidence.sources())
+        elif isinstance(event, Generated):
+            asked.clock.first_token()
+            if delta := text.push(event.id):
+                yield TextDelta(delta)
+        elif isinstance(event, Finished) and recalled and evidence:
+            yield asked.answer(text.text, recalled, evidence, event.new_tokens, event.reason)
 
 
 def _clean(text: str) -> str:

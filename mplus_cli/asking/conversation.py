@@ -9,16 +9,21 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mplus_cli.asking import answering
+from mplus_cli.asking import answering, finding
 from mplus_cli.asking.events import Answer, Event, OpenMemory, Question, Source
+from mplus_cli.asking.scope import find_document
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session, open_memory
 
 KEPT_TURNS = 20
+FOUND = 5
+"""Passages of `/find` at most."""
 
 COMMANDS = {
     "/help": "what can be typed here",
     "/memory": "[NAME]  which memory is asked; with NAME, ask another",
+    "/document": "[NAME|all]  ask this document only; all: every one",
+    "/find": "WORDS  the passages that fit these words, without an answer",
     "/sources": "the passages that the last answer may come from",
     "/clear": "forget the conversation (not the memory)",
     "/reread": "N  show the model the text of the N best chunks; 0: none",
@@ -52,6 +57,8 @@ class Conversation:
     last: Answer | None = None
     reread: int = 0
     quote: bool = True
+    strict: bool = False
+    documents: tuple[str, ...] = ()
 
     def ask(self, text: str) -> Iterator[Event]:
         """Answer a question after the turns before it; a complete answer becomes a turn.
@@ -59,7 +66,14 @@ class Conversation:
         Raises:
             UsageError: the question is too long.
         """
-        question = Question(text, turns=tuple(self.turns), reread=self.reread, quote=self.quote)
+        question = Question(
+            text,
+            turns=tuple(self.turns),
+            reread=self.reread,
+            documents=self.documents,
+            quote=self.quote,
+            strict=self.strict and self.quote,
+        )
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
@@ -78,6 +92,10 @@ class Conversation:
             return Reply(tuple(f"{key:<10}{text}" for key, text in COMMANDS.items()))
         if name == "/memory":
             return self._memory(rest)
+        if name == "/document":
+            return self._document(rest)
+        if name == "/find":
+            return self._find(rest)
         if name == "/sources":
             if self.last is None:
                 return Reply(("nothing was answered yet",))
@@ -96,9 +114,12 @@ class Conversation:
         raise UsageError(f"there is no {name}: {hint}")
 
     def completions(self, typed: str) -> list[str]:
-        """What a command that is being typed may become: a command, or one with a memory's name."""
+        """What a command that is being typed may become: a command, or one with a name behind it."""
         if typed.startswith("/memory "):
             lines = [f"/memory {name}" for name in self.session.library.names()]
+        elif typed.startswith("/document "):
+            titles = [document.title for document in self.opened.stored.documents()]
+            lines = [f"/document {title}" for title in ["all", *titles]]
         else:
             lines = list(COMMANDS) if typed.startswith("/") else []
         return [line for line in lines if line.startswith(typed)]
@@ -108,8 +129,26 @@ class Conversation:
             return Reply((f'memory "{self.opened.stored.name}"',))
         stored = open_memory(self.session.library, name)
         self.opened = answering.load_memory(self.session, stored)
-        self.turns, self.last = [], None
+        self.turns, self.last, self.documents = [], None, ()
         return Reply((f'memory "{name}"; the conversation starts anew',))
+
+    def _document(self, name: str) -> Reply:
+        if name == "all":
+            self.documents = ()
+        elif name:
+            find_document(self.opened.stored.documents(), name)
+            self.documents = (name,)
+        if not self.documents:
+            return Reply(("all documents are asked",))
+        document = find_document(self.opened.stored.documents(), self.documents[0])
+        return Reply((f'"{document.title}" alone is asked',))
+
+    def _find(self, words: str) -> Reply:
+        if not words:
+            raise UsageError("/find needs words, such as /find brass key")
+        question = Question(words, documents=self.documents)
+        found = finding.find(self.session, self.opened, question, FOUND)
+        return Reply(sources=found) if found else Reply(("nothing near this was found",))
 
     def _reread(self, number: str) -> Reply:
         if number and not (number.isascii() and number.isdigit() and len(number) < 4):

@@ -17,6 +17,7 @@ from mplus_cli.place import Place
 
 if TYPE_CHECKING:
     from models.memory import Memory
+    from mplus_cli.asking.confidence import Calibration
 
 DEFAULT_NEW_TOKENS = 256
 
@@ -35,8 +36,13 @@ class Question:
     seed: int = 0
     reread: int = 0
     """How many of the best chunks to show the model as text."""
+    documents: tuple[str, ...] = ()
+    """Names of the documents that are asked; all of them where there is no name."""
     quote: bool = True
-    """Whether the answer is spelled along the recalled text, where the checkpoint asks for it."""
+    """Whether the answer is a span of the recalled text, or spelled along it where it is drawn or says yes
+    or no; where the checkpoint asks for it."""
+    strict: bool = False
+    """Whether no answer is wanted rather than one that is likely to be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,11 @@ class Answer:
     sources: tuple[Source, ...]
     usage: Usage
     reason: str
-    """Why it ended: `models.generate.Finished`."""
+    """Why it ended: `models.generate.Finished`, or `refused`."""
+    confidence: float | None = None
+    """The chance, 0 to 1, that it is right; None of a refusal, and where that is not known."""
+    doubtful: bool = False
+    """Whether the chance is so low that the passage had better be looked at."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `mplus ask --json`."""
@@ -144,6 +154,10 @@ class OpenMemory:
 
     stored: StoredMemory
     memory: Memory
+    calibration: Calibration | None = None
+    """How the checkpoint finds by words and how sure it is; None: it says neither."""
+    texts: tuple[str, ...] = ()
+    """Of every chunk, to find words in; none without a calibration."""
 
 
 def check(question: Question) -> None:
@@ -162,5 +176,9 @@ def check(question: Question) -> None:
         raise UsageError(f"--top-p is {question.top_p}: give more than 0, up to 1")
     if not 0 <= question.seed < 1 << 63:
         raise UsageError(f"--seed is {question.seed}: give a whole number from 0 to 2^63 - 1")
+    if question.strict and (question.temperature or not question.quote):
+        raise UsageError(
+            "--strict needs an answer that stands in the text: leave out --temperature and --no-quote"
+        )
     if question.reread < 0:
         raise UsageError(f"--reread is {question.reread}: give 0 or more")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,7 +19,7 @@ K1, B = 1.5, 0.75
 WINDOW = 240
 """Characters of a window, some forty words."""
 
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 _STOP = frozenset(
     "a about all also an and any are as at be been being but by can could did do does for from get give "
     "had has have he her hers him his how i if in into is it its kind many may me might more most much my "
@@ -39,11 +40,24 @@ class Match:
     start: int
     stop: int
     """Where that window's words begin and end in the text; both 0 where it has none."""
+    places: tuple[tuple[int, int, int], ...]
+    """Where its words begin and end, and which each is, in order."""
+    weights: tuple[float, ...]
+    """How rare each of the question's words is, the same in all texts: they add up to 1."""
+
+    def near(self, start: int, stop: int) -> float:
+        """The share of the question's words around a stretch of the text, but not in it: 0 to 1."""
+        around = {
+            word
+            for begin, end, word in self.places
+            if start - WINDOW // 2 <= begin < stop + WINDOW // 2 and not start <= begin < stop
+        }
+        return sum(self.weights[word] for word in around)
 
 
 def telling_words(question: str) -> list[str]:
     """The stems of a question's words, each once, without those that every text has."""
-    words = [word for word in _WORD.findall(question.lower()) if word not in _STOP]
+    words = [word for word in WORD.findall(question.lower()) if word not in _STOP]
     return list(dict.fromkeys(map(stem, words)))
 
 
@@ -53,30 +67,30 @@ def match_words(question: str, texts: Sequence[str]) -> list[Match]:
     whole = "\n".join(texts).lower()
     if len(whole) != max(starts[-1] - 1, 0):  # a letter whose small form is two characters
         whole = "\n".join(map(_lower, texts))
-    found: list[list[tuple[int, int, int]]] = [[] for _ in texts]  # (start, stop, word) in each
+    found: list[list[tuple[int, int, int]]] = [[] for _ in texts]
     words = telling_words(question)
     weights = []
-    for number, word in enumerate(words):
+    for number, wanted in enumerate(words):
         holders = set()
-        for start, stop in _places(whole, word):
-            text = bisect_right(starts, start) - 1
-            holders.add(text)
-            found[text].append((start - starts[text], stop - starts[text], number))
+        for start, stop in _places(whole, wanted):
+            owner = bisect_right(starts, start) - 1
+            holders.add(owner)
+            found[owner].append((start - starts[owner], stop - starts[owner], number))
         weights.append(math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5)))
     mean = sum(map(len, texts)) / max(len(texts), 1)
-    total = sum(weights) or 1.0
+    total = sum(weights)
+    shares = tuple(weight / total for weight in weights)
     matches = []
     for text, places in zip(texts, found, strict=True):
-        counts = [0] * len(words)
-        for _, _, number in places:
-            counts[number] += 1
+        counts = Counter(number for _, _, number in places)
         length = K1 * (1 - B + B * len(text) / mean) if mean else K1
         score = sum(
-            weight * count * (K1 + 1) / (count + length)
-            for weight, count in zip(weights, counts, strict=True)
+            weights[number] * count * (K1 + 1) / (count + length)
+            for number, count in sorted(counts.items())
         )
-        held, start, stop = _best_window(sorted(places), weights)
-        matches.append(Match(score, held / total, start, stop))
+        places.sort()
+        held, (start, stop) = _best_window(places, shares)
+        matches.append(Match(score, held, start, stop, tuple(places), shares))
     return matches
 
 
@@ -117,23 +131,20 @@ def _places(text: str, wanted: str) -> Iterator[tuple[int, int]]:
 
 def _best_window(
     places: Sequence[tuple[int, int, int]], weights: Sequence[float]
-) -> tuple[float, int, int]:
+) -> tuple[float, tuple[int, int]]:
     """The weight of the different words that a window holds at most, and where these stand."""
-    best, span = 0.0, (0, 0)
-    counts = [0] * len(weights)
+    best, window = 0.0, (0, 0)
+    counts: Counter[int] = Counter()
     first = 0
-    held = 0.0
-    for start, stop, number in places:
-        held += 0.0 if counts[number] else weights[number]
-        counts[number] += 1
+    for start, stop, word in places:
+        counts[word] += 1
         while stop - places[first][0] > WINDOW and places[first][0] < start:
-            left = places[first][2]
-            counts[left] -= 1
-            held -= 0.0 if counts[left] else weights[left]
+            counts[places[first][2]] -= 1
             first += 1
+        held = sum(weights[number] for number in sorted(+counts))
         if held > best + 1e-9:
-            best, span = held, (places[first][0], stop)
-    return best, *span
+            best, window = held, (places[first][0], stop)
+    return best, window
 
 
 def _lower(text: str) -> str:

@@ -56,8 +56,10 @@ class ScoredText:
     text: str
     passages: tuple[Span, ...]
     scores: tuple[float, ...]
+    coverage: tuple[float, ...]
+    """How much of the question's words each passage holds, 0 to 1."""
     shared: tuple[Span, ...]
-    """Where the words stand that a passage shares with the question."""
+    """Where these words stand."""
 
     def best(self, answer: str = "") -> Passage | None:
         """The passage that fits the question best, of those that hold the answer if any does; None for
@@ -97,10 +99,11 @@ def score_text(
         similar = _similar(passages, similarities, [start for start, _ in offsets])
         scores = [score + alike for score, alike in zip(scores, similar, strict=True)]
     shared = tuple(
-        (start + match.start, start + match.stop)
+        (start + match.window[0], start + match.window[1])
         for (start, _), match in zip(passages, matches, strict=True)
     )
-    return ScoredText(text, passages, tuple(scores), shared)
+    coverage = tuple(match.coverage for match in matches)
+    return ScoredText(text, passages, tuple(scores), coverage, shared)
 
 
 def split_passages(text: str) -> Iterator[Span]:

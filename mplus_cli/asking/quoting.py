@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from models.prompts import REFUSAL
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import Session
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from models.generate import Guide
 
-ALWAYS = ("Yes", "No")
+ALWAYS = (REFUSAL, "Yes", "No")
+"""What an answer may be that does not stand in the text."""
 _END = "\n"
 """Between texts; no answer runs over it."""
 _OPENS = ("$", "£", "€", "#", "@")
@@ -158,16 +160,16 @@ class Quotable:
         return self._text[place : end if space < 0 else space]
 
 
-def quotable(session: Session, texts: Sequence[str]) -> Quotable | None:
+def quotable(
+    session: Session, texts: Sequence[str], always: Sequence[str] = ALWAYS
+) -> Quotable | None:
     """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
     nothing, or its vocabulary spells text in no known way."""
-    from models.prompts import REFUSAL
-
     weight = session.model.config.reading.quote_weight
     spelling = Spelling.of(session.tokenizer) if weight else None
     if spelling is None:
         return None
-    return Quotable(spelling, [*texts, REFUSAL, *ALWAYS], weight, session.loaded.stop_ids)
+    return Quotable(spelling, [*texts, *always], weight, session.loaded.stop_ids)
 
 
 def guide_along(

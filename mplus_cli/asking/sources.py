@@ -32,6 +32,13 @@ class Evidence:
     shares: tuple[float, ...]
     """Of all chunks' scores, 0 to 1."""
     texts: tuple[ScoredText, ...]
+    matched: tuple[float, ...]
+    """How much of the question each matches for the retriever, 0 to 1; 0 where that is not known."""
+
+    @property
+    def shared(self) -> tuple[float, ...]:
+        """How much of the question's words the best passage of each holds, 0 to 1."""
+        return tuple(max(text.coverage, default=0.0) for text in self.texts)
 
     def sources(self, answer: str = "") -> tuple[Source, ...]:
         """The chunks, best first, each with its best passage."""
@@ -54,13 +61,19 @@ def gather_evidence(
     chunks = [score.chunk for score in found.ranked[:count]]
     rows = opened.stored.chunks(chunks) if chunks else []
     alike: list[Tensor | None] = [None] * len(rows)
+    matched = [0.0] * len(rows)
     if found.queries and config.memory_positions != "last":
         alike = [*similarities(session.model, opened.memory, found.queries, chunks)]
+        if config.retriever.scorer == "maxsim":  # keys have length 1
+            perfect = sum(float(query.norm(dim=-1).sum()) for query in found.queries)
+            matched = [
+                float(near.amax(dim=1).sum()) / perfect for near in alike if near is not None
+            ]
     texts = [
         score_text(question, row.text, near, session.plain_tokenizer.encode(row.text)[1])
         for row, near in zip(rows, alike, strict=True)
     ]
-    return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts))
+    return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts), tuple(matched))
 
 
 def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Source:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, settings_of
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 
@@ -17,6 +18,7 @@ def ask(
         str, typer.Argument(metavar="QUESTION", help="The question, or - to read it from stdin.")
     ],
     memory: MemoryOption = None,
+    document: DocumentOption = None,
     as_json: JsonOption = False,
     sources: Annotated[
         bool,
@@ -48,10 +50,18 @@ def ask(
             "--quote/--no-quote", help="Spell the answer along the text that is recalled."
         ),
     ] = True,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--no-strict",
+            help="Rather no answer (exit code 5) than one that may be wrong.",
+        ),
+    ] = None,
 ) -> None:
     """Answer a question from a memory."""
     from mplus_cli.asking import answering
     from mplus_cli.asking.events import Question, check
+    from mplus_cli.asking.scope import chunks_outside
     from mplus_cli.library import Library
     from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal.answer_view import show_answer
@@ -60,18 +70,25 @@ def ask(
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
         text,
+        documents=tuple(document or ()),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_p=top_p,
         seed=seed,
         reread=reread,
         quote=quote,
+        strict=settings.strict if strict is None else strict,
     )
     check(asked)
     name = settings.memory if memory is None else memory
     stored = open_memory(Library(settings.home), name, note=screen.note)
+    chunks_outside(stored, asked.documents, 0)  # before a model is loaded
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)
     events = answering.answer(session, opened, asked)
-    show_answer(events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream)
+    final = show_answer(
+        events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream
+    )
+    if asked.strict and final is not None and final.refused:
+        raise typer.Exit(ExitCode.REFUSED)

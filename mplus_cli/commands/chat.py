@@ -22,4 +22,4 @@ def chat(context: typer.Context, memory: MemoryOption = None) -> None:
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)
-    run_chat(Conversation(session, opened), settings.home / "history")
+    run_chat(Conversation(session, opened, strict=settings.strict), settings.home / "history")

@@ -14,6 +14,13 @@ MemoryOption = Annotated[
         "--memory", "-m", metavar="NAME", help="Which memory. Default: the one called default."
     ),
 ]
+DocumentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Only this document: its title, path or file name, or how one begins. May be repeated.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JsonArrayOption = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 

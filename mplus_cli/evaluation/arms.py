@@ -61,7 +61,7 @@ class Arm:
 _BASE, _READER = "the base", "the trained reader"
 _ARMS = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
-    Arm("quoted", "M+ spelling its answers along the text it recalls, as `mplus ask`", quote=True),
+    Arm("quoted", "M+ whose answers stand in the text it recalls, as `mplus ask`", quote=True),
     Arm("closed-book", f"{_BASE} without any text", "base"),
     Arm("gold", f"{_BASE} with the right passage in its prompt", "base", "gold"),
     Arm("window", f"{_BASE} with the last tokens that fit", "base", "window"),

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mplus_cli.asking import events as asked
+from mplus_cli.asking.choosing import Words, choose, is_span_wanted
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import Quote, quotable
 from mplus_cli.errors import UsageError
@@ -93,6 +94,9 @@ class Inquiry:
         from mplus_cli.evaluation.network import PriorityRecall, recall_as
 
         ask, learned, looking = self._ask, *self._looked_up
+        words = self._words if arm.quote else Words()
+        if words.prior is not None:
+            learned, looking = self._found_by_words
         started = time.perf_counter()
         texts: list[str] = []
         if arm.reread:
@@ -105,7 +109,7 @@ class Inquiry:
         recalled = looking + time.perf_counter() - started
         key = self._same(arm, prompt, found)
         if key is None or key not in self._known:
-            self._known[key] = self._speak(memory, found, prompt, quote=arm.quote)
+            self._known[key] = self._speak(memory, found, prompt, words, quote=arm.quote)
         said = self._known[key]
         if not isinstance(found.recall, PriorityRecall):
             found = found.settled()
@@ -184,10 +188,20 @@ class Inquiry:
         return Spoken(said.answer, made + said.first, made + said.seconds)
 
     def _speak(
-        self, memory: Memory, found: Found, prompt: Sequence[int], *, quote: bool = False
+        self,
+        memory: Memory,
+        found: Found,
+        prompt: Sequence[int],
+        words: Words | None = None,
+        *,
+        quote: bool = False,
     ) -> Spoken:
-        """Answer a prompt, where that is wanted along the text of the chunks in the prefix."""
+        """Answer a prompt; from the text of the chunks in the prefix, where that is wanted."""
         from models.generate import Generated, stream
+
+        own = self._network is self._bench.session.model
+        if quote and own and is_span_wanted(self._bench.session, self._draft.question):
+            return self._choose_span(memory, found, prompt, words or Words())
 
         def guide(chunks: Sequence[int]) -> Guide | None:
             texts = [self._stretch.texts[number] for number in chunks]
@@ -209,6 +223,45 @@ class Inquiry:
                 said.append(event.id)
         seconds = time.perf_counter() - started
         return Spoken(self._bench.decode(said).strip(), first or seconds, seconds)
+
+    def _choose_span(
+        self, memory: Memory, found: Found, prompt: Sequence[int], words: Words
+    ) -> Spoken:
+        """Answer with a span of the text, as `mplus ask` does."""
+        from models.generate import read
+        from models.spans import LONGEST
+
+        started, longest = time.perf_counter(), min(self._limit, LONGEST)
+        chosen = choose(
+            self._bench.session,
+            memory,
+            self._draft.question,
+            read(self._network, memory, found, prompt, spare=longest),
+            words,
+            texts=lambda chunks: [self._stretch.texts[number] for number in chunks],
+            longest=longest,
+        )
+        seconds = time.perf_counter() - started
+        return Spoken(chosen.text, seconds, seconds)
+
+    @cached_property
+    def _words(self) -> Words:
+        """What the question's words find in the text that was read."""
+        assert self._memory is not None
+        calibration = self._bench.calibration if self._reader == "mplus" else None
+        texts = self._stretch.texts[: self._memory.chunks]
+        return Words.find(calibration, self._draft.question, texts)
+
+    @cached_property
+    def _found_by_words(self) -> tuple[Found, float]:
+        """What it finds by the retriever and by its words, and the seconds that took."""
+        from models.recall import look_up
+
+        assert self._memory is not None
+        started = time.perf_counter()
+        prior = self._words.prior
+        found = look_up(self._network, self._memory, self._draft.query_ids, prior)
+        return found, time.perf_counter() - started
 
     @cached_property
     def _draft(self) -> Draft:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mplus_cli.asking.confidence import Calibration, read_calibration
 from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.extras import require
@@ -58,6 +59,11 @@ class Bench:
             require("Stemmer")
         if self._base_path is None and any(arm.reader in _UNTRAINED for arm in arms):
             self._base_path = find_base(self.session.choice)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """How the checkpoint finds by words and how sure it is (`mplus_cli.asking.confidence`)."""
+        return read_calibration(Path(self.session.choice.reference))
 
     @cached_property
     def base(self) -> Base:

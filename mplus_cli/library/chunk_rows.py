@@ -38,6 +38,19 @@ def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return list(connection.execute(f"SELECT {columns} FROM chunks ORDER BY number"))
 
 
+def read_texts(connection: sqlite3.Connection, below: int) -> list[str]:
+    """The texts of the chunks with numbers under `below`, ascending."""
+    rows = connection.execute("SELECT text FROM chunks WHERE number < ? ORDER BY number", (below,))
+    return [text for (text,) in rows]
+
+
+def read_numbers(connection: sqlite3.Connection, documents: Sequence[int]) -> list[int]:
+    """The numbers of the chunks of documents, by their ids."""
+    marks = ", ".join("?" * len(documents))
+    query = f"SELECT number FROM chunks WHERE document IN ({marks})"
+    return [number for (number,) in connection.execute(query, tuple(documents))]
+
+
 def read_chunk(connection: sqlite3.Connection, number: int) -> ChunkRow | None:
     """Chunk `number`, None where there is none."""
     query = f"{_query(connection)} WHERE chunks.number = ?"

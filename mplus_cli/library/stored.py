@@ -129,6 +129,16 @@ class StoredMemory:
         with database.connect(self.folder, self.name) as connection:
             return chunk_rows.read_chunks(connection, view.chunks)
 
+    def texts(self, below: int) -> list[str]:
+        """The texts of the chunks with numbers under `below`, in order."""
+        with database.connect(self.folder, self.name) as connection:
+            return chunk_rows.read_texts(connection, below)
+
+    def chunk_numbers(self, documents: Sequence[int]) -> list[int]:
+        """The numbers of the chunks of documents, by their ids."""
+        with database.connect(self.folder, self.name) as connection:
+            return chunk_rows.read_numbers(connection, documents)
+
     def load(self, device: torch.device | str = "cpu", *, like: Memory | None = None) -> Memory:
         """The memory: short-term on `device`, long-term mapped from its files.
 

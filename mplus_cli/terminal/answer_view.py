@@ -9,7 +9,8 @@ from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
 
-NOWHERE = "None of these passages contains the words of the answer."
+UNSURE = "Not sure of the answer. The passage that fits best:"
+NOWHERE = "None of these passages contains the words of the answer:"
 
 
 def show_answer(
@@ -25,16 +26,19 @@ def show_answer(
     Args:
         whole: show the sources' whole texts instead of their best sentences.
     """
-    if as_json or not stream:
+    if as_json:
         final = _last(events)
-        if final is not None and as_json:
-            screen.json_out(final.to_json())
-            return final
         if final is not None:
-            screen.piece(f"{final.answer}\n")
-    else:
-        final = _stream(events)
-    if final is not None and sources:
+            screen.json_out(final.to_json())
+        return final
+    final = _stream(events) if stream else _last(events)
+    if final is None:
+        return None
+    if sources and final.doubtful:
+        show_evidence(final, whole=whole)
+    if not stream or final.doubtful:
+        screen.piece(f"{final.answer}\n")
+    if sources and not final.doubtful:
         show_evidence(final, whole=whole)
     return final
 
@@ -51,16 +55,27 @@ def _last(events: Iterable[Event]) -> Answer | None:
 
 
 def _stream(events: Iterable[Event]) -> Answer | None:
-    """The complete answer, shown as it comes."""
-    final: Answer | None = None
-    with screen.meter() as meter, growing_text() as write:
+    """The complete answer, shown as it comes; a doubtful one is not shown."""
+    with screen.meter() as meter:
         meter.report("thinking")
         for event in events:
             if isinstance(event, Answer):
-                final = event
-            elif isinstance(event, TextDelta):
+                return event
+            if isinstance(event, TextDelta):
                 meter.close()
+                return _grow(event, events)
+    return None
+
+
+def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
+    final: Answer | None = None
+    with growing_text() as write:
+        write(first.text)
+        for event in events:
+            if isinstance(event, TextDelta):
                 write(event.text)
+            elif isinstance(event, Answer):
+                final = event
     return final
 
 
@@ -70,18 +85,23 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     Args:
         whole: show every source, and its whole text.
     """
+    if not answer.sources:
+        return
     holding = [source for source in answer.sources if source.answer_span]
+    best = (holding or answer.sources)[0]
+    if answer.refused:
+        screen.aside("Nearest passages:")
+    elif answer.doubtful:
+        best = answer.sources[0]
+        screen.aside(UNSURE)
+    elif not holding:
+        screen.aside(NOWHERE)
     if whole:
         for source in answer.sources:
             show_source(source, whole=True)
-    elif answer.sources:
-        best = (holding or answer.sources)[0]
-        if answer.refused:
-            screen.aside("Nearest passages:")
+    else:
         show_source(best)
         name_places([source for source in answer.sources if source is not best], but=best)
-    if answer.sources and not holding and not answer.refused:
-        screen.aside(NOWHERE)
 
 
 def show_source(source: Source, *, whole: bool = False) -> None:
@@ -105,3 +125,15 @@ def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
 def where(source: Source) -> str:
     """A source's place in words."""
     return place(source.document, source.pages, source.place)
+
+
+def show_found(sources: Sequence[Source]) -> None:
+    """Passages on stdout, each under its place."""
+    for number, source in enumerate(sources):
+        if number:
+            screen.out("")
+        screen.out(where(source))
+        if source.quote_span:
+            screen.quotation(source.text, source.quote_span, stderr=False)
+    if not sources:
+        screen.note("Nothing near this was found.")

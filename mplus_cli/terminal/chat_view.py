@@ -53,7 +53,7 @@ def run_chat(conversation: Conversation, history: Path) -> None:
 
 
 def _stream(conversation: Conversation, line: str) -> None:
-    """An answer as Markdown that grows."""
+    """An answer as Markdown that grows; the passages first where it is not sure."""
     final: Answer | None = None
     text = ""
     with growing_markdown() as shown:
@@ -65,6 +65,8 @@ def _stream(conversation: Conversation, line: str) -> None:
                 final = event
     if final is not None:
         show_evidence(final)
+        if final.doubtful:
+            screen.piece(f"{final.answer}\n")
 
 
 def _show_reply(reply: Reply) -> None:

@@ -58,6 +58,11 @@ def json_out(value: Any) -> None:
     _write(sys.stdout, escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
+def json_line(value: Any) -> None:
+    """One JSON value on a line of stdout."""
+    _write(sys.stdout, escaped(json.dumps(value, ensure_ascii=False)) + "\n")
+
+
 def note(text: str) -> None:
     """A line on stderr."""
     _plain(sys.stderr, one_line(text))
@@ -78,9 +83,14 @@ def aside(text: str) -> None:
 
 
 def quotation(
-    text: str, span: tuple[int, int], mark: tuple[int, int] | None, *, keep_lines: bool = False
+    text: str,
+    span: tuple[int, int],
+    mark: tuple[int, int] | None = None,
+    *,
+    keep_lines: bool = False,
+    stderr: bool = True,
 ) -> None:
-    """A stretch of a text on stderr, indented, with what is marked in it bold.
+    """A stretch of a text, indented, with what is marked in it bold on a terminal.
 
     Args:
         keep_lines: whether line ends stay; otherwise they are spaces.
@@ -89,15 +99,16 @@ def quotation(
     parts = [text[span[0] : first], text[first:last], text[last : span[1]]]
     if not keep_lines:
         parts = [_SPACE.sub(" ", part) for part in parts]
-    if not is_terminal():
+    stream = sys.stderr if stderr else sys.stdout
+    if not stream.isatty():
         lines = "".join(parts).strip().splitlines()
-        _plain(sys.stderr, "\n".join(f"  {line}".rstrip() for line in lines))
+        _plain(stream, "\n".join(f"  {line}".rstrip() for line in lines))
         return
     from rich.padding import Padding
     from rich.text import Text
 
     styled = Text.assemble(parts[0], (parts[1], "bold"), parts[2])
-    _console(stderr=True).print(Padding(styled, (0, 2)))
+    _console(stderr=stderr).print(Padding(styled, (0, 2)))
 
 
 def warning(text: str) -> None:

@@ -219,3 +219,28 @@ def test_scores_do_not_depend_on_how_memory_is_cut(
     torch.testing.assert_close(
         torch.tensor([score.score for score in found]), totals.sort(descending=True).values
     )
+
+
+def test_chunks_left_out_are_as_if_they_were_not_there(read_many: Any) -> None:
+    """Neither recalled nor ranked, and short-term memory's tokens of them are not read."""
+    from models.generate import prefill
+    from models.recall import look_up
+
+    model, memory = read_many(7)
+    held = memory.stm.tokens.chunks[0].unique().tolist()
+    outside = {0, 1, held[-1]}
+    found = look_up(model, memory, [5, 6, 7], dict.fromkeys(outside, float("-inf")))
+    assert not outside & {entry.chunk for entry in found.ranked}
+    assert not outside & set(found.present(memory))
+    assert not outside & found.recall.recalled_chunks()
+    logits, _ = prefill(model, memory, found.recall, [5, 6, 7], spare=1)
+    hidden = memory.stm.tokens.chunks[0] == held[-1]
+    other = memory.stm.tokens.each(lambda rows: rows.clone())
+    other.keys[:, hidden] += 1.0
+    other.values[:, hidden] += 1.0
+    changed = replace(memory, stm=replace(memory.stm, tokens=other))
+    again, _ = prefill(model, changed, found.recall, [5, 6, 7], spare=1)
+    assert torch.equal(logits, again) and logits.isfinite().all()
+    whole = look_up(model, memory, [5, 6, 7])
+    assert look_up(model, memory, [5, 6, 7], {}).ranked == whole.ranked
+    assert not torch.equal(logits, prefill(model, memory, whole.recall, [5, 6, 7], spare=1)[0])

@@ -1,0 +1,115 @@
+"""Answers that are spans of a text: the likeliest whole ones behind a prompt, each with its chance.
+
+A span is read to its end before it is compared, so that an answer which begins well and leads nowhere
+loses. Log-probabilities are the reader's own: being held to the text does not make an answer likelier.
+Knows token ids and what may follow them; no text.
+
+Shapes: V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.decoder import KeyValueCache
+from models.network import MPlusModel
+
+BEGINNINGS = 5
+"""First tokens, the likeliest that a span can begin with, from each of which one span is read."""
+MARGIN = 6.0
+"""Nats: what is less likely than the best answer so far by more is not read on."""
+LONGEST = 24
+"""Tokens of a span."""
+
+
+class Span(Protocol):
+    """Where an answer stands that is to be a span of a text. A value."""
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it can be an answer as it is."""
+
+    def ahead(self) -> Mapping[int, Span]:
+        """The tokens that the text goes on with, and where each leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer that the reader could give."""
+
+    ids: tuple[int, ...]
+    nats: float
+    """Log-probability of its tokens and of its end."""
+
+
+@torch.no_grad()
+def likeliest_spans(
+    model: MPlusModel,
+    cache: KeyValueCache,
+    logits: Tensor,
+    start: Span,
+    *,
+    stop_ids: Collection[int],
+    refusal: Sequence[int],
+    longest: int = LONGEST,
+) -> tuple[list[Candidate], float]:
+    """The likeliest spans as answers, best first, and the log-probability of refusing.
+
+    From each of the likeliest beginnings the span is followed where the reader is likeliest to go; wherever
+    it can end, it is a candidate. The cache is as before when this returns.
+
+    Args:
+        logits: of the next token (V,).
+        refusal: the first two tokens of a refusal, which tell it from other answers.
+    """
+    mark, stops = cache.mark(), torch.tensor(sorted(stop_ids))
+    first = logits.log_softmax(dim=-1).cpu()
+    refusing = float(first[refusal[0]])
+    refusing += float(_step(model, cache, refusal[0])[refusal[1]])
+    cache.rewind(mark)
+    best, found = refusing, []
+    beginnings = start.ahead()
+    for token, chance in _likeliest(first, beginnings, BEGINNINGS):
+        if chance < best - MARGIN:
+            break
+        span, ids, nats = beginnings[token], [token], chance
+        while True:
+            chances = _step(model, cache, ids[-1])
+            end = float(chances[stops].max())
+            if span.may_end:
+                found.append(Candidate(tuple(ids), nats + end))
+                best = max(best, nats + end)
+            onward = span.ahead()
+            going = _likeliest(chances, onward, 1)
+            if not going or (span.may_end and end > going[0][1]):
+                break
+            if nats < best - MARGIN or len(ids) == longest:
+                break
+            token, chance = going[0]
+            span, nats = onward[token], nats + chance
+            ids.append(token)
+        cache.rewind(mark)
+    return sorted(found, key=lambda answer: -answer.nats), refusing
+
+
+def _step(model: MPlusModel, cache: KeyValueCache, token: int) -> Tensor:
+    """Log-probabilities (V,) of what follows one more token."""
+    logits = model.step_decoder.step(token, cache)
+    return logits[0].log_softmax(dim=-1).cpu()
+
+
+def _likeliest(chances: Tensor, tokens: Collection[int], count: int) -> list[tuple[int, float]]:
+    """The likeliest of some tokens by log-probabilities (V,), best first (ties: the lower id)."""
+    ids = torch.tensor(sorted(tokens), dtype=torch.int64)
+    best = chances[ids].sort(descending=True, stable=True)
+    return [
+        (int(ids[place]), chance)
+        for place, chance in zip(
+            best.indices[:count].tolist(), best.values[:count].tolist(), strict=True
+        )
+    ]

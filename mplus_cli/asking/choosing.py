@@ -1,0 +1,143 @@
+"""Which answer is given: of the spans of the text the one likeliest to be right, or none.
+
+Knows a read prompt and the words that a question found; the model through a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.prompts import REFUSAL, encode_plain
+from mplus_cli.asking.answer_type import kind_of
+from mplus_cli.asking.confidence import Calibration, Grounds, features
+from mplus_cli.asking.events import Question
+from mplus_cli.asking.lexical import Match, match_words
+from mplus_cli.asking.quoting import quotable
+from mplus_cli.asking.sources import SOURCES
+from mplus_cli.asking.spans import TextSpan, says_something
+from mplus_cli.runtime.session import Session
+
+if TYPE_CHECKING:
+    from models.generate import ReadPrompt
+    from models.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is answered."""
+
+    text: str
+    tokens: int = 0
+    is_refusal: bool = False
+    confidence: float | None = None
+    """The chance that it is right; None of a refusal, and where the checkpoint has no calibration."""
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the words of a question found in the texts of a memory."""
+
+    calibration: Calibration | None = None
+    """None: words were not looked for."""
+    matches: tuple[Match, ...] = ()
+    """Of every chunk."""
+    prior: Mapping[int, float] | None = None
+    """What they add to the chunks' scores."""
+
+    @classmethod
+    def find(
+        cls, calibration: Calibration | None, question: Question, texts: Sequence[str]
+    ) -> Words:
+        """Look for a question's words, and for those of the question before it in a chat."""
+        if calibration is None:
+            return cls()
+        before = [question.turns[-1][0]] if question.turns else []
+        matches = match_words(" ".join((*before, question.text)), texts)
+        by_score, by_window = calibration.words
+        prior = {
+            number: by_score * match.bm25 + by_window * match.coverage
+            for number, match in enumerate(matches)
+        }
+        return cls(calibration, tuple(matches), prior)
+
+
+def is_span_wanted(session: Session, question: Question) -> bool:
+    """Whether an answer is to be a span of the text: a greedy one, and not yes or no."""
+    if question.temperature or not question.quote:
+        return False
+    if kind_of(question.text) == "verdict" and not question.strict:
+        return False
+    return quotable(session, ()) is not None
+
+
+def choose(
+    session: Session,
+    memory: Memory,
+    question: Question,
+    prompt: ReadPrompt,
+    words: Words,
+    *,
+    texts: Callable[[Sequence[int]], Sequence[str]],
+    longest: int,
+) -> Chosen:
+    """The answer to a question whose prompt was read.
+
+    Args:
+        texts: gives those of chunks.
+        longest: tokens that it may have.
+    """
+    from models.spans import likeliest_spans
+
+    shown = {entry.chunk for entry in prompt.recalled.ranked[:SOURCES]}
+    quoted = [chunk for chunk in prompt.found.present(memory) if chunk in shown]
+    held = texts(quoted)
+    source = quotable(session, held, always=())
+    assert source is not None, "only where a span is wanted"
+
+    def is_answer(ids: Sequence[int]) -> bool:
+        return says_something(question.text, session.tokenizer.decode(list(ids)))
+
+    found, refusing = likeliest_spans(
+        session.model,
+        prompt.cache,
+        prompt.logits[-1],
+        TextSpan(source, is_answer),
+        stop_ids=session.loaded.stop_ids,
+        refusal=encode_plain(session.tokenizer, REFUSAL)[:2],
+        longest=longest,
+    )
+    answers = [(session.tokenizer.decode(list(one.ids)).strip(), one) for one in found]
+    if words.calibration is None:
+        if not answers or answers[0][1].nats < refusing:
+            return Chosen(REFUSAL, is_refusal=True)
+        return Chosen(answers[0][0], len(answers[0][1].ids))
+    grounds = _grounds(question.text, prompt, words, quoted, held)
+    judged = [
+        (words.calibration.chance(values), text, len(one.ids))
+        for text, one in answers
+        for values in [features(grounds, text, one.nats, len(one.ids), refusing)]
+    ]
+    chance, text, tokens = max(judged, key=lambda entry: entry[0], default=(0.0, "", 0))
+    least = words.calibration.doubt if question.strict else words.calibration.refuse
+    if not text or chance < least:
+        return Chosen(REFUSAL, is_refusal=True)
+    doubtful = chance < words.calibration.doubt
+    return Chosen(text, tokens, confidence=round(chance, 3), is_doubtful=doubtful)
+
+
+def _grounds(
+    question: str, prompt: ReadPrompt, words: Words, quoted: Sequence[int], held: Sequence[str]
+) -> Grounds:
+    """What is known of answers from the chunks `quoted`, which hold these texts."""
+    ranked, prior, matches = prompt.recalled.ranked, words.prior or {}, words.matches
+    # Ties go to the older chunk, as in ranking.
+    by_retriever = max(
+        ranked, key=lambda one: (one.score - prior[one.chunk], -one.chunk), default=None
+    )
+    by_words = max(ranked, key=lambda one: (matches[one.chunk].bm25, -one.chunk), default=None)
+    lead = ranked[0].score - ranked[2].score if len(ranked) > 2 else float("inf")
+    own = tuple(matches[chunk] for chunk in quoted)
+    return Grounds(question, tuple(held), own, lead, by_retriever == by_words)

@@ -1,0 +1,126 @@
+"""How likely an answer is to be right: a logistic regression over what is known when it is given.
+
+Its numbers stand in `asking.json` beside a checkpoint's weights and were fitted on questions that the
+checkpoint was not trained on (`docs/evaluation/confidence.md`). Knows text and numbers; no network.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mplus_cli.asking.answer_type import fits, kind_of
+from mplus_cli.asking.lexical import WORD, Match
+from mplus_cli.errors import MismatchError
+
+FILE = "asking.json"
+FORMAT = 1
+FEATURES = ("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead", "agreed")
+"""What an answer is judged by: its log-probability by the token; that of refusing; the share of the
+question's words around the place where it stands; whether that is in the best chunk; whether it is of the
+kind that is asked for; the share of its words that are the question's; how far the best chunk is ahead of the
+third; whether retriever and words agree on the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a question found, before an answer is known."""
+
+    question: str
+    texts: tuple[str, ...]
+    """Of the chunks that may be quoted, best first."""
+    matches: tuple[Match, ...]
+    """How each of these texts holds the question's words."""
+    lead: float
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What `asking.json` holds."""
+
+    words: tuple[float, float]
+    """What BM25 and the best window's coverage weigh in finding, in nats beside the retriever's score."""
+    weights: tuple[float, ...]
+    """Of `FEATURES`."""
+    bias: float
+    refuse: float
+    """An answer less likely right than this is not given."""
+    doubt: float
+    """Below this it is given with a warning, and not at all to those who would rather have no answer."""
+
+    def chance(self, features: Sequence[float]) -> float:
+        """The chance, 0 to 1, that an answer with these features is right."""
+        odds = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
+        return 1 / (1 + math.exp(-max(min(odds, 30.0), -30.0)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """From JSON values; ValueError, KeyError or TypeError where they are not those of this format."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']!r}, here {FORMAT} is read")
+        fitted = values["confidence"]
+        weights = fitted["weights"]
+        if set(weights) != set(FEATURES):
+            raise ValueError(f"weights of {', '.join(sorted(weights))}")
+        return cls(
+            words=(float(values["words"]["bm25"]), float(values["words"]["window"])),
+            weights=tuple(float(weights[name]) for name in FEATURES),
+            bias=float(fitted["bias"]),
+            refuse=float(fitted["refuse"]),
+            doubt=float(fitted["doubt"]),
+        )
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """The calibration of the checkpoint in a folder; None where it has none.
+
+    Raises:
+        MismatchError: the file is damaged or of another version.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MismatchError(f"{path} cannot be read ({error}): put it back or remove it") from error
+
+
+def features(
+    grounds: Grounds, answer: str, nats: float, tokens: int, refusing: float
+) -> tuple[float, ...]:
+    """The values of `FEATURES` for an answer of so many tokens."""
+    stands = [
+        (match.near(*place.span()), number)
+        for number, (text, match) in enumerate(zip(grounds.texts, grounds.matches, strict=True))
+        for place in _places(answer, text)
+    ]
+    near, number = max(stands, key=lambda held: (held[0], -held[1]), default=(0.0, 1))
+    words = WORD.findall(answer.lower())
+    asked = set(WORD.findall(grounds.question.lower()))
+    return (
+        nats / (tokens + 1),
+        refusing,
+        near,
+        float(number == 0),
+        float(fits(kind_of(grounds.question), answer) is True),
+        sum(word in asked for word in words) / max(len(words), 1),
+        min(grounds.lead, 10.0),
+        float(grounds.agreed),
+    )
+
+
+def _places(answer: str, text: str) -> list[re.Match[str]]:
+    """Where an answer stands in a text, however its spaces and capitals are."""
+    parts = [re.escape(part) for part in answer.split()]
+    return (
+        list(re.finditer(r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)", text, re.IGNORECASE))
+        if parts
+        else []
+    )

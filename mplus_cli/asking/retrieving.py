@@ -1,0 +1,40 @@
+"""A question is looked up in memory: by the retriever, and by its words where the checkpoint says what
+they weigh. The one way of `ask`, `chat` and `find`.
+
+Knows the model and the memory through a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mplus_cli.asking.choosing import Words
+from mplus_cli.asking.events import OpenMemory
+from mplus_cli.asking.prompting import Draft
+from mplus_cli.asking.scope import chunks_outside
+from mplus_cli.errors import UsageError
+from mplus_cli.runtime.session import Session
+
+if TYPE_CHECKING:
+    from models.recall import Found
+
+
+def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found, Words]:
+    """What a question finds in memory, and what its words found.
+
+    Raises:
+        UsageError: a document that is named is not there, or the model cannot leave documents out.
+    """
+    from models.recall import look_up
+
+    outside = chunks_outside(opened.stored, draft.question.documents, opened.memory.chunks)
+    if outside and session.model.config.recall == "tokens":
+        raise UsageError(
+            f"{session.loaded.name} cannot be asked about single documents: leave out --document"
+        )
+    words = Words.find(opened.calibration, draft.question, opened.texts)
+    prior: Mapping[int, float] | None = words.prior
+    if outside:
+        prior = dict(words.prior or {}) | dict.fromkeys(outside, float("-inf"))
+    return look_up(session.model, opened.memory, draft.query_ids, prior), words

@@ -1,0 +1,58 @@
+"""Which documents of a memory are asked, named as a user names them. Knows a memory's texts; no model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+
+from mplus_cli.errors import UsageError
+from mplus_cli.library import DocumentRow, StoredMemory
+
+
+def chunks_outside(stored: StoredMemory, names: Sequence[str], chunks: int) -> frozenset[int]:
+    """The numbers below `chunks` of the chunks that are of none of the documents named.
+
+    Raises:
+        UsageError: a name means no document, or several.
+    """
+    if not names:
+        return frozenset()
+    documents = stored.documents()
+    wanted = [find_document(documents, name).id for name in names]
+    return frozenset(range(chunks)) - frozenset(stored.chunk_numbers(wanted))
+
+
+def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
+    """The document of a title, path or file name, or of the only one that begins so.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    wanted = name.strip().casefold()
+    known = {document.id: [part.casefold() for part in _names(document)] for document in documents}
+    found = [row for row in documents if wanted in known[row.id]]
+    if not found and wanted:
+        found = [row for row in documents if any(part.startswith(wanted) for part in known[row.id])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f'"{name}" may be {_listed(row.title for row in found)}: say more of it')
+    close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
+    hint = (
+        f'did you mean "{close[0]}"?'
+        if close
+        else f"there is {_listed(r.title for r in documents)}"
+    )
+    raise UsageError(f'there is no document "{name}" in this memory: {hint}')
+
+
+def _names(document: DocumentRow) -> tuple[str, str, str]:
+    path = PurePath(document.path)
+    return document.title, document.path, path.name
+
+
+def _listed(titles: Iterable[str]) -> str:
+    quoted = [f'"{title}"' for title in titles]
+    shown = quoted if len(quoted) <= 5 else [*quoted[:4], f"{len(quoted) - 4} more"]
+    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + shown[-1]

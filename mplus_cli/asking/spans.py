@@ -1,0 +1,56 @@
+"""Answers that stand in the text: where a span may begin, go on and end (a `models.spans.Span`).
+
+An answer that is made of the question's own words says nothing, and nearly always is wrong ("What is the
+name of Sir Walter's estate?": "Sir Walter"); so such a span may not end there. Questions that offer what to
+choose from ("Was it A or B?") are left alone. Knows texts and a tokenizer through `Quotable`; no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mplus_cli.asking.answer_type import kind_of
+from mplus_cli.asking.lexical import WORD
+from mplus_cli.asking.quoting import Quotable
+
+_EMPTY = frozenset(
+    "a an the i me my he him his she her hers it its they them their we us our you your this that these "
+    "those who whom whose which what there here and or but of to in on at by for from with as so is was "
+    "are were be been had has have do did s".split()
+)
+"""Words that alone answer nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Where an answer stands in the texts that it is a span of."""
+
+    source: Quotable
+    is_answer: Callable[[Sequence[int]], bool]
+    """Whether tokens say something that the question does not."""
+    ids: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+    """What follows here is what it may go on with."""
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it can be an answer as it is: no word goes on, and it says something."""
+        return any(map(self.source.is_between_words, self.places)) and self.is_answer(self.ids)
+
+    def ahead(self) -> Mapping[int, TextSpan]:
+        """The tokens that the text goes on with, and where each leads."""
+        ahead = self.source.going_on(self.places) if self.ids else self.source.beginning
+        return {
+            token: TextSpan(self.source, self.is_answer, (*self.ids, token), places)
+            for token, places in ahead.items()
+        }
+
+
+def says_something(question: str, answer: str) -> bool:
+    """Whether an answer has a word that is not the question's, or chooses from what it offers."""
+    words = WORD.findall(answer.lower())
+    known = (
+        _EMPTY if kind_of(question) == "choice" else _EMPTY | set(WORD.findall(question.lower()))
+    )
+    return any(word not in known for word in words)

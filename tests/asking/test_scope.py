@@ -1,0 +1,43 @@
+"""Documents as users name them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mplus_cli.asking.scope import find_document
+from mplus_cli.errors import UsageError
+from mplus_cli.library import DocumentRow
+
+
+def row(number: int, title: str, path: str) -> DocumentRow:
+    return DocumentRow(number, path, title, "", "txt", None, 1, 1, 1, "", "")
+
+
+SHELF = [
+    row(1, "Emma", "/books/emma.epub"),
+    row(2, "Emma: notes", "/books/notes.txt"),
+    row(3, "Persuasion", "/books/persuasion.pdf"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("Emma", 1), ("emma: n", 2), ("pers", 3), ("/books/notes.txt", 2), ("PERSUASION.pdf", 3)],
+)
+def test_a_document_is_found(name: str, found: int) -> None:
+    assert find_document(SHELF, name).id == found
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("em", 'may be "Emma" and "Emma: notes": say more of it'),
+        ("Perswasion", 'did you mean "Persuasion"?'),
+        ("Zzz", 'there is "Emma", "Emma: notes" and "Persuasion"'),
+        ("", "there is no document"),
+    ],
+)
+def test_a_name_that_means_none_or_several(name: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_document(SHELF, name)
+    assert said in str(caught.value)

@@ -1,0 +1,69 @@
+"""`mplus find`, and asking about single documents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "lit the lamp with a brass key"
+
+
+@pytest.fixture
+def shelf(mplus: Any, book: str, tmp_path: Path) -> str:
+    """The short text and another one in the same memory."""
+    other = tmp_path / "whales.txt"
+    other.write_text("The whale was white. " * 6 + "Its name was Moby. It sank the ship.")
+    assert mplus("ingest", other, "-m", book, "--title", "Of Whales", "-q").code == 0
+    return book
+
+
+def test_passages_without_an_answer(mplus: Any, book: str) -> None:
+    result = mplus("find", KEY, "-m", book, "-n", "20")
+    assert result.code == 0
+    assert any("brass key" in line and line.startswith("  ") for line in result.out.splitlines())
+    found = mplus("find", KEY, "-m", book, "-n", "20", "--json").json
+    assert [source["quote"] for source in found if "brass" in source["quote"]]
+    for source in found:
+        start, stop = source["quote_span"]
+        assert source["quote"] == source["text"][start:stop]
+        assert source["answer_span"] is None
+    lines = mplus("find", KEY, "-m", book, "-n", "20", "--jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == found
+    assert len(mplus("find", KEY, "-m", book, "-n", "1", "--jsonl").out.splitlines()) <= 1
+
+
+def test_nothing_near(mplus: Any, book: str) -> None:
+    result = mplus("find", "zeppelin", "-m", book)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.splitlines()[-1] == "Nothing near this was found."
+    assert mplus("find", "zeppelin", "-m", book, "--json").json == []
+    assert mplus("find", "zeppelin", "-m", book, "--jsonl").out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-n", "0"], "-n is 0"),
+        (["--json", "--jsonl"], "give one of them"),
+        (["--document", "Emma"], 'there is no document "Emma"'),
+    ],
+)
+def test_what_is_refused(mplus: Any, book: str, options: list[str], said: str) -> None:
+    result = mplus("find", KEY, "-m", book, *options)
+    assert result.code == 2
+    assert said in result.error
+
+
+def test_only_the_documents_named_are_asked(mplus: Any, shelf: str) -> None:
+    for name in ("Of Whales", "of wh", "whales.txt"):
+        asked = mplus("ask", "who?", "-m", shelf, "--document", name, "--json").json
+        assert {source["document"] for source in asked["sources"]} == {"Of Whales"}
+    found = mplus("find", KEY, "-m", shelf, "--document", "story", "-n", "50", "--json").json
+    assert {source["document"] for source in found} == {"Story"}
+    both = ("--document", "story", "--document", "Of Whales")
+    asked = mplus("ask", "who?", "-m", shelf, *both, "--json").json
+    whole = mplus("ask", "who?", "-m", shelf, "--json").json
+    assert (asked["answer"], asked["sources"]) == (whole["answer"], whole["sources"])

@@ -1,0 +1,88 @@
+"""What is shown with an answer: the passage that holds it, and what is said where none does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.prompts import REFUSAL
+from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
+from mplus_cli.terminal.answer_view import show_answer, show_found
+
+TEXT = "It rained. The goat was\ncalled Admiral. It ate the rope."
+OTHER = Source("Log", (7, 8), 2, 0.1, "Nothing here. Nothing there.", None, (0, 13))
+HOLDING = Source("Story", (3, 3), 1, 0.4, TEXT, None, (11, 39), (31, 38))
+USAGE = Usage(1, 1, 1, 1, 1, 0.1, 0.2)
+ANSWER = Answer("Who?", "Admiral", "m", "model", (OTHER, HOLDING, OTHER), USAGE, "stop")
+
+
+def shown(capsys: Any, answer: Answer, **options: Any) -> tuple[str, list[str]]:
+    deltas = [] if answer.doubtful else [TextDelta(answer.answer)]
+    events = iter([Retrieved(answer.sources), *deltas, answer])
+    assert show_answer(events, **options) == answer
+    captured = capsys.readouterr()
+    return captured.out, captured.err.splitlines()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool) -> None:
+    out, err = shown(capsys, ANSWER, stream=stream)
+    assert out == "Admiral\n"
+    assert err[-3:] == ["  The goat was called Admiral.", "  Story, p. 3", "  Log, p. 7-8"]
+    assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
+
+
+def test_whole_passages(capsys: Any) -> None:
+    out, err = shown(capsys, ANSWER, whole=True)
+    assert out == "Admiral\n"
+    whole = ["  It rained. The goat was", "  called Admiral. It ate the rope.", "  Story, p. 3"]
+    assert whole == err[-5:-2]
+    assert err.count("  Nothing here. Nothing there.") == 2
+
+
+def test_an_answer_that_stands_nowhere_says_so(capsys: Any) -> None:
+    _, err = shown(capsys, replace(ANSWER, sources=(OTHER, OTHER)))
+    assert err[-3:] == [
+        "  None of these passages contains the words of the answer:",
+        "  Nothing here.",
+        "  Log, p. 7-8",
+    ]
+
+
+def test_a_refusal_names_the_nearest_passages(capsys: Any) -> None:
+    refused = replace(ANSWER, answer=REFUSAL, sources=(OTHER,), reason="refused")
+    out, err = shown(capsys, refused)
+    assert out == f"{REFUSAL}\n"
+    assert err[-3:] == ["  Nearest passages:", "  Nothing here.", "  Log, p. 7-8"]
+    assert refused.to_json()["refused"] is True and refused.to_json()["reason"] == "refused"
+    assert ANSWER.to_json()["refused"] is False and ANSWER.to_json()["reason"] == "stop"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_where_it_is_not_sure_the_passage_is_the_answer(capsys: Any, stream: bool) -> None:
+    out, err = shown(capsys, replace(ANSWER, doubtful=True), stream=stream)
+    assert out == "Admiral\n"
+    first = err.index("  Not sure of the answer. The passage that fits best:")
+    assert err[first + 1 : first + 3] == ["  Nothing here.", "  Log, p. 7-8"]
+
+
+def test_without_a_source_nothing_is_said(capsys: Any) -> None:
+    out, err = shown(capsys, replace(ANSWER, sources=()))
+    assert out == "Admiral\n" and not any(line.startswith("  ") for line in err)
+
+
+def test_what_was_found_is_on_stdout(capsys: Any) -> None:
+    show_found([HOLDING, OTHER])
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "Story, p. 3",
+        "  The goat was called Admiral.",
+        "",
+        "Log, p. 7-8",
+        "  Nothing here.",
+    ]
+    show_found([])
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Nothing near this was found.\n")
