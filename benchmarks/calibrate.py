@@ -3,9 +3,9 @@
     python -m benchmarks.calibrate ask questions.jsonl -m NAME --home FOLDER > answers.jsonl
     python -m benchmarks.calibrate fit answers.jsonl --held-out others.jsonl > asking.json
 
-A line of questions is {"question", "answers"}; `answers` is null where the memory does not tell. Ask what the
-checkpoint was not trained on; a fifth or more should have no answer, and of some of these the sentence with the
-answer should have been deleted before the passage was read. What is measured goes to stderr.
+A line of questions is {"question", "answers"}; `answers` is null where the memory does not tell. Ask what
+the checkpoint was not trained on; a fifth or more should have no answer, some of them because the sentence
+with the answer was deleted before the passage was read. What is measured goes to stderr.
 """
 
 from __future__ import annotations
