@@ -28,7 +28,8 @@ MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 
 # From the ground up: a room imports only from floors below its own, and from itself.
 FLOORS = (
-    ("errors", "place", "visible", "wording", "__version__"),
+    ("errors", "place", "visible", "__version__"),
+    ("wording",),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
     ("runtime",),
     ("asking", "ingest", "training"),
@@ -46,7 +47,7 @@ MODEL_FLOORS = (
     ("config", "prompts", "precision", "decoder"),
     ("packing", "retriever"),
     ("network",),
-    ("update", "scan", "fast_decode"),
+    ("update", "scan", "fast_decode", "spans"),
     ("recall",),
     ("generate", "evidence"),
     ("checkpoints",),
