@@ -99,7 +99,7 @@ def score_text(
         similar = _similar(passages, similarities, [start for start, _ in offsets])
         scores = [score + alike for score, alike in zip(scores, similar, strict=True)]
     shared = tuple(
-        (start + match.window[0], start + match.window[1])
+        (start + match.start, start + match.stop)
         for (start, _), match in zip(passages, matches, strict=True)
     )
     coverage = tuple(match.coverage for match in matches)
