@@ -46,7 +46,7 @@ def new_file(path: Path, *, mode: int = 0o666, replace: bool = True) -> Iterator
     def make() -> None:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
 
-    with _alone(temporary, make, temporary.unlink):
+    with _alone(path, make, temporary.unlink):
         try:
             with open(temporary, "r+b") as file:
                 yield file
@@ -77,7 +77,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(folder))
     make_folder(folder.parent)
     work = beside(folder)
-    with _alone(work, work.mkdir, lambda: _finish(folder)):
+    with _alone(folder, work.mkdir, lambda: _finish(folder)):
         fresh = work / "new"
         try:
             fresh.mkdir()
@@ -206,19 +206,25 @@ def _confirm(path: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path, make: Callable[[], None], clear: Callable[[], None]) -> Iterator[None]:
-    """Make a file or folder that no other process writes meanwhile; one left there is cleared first.
+def _alone(place: Path, make: Callable[[], None], clear: Callable[[], None]) -> Iterator[None]:
+    """Make what is `beside` a place, which no other process writes meanwhile; one left there is cleared
+    first.
 
     Raises:
         BlockingIOError: another process has it.
     """
+    path = beside(place)
     while True:
         try:
             make()
             fresh = True
         except FileExistsError:
             fresh = False
-        descriptor = _lock(path)
+        try:
+            descriptor = _lock(path)
+        except BlockingIOError as error:
+            error.filename = str(place)
+            raise
         try:
             # It is another one by now if a process was faster to clear it away.
             if _is_at(descriptor, path):

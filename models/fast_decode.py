@@ -1,10 +1,10 @@
 """Decoding on a CPU: one token at a time over the raw weights.
 
-A step of one token is bound by the bytes of the weights and by Python: here projections that read
-the same input are one, and nothing but tensors is called. The weights of the layers become whole
-numbers of 8 bits with a scale an output row (`pack8`), which moves the distributions more than
-bfloat16 does and leaves answers as good (`docs/performance.md`), or stay as they are (`join`). The
-prefill is not touched. Knows a `Decoder` and its cache; no memory.
+The time of a single-token step goes into reading the weights and into Python. So projections of the same
+input are joined into one, and nothing but tensor operations is called. The weights of the layers become
+integers of 8 bits with a scale per output row (`pack8`), which changes the distributions more than bfloat16
+does and leaves answers as good (`docs/performance.md`), or stay as they are (`join`). The prefill is not
+affected. Knows a `Decoder` and its cache; no memory.
 
 Shapes: A attention heads, H key/value heads, d head size, D hidden size, T tokens side by side,
 V vocabulary, O outputs, I inputs of a projection.

@@ -8,6 +8,7 @@ Shapes: T prompt tokens, n prefix tokens, H key/value heads, d head size, V voca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,10 +22,12 @@ from models.network import MPlusModel
 from models.recall import Found, Recall, look_up
 from models.scan import ChunkScore
 
-LOOKS = 8
-"""First tokens of a greedy answer that are chosen by what they lead to."""
-CLOSE = 2.0
-"""Tokens that are less likely than the likeliest by more nats are not thought of."""
+LOOKAHEAD_TOKENS = 8
+"""Only the first tokens of a greedy answer are chosen by looking ahead."""
+LOOKAHEAD_NATS = 2.0
+"""Tokens less likely than the likeliest one by more than this are not candidates."""
+LEAST_TEMPERATURE = 1e-6
+"""Lower temperatures would overflow the logits, and this one is greedy already."""
 
 
 class PromptTooLong(ValueError):
@@ -40,7 +43,7 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature is {self.temperature}: give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}: give more than 0, up to 1")
@@ -80,7 +83,7 @@ class Finished:
     """The end of an answer."""
 
     reason: str
-    """`stop` at a stop token, `length` at the limit, `repetition` where it went in circles."""
+    """`stop` at a stop token, `length` at the limit, `repetition` where it kept repeating itself."""
     new_tokens: int
 
 
@@ -117,19 +120,19 @@ def stream(
         yield Finished("length", 0)
         return
     guided = None if guide is None else guide(prompt.found.present(memory))
-    said: list[int] = []
+    ids: list[int] = []
     for token in decode(model, prompt.cache, prompt.logits, sampling or Sampling(), guided):
         if token in stop_ids:
-            yield Finished("stop", len(said))
+            yield Finished("stop", len(ids))
             return
-        said.append(token)
+        ids.append(token)
         yield Generated(token)
-        if goes_in_circles(said):
-            yield Finished("repetition", len(said))
+        if is_repeating(ids):
+            yield Finished("repetition", len(ids))
             return
-        if len(said) == max_new_tokens:
+        if len(ids) == max_new_tokens:
             break
-    yield Finished("length", len(said))
+    yield Finished("length", len(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +170,8 @@ def read(
     return ReadPrompt(Recalled(found.ranked, len(found.recall), *sizes), found, logits, cache)
 
 
-def goes_in_circles(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> bool:
-    """Whether the newest `tokens` ids, or more, are one stretch said over and over.
+def is_repeating(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> bool:
+    """Whether the newest `tokens` ids, or more, are the same few tokens over and over.
 
     Small models at temperature 0 fall into such loops and never leave them.
     """
@@ -257,10 +260,10 @@ def decode(
         guide: of the answer that begins here.
     """
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
-    thinks = LOOKS if sampling.temperature == 0 else 0
+    left = LOOKAHEAD_TOKENS if sampling.temperature == 0 else 0
     while True:
-        ahead = look_ahead(model, cache, logits[-1], guide) if thinks else None
-        thinks = max(thinks - 1, 0)
+        ahead = look_ahead(model, cache, logits[-1], guide) if left else None
+        left = max(left - 1, 0)
         token = ahead[0] if ahead else draw(guided(logits[-1], guide), sampling, generator)
         guide = None if guide is None else guide.after(token)
         yield token
@@ -275,8 +278,8 @@ def decode(
 def look_ahead(
     model: MPlusModel, cache: KeyValueCache, logits: Tensor, guide: Guide | None
 ) -> tuple[int, Tensor] | None:
-    """The first token of the likeliest pair that begins with one of the `lookahead` likeliest, its step
-    taken, and the logits behind it (1, V); None where there is no other token to think of.
+    """The first token of the likeliest two-token continuation, with its step taken, and the logits after
+    it (1, V): a beam of `lookahead`. None where there is only one candidate.
 
     Args:
         logits: of the next token (V,).
@@ -285,7 +288,7 @@ def look_ahead(
         return None
     chances = guided(logits, guide).log_softmax(dim=-1)
     best = chances.topk(min(model.config.reading.lookahead, len(chances)))
-    tokens = best.indices[best.values >= best.values[0] - CLOSE].tolist()
+    tokens = best.indices[best.values >= best.values[0] - LOOKAHEAD_NATS].tolist()
     if len(tokens) == 1:
         return None
     after = model.step_decoder.fork(tokens, cache)
@@ -307,7 +310,8 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """One id from logits (V,)."""
     if sampling.temperature == 0:
         return int(logits.argmax())
-    chances = torch.softmax(logits.cpu() / sampling.temperature, dim=-1)
+    temperature = max(sampling.temperature, LEAST_TEMPERATURE)
+    chances = torch.softmax(logits.cpu() / temperature, dim=-1)
     ordered, ids = chances.sort(descending=True, stable=True)
     outside = ordered.cumsum(0) - ordered >= sampling.top_p
     ordered[outside] = 0

@@ -20,8 +20,8 @@ def normalise(text: str) -> str:
 
 def exact(answer: str, golds: Sequence[str]) -> bool:
     """Whether the answer is a gold answer after normalisation; then it is a `hit` too."""
-    said = normalise(answer)
-    return any(said == normalise(gold) for gold in golds)
+    given = normalise(answer)
+    return any(given == normalise(gold) for gold in golds)
 
 
 def hit(answer: str, golds: Sequence[str]) -> bool:
@@ -29,5 +29,5 @@ def hit(answer: str, golds: Sequence[str]) -> bool:
 
     A gold answer of which nothing is left ("The") occurs only where nothing is left of the answer.
     """
-    said = f" {normalise(answer)} "
-    return any(f" {normalise(gold)} " in said for gold in golds)
+    given = f" {normalise(answer)} "
+    return any(f" {normalise(gold)} " in given for gold in golds)

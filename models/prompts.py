@@ -6,11 +6,15 @@ earlier turns) is always plain text, so "<|im_end|>" in a question is eleven cha
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
+
+from models.schema import ConfigError, Text, check_fields, setting, shown
 
 REFUSAL = "The text does not say."
 """The answer to what was never read: readers are trained to give it."""
@@ -25,19 +29,22 @@ _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 class PromptFormat:
     """How a question is put to a model."""
 
-    template: str | None = None
+    template: str | None = setting(None, Text(optional=True))
     """One turn, with a `{question}` placeholder; special tokens are written out. None: the
     tokenizer's chat template, or `Question: ... Answer:` where it has none."""
-    system: str | None = None
+    system: str | None = setting(None, Text(optional=True))
     """System message for the chat template; a template of one's own writes it out."""
-    answer_end: str = "\n\n"
+    answer_end: str = setting("\n\n", Text())
     """What follows an earlier answer in a chat, where `template` or the plain form is used."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.template is not None and self.template.count(_HOLE) != 1:
-            raise ValueError(f"the prompt template needs {_HOLE} exactly once: {self.template!r}")
+            raise ConfigError(
+                f"the prompt template needs {_HOLE} exactly once: {shown(self.template)}"
+            )
         if self.template is not None and self.system is not None:
-            raise ValueError(
+            raise ConfigError(
                 "a prompt has a template or a system message: write it in the template"
             )
 
@@ -46,18 +53,20 @@ class PromptFormat:
         return {"template": self.template, "system": self.system, "answer_end": self.answer_end}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> PromptFormat:
+    def from_dict(cls, values: Mapping[str, Any]) -> PromptFormat:
         """A format from JSON values.
 
         Raises:
-            ValueError: an unknown field, or a value that is no text.
+            ConfigError: an unknown field, or a value that is no text.
         """
-        known = cls().to_dict()
-        for name, value in values.items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"the prompt is {shown(values)}: give an object")
+        known = [entry.name for entry in dataclasses.fields(cls)]
+        for name in values:
             if name not in known:
-                raise ValueError(f"unknown prompt field {name!r}: known are {', '.join(known)}")
-            if not isinstance(value, str) and (value is not None or name == "answer_end"):
-                raise ValueError(f"prompt field {name!r} is {value!r}: give a text")
+                raise ConfigError(
+                    f"unknown prompt field {shown(name)}: known are {', '.join(known)}"
+                )
         return cls(**values)
 
     def render(
@@ -75,7 +84,8 @@ class PromptFormat:
             context: text to show in front of the question.
 
         Raises:
-            ValueError: the question is empty.
+            ValueError: the question is empty, or the base's chat template fails
+                (`models.chat_template.ChatTemplateError`).
         """
         question = question.strip()
         if not question:
@@ -102,13 +112,16 @@ class PromptFormat:
         marks = [f"{_OPEN}{number}{_CLOSE}" for number in range(count + 1)]
         if self.template is None and getattr(tokenizer, "chat_template", None):
             roles = ("user", "assistant")
-            messages = [{"role": roles[n % 2], "content": marks[n]} for n in range(count)]
+            messages = [(roles[n % 2], marks[n]) for n in range(count)]
             if self.system is not None:
-                messages.insert(0, {"role": "system", "content": marks[count]})
-            text: str = tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-            return text
+                messages.insert(0, ("system", marks[count]))
+            named = {
+                name: token
+                for name, token in tokenizer.special_tokens_map.items()
+                if isinstance(token, str)
+            }
+            program = tokenizer.get_chat_template()
+            return _chat_skeleton(program, tuple(messages), tuple(sorted(named.items())))
         template = self.template or PLAIN_TEMPLATE
         parts = [] if self.system is None else [marks[count] + "\n\n"]
         for number in range(0, count - 1, 2):
@@ -117,6 +130,17 @@ class PromptFormat:
             parts.append(self.answer_end)
         parts.append(template.replace(_HOLE, marks[count - 1]))
         return "".join(parts)
+
+
+@lru_cache(64)
+def _chat_skeleton(
+    program: str, messages: tuple[tuple[str, str], ...], special: tuple[tuple[str, str], ...]
+) -> str:
+    """What a chat template makes of messages (role, content)."""
+    from models.chat_template import render_chat
+
+    listed = [{"role": role, "content": content} for role, content in messages]
+    return render_chat(program, listed, dict(special))
 
 
 def encode_plain(tokenizer: Any, text: str) -> list[int]:

@@ -1,9 +1,9 @@
-"""Scanning memory for what fits a question: every chunk's score, worked out from its retriever keys.
+"""Ranking the chunks in memory for a question by their retriever keys.
 
 A chunk's score is the sum over retriever layers and question tokens of the best similarity to one of
-its memory tokens. On a CPU packed keys are multiplied as the whole numbers they are, and long-term
-memory of many chunks is scanned in two looks: all of it in the layer that tells most, then the best
-in full.
+its memory tokens (late interaction). On a CPU packed keys are multiplied as the integers they are. Where
+long-term memory holds many chunks the search is coarse to fine: all of them are scored in one layer, and
+the best of these are scored again in full.
 
 Shapes: q question tokens, m memory tokens, r runs of a chunk's tokens, C chunks, P retriever width.
 """
@@ -24,11 +24,10 @@ from models.retriever import MaxSimRetriever
 
 SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""
-REFINED, SHARE = 64, 16
-"""The best chunks of a first look whose scores are worked out in full: so many at least, and one of so
-many of all."""
-TELLING = 12
-"""Question tokens that the first look is for, those that count most."""
+RESCORED, SHARE = 64, 16
+"""Chunks that the coarse search passes on to be scored in full: at least so many, and one in so many."""
+COARSE_TOKENS = 12
+"""Question tokens that the coarse search uses: those with the largest weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ def rank(
 ) -> list[ChunkScore]:
     """Chunks in memory for queries (q, P) per retriever layer, best first (ties: the older first).
 
-    All of them, but where memory is scanned in two looks: then without those in long-term memory that the
-    first passes over.
+    All of them, except where the search is coarse to fine: then the chunks of long-term memory that the
+    coarse search drops are left out.
 
     Args:
         prior: what is added to the scores of chunks, for what is known of them otherwise.
@@ -93,11 +92,11 @@ def rank(
     parts = list(_parts(model, memory))
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
     wanted = 2 * model.config.recalled_tokens // model.config.new_tokens
-    refined = max(REFINED, memory.chunks // SHARE, wanted)
-    if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * refined:
-        first = _totals(model, many, _most_telling(queries), memory.chunks, coarse=True) + added
+    rescored = max(RESCORED, memory.chunks // SHARE, wanted)
+    if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * rescored:
+        coarse = _totals(model, many, _coarse_queries(queries), memory.chunks, coarse=True) + added
         likely = torch.zeros(memory.chunks, dtype=torch.bool)
-        likely[first.topk(refined).indices] = True
+        likely[coarse.topk(rescored).indices] = True
         rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
         for _, runs in rest:  # of a chunk that short-term memory holds, all of it
             likely[runs.chunks] = True
@@ -174,11 +173,11 @@ def _parts(model: MPlusModel, memory: Memory) -> Iterator[Part]:
             yield keys, runs
 
 
-def _most_telling(queries: Sequence[Tensor]) -> dict[int, Tensor]:
-    """Of the layer whose queries (q, P) can add most to a score, those that can."""
+def _coarse_queries(queries: Sequence[Tensor]) -> dict[int, Tensor]:
+    """The layer whose queries (q, P) can add most to a score, and the largest of these queries."""
     weights = [query.norm(dim=-1) for query in queries]
     row = max(range(len(queries)), key=lambda at: float(weights[at].sum()))
-    best = weights[row].topk(min(TELLING, len(weights[row]))).indices
+    best = weights[row].topk(min(COARSE_TOKENS, len(weights[row]))).indices
     return {row: queries[row][best]}
 
 
@@ -233,6 +232,6 @@ def _nearest(model: MPlusModel, tokens: TokenRows, runs: Runs, row: int, query: 
     """The best similarity (q, r) of a question token to a token of each run."""
     keys = tokens.lookup(row, runs.start, runs.stop).to(query.device).float()
     scores = model.retriever.token_scores(row, query, keys)  # (q, r x length)
-    # The largest of neighbours in memory: far quicker than scattering by chunk number.
+    # The largest of neighbours in memory: far faster than scattering by chunk number.
     best: Tensor = scores.unflatten(1, (-1, runs.length)).amax(dim=2).cpu()
     return best

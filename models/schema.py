@@ -28,7 +28,7 @@ class Rule(Protocol):
 
     @property
     def wanted(self) -> str:
-        """The end of the sentence "give ...":"""
+        """The end of the sentence that begins with "give"."""
 
     def allows(self, value: Any) -> bool:
         """Whether a value is of the kind and in the range. Never raises, whatever is given."""

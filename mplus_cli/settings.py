@@ -9,10 +9,12 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.schema import shown
 from mplus_cli.errors import UsageError
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -21,7 +23,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 KEYS = ("model", "device", "dtype", "home", "memory", "offline", "strict")
 _SWITCHES = ("offline", "strict")
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?|mps")
+_LONGEST_FILE = 1 << 20
 _ENVIRONMENT = {"model": "MPLUS_MODEL", "device": "MPLUS_DEVICE", "home": "MPLUS_HOME"}
 _CONFIG = "MPLUS_CONFIG"
 _OFFLINE = "HF_HUB_OFFLINE"
@@ -78,19 +81,21 @@ def resolve(flags: Flags, environment: Mapping[str, str] | None = None) -> Setti
         if getattr(flags, key) is not None:
             values[key], origins[key] = getattr(flags, key), f"--{key}"
     _check(values, origins)
-    home = Path(values.pop("home")).expanduser().absolute()
+    home = _folder(values.pop("home"), origins["home"])
     return Settings(**values, home=home, config_file=path)
 
 
 def config_path(env: Mapping[str, str]) -> Path | None:
     """The config file: the one `MPLUS_CONFIG` names, else the user's if it is there."""
     if env.get(_CONFIG):
-        path = Path(env[_CONFIG]).expanduser()
-        if not path.is_file():
+        path = Path(env[_CONFIG])
+        with suppress(RuntimeError):  # no such user, so no such file
+            path = path.expanduser()
+        if not _is_file(path):
             raise UsageError(f"{_CONFIG} names {path}, which is no file: correct or unset it")
         return path
     path = default_config_path()
-    return path if path.is_file() else None
+    return path if _is_file(path) else None
 
 
 def default_config_path() -> Path:
@@ -118,7 +123,13 @@ def _read_file(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            data = file.read(_LONGEST_FILE + 1)
+        if len(data) > _LONGEST_FILE:
+            raise ValueError(f"it has more than {_LONGEST_FILE} bytes")
+        values = tomllib.loads(data.decode("utf-8"))
+    except RecursionError as error:
+        raise UsageError(f"{path} cannot be read: it is nested too deeply: correct it") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}: correct it") from error
     for key, value in values.items():
@@ -129,8 +140,30 @@ def _read_file(path: Path) -> dict[str, Any]:
         wanted = bool if key in _SWITCHES else str
         if type(value) is not wanted:
             kind = "true or false" if wanted is bool else "a text in quotes"
-            raise UsageError(f"{path}: {key} is {value!r}: give {kind}")
+            raise UsageError(f"{path}: {key} is {shown(value)}: give {kind}")
     return values
+
+
+def reason(error: Exception) -> str:
+    """What the system says is wrong with a path."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
+
+
+def _folder(given: str | Path, origin: str) -> Path:
+    """A folder by its path, `~` and `~user` for a home; UsageError where that is nobody's."""
+    try:
+        return Path(given).expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise UsageError(
+            f"{origin or 'the home'} is {given}: {reason(error)}: give a folder"
+        ) from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
 
 
 def _check(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:

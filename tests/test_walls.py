@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,27 @@ FLOORS = (
     ("app",),
     ("__main__", "datasets"),
 )
-LIBRARY_KNOWS = {"models.durable", "models.memory", "models.packing"}
+MODEL_FLOORS = (
+    (
+        *("schema", "json_file", "durable", "compat", "chat_template", "matching"),
+        *("memory", "relevance", "attention", "merging"),
+    ),
+    ("config", "prompts", "precision", "decoder"),
+    ("packing", "retriever"),
+    ("network",),
+    ("update", "scan", "fast_decode"),
+    ("recall",),
+    ("generate", "evidence"),
+    ("checkpoints",),
+    ("training",),
+)
+LIBRARY_KNOWS = {
+    "models.config",
+    "models.durable",
+    "models.memory",
+    "models.packing",
+    "models.schema",
+}
 
 
 def sources(package: str) -> list[Path]:
@@ -137,6 +158,25 @@ def test_imports_run_down(path: Path) -> None:
         assert there in (here, "__init__") or floors[there] < floors[here], f"{name} from {here}"
 
 
+@pytest.mark.parametrize("path", sources("models"), ids=relative)
+def test_imports_of_models_run_down(path: Path) -> None:
+    floors = {name: floor for floor, names in enumerate(MODEL_FLOORS) for name in names}
+    here = room(relative(path).removesuffix(".py").replace("/", "."))
+    if here == "__init__":
+        return
+    for name in imported_modules(path, "models"):
+        there = room(name)
+        assert there == here or floors[there] < floors[here], f"{name} from {here}"
+
+
+def test_the_floors_of_models_are_those_of_the_architecture_page() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told: dict[int, set[str]] = {}
+    for floor, names in re.findall(r"^\| (\d+) \| (`[^|]+) \|", page, flags=re.MULTILINE):
+        told.setdefault(int(floor), set()).update(re.findall(r"`(\w+)`", names))
+    assert told == {floor: set(names) for floor, names in enumerate(MODEL_FLOORS)}
+
+
 @pytest.mark.parametrize("path", sources("mplus_cli"), ids=relative)
 def test_libraries_stay_in_their_rooms(path: Path) -> None:
     """`rich` in terminal, `typer` in commands and the programs, tensors out of documents."""
@@ -153,14 +193,14 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
         assert {name for name in names if name.startswith("models")} <= LIBRARY_KNOWS
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """The modules of `mplus_cli` that a file imports; `from mplus_cli.x import y` may mean x.y."""
+def imported_modules(path: Path, package: str = "mplus_cli") -> Iterator[str]:
+    """The modules of a package that a file imports; `from mplus_cli.x import y` may mean x.y."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (a.name for a in node.names if a.name.startswith("mplus_cli."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "mplus_cli":
-            yield from (f"mplus_cli.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("mplus_cli."):
+            yield from (a.name for a in node.names if a.name.startswith(f"{package}."))
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package}."):
             yield str(node.module)
 
 

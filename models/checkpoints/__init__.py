@@ -17,7 +17,7 @@ from models.checkpoints.base import fetch_from_hub, load_base, read_json
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.gguf import convert_gguf
 from models.checkpoints.identity import identity_config, identity_prompt
-from models.checkpoints.loaded import CheckpointError, Loaded, explained
+from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.checkpoints.own import CARD, base_fingerprint, load_own, own_weights, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
@@ -96,9 +96,10 @@ def load_identity(
         retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden)
         model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id)
         mark = fingerprint(config.counting(), base_files(path))
+        prompt = identity_prompt(loaded.tokenizer)
+        check_answers(model, loaded.tokenizer, prompt)
     name = path.stem if path.is_file() else path.resolve().name
-    prompt = identity_prompt(loaded.tokenizer)
-    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
+    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids, trained=False)
 
 
 def _hub_id(reference: str | Path, path: Path) -> str:

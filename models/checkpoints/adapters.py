@@ -26,6 +26,7 @@ from models.checkpoints.base import read_json
 from models.checkpoints.loaded import CheckpointError, explained
 from models.decoder import Decoder
 from models.merging import CONFIG, GENERATE, PREFIX, UPDATE, WEIGHTS, merge
+from models.schema import Number, Whole, check, shown
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _UNREAD = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
@@ -195,15 +196,17 @@ def load_adapter(folder: Path) -> Adapter:
         raise CheckpointError(f"{folder}: has no {CONFIG} with {path.name}")
     config = read_json(folder / CONFIG)
     if config.get("peft_type") != "LORA":
-        raise CheckpointError(f"{folder}: holds no LoRA adapter but {config.get('peft_type')!r}")
+        raise CheckpointError(
+            f"{folder}: holds no LoRA adapter but {shown(config.get('peft_type'))}"
+        )
     for field in _UNREAD:
         if config.get(field):
             raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are read")
     with explained(folder):
-        rank, alpha = int(config["r"]), config["lora_alpha"]
-        if not isinstance(alpha, int | float):
-            raise CheckpointError(f"{folder}: has lora_alpha {alpha!r}: not a number")
-    return Adapter(rank, alpha, pair_up(load_file(path), folder))
+        rank, alpha = config["r"], config["lora_alpha"]
+        check("r", rank, Whole(1))
+        check("lora_alpha", alpha, Number(0))
+        return Adapter(rank, alpha, pair_up(load_file(path), folder))
 
 
 def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tensor, Tensor]]:

@@ -5,7 +5,6 @@ Knows no memory. Weights come from safetensors or GGUF only; pickles and remote 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,11 @@ from typing import Any
 import torch
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
+from models.checkpoints.architecture import check_llama
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
 from models.compat import without_gguf_bar
+from models.json_file import read_object
+from models.schema import Whole, check, shown
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
 """Special tokens that end a turn in chat templates, besides the end-of-text ids."""
@@ -67,7 +69,9 @@ def load_base(
             missing = sorted(report["missing_keys"])[0]
             raise CheckpointError(f"{path}: has no tensor {missing}: fetch the model again")
         llama.requires_grad_(False).eval().to(device)
-        return Base(llama, load_tokenizer(path), path)
+        base = Base(llama, load_tokenizer(path), path)
+        _ = base.bos_id, base.stop_ids  # what is not valid is told here
+        return base
 
 
 def folder_options(folder: Path) -> dict[str, Any]:
@@ -75,10 +79,11 @@ def folder_options(folder: Path) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     if config.get("model_type") != "llama":
         raise CheckpointError(
-            f"{folder}: is a {config.get('model_type')!r} model: only the Llama architecture "
+            f"{folder}: is a {shown(config.get('model_type'))} model: only the Llama architecture "
             "is read"
         )
-    checkpoint_files(folder)
+    size = sum(path.stat().st_size for path in checkpoint_files(folder))
+    check_llama(config, folder / "config.json", size)
     return {"use_safetensors": True}
 
 
@@ -91,6 +96,7 @@ def gguf_options(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: is a {config.model_type!r} model: only the Llama architecture is read"
         )
+    check_llama(config.to_dict(), path, path.stat().st_size)
     unpacked = GgufConfig(dequantize=True)
     return {"gguf_file": path.name, "config": config, "quantization_config": unpacked}
 
@@ -112,17 +118,20 @@ def stop_ids(llama: LlamaForCausalLM, tokenizer: Any) -> frozenset[int]:
     ends: list[int | list[int] | None] = [llama.config.eos_token_id, tokenizer.eos_token_id]
     if llama.generation_config is not None:
         ends.append(llama.generation_config.eos_token_id)
-    found = {
-        id for end in ends if end is not None for id in (end if isinstance(end, list) else [end])
-    }
+    named = [id for end in ends for id in (end if isinstance(end, list) else [end])]
     special = tokenizer.get_added_vocab()
-    return frozenset(found | {special[name] for name in TURN_ENDS if name in special})
+    named += [special[name] for name in TURN_ENDS if name in special]
+    for id in named:
+        check("eos_token_id", id, Whole(0, optional=True))
+    # An id beyond the vocabulary is never drawn.
+    return frozenset(id for id in named if id is not None and id < llama.config.vocab_size)
 
 
 def bos_id(llama: LlamaForCausalLM, tokenizer: Any) -> int:
     """The token that leads every sequence; an end-of-text token where the base has no BOS."""
     for candidate in (tokenizer.bos_token_id, llama.config.bos_token_id, tokenizer.eos_token_id):
         if candidate is not None:
+            check("bos_token_id", candidate, Whole(0, llama.config.vocab_size - 1))
             return int(candidate)
     raise CheckpointError("the tokenizer has neither a BOS nor an end-of-text token")
 
@@ -162,14 +171,13 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: no such file, or not a JSON object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        return read_object(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(f"{path.parent}: has no {path.name}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path}: is not valid JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: is not a JSON object")
-    return values
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.config import ConfigError
 from models.memory import Memory
 from models.network import MPlusModel
@@ -33,6 +35,8 @@ class Loaded:
     """Ids that end an answer."""
     initial_memory: Memory | None = None
     """The memory the checkpoint ships with; None: new memories start empty."""
+    trained: bool = True
+    """Whether it was trained to have a memory; False: a base with identity memory."""
 
 
 @contextmanager
@@ -46,12 +50,42 @@ def explained(path: object) -> Iterator[None]:
         raise
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
-        raise CheckpointError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+    except MemoryError:
+        raise
     except SafetensorError as error:
         raise CheckpointError(
             f"{path}: damaged safetensors file ({_first_line(error)}): fetch it again"
         ) from error
+    except Exception as error:  # libraries raise of every kind over what a file can hold
+        raise CheckpointError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+    except BaseException as error:
+        if (
+            type(error).__name__ == "PanicException"
+        ):  # of libraries in Rust, the tokenizer's among them
+            raise CheckpointError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+        raise
+
+
+def check_answers(model: MPlusModel, tokenizer: Any, prompt: PromptFormat) -> None:
+    """Check what a model needs for its first answer, so that nothing that loads fails later: weights that
+    are numbers, a tokenizer that fits the embeddings, and a prompt that can be composed.
+
+    Raises:
+        CheckpointError: one of these is missing.
+        ValueError: the prompt cannot be composed (`PromptFormat.render`).
+    """
+    vocabulary = model.generate.llama.config.vocab_size
+    if tokenizer.vocab_size > vocabulary:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model {vocabulary}: "
+            "they do not belong together"
+        )
+    states = (model.update_bos, model.generate_bos)  # which all but the last layer made
+    numbers = [part.detach().float().flatten() for part in (*model.retriever.parameters(), *states)]
+    if not bool(torch.cat(numbers).isfinite().all()):
+        raise CheckpointError("the weights hold values that are no numbers: fetch them again")
+    for turns in ((), (("Who?", "Ann."),)):
+        prompt.render(tokenizer, "Who?", turns=turns)
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -74,5 +108,5 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ""
+    text = lines[0][:300] if lines else ""
     return f"missing {text}" if isinstance(error, KeyError) else text or type(error).__name__

@@ -27,17 +27,19 @@ from models.checkpoints.adapters import (
 )
 from models.checkpoints.base import fetch_from_hub, load_base, read_json
 from models.checkpoints.fingerprint import base_files, fingerprint
-from models.checkpoints.loaded import CheckpointError, Loaded, explained
+from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
 from models.durable import new_folder
 from models.merging import CONFIG, GENERATE, UPDATE, WEIGHTS, MergedAhead
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
+from models.schema import Text, check_values, shown
 
 FORMAT = 1
 CARD = "mplus.json"
 RETRIEVER = "retriever.safetensors"
+_CARD = {"name": Text(256), "base": Text(4096), "base_fingerprint": Text(64, optional=True)}
 
 
 def save_own(
@@ -104,9 +106,9 @@ def load_own(
     with explained(folder / CARD):
         config = MPlusConfig.from_dict(card["config"])
         prompt = PromptFormat.from_dict(card["prompt"])
-        name = str(card["name"])
-    base_path = base or _find_base(folder, str(card["base"]))
-    _check_base(folder, card, base_path)
+        check_values(card, _CARD)
+        base_path = base or _find_base(folder, card["base"])
+        _check_base(folder, card, base_path)
     loaded = load_base(base_path, device=device, dtype=dtype, attention=attention)
     with explained(folder):
         update = _read_adapter(folder / UPDATE, config.update_lora_rank)
@@ -118,7 +120,8 @@ def load_own(
         retriever.requires_grad_(not merge).to(device, dtype)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id)
         mark = fingerprint(config.counting(), [*base_files(base_path), *_own_files(folder)])
-    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids)
+        check_answers(model, loaded.tokenizer, prompt)
+    return Loaded(model, loaded.tokenizer, card["name"], mark, prompt, loaded.stop_ids)
 
 
 def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
@@ -145,7 +148,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     card = read_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise CheckpointError(
-            f"{folder / CARD}: has format {card.get('format')!r}, here {FORMAT} is read: "
+            f"{folder / CARD}: has format {shown(card.get('format'))}, here {FORMAT} is read: "
             "update mplus"
         )
     for field in ("name", "base", "config", "prompt"):

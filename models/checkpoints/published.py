@@ -26,20 +26,35 @@ from transformers.models.llama.configuration_llama import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaRotaryEmbedding
 
 from models.checkpoints.adapters import Adapter, decoders
+from models.checkpoints.architecture import check_llama
 from models.checkpoints.base import bos_id, load_tokenizer, quiet, read_json, stop_ids
 from models.checkpoints.fingerprint import base_files, fingerprint
-from models.checkpoints.loaded import CheckpointError, Loaded, checkpoint_files, explained
+from models.checkpoints.loaded import (
+    CheckpointError,
+    Loaded,
+    check_answers,
+    checkpoint_files,
+    explained,
+)
 from models.config import MPlusConfig, RetrieverShape
 from models.memory import Memory, Segment, ShortTermMemory, Tokens
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
+from models.schema import Number, Rule, Switch, Whole, check_values, shown
 from models.update import encode
 
 CHUNK_TOKENS = 512
 """Text tokens the reference reads at a time (M+, section 4.1)."""
 PROMPT_TOKENS = 1024
-_FIELDS = ("num_blocks", "num_tokens", "num_ltm_blocks", "add_decoder_lora", "selector_hidden_dim")
+_FIELDS: Mapping[str, Rule] = {
+    "num_blocks": Whole(1),
+    "num_tokens": Whole(1),
+    "num_ltm_blocks": Whole(0),
+    "add_decoder_lora": Switch(),
+    "selector_hidden_dim": Whole(1, 1 << 16),
+}
+_LORA: Mapping[str, Rule] = {"r": Whole(1), "lora_alpha": Number(0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,7 @@ def load_published(
             merge=merge,
         )
         config = network.model.config
+        check_answers(network.model, tokenizer, PromptFormat())
         return Loaded(
             model=network.model,
             tokenizer=tokenizer,
@@ -106,6 +122,8 @@ def load_network(
     """
     raw = read_json(folder / "config.json")
     tensors = Tensors(folder, device, dtype)
+    size = sum(path.stat().st_size for path in checkpoint_files(folder))
+    check_llama(raw, folder / "config.json", size)
     config = memory_config(raw, tensors.shape(_selector(0, "query", 0))[0], folder)
     llama = _llama(folder, tensors, attention)
     update = _adapter(raw, tensors, "default")
@@ -132,10 +150,12 @@ def memory_config(raw: Mapping[str, Any], retriever_hidden: int, folder: Path) -
     for field in _FIELDS:
         if field not in raw:
             raise CheckpointError(f"{folder / 'config.json'}: has no field {field!r}")
+    check_values(raw, _FIELDS)
+    check_values(raw.get("lora_config") or {"r": 1, "lora_alpha": 1}, _LORA)
     for field, expected in (("add_bos_embedding", True), ("update_ltm_mode", "immediate")):
         if raw.get(field) != expected:
             raise CheckpointError(
-                f"{folder / 'config.json'}: {field} is {raw.get(field)!r}, "
+                f"{folder / 'config.json'}: {field} is {shown(raw.get(field))}, "
                 f"only {expected!r} is read"
             )
     tokens = raw["num_tokens"]

@@ -120,7 +120,7 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     """
     stored.check(session.identity)
     session.check_dtype(stored)
-    memory = stored.load(session.model.device)
+    memory = stored.load(session.model.device, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
     texts = stored.texts(memory.chunks) if calibration else []
     interrupts.check()

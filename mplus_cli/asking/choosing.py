@@ -39,6 +39,18 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Considered:
+    """An answer that could be given."""
+
+    text: str
+    tokens: int
+    nats: float
+    """Its log-probability."""
+    features: tuple[float, ...]
+    """What it is judged by (`confidence.FEATURES`); none without a calibration."""
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """What the words of a question found in the texts of a memory."""
 
@@ -89,7 +101,7 @@ def likeliest_verdict(session: Session, logits: Tensor) -> str:
     return verdicts[int(logits[first].argmax())]
 
 
-def choose(
+def consider(
     session: Session,
     memory: Memory,
     question: Question,
@@ -98,12 +110,13 @@ def choose(
     *,
     texts: Callable[[Sequence[int]], Sequence[str]],
     longest: int,
-) -> Chosen:
-    """The answer to a question whose prompt was read.
+) -> tuple[list[Considered], float]:
+    """The answers that could be given, likeliest first, and the log-probability of refusing.
 
     Args:
+        prompt: was read.
         texts: gives those of chunks.
-        longest: tokens that it may have.
+        longest: tokens that an answer may have.
     """
     from models.spans import likeliest_spans
 
@@ -125,23 +138,41 @@ def choose(
         refusal=encode_plain(session.tokenizer, REFUSAL)[:2],
         longest=longest,
     )
-    answers = [(session.tokenizer.decode(list(one.ids)).strip(), one) for one in found]
-    if words.calibration is None:
-        if not answers or answers[0][1].nats < refusing:
+    grounds = _grounds(question.text, prompt, words, quoted, held) if words.calibration else None
+    answers = []
+    for one in found:
+        text, tokens = session.tokenizer.decode(list(one.ids)).strip(), len(one.ids)
+        known = features(grounds, text, one.nats, tokens, refusing) if grounds else ()
+        answers.append(Considered(text, tokens, one.nats, known))
+    return answers, refusing
+
+
+def choose(
+    session: Session,
+    memory: Memory,
+    question: Question,
+    prompt: ReadPrompt,
+    words: Words,
+    *,
+    texts: Callable[[Sequence[int]], Sequence[str]],
+    longest: int,
+) -> Chosen:
+    """The answer to a question; arguments as of `consider`."""
+    answers, refusing = consider(
+        session, memory, question, prompt, words, texts=texts, longest=longest
+    )
+    calibration = words.calibration
+    if calibration is None:
+        if not answers or answers[0].nats < refusing:
             return Chosen(REFUSAL, is_refusal=True)
-        return Chosen(answers[0][0], len(answers[0][1].ids))
-    grounds = _grounds(question.text, prompt, words, quoted, held)
-    judged = [
-        (words.calibration.chance(values), text, len(one.ids))
-        for text, one in answers
-        for values in [features(grounds, text, one.nats, len(one.ids), refusing)]
-    ]
-    chance, text, tokens = max(judged, key=lambda entry: entry[0], default=(0.0, "", 0))
-    least = words.calibration.doubt if question.strict else words.calibration.refuse
-    if not text or chance < least:
+        return Chosen(answers[0].text, answers[0].tokens)
+    chances = [calibration.chance(answer.features) for answer in answers]
+    chance = max(chances, default=0.0)
+    if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
         return Chosen(REFUSAL, is_refusal=True)
-    doubtful = chance < words.calibration.doubt
-    return Chosen(text, tokens, confidence=round(chance, 3), is_doubtful=doubtful)
+    best = answers[chances.index(chance)]
+    doubtful = chance < calibration.doubt
+    return Chosen(best.text, best.tokens, confidence=round(chance, 3), is_doubtful=doubtful)
 
 
 def _grounds(

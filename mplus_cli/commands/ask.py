@@ -80,7 +80,8 @@ def ask(
         strict=settings.strict if strict is None else strict,
     )
     check(asked)
-    stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
+    name = settings.memory if memory is None else memory
+    stored = open_memory(Library(settings.home), name, note=screen.note)
     chunks_outside(stored, asked.documents, 0)  # before a model is loaded
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)

@@ -17,7 +17,8 @@ def chat(context: typer.Context, memory: MemoryOption = None) -> None:
     from mplus_cli.terminal.chat_view import run_chat
 
     settings = settings_of(context)
-    stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
+    name = settings.memory if memory is None else memory
+    stored = open_memory(Library(settings.home), name, note=screen.note)
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
         opened = answering.load_memory(session, stored)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.terminal import screen
 
 
-def doctor(context: typer.Context, as_json: JsonOption = False) -> int:
+def doctor(
+    context: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Close memories and history to other users first.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
     """Check the installation, and say how to mend what is wrong."""
     from dataclasses import asdict
 
+    from mplus_cli.library.privacy import close_to_others
     from mplus_cli.runtime.checks import run_checks
 
     settings = settings_of(context)
+    if fix:
+        close_to_others(settings.home)
     found = []
     with screen.meter() as meter:
         for check in run_checks(settings, meter.report):

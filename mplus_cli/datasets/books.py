@@ -48,7 +48,7 @@ def read_book(path: Path) -> Book:
     """
     data = read_bytes(path)
     try:
-        parts, head = read_plain(data, markdown=False), decode(data)
+        parts, head = read_plain(data), decode(data)
     except BinaryData:
         raise DataSetError(f"{path} is no text") from None
     text = "".join(page.text for page in parts.pages)

@@ -8,15 +8,15 @@ import io
 import posixpath
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.encoding import BinaryData
-from mplus_cli.documents.markup import markup_text
-from mplus_cli.documents.model import DocumentError, Page
+from mplus_cli.documents.epub_contents import Entry, Unreadable, contents, named, resolve
+from mplus_cli.documents.markup import Markup, read_markup
+from mplus_cli.documents.model import DocumentError, Heading, Page
 from mplus_cli.documents.parts import Parts
 
 MAX_MEMBER_BYTES = 32 << 20
@@ -30,10 +30,6 @@ _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError),
     *(NotImplementedError, OverflowError),
 )
-
-
-class _Unreadable(Exception):
-    """A member that is missing, damaged or too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +56,9 @@ class _Archive:
             with self.zip.open(self.names[name.lower()]) as member:
                 data = member.read(min(MAX_MEMBER_BYTES, self.left) + 1)
         except _ZIP_ERRORS as error:
-            raise _Unreadable from error
+            raise Unreadable from error
         if len(data) > min(MAX_MEMBER_BYTES, self.left):
-            raise _Unreadable
+            raise Unreadable
         self.left -= len(data)
         return data
 
@@ -76,9 +72,9 @@ class _Archive:
         try:
             root = etree.fromstring(self.read(name), parser)
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise _Unreadable from error
+            raise Unreadable from error
         if root is None:
-            raise _Unreadable
+            raise Unreadable
         return root
 
 
@@ -101,70 +97,103 @@ def read_epub(data: bytes, label: str, progress: Callable[[int, int], None] | No
         archive = _Archive(data)
         package = _package_name(archive)
         root = archive.xml(package)
-    except (*_ZIP_ERRORS, _Unreadable) as error:
+    except (*_ZIP_ERRORS, Unreadable) as error:
         message = f"{label} is not a readable EPUB (damaged or truncated): get a fresh copy"
         raise DocumentError(message) from error
-    items = _spine(root, posixpath.dirname(package))
+    folder = posixpath.dirname(package)
+    items = _spine(root, folder)
     _refuse_drm(archive, items, label)
-    texts, warnings = _texts(archive, items, progress)
-    if not texts:
+    files, warnings = _files(archive, items, progress)
+    if not files:
         raise DocumentError(f"{label} has no text (only pictures, or damaged): nothing to read")
+    texts = [markup.text for markup in files.values()]
     pages = [Page(None, text + "\n\n") for text in texts[:-1]]
     title = " ".join(clean_characters(_first_text(root, "title")).split())
-    return Parts("epub", title, (*pages, Page(None, texts[-1])), None, tuple(warnings))
+    headings = _headings(files, contents(archive.xml, root, folder))
+    return Parts("epub", title, (*pages, Page(None, texts[-1])), None, tuple(warnings), headings)
 
 
-def _texts(
+def _files(
     archive: _Archive, items: list[_Item], progress: Callable[[int, int], None] | None
-) -> tuple[list[str], list[str]]:
-    texts: list[str] = []
+) -> tuple[dict[str, Markup], list[str]]:
+    """The files that have text, by the names of their members, and warnings of those unread."""
+    files: dict[str, Markup] = {}
     broken: list[str] = []
     for number, item in enumerate(items, 1):
         try:
             if not _is_text(item):
-                raise _Unreadable
-            _, text = markup_text(archive.read(item.name))
-            if text:
-                texts.append(text)
-        except (_Unreadable, BinaryData, RecursionError, ValueError):
+                raise Unreadable
+            markup = read_markup(archive.read(item.name))
+            if markup.text:
+                files[item.name] = markup
+        except (Unreadable, BinaryData, RecursionError, ValueError):
             broken.append(item.name)
         if progress:
             progress(number, len(items))
     warnings = [f"{name} could not be read and was left out" for name in broken[:10]]
     if len(broken) > 10:
         warnings.append(f"{len(broken) - 10} more parts could not be read and were left out")
-    return texts, warnings
+    return files, warnings
+
+
+def _headings(files: Mapping[str, Markup], entries: list[Entry]) -> tuple[Heading, ...]:
+    """Where the entries of the table of contents lead or, without one, the files' own headings."""
+    starts: dict[str, int] = {}
+    length = 0
+    for name, markup in files.items():
+        starts[name] = length
+        length += len(markup.text) + 2  # and the blank line behind it
+    found: list[Heading] = []
+    for entry in entries:
+        if entry.member in files:
+            inside = files[entry.member].anchors.get(entry.anchor, 0)
+            found.append(Heading(starts[entry.member] + inside, entry.level, entry.title))
+    if found:
+        return tuple(sorted(found, key=lambda one: one.start))
+    return tuple(
+        replace(one, start=starts[name] + one.start)
+        for name, markup in files.items()
+        for one in markup.headings
+    )
 
 
 def _package_name(archive: _Archive) -> str:
     """The package file that container.xml names or, without it, the first there is."""
     try:
-        for element in _named(archive.xml("META-INF/container.xml"), "rootfile"):
-            name = _resolve("", element.get("full-path") or "")
+        for element in named(archive.xml("META-INF/container.xml"), "rootfile"):
+            name = resolve("", element.get("full-path") or "")
             if name.lower() in archive.names:
                 return name
-    except _Unreadable:
+    except Unreadable:
         pass
     for name in sorted(archive.names.values()):
         if name.lower().endswith(".opf"):
             return name
-    raise _Unreadable
+    raise Unreadable
 
 
 def _spine(root: Any, folder: str) -> list[_Item]:
-    """The linear items of the spine, each once; all of them if none is linear."""
+    """The items of the spine, each once: those that are not linear last, as an appendix."""
     manifest = {
         element.get("id") or "": _Item(
-            _resolve(folder, element.get("href") or ""),
+            resolve(folder, element.get("href") or ""),
             (element.get("media-type") or "").strip().lower(),
             element.get("fallback") or "",
         )
-        for element in _named(root, "item")
+        for element in named(root, "item")
     }
-    references = _named(root, "itemref")
-    linear = [one for one in references if (one.get("linear") or "yes").strip().lower() != "no"]
+    references = named(root, "itemref")
+    contents = {
+        one.get("id") for one in named(root, "item") if "nav" in (one.get("properties") or "")
+    }
+    linear, aside = [], []
+    for reference in references:
+        if (reference.get("linear") or "yes").strip().lower() != "no":
+            linear.append(reference)
+        elif reference.get("idref") not in contents:
+            aside.append(reference)
     chosen: dict[str, _Item] = {}
-    for reference in linear or references:
+    for reference in linear + aside:
         item = manifest.get(reference.get("idref") or "")
         for _ in range(_MAX_FALLBACKS):
             if item is None or _is_text(item) or item.fallback not in manifest:
@@ -184,30 +213,19 @@ def _is_text(item: _Item) -> bool:
 def _refuse_drm(archive: _Archive, items: list[_Item], label: str) -> None:
     """DocumentError if what is to be read is encrypted; fonts may be obfuscated."""
     try:
-        entries = _named(archive.xml("META-INF/encryption.xml"), "EncryptedData")
-    except _Unreadable:
+        entries = named(archive.xml("META-INF/encryption.xml"), "EncryptedData")
+    except Unreadable:
         return
     wanted = {item.name for item in items}
     for entry in entries:
-        methods = {method.get("Algorithm") for method in _named(entry, "EncryptionMethod")}
-        covered = {_resolve("", one.get("URI") or "") for one in _named(entry, "CipherReference")}
+        methods = {method.get("Algorithm") for method in named(entry, "EncryptionMethod")}
+        covered = {resolve("", one.get("URI") or "") for one in named(entry, "CipherReference")}
         if covered & wanted and not methods & set(_FONT_OBFUSCATION):
             raise DocumentError(f"{label} is protected by DRM: give a copy without it")
 
 
-def _resolve(folder: str, reference: str) -> str:
-    """The member a reference means; it is looked up in the zip and nowhere else."""
-    path = unquote(reference.split("#")[0].split("?")[0])
-    return posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")
-
-
-def _named(root: Any, name: str) -> list[Any]:
-    """All elements below `root` of that local name, whatever their namespace."""
-    return list(root.iter("{*}" + name))
-
-
 def _first_text(root: Any, name: str) -> str:
-    for element in _named(root, name):
+    for element in named(root, name):
         text = "".join(element.itertext()).strip()
         if text:
             return text

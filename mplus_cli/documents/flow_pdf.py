@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from mplus_cli.documents.columns import in_reading_order
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import HYPHENS, Joint, Line
+from mplus_cli.documents.pdf_tables import with_rows
+from mplus_cli.documents.placed import Piece, Placed
 
 _TERMINAL = re.compile(r"[.!?…。！？][\"'”’»)\]*\d]*\Z")
 _ITEM = re.compile(r"(?:[-*•‣◦▪–·●■]|\(?\d{1,3}[.)]|\[\d+\]|\(?[a-z]\))\s+\S")
@@ -20,17 +23,6 @@ _LEADERS = re.compile(
 )  # a line of a table of contents
 _NARROW = 12  # heights of a character; what never gets wider is not wrapped
 _NEIGHBOURS = 10  # lines each way that show where a column's margins are
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A line and where it stands: left and right end, baseline, height of its characters."""
-
-    text: str
-    x0: float
-    x1: float
-    y: float
-    size: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ def flow_pdf(pages: Sequence[Sequence[Placed | str]]) -> list[Line]:
             lines += _page_without_places(page, number, lines[-1] if lines else None)
             previous = None
             continue
-        placed = _rows(placed)
+        placed = with_rows(_rows(in_reading_order(placed)))
         margins = [_margins(placed, index, usual) for index in range(len(placed))]
         for index, (line, column) in enumerate(zip(placed, margins, strict=True)):
             if lines and index == 0:
@@ -91,14 +83,21 @@ def _rows(lines: Sequence[Placed]) -> list[Placed]:
             texts[-1].append(line.text)
             rows[-1] = replace(last, x1=line.x1)
         elif last and _beside(last, line):
+            pieces = (*_pieces(last), *_pieces(line)) if line.x0 - last.x1 > line.size else ()
             gap = " " if line.x0 - last.x1 < 1.5 * line.size else "  "
             texts[-1][-1] = texts[-1][-1].rstrip()
             texts[-1] += [gap, line.text.lstrip()]
-            rows[-1] = replace(last, x1=line.x1, size=max(last.size, line.size))
+            rows[-1] = replace(
+                last, x1=line.x1, size=max(last.size, line.size), pieces=pieces or last.pieces
+            )
         else:
             rows.append(line)
             texts.append([line.text])
     return [replace(row, text="".join(text)) for row, text in zip(rows, texts, strict=True)]
+
+
+def _pieces(line: Placed) -> tuple[Piece, ...]:
+    return line.pieces or (Piece(line.text, line.x0, line.x1),)
 
 
 def _beside(last: Placed, line: Placed) -> bool:
@@ -148,6 +147,8 @@ def _joint(
     a: Placed, b: Placed, column: _Margins, next_column: _Margins, *, wrapped: bool
 ) -> Joint:
     """How `a` goes on with `b` on the same page; `wrapped`: whether the line above ran into `a`."""
+    if a.row or b.row:
+        return Joint.LINE if a.row and b.row else Joint.PARAGRAPH
     if abs(a.size - b.size) > 0.15 * max(a.size, b.size) and not _same_flow(a, b, column):
         return Joint.PARAGRAPH
     step = a.y - b.y

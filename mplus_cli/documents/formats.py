@@ -22,6 +22,10 @@ _BY_SUFFIX: dict[str, Kind] = {
     ".xhtml": "html",
     ".md": "markdown",
     ".markdown": "markdown",
+    ".fb2": "fb2",
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), "json"),
+    **dict.fromkeys((".srt", ".vtt"), "subtitles"),
 }
 _HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
@@ -35,6 +39,19 @@ def parse(
     data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
 ) -> Parts:
     """The parts of a document. `label` is how messages call it. Raises DocumentError."""
+    parts = _parse(data, label, suffix, pages, progress)
+    if parts.headings:
+        return parts
+    from mplus_cli.documents.headings import find_headings, markdown_headings
+
+    text = "".join(page.text for page in parts.pages)
+    found = markdown_headings(text) if parts.kind == "markdown" else ()
+    return replace(parts, headings=found or find_headings(text))
+
+
+def _parse(
+    data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
+) -> Parts:
     kind = sniff(data, suffix)
     if kind == "pdf":
         from mplus_cli.documents.pdf import read_pdf
@@ -48,27 +65,50 @@ def parse(
         return read_epub(data, label, progress)
     if foreign := find_foreign(data, suffix):
         raise DocumentError(refusal(foreign, label))
-    parts = _misnamed(_text_parts(data, label, kind), label, suffix)
+    parts = _misnamed(_text_parts(data, label, kind, suffix), label, suffix)
     if progress:
         progress(1, 1)
     return parts
 
 
-def _text_parts(data: bytes, label: str, kind: Kind) -> Parts:
-    """HTML, Markdown or plain text."""
+def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
+    """All but PDF and EPUB."""
     from mplus_cli.documents.encoding import BinaryData
-    from mplus_cli.documents.markup import markup_text
-    from mplus_cli.documents.plain import read_plain
+    from mplus_cli.documents.plain import read_markdown, read_plain
 
     try:
-        if kind != "html":
-            return read_plain(data, markdown=kind == "markdown")
-        title, text = markup_text(data)
+        if kind in ("html", "fb2"):
+            return _markup_parts(data, kind)
+        if kind == "markdown":
+            return read_markdown(data)
+        text = None if kind == "text" else _records(data, kind, suffix)
+        return read_plain(data) if text is None else Parts(kind, "", (Page(None, text),))
     except BinaryData:
         known = "a PDF, EPUB, HTML, Markdown or text file"
         message = f"{label} is not text (binary data): give {known}"
         raise DocumentError(message) from None
-    return Parts("html", title, (Page(None, text),))
+
+
+def _markup_parts(data: bytes, kind: Kind) -> Parts:
+    from mplus_cli.documents.encoding import decode
+    from mplus_cli.documents.fictionbook import to_html
+    from mplus_cli.documents.markup import parse_markup, read_web_page
+
+    found = read_web_page(data) if kind == "html" else parse_markup(to_html(decode(data)))
+    return Parts(kind, found.title, (Page(None, found.text),), headings=found.headings)
+
+
+def _records(data: bytes, kind: Kind, suffix: str) -> str | None:
+    """The text of a table, of data or of subtitles; None if it is none of that."""
+    from mplus_cli.documents.characters import clean_characters
+    from mplus_cli.documents.encoding import decode
+    from mplus_cli.documents.subtitles import subtitle_text
+    from mplus_cli.documents.tables import delimited_text, json_text
+
+    text = clean_characters(decode(data))
+    if kind == "subtitles":
+        return subtitle_text(text)
+    return json_text(text, suffix) if kind == "json" else delimited_text(text, suffix)
 
 
 def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:
@@ -92,8 +132,11 @@ def sniff(data: bytes, suffix: str) -> Kind:
         return "pdf"
     if is_epub(data):
         return "epub"
-    if _HTML_START.match(_without_prolog(_rough(data[:4096]))):
+    markup = _without_prolog(_rough(data[:4096]))
+    if _HTML_START.match(markup):
         return "html"
+    if markup.startswith("<FictionBook"):
+        return "fb2"
     if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
         return "pdf"
     return _BY_SUFFIX.get(suffix, "text")

@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from mplus_cli.documents.characters import SOFT_HYPHEN, clean_characters
 from mplus_cli.documents.encoding import decode
+from mplus_cli.documents.model import Heading
+from mplus_cli.documents.note_marks import NoteMarks
 
 _DROPPED = frozenset(
     {
@@ -23,6 +26,7 @@ _BLOCKS = frozenset(
         *("table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"),
     }
 )
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _TIGHT = frozenset({"li", "tr", "dd", "dt"})  # one line each, not a paragraph each
 _DECLARED = re.compile(
     rb"""(?:<meta[^<>]{0,200}charset\s*=|<\?xml[^<>]{0,100}encoding\s*=)[\s"']*([\w.:-]{1,40})""",
@@ -34,13 +38,35 @@ _SELF_CLOSED = re.compile(
     r"(\s[^<>]{0,500})?/>",
     re.IGNORECASE,
 )
+_CONTENT = re.compile(r"<(?:main|article)\b", re.IGNORECASE)
 _XML_HEAD = re.compile(r"^\s*<\?xml[^<>]{0,300}\?>")
 _SPACES = re.compile(r"[^\S\n]+")
 
 
-def markup_text(data: bytes) -> tuple[str, str]:
-    """Title and text of an HTML or XHTML file. Raises `encoding.BinaryData`."""
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """What a file of HTML says: its title ("" if none), its text, its headings.
+
+    `anchors` are the characters of the text at which the elements with an id begin, by id.
+    """
+
+    title: str
+    text: str
+    headings: tuple[Heading, ...] = ()
+    anchors: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_markup(data: bytes) -> Markup:
+    """An HTML or XHTML file. Raises `encoding.BinaryData`."""
     return parse_markup(decode(data, _declared(data)))
+
+
+def read_web_page(data: bytes) -> Markup:
+    """As `read_markup`, for a page of the web: what frames it is left out, pictures are described.
+
+    Its own head and foot go where the page says which part is its content (`main`, `article`).
+    """
+    return _read(decode(data, _declared(data)), _WebReader)
 
 
 def _declared(data: bytes) -> str | None:
@@ -48,13 +74,17 @@ def _declared(data: bytes) -> str | None:
     return match.group(1).decode("ascii", "replace") if match else None
 
 
-def parse_markup(markup: str) -> tuple[str, str]:
-    """Title and text of decoded HTML."""
+def parse_markup(markup: str) -> Markup:
+    """Decoded HTML."""
+    return _read(markup, _Reader)
+
+
+def _read(markup: str, make_reader: "type[_Reader]") -> Markup:
     from lxml import etree  # type: ignore[import-untyped]
 
     markup = _SELF_CLOSED.sub(r"<\1\2></\1>", _XML_HEAD.sub("", markup))
     markup = _without_cdata(markup).replace("\0", "")
-    reader = _Reader()
+    reader = make_reader(markup)
     # Events instead of a tree: a tree of empty elements takes a hundred times the file.
     parser = etree.HTMLParser(target=reader, recover=True)
     try:
@@ -63,7 +93,7 @@ def parse_markup(markup: str) -> tuple[str, str]:
     except etree.LxmlError as error:  # nothing but white space, or no memory left
         if reader.counts:
             raise MemoryError from error
-    return reader.title(), reader.text()
+    return reader.markup()
 
 
 def _without_cdata(markup: str) -> str:
@@ -80,9 +110,11 @@ class _Writer:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.length = 0  # of what is done
         self.current: list[str] = []
         self.separator = ""
         self.pre = 0
+        self.headings: list[Heading] = []
 
     def inline(self, text: str) -> None:
         text = clean_characters(text).replace(SOFT_HYPHEN, "")
@@ -102,22 +134,39 @@ class _Writer:
             text = re.sub(r"\n{2,}", "\n\n", text).strip()
         if text.strip(" |\n"):
             if self.done:
-                self.done.append(self.separator)
-            self.done.append(text.removesuffix(" |"))
+                self._put(self.separator)
+            self._put(text.removesuffix(" |"))
             self.separator = separator
         elif len(separator) > len(self.separator):
             self.separator = separator
 
+    def _put(self, text: str) -> None:
+        self.done.append(text)
+        self.length += len(text)
+
+    def next_start(self) -> int:
+        """The character at which the paragraph that is being written will begin."""
+        return self.length + (len(self.separator) if self.done else 0)
+
+    def end_heading(self, level: int, mark: int) -> None:
+        """Make what was written since there were `mark` pieces a heading."""
+        text = "".join(self.done[mark:]).lstrip()
+        if text:
+            self.headings.append(Heading(self.length - len(text), level, " ".join(text.split())))
+
     def text(self) -> str:
         self.end_block("\n\n")
-        return "".join(self.done).strip()
+        return "".join(self.done)
 
 
 class _Reader:
     """Takes the events of an HTML parser, and writes what is text and not hidden."""
 
-    def __init__(self) -> None:
+    def __init__(self, markup: str) -> None:
         self.writer = _Writer()
+        self.notes = NoteMarks(self.writer)
+        self.anchors: dict[str, int] = {}
+        self.marks: list[int] = []  # of the headings that are open: what was written before each
         self.open: list[str] = []
         self.counts: Counter[str] = Counter()
         self.hidden_at = 0  # how many elements are open, with the outermost hidden one; 0: none is
@@ -134,10 +183,20 @@ class _Reader:
             self.titles, self.in_title = [], True
         if self.hidden_at:
             return
-        if _hidden(name, attributes):
+        if self.hides(name, attributes):
             self.hidden_at = len(self.open)
-        else:
-            _enter(name, self.writer)
+            return
+        _enter(name, self.writer)
+        if name in _HEADINGS:
+            self.marks.append(len(self.writer.done))
+        self.notes.enter(name, attributes)
+        for key in ("id", "name"):
+            if anchor := attributes.get(key):
+                self.anchors.setdefault(anchor, self.writer.next_start())
+
+    def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
+        """Whether an element is no text."""
+        return _hidden(name, attributes)
 
     def end(self, tag: str) -> None:
         self._flush()
@@ -148,7 +207,7 @@ class _Reader:
             if last == "title":
                 self.in_title = False
             if not self.hidden_at:
-                _leave(last, self.writer)
+                self._leave(last)
             elif len(self.open) < self.hidden_at:
                 self.hidden_at = 0
             if last == name:
@@ -173,13 +232,41 @@ class _Reader:
         if not self.hidden_at:
             self.writer.inline(text)
 
-    def title(self) -> str:
-        return " ".join(clean_characters("".join(self.titles or [])).split())
+    def _leave(self, name: str) -> None:
+        self.notes.leave(name)
+        _leave(name, self.writer)
+        if name in _HEADINGS:
+            self.writer.end_heading(int(name[1]), self.marks.pop())
 
-    def text(self) -> str:
+    def markup(self) -> Markup:
+        """What was read."""
         while self.open:
             self.end(self.open[-1])
-        return self.writer.text()
+        title = " ".join(clean_characters("".join(self.titles or [])).split())
+        text = self.writer.text()
+        blank = len(text) - len(text.lstrip())
+        headings = tuple(
+            replace(one, start=max(0, one.start - blank)) for one in self.writer.headings
+        )
+        return Markup(title, text.strip(), headings, self.anchors)
+
+
+class _WebReader(_Reader):
+    """Leaves out the page's own head and foot, and puts the description of a picture in its place."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(markup)
+        self.has_content = bool(_CONTENT.search(markup))
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        super().start(tag, attributes)
+        if tag.lower() == "img" and not self.hidden_at:
+            self.writer.inline(f" {attributes.get('alt', '')} ")
+
+    def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
+        frames = self.has_content and name in ("header", "footer")
+        inside = self.counts["main"] or self.counts["article"]
+        return (frames and not inside) or super().hides(name, attributes)
 
 
 def _hidden(name: str, attributes: Mapping[str, str]) -> bool:

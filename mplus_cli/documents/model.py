@@ -10,7 +10,7 @@ from typing import Literal
 
 from mplus_cli.errors import MplusError
 
-Kind = Literal["pdf", "epub", "html", "text", "markdown"]
+Kind = Literal["pdf", "epub", "html", "text", "markdown", "fb2", "csv", "json", "subtitles"]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _RANGE = re.compile(r"(\d*)\s*(-?)\s*(\d*)", re.ASCII)

@@ -10,11 +10,13 @@ from typing import Any
 
 from mplus_cli.documents import pdf_process
 from mplus_cli.documents.characters import clean_characters
-from mplus_cli.documents.flow_pdf import Placed, flow_pdf
+from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.joining import join_lines
 from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
+from mplus_cli.documents.pdf_outline import outline_headings
 from mplus_cli.documents.pdf_process import Extraction
+from mplus_cli.documents.placed import Piece, Placed
 from mplus_cli.documents.running_heads import running_lines
 
 _PRODUCER_PREFIX = re.compile(r"^(?:microsoft (?:word|powerpoint)|untitled|powerpoint) ?- ?", re.I)
@@ -54,7 +56,10 @@ def read_pdf(
         if _is_cut_short(data):
             raise DocumentError(f"{label} is damaged (cut short): get a fresh copy")
         raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
-    read = [Page(number, text) for number, text in zip(numbers, texts, strict=True)]
+    read = [
+        Page(number, text, clean_characters(got.labels.get(number, "")).strip() or None)
+        for number, text in zip(numbers, texts, strict=True)
+    ]
     skipped = [number for number in sorted(got.skipped) if number in numbers]
     warnings = _warnings(read, skipped)
     if _is_cut_short(data):
@@ -63,7 +68,8 @@ def read_pdf(
         warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
     if repeats and len(read) > 1:
         warnings.append("most pages hold only a header or page number (scanned?): run OCR on it")
-    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings))
+    headings = outline_headings(got.outline, read)
+    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings), headings)
 
 
 def _extract(
@@ -149,7 +155,13 @@ def _line(raw: list[Any]) -> Placed | str | None:
     text = " ".join(_LEADERS.sub(" ... ", clean_characters(raw[0])).split())
     if not text or not text.strip("\ufffd"):
         return None
-    return Placed(text, *raw[1:]) if len(raw) == 5 else text
+    if len(raw) < 5:
+        return text
+    divided = raw[5] if len(raw) > 5 else []
+    pieces = [Piece(" ".join(clean_characters(one[0]).split()), *one[1:]) for one in divided]
+    kept = tuple(piece for piece in pieces if piece.text)
+    x0, x1, y, size = raw[1:5]
+    return Placed(text, x0, x1, y, size, kept if len(kept) > 1 else ())
 
 
 def _text(line: Placed | str) -> str:

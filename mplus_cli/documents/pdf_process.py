@@ -26,6 +26,9 @@ class Extraction:
     count: int = 0
     title: str = ""
     failed: str = ""
+    outline: list[list[Any]] = field(default_factory=list)
+    """[level, title, page] of each bookmark."""
+    labels: dict[int, str] = field(default_factory=dict)
     lines: dict[int, list[list[Any]]] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
     stops: int = 0
@@ -82,7 +85,10 @@ def _take(got: Extraction, message: worker.Message) -> None:
         got.failed = message["failed"]
     elif "count" in message:
         got.count, got.title = message["count"], message["title"] or ""
+        got.outline = message.get("outline", [])
     elif "lines" in message:
         got.lines[message["page"]] = message["lines"]
+        if label := message.get("label"):
+            got.labels[message["page"]] = label
     else:
         got.skipped.append(message["page"])

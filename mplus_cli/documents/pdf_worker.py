@@ -1,24 +1,28 @@
 """The process that opens a PDF: `python -m mplus_cli.documents.pdf_worker ENGINE FIRST LAST`.
 
-Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title"} or
-{"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines"} or
-{"page", "error"}. A line is [text] or [text, x0, x1, y, size]. It runs apart because PDF libraries
-can crash or loop on hostile files, which only a process boundary contains. It cleans nothing.
+Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title",
+"outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines",
+"label"} or {"page", "error"}. An outline has [level, title, page] of each bookmark; a line is [text] or
+[text, x0, x1, y, size], or has the [text, x0, x1] of its pieces behind that, where wide gaps divide it.
+It runs apart because PDF libraries can crash or loop on hostile files, which only a process boundary
+contains. It cleans nothing.
 """
 
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
-from mplus_cli.documents import worker
+from mplus_cli.documents import pdfium_lines, worker
 from mplus_cli.documents.pdf_mending import mended
 
 _MAX_PAGE_CHARACTERS = 2_000_000
 _MEMORY_BYTES = 1 << 30  # and four times the file
 _CPU_SECONDS = 3600  # for a process whose parent was killed
+_MAX_BOOKMARKS = 20_000
+_MAX_TITLE, _MAX_LABEL = 500, 40
 _PASSWORD_ERRORS = (4, 5)  # pdfium's: wrong password, unknown security scheme
 
 Message = dict[str, Any]
@@ -50,8 +54,27 @@ def pdfium_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
     title = ""
     with contextlib.suppress(Exception):
         title = document.get_metadata_value("Title")
-    yield {"count": count, "title": title}
-    yield from _pages(lambda index: _pdfium_lines(document, index), first, min(last, count))
+    yield {"count": count, "title": title, "outline": _outline(document)}
+
+    def lines(index: int) -> list[list[Any]]:
+        return pdfium_lines.lines(document, index, _MAX_PAGE_CHARACTERS)
+
+    for message in _pages(lines, first, min(last, count)):
+        with contextlib.suppress(Exception):
+            message["label"] = document.get_page_label(message["page"] - 1)[:_MAX_LABEL]
+        yield message
+
+
+def _outline(document: Any) -> list[list[Any]]:
+    """[level, title, page] of each bookmark, in their order; pages count from 1."""
+    found: list[list[Any]] = []
+    with contextlib.suppress(Exception):
+        for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
+            target = bookmark.get_dest()
+            index = target.get_index() if target else None
+            if index is not None:
+                found.append([bookmark.level + 1, bookmark.get_title()[:_MAX_TITLE], index + 1])
+    return found
 
 
 def _open_pdfium(data: bytes) -> Any:
@@ -113,68 +136,6 @@ def _pages(lines_of: Callable[[int], list[list[Any]]], first: int, last: int) ->
             yield {"page": number, "error": type(error).__name__}
         else:
             yield {"page": number, "lines": lines}
-
-
-def _pdfium_lines(document: Any, index: int) -> list[list[Any]]:
-    """The lines of a page as pdfium groups them, with their places."""
-    page = document[index]
-    try:
-        text_page = page.get_textpage()
-        try:
-            return [_measured(text_page, line) for line in _character_lines(text_page)]
-        finally:
-            text_page.close()
-    finally:
-        page.close()
-
-
-def _character_lines(text_page: Any) -> Iterator[list[tuple[int, int]]]:
-    """(index, code) of the characters of each line.
-
-    pdfium gives line ends as characters of their own, and the hyphen of a word broken at a line
-    end as code 2, after which there is no line end.
-    """
-    from pypdfium2 import raw
-
-    line: list[tuple[int, int]] = []
-    for index in range(min(text_page.count_chars(), _MAX_PAGE_CHARACTERS)):
-        code = raw.FPDFText_GetUnicode(text_page, index)
-        if code in (10, 13):
-            if line:
-                yield line
-            line = []
-            continue
-        broken = code in (2, 0xFFFE)
-        line.append((index, ord("-") if broken else code))
-        if broken:
-            yield line
-            line = []
-    if line:
-        yield line
-
-
-def _measured(text_page: Any, line: list[tuple[int, int]]) -> list[Any]:
-    """[text] and, where it has one, the place of a line."""
-    import ctypes
-
-    from pypdfium2 import raw
-
-    text = "".join(chr(code) for _, code in line if code < 0x110000)
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    inked = [index for index, code in line if code > 32]
-    if not inked:
-        return [text.strip()]
-    first, last = raw.FS_RECTF(), raw.FS_RECTF()
-    x, y = ctypes.c_double(), ctypes.c_double()
-    known = (
-        raw.FPDFText_GetLooseCharBox(text_page, inked[0], first)
-        and raw.FPDFText_GetLooseCharBox(text_page, inked[-1], last)
-        and raw.FPDFText_GetCharOrigin(text_page, inked[0], x, y)
-    )
-    place = [first.left, last.right, y.value, abs(first.top - first.bottom)]
-    if not known or not all(map(math.isfinite, place)) or place[1] <= place[0] or not place[3]:
-        return [text.strip()]
-    return [text.strip(), *(round(value, 2) for value in place)]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def running_lines(pages: Sequence[Sequence[str]]) -> list[set[int]]:
     dropped: list[set[int]] = [set() for _ in pages]
     for edges in (tops, bottoms):
         heads = _recurring(pages, edges)
-        numbers = _page_numbers(pages, edges)
+        numbers = _page_numbers(pages, edges) | _counting(pages, edges)
         for page, edge in enumerate(edges):
             for index in edge:
                 if (page, index) not in heads and (page, index) not in numbers:
@@ -101,6 +101,26 @@ def _page_numbers(
                 offsets[page, index] = value - page
     common = Counter(offsets.values())
     return {sight for sight, offset in offsets.items() if common[offset] > 1 or offset == 1}
+
+
+def _counting(pages: Sequence[Sequence[str]], edges: Sequence[list[int]]) -> set[tuple[int, int]]:
+    """(page, line) of outermost lines whose number counts along, whatever else they say.
+
+    So are heads and feet that change with the section: "The Harbour 17", "The Quay 18". The number
+    stands at the end or at the start, in the same place on four pages or more, none far from the next.
+    """
+    sights: dict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
+    for page, edge in enumerate(edges):
+        for index in edge[:1]:
+            words = pages[page][index].split()
+            if len(words) < 2 or len(pages[page][index]) > _MAX_LENGTH:
+                continue
+            for last in (False, True):
+                value = _number(words[-1 if last else 0].strip(".:|"))
+                if value is not None:
+                    sights[value - page, last].append((page, index))
+    runs = [run for found in sights.values() for run in _runs(found)]
+    return {sight for run in runs if len(run) > _MIN_SIGHTS for sight in run}
 
 
 def _number(text: str) -> int | None:

@@ -9,7 +9,8 @@ from mplus_cli.documents.foreign import left_out
 from mplus_cli.documents.model import DocumentError, Source
 
 SUFFIXES = frozenset(
-    {".pdf", ".epub", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", ".markdown"}
+    {".pdf", ".epub", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", ".markdown", ".fb2"}
+    | {".csv", ".tsv", ".srt", ".vtt"}
 )
 
 

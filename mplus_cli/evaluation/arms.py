@@ -33,11 +33,6 @@ class Arm:
     name: str
     about: str
     reader: Reader = "mplus"
-    how: How = "learned"
-    reread: int = 0
-    """Chunks whose text is shown beside the memory."""
-    quote: bool = False
-    """Whether chunks are found by words too and answers stand in their text, as with `mplus ask`."""
     context: Literal["none", "gold", "window", "bm25"] = "none"
     """The text that a question brings."""
     top: int = 0
@@ -45,6 +40,11 @@ class Arm:
     remembers: bool = False
     """Whether that text comes as memory tokens, written by the update pass into a memory that holds
     nothing else, and not in the prompt."""
+    how: How = "learned"
+    reread: int = 0
+    """Chunks whose text is shown beside the memory."""
+    quote: bool = False
+    """Whether answers are spelled along the text of the chunks in the prefix."""
     limit: int | None = None
     """Ask it the first so many questions of each kind only; None: all."""
 
@@ -58,40 +58,19 @@ class Arm:
         return reads or (setting == UNREAD and self.context == "none")
 
 
-_BASE, _TRAINED = "the base", "the trained reader (generate adapter, no memory)"
-_KNOWN = (
+_BASE, _READER = "the base", "the trained reader"
+_ARMS = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
     Arm("quoted", "M+ whose answers stand in the text it recalls, as `mplus ask`", quote=True),
     Arm("closed-book", f"{_BASE} without any text", "base"),
-    Arm("gold", f"{_BASE} with the right passage in its prompt", "base", context="gold"),
-    Arm("window", f"{_BASE} with the last tokens that fit", "base", context="window"),
-    Arm("bm25", f"{_BASE} with BM25's best chunks, as many as fit", "base", context="bm25"),
-    Arm("bm25-1", f"{_BASE} with BM25's best chunk", "base", context="bm25", top=1),
-    Arm(
-        "gold-reader", f"{_TRAINED} with the right passage in its prompt", "trained", context="gold"
-    ),
-    Arm(
-        "bm25-1-reader",
-        f"{_TRAINED} with BM25's best chunk in its prompt",
-        "trained",
-        context="bm25",
-        top=1,
-    ),
-    Arm(
-        "gold-memory",
-        "the trained reader with the right passage as all of its memory",
-        "trained",
-        context="gold",
-        remembers=True,
-    ),
-    Arm(
-        "bm25-1-memory",
-        "the trained reader with BM25's best chunk as all of its memory",
-        "trained",
-        context="bm25",
-        top=1,
-        remembers=True,
-    ),
+    Arm("gold", f"{_BASE} with the right passage in its prompt", "base", "gold"),
+    Arm("window", f"{_BASE} with the last tokens that fit", "base", "window"),
+    Arm("bm25", f"{_BASE} with BM25's best chunks, as many as fit", "base", "bm25"),
+    Arm("bm25-1", f"{_BASE} with BM25's best chunk", "base", "bm25", 1),
+    Arm("gold-reader", f"{_READER} with the right passage in its prompt", "trained", "gold"),
+    Arm("bm25-1-reader", f"{_READER} with BM25's best chunk in its prompt", "trained", "bm25", 1),
+    Arm("gold-memory", f"{_READER} with the passage as all its memory", "trained", "gold", 0, True),
+    Arm("bm25-1-memory", f"{_READER} with BM25's chunk as its memory", "trained", "bm25", 1, True),
     Arm("stm-only", "M+ without long-term memory (what MemoryLLM keeps)", how="none"),
     Arm("identity", f"{_BASE} with uncompressed key/value memory, untrained recall", "identity"),
     Arm("reread1", "M+ with the text of the best chunk in its prompt", reread=1),
@@ -102,7 +81,7 @@ _KNOWN = (
     Arm("no-retriever", "ablation: M+ that recalls the newest of long-term memory", how="newest"),
     Arm("swapped-adapters", "ablation: M+ with its two adapters exchanged", "swapped"),
 )
-ARMS = {arm.name: arm for arm in _KNOWN}
+ARMS = {arm.name: arm for arm in _ARMS}
 DEFAULT = (
     "mplus,quoted,closed-book,gold,window:50,bm25:50,bm25-1:100,gold-reader,bm25-1-reader:100,"
     "gold-memory,bm25-1-memory:100,stm-only:50,identity:50,reread1:50,reread2:50"

@@ -7,6 +7,7 @@ is asked as `mplus ask` asks it. Greedy, timed: choosing and writing the text co
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Hashable, Sequence
 from functools import cached_property
@@ -140,7 +141,8 @@ class Inquiry:
             context = ""
         prompt = self._fit(context, keep_end=arm.context != "gold")
         made = time.perf_counter() - started
-        key = (self._reader, tuple(prompt), remembered)
+        put = (self._reader, prompt, remembered)
+        key = hashlib.sha256(repr(put).encode()).digest()  # of many prompts, thousands of ids each
         if key not in self._known:
             self._known[key] = self._speak_of(prompt, remembered)
         said = self._known[key]

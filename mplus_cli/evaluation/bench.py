@@ -5,6 +5,7 @@ The base is loaded apart from the checkpoint, whose adapters may be merged into 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -102,7 +103,8 @@ class Bench:
     def identity(self, reader: Reader) -> ModelIdentity:
         """What the memories of a reader record of it."""
         own = self.session.identity
-        return replace(own, fingerprint=f"{own.fingerprint}-{reader}")
+        digest = hashlib.sha256(f"{own.fingerprint}-{reader}".encode()).hexdigest()
+        return replace(own, fingerprint=digest)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which nothing is special."""

@@ -1,4 +1,4 @@
-"""From the parts of a run to figures with intervals, and from figures to tables.
+"""From the parts of a run to figures with intervals.
 
 A figure is a line of `summary.jsonl`; whatever is shown or said of a run is made of its figures. Those
 that depend on the questions alone are kept apart from those that depend on the machine, so that the
@@ -8,10 +8,9 @@ same seed gives the same summary. Knows no file.
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from statistics import median
 from typing import Any, NamedTuple
 
 from mplus_cli.evaluation.arms import ARMS
@@ -25,6 +24,7 @@ STORY, NEVER_READ = "the example story's questions", "questions of passages that
 _Z = 1.959963984540054
 """Of 95 %, two-sided."""
 _ROUNDS, _SEED = 2000, 0
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +80,12 @@ class Figure:
         """It as text; `full`: with its interval."""
         if not self.count:
             return "–"
+        has_interval = self.low == self.low
+        digits = 3 if has_interval else 0 if self.value >= 100 or self.value % 1 == 0 else 2
+        text = f"{self.value:,.{digits}f}"
         if self.table == STORY:
             text = f"{round(self.value * self.count)} of {self.count}"
-        elif self.low != self.low:
-            text = (
-                f"{self.value:,.{0 if self.value >= 100 or self.value == int(self.value) else 2}f}"
-            )
-        else:
-            text = f"{self.value:.3f}"
-        return (
-            f"{text} [{self.low:.3f}, {self.high:.3f}]" if full and self.low == self.low else text
-        )
-
-
-class Table(NamedTuple):
-    """The figures of one run under one title."""
-
-    title: str
-    figures: Sequence[Figure]
-
-    @property
-    def columns(self) -> list[str]:
-        return list(dict.fromkeys(figure.column for figure in self.figures))
-
-    def rows(self) -> list[list[str]]:
-        """The rows as texts, the arm first; where an arm was asked fewer questions, with their number."""
-        most = {
-            column: max(one.count for one in self.figures if one.column == column)
-            for column in self.columns
-        }
-        paired = self.title.endswith(LESS)
-        texts = {
-            (one.arm, one.column): one.show()
-            + (f" (n {one.count})" if paired or 0 < one.count < most[one.column] else "")
-            for one in self.figures
-        }
-        arms = dict.fromkeys(figure.arm for figure in self.figures)
-        return [[arm, *(texts.get((arm, name), "–") for name in self.columns)] for arm in arms]
-
-
-def tables_of(figures: Iterable[Figure]) -> list[Table]:
-    """Figures table by table."""
-    grouped = groupby(figures, lambda figure: (figure.run, figure.table))
-    return [Table(title, list(own)) for (_, title), own in grouped]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"{text} [{self.low:.3f}, {self.high:.3f}]" if full and has_interval else text
 
 
 def share(values: Sequence[bool | float]) -> Stat:
@@ -158,15 +115,20 @@ def mean(values: Sequence[float]) -> Stat:
 
 Cell = tuple[str, str, str, Stat]
 """Title, arm, heading and figure."""
-MEASURES: dict[str, Callable[[Sequence[Record]], Stat]] = {
-    "exact hit": lambda own: share([one.hit for one in own]),
-    "token F1": lambda own: mean([one.f1 for one in own]),
-    "exact match": lambda own: share([one.exact for one in own]),
-    "the right chunk was at hand": lambda own: share(
-        [one.found for one in own if one.found is not None]
-    ),
-    "wrongly refused": lambda own: share([one.refused for one in own]),
+MEASURES = {
+    "exact hit": "hit",
+    "token F1": "f1",
+    "exact match": "exact",
+    "the right chunk was at hand": "found",
+    "wrongly refused": "refused",
 }
+"""What is measured, and the field of a record that says it."""
+
+
+def measured(records: Iterable[Record], field: str) -> Stat:
+    """The share, or of scores the mean, of a field where it is known."""
+    values = [value for one in records if (value := getattr(one, field)) is not None]
+    return mean(values) if field in ("f1", "score") else share(values)
 
 
 def figures_of(run: Run) -> list[Figure]:
@@ -194,15 +156,17 @@ def _figures(run: Run, cells: Iterable[Cell]) -> list[Figure]:
 def _retention(records: Sequence[Record]) -> Iterator[Cell]:
     """Hits, F1, and what was there to answer from, by how much was read after the passage."""
     for kind, own in _kinds(records):
-        for measure, stat in MEASURES.items():
+        for measure, field in MEASURES.items():
             for arm in _arms(own):
                 for setting in settings_of(own):
                     asked = len({one.id for one in own if one.setting == setting})
                     column = f"{heading(setting)} (n {asked})"
-                    yield f"{kind}: {measure}", arm, column, stat(at_setting(own, arm, setting))
+                    stat = measured(at_setting(own, arm, setting), field)
+                    yield f"{kind}: {measure}", arm, column, stat
     never = [record for record in records if record.kind == UNREAD]
     for arm in _arms(records) if never else ():
-        yield NEVER_READ, arm, "refused", share([one.refused for one in never if one.arm == arm])
+        mine = [one for one in never if one.arm == arm]
+        yield NEVER_READ, arm, "refused", measured(mine, "refused")
     yield from _paired(records, "exact hit")
 
 
@@ -211,20 +175,15 @@ def _qa(records: Sequence[Record]) -> Iterator[Cell]:
         title = f"{kind} ({len({one.id for one in own})} questions)"
         for arm in _arms(own):
             mine = [one for one in own if one.arm == arm]
-            stats = {
-                "questions": Stat(len(mine), n=len(mine)),
-                "exact match": MEASURES["exact match"](mine),
-                "F1": MEASURES["token F1"](mine),
-                "hit": MEASURES["exact hit"](mine),
-                "refused": MEASURES["wrongly refused"](mine),
-            }
+            yield title, arm, "questions", Stat(len(mine), n=len(mine))
+            columns = {"exact match": "exact", "F1": "f1", "hit": "hit", "refused": "refused"}
             if mine[0].metric not in ("exact", "f1", "hit"):
-                stats[mine[0].metric] = mean([one.score for one in mine])
-            ranked = [one for one in mine if one.found is not None]
+                columns[mine[0].metric] = "score"
+            for column, field in columns.items():
+                yield title, arm, column, measured(mine, field)
+            ranks = [one.rank or math.inf for one in mine if one.found is not None]
             for best in (1, 3, 5):
-                within = [one.rank is not None and one.rank <= best for one in ranked]
-                stats[f"page hit@{best}"] = share(within)
-            yield from ((title, arm, column, stat) for column, stat in stats.items())
+                yield title, arm, f"page hit@{best}", share([rank <= best for rank in ranks])
     yield from _paired(records, "token F1")
 
 
@@ -244,10 +203,7 @@ def _paired(records: Sequence[Record], measure: str) -> Iterator[Cell]:
 def difference(records: Sequence[Record], arm: str, setting: str, measure: str) -> Stat:
     """How much more M+ hits (or its F1 is) than an arm's at a setting (paired bootstrap)."""
     ours, theirs = (
-        {
-            one.id: one.hit if measure == "exact hit" else one.f1
-            for one in at_setting(records, name, setting)
-        }
+        {one.id: getattr(one, MEASURES[measure]) for one in at_setting(records, name, setting)}
         for name in (OURS, arm)
     )
     return mean([ours[id] - theirs[id] for id in ours if id in theirs])
@@ -257,10 +213,10 @@ def _story(records: Sequence[Record]) -> Iterator[Cell]:
     """What the command line answers, and whether its sources are on the right pages."""
     for arm in _arms(records):
         mine = [record for record in records if record.arm == arm]
-        yield STORY, arm, "right", share([one.hit for one in mine])
-        yield STORY, arm, "right page among the sources", share([bool(one.found) for one in mine])
+        yield STORY, arm, "right", measured(mine, "hit")
+        yield STORY, arm, "right page among the sources", measured(mine, "found")
         yield STORY, arm, "right page is the first source", share([one.rank == 1 for one in mine])
-        yield STORY, arm, "refused", share([one.refused for one in mine])
+        yield STORY, arm, "refused", measured(mine, "refused")
 
 
 def _loss(losses: Sequence[Loss]) -> Iterator[Cell]:
@@ -280,22 +236,18 @@ def _timings(records: Sequence[Record], costs: Sequence[Cost]) -> Iterator[Cell]
         reader = "bm25" if ARMS[arm].context == "bm25" else ARMS[arm].reader
         spent = [cost for cost in costs if cost.reader == reader]
         seconds, known = sum(cost.seconds for cost in spent), len(spent)
-        stats = {
-            "tokens read a second": Stat(
-                sum(cost.tokens for cost in spent) / seconds if seconds else math.nan, n=known
-            ),
-            "median seconds to first token": Stat(statistics.median(r.first_seconds for r in mine)),
-            "median seconds an answer": Stat(statistics.median(r.seconds for r in mine)),
-            "median prompt tokens": Stat(statistics.median(r.prompt_tokens for r in mine)),
-            "MiB on disk": Stat(
-                max((cost.disk_bytes for cost in spent), default=0) / (1 << 20), n=known
-            ),
-            "MiB of RAM while reading": Stat(
-                max((cost.ram_bytes for cost in spent), default=0) / (1 << 20),
-                n=0 if reader == "bm25" else known,
-            ),
-        }
-        yield from (("what it takes", arm, column, stat) for column, stat in stats.items())
+        tokens = sum(cost.tokens for cost in spent)
+        disk = max((cost.disk_bytes for cost in spent), default=0) / _MIB
+        ram = max((cost.ram_bytes for cost in spent), default=0) / _MIB
+        for column, value, count in (
+            ("tokens read a second", tokens / seconds if seconds else math.nan, known),
+            ("median seconds to first token", median(one.first_seconds for one in mine), 1),
+            ("median seconds an answer", median(one.seconds for one in mine), 1),
+            ("median prompt tokens", median(one.prompt_tokens for one in mine), 1),
+            ("MiB on disk", disk, known),
+            ("MiB of RAM while reading", ram, 0 if reader == "bm25" else known),
+        ):
+            yield "what it takes", arm, column, Stat(float(value), n=count)
 
 
 def settings_of(records: Iterable[Record]) -> list[str]:

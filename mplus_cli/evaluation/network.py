@@ -88,6 +88,8 @@ def recall_as(
         if how == "random":
             random.Random(seed).shuffle(chunks)
         ranked = tuple(ChunkScore(chunk, 0.0) for chunk in chunks)
+    if how == "tokens":
+        ranked = ()
     if how != "oracle":
         tokens = recall_chunks(memory, ranked, budget)
         return Found(ChunkRecall(tokens.to(model.device)), ranked, found.queries)

@@ -59,9 +59,10 @@ def read(
     """
     from models.update import read_chunk
 
-    network, library = bench.network(reader), Library(folder)
-    digest = hashlib.sha256(json.dumps([list(ids) for ids in chunks]).encode()).hexdigest()
-    name, identity = f"{reader}-{digest[:16]}", bench.identity(reader)
+    network, library, identity = bench.network(reader), Library(folder), bench.identity(reader)
+    what = json.dumps([identity.fingerprint, *(list(ids) for ids in chunks)])
+    digest = hashlib.sha256(what.encode()).hexdigest()
+    name = f"{reader}-{digest[:16]}"
     stored = library.open_or_create(name, identity)
     if stored.view().chunks > first_needed:
         library.remove(name)

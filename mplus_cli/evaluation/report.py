@@ -21,16 +21,9 @@ from models.durable import new_file
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots, verdicts
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.figures import (
-    STORY,
-    Figure,
-    Run,
-    figures_of,
-    markdown,
-    tables_of,
-    timings_of,
-)
+from mplus_cli.evaluation.figures import STORY, Figure, Run, figures_of, timings_of
 from mplus_cli.evaluation.journal import RUN, read_card, read_parts
+from mplus_cli.evaluation.tables import markdown, tables_of
 from mplus_cli.evaluation.values import Cost, Loss, Record
 
 _TITLES = {
@@ -41,13 +34,16 @@ _TITLES = {
 }
 _LEGENDS = {
     "retention": (
-        "A passage stands inside a full chunk of other text. `alone`: that chunk is all that was "
-        "read; otherwise the stream before it is in memory too. Exact hit: a gold answer "
-        "occurs in the answer. At hand: a token of the right chunk was recalled or in "
+        "Answers have up to 32 tokens. A passage stands inside a full chunk of other text. `alone`: "
+        "that chunk is all that was read; otherwise the stream before it is in memory too. Exact hit: "
+        "a gold answer occurs in the answer. At hand: a token of the right chunk was recalled or in "
         "short-term memory (for BM25: the chunk was in the prompt, or what memory was made of). "
         "Distances are in whole chunks."
     ),
-    "qa": "Page hit@k: one of the k best chunks touches a page that answers the question.",
+    "qa": (
+        "Answers have up to 32 tokens, or as many as the data set asks for. Page hit@k: one of the k "
+        "best chunks touches a page that answers the question."
+    ),
     "story": (
         "Right: an answer of the question's occurs in what `mplus ask` says. A source is right "
         "if it touches a page that answers the question; `mplus ask` names three."
@@ -55,8 +51,9 @@ _LEGENDS = {
     "perplexity": "Each chunk is predicted before it is read; all arms see the same chunks.",
 }
 _INTERVALS = (
-    "In brackets: 95 % intervals (Wilson's for shares; bootstrap of 2,000 samples, fixed seed, for means "
-    "and for paired differences: one whose interval leaves out 0 is more than chance)."
+    "Answers are greedy. In brackets: 95 % intervals (Wilson's for shares; bootstrap of 2,000 samples, "
+    "fixed seed, for means and for paired differences: one whose interval leaves out 0 is more than "
+    "chance). Where an arm was asked fewer questions than the others, their number is in its cells."
 )
 
 
@@ -106,7 +103,7 @@ def write_report(folder: Path) -> list[Path]:
     images = plots.draw(facts.figures, folder)
     texts = {
         "report.md": _page(facts, images),
-        "tables.md": "\n".join(["# Every table\n", *_sections(facts)]),
+        "tables.md": "\n".join([f"# Every table\n\n{_INTERVALS}\n", *_sections(facts)]),
         "summary.jsonl": _lines([figure.to_json() for figure in facts.figures]),
         "timings.jsonl": _lines([figure.to_json() for figure in facts.timings]),
         "runs.jsonl": _lines(facts.cards),
@@ -140,7 +137,6 @@ def _card(run: Run) -> dict[str, Any]:
         "run": run.name,
         "experiment": run.card.experiment,
         "command": f"{run.card.command} --arms {arms} --out {run.name}",
-        "new_tokens": run.card.settings.get("new tokens"),
         "machine": run.card.machine,
     }
 
@@ -192,14 +188,12 @@ def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
     for (run, where), own in rows.items():
         duel = next(iter(own.values()))
         cells = [_cell(own[rival]) if rival in own else "–" for rival in verdicts.RIVALS]
-        yield [
-            f"`{run}`: {where}",
-            f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})",
-            *cells,
-        ]
-    for one in figures:
-        if one.table == STORY and one.arm == "quoted":
-            yield [f"`{one.run}`: `mplus ask`", f"{one.column} {one.show()}", *["–"] * 4]
+        figure = f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})"
+        yield [f"`{run}`: {where}", figure, *cells]
+    told = [one for one in figures if one.table == STORY and one.arm == "quoted"]
+    for run in dict.fromkeys(one.run for one in told):
+        shown = [f"{one.column} {one.show(full=False)}" for one in told if one.run == run]
+        yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(verdicts.RIVALS)]
 
 
 def _cell(duel: verdicts.Duel) -> str:
@@ -209,24 +203,20 @@ def _cell(duel: verdicts.Duel) -> str:
 
 
 def _sections(facts: Facts) -> Iterator[str]:
-    for card in facts.cards:
-        name, experiment = card["run"], card["experiment"]
+    cards = {card["run"]: card for card in facts.cards}
+    for name, experiment in dict.fromkeys((one.run, one.experiment) for one in facts.figures):
         figures = [figure for figure in facts.figures if figure.run == name]
         timings = [figure for figure in facts.timings if figure.run == name]
-        yield f"## {_TITLES[experiment]}: {name}\n\n    {card['command']}\n"
-        yield f"{_machine(card['machine'])}\n"
-        yield from (
-            f"- `{arm}`: {ARMS[arm].about}" for arm in dict.fromkeys(f.arm for f in figures)
-        )
-        length = (
-            f" of up to {card['new_tokens']} tokens" if experiment in ("retention", "qa") else ""
-        )
-        yield f"\nGreedy answers{length}. {_INTERVALS} {_LEGENDS[experiment]}\n"
-        for table in tables_of(figures):
-            yield f"### {table.title}\n\n{markdown(['arm', *table.columns], table.rows())}\n"
-        for table in tables_of(timings):
-            yield f"\n### {table.title} (changes from run to run)\n"
-            yield f"{markdown(['arm', *table.columns], table.rows())}\n"
+        yield f"## {_TITLES[experiment]}: {name}\n"
+        if card := cards.get(name):
+            yield f"    {card['command']}\n\n{_machine(card['machine'])}\n"
+        arms = dict.fromkeys(figure.arm for figure in figures)
+        yield from (f"- `{arm}`: {ARMS[arm].about}" for arm in arms)
+        yield f"\n{_LEGENDS[experiment]}\n"
+        for table in tables_of([*figures, *timings]):
+            note = " (changes from run to run)" if table.figures[0] in timings else ""
+            rows = markdown(["arm", *table.columns], table.rows())
+            yield f"### {table.title}{note}\n\n{rows}\n"
 
 
 def _machine(machine: dict[str, Any]) -> str:

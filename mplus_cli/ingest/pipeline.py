@@ -227,7 +227,8 @@ class _Session:
         """The memory as of the last commit."""
         if self._memory is None:
             if self._writer.view.state is not None:
-                self._memory = self._stored.load(self._model.device)
+                like = self._model.empty_memory()
+                self._memory = self._stored.load(self._model.device, like=like)
             else:
                 self._memory = self._start or self._model.empty_memory()
         return self._memory

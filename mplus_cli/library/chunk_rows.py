@@ -7,7 +7,7 @@ to read and write this format, and a memory that such a one wrote is read here w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mplus_cli.library.seal import Row, chain
@@ -30,6 +30,12 @@ def read_chunks(connection: sqlite3.Connection, below: int) -> list[ChunkRow]:
     """The chunks with numbers under `below`, ascending."""
     query = f"{_query(connection)} WHERE chunks.number < ? ORDER BY chunks.number"
     return [_chunk_row(row) for row in connection.execute(query, (below,))]
+
+
+def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """All rows as they stand there, whatever they say."""
+    columns = "number, document, position, text, tokens, first_page, last_page"
+    return list(connection.execute(f"SELECT {columns} FROM chunks ORDER BY number"))
 
 
 def read_texts(connection: sqlite3.Connection, below: int) -> list[str]:
@@ -74,6 +80,16 @@ def are_places_intact(connection: sqlite3.Connection) -> bool:
     if _has_places(connection):
         rows = connection.execute("SELECT number, place FROM places ORDER BY number")
     return chain("", rows) == _places_digest(connection)
+
+
+def check_places(connection: sqlite3.Connection) -> Iterator[str]:
+    """What cannot be in the rows of `places`."""
+    if _has_places(connection):
+        for number, place in connection.execute("SELECT number, place FROM places"):
+            try:
+                Place.loads(place)
+            except ValueError as error:
+                yield f"place {number} is not readable ({error})"
 
 
 def _query(connection: sqlite3.Connection) -> str:

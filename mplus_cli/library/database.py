@@ -13,6 +13,7 @@ through a power cut: files that a commit replaces may be deleted right after it.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -20,8 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.errors import MismatchError
+from mplus_cli.errors import MismatchError, disk_errors
 from mplus_cli.library.chunk_rows import PLACES, are_places_intact
+from mplus_cli.library.privacy import FILE as FILE_MODE
+from mplus_cli.library.schema import check_view
 from mplus_cli.library.seal import chain, seal
 from mplus_cli.library.sqlite_errors import sqlite_errors
 from mplus_cli.library.values import (
@@ -110,7 +113,10 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
         "fingerprint": identity.fingerprint,
         "geometry": json.dumps(identity.geometry, sort_keys=True),
     }
-    with sqlite_errors(file, name), closing(_open(file, "rwc")) as connection:
+    # SQLite makes files that all may read; its journals get the permissions of the database.
+    with disk_errors():
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+    with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
         with transaction(connection):
             for statement in _SCHEMA.split(";\n"):
@@ -138,7 +144,19 @@ def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]
 
 
 def read_view(connection: Connection) -> View:
-    """What the last commit left."""
+    """What the last commit left, every value of the kind that it must be.
+
+    Raises:
+        sqlite3.DatabaseError: one is not; the first that is found.
+    """
+    view = read_unchecked(connection)
+    for wrong in check_view(view):
+        raise sqlite3.DatabaseError(wrong)
+    return view
+
+
+def read_unchecked(connection: Connection) -> View:
+    """What the last commit left, whatever its values say; sqlite3.DatabaseError if some are missing."""
     with transaction(connection, write=False):
         return view_within(connection)
 
@@ -166,7 +184,7 @@ def view_within(connection: Connection) -> View:
             times["updated"],
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
 
 
@@ -247,12 +265,15 @@ def check(connection: Connection) -> list[str]:
     with transaction(connection, write=False):
         state = connection.execute("SELECT chunks_sha256, seal FROM state").fetchone()
         rows = connection.execute("SELECT * FROM chunks ORDER BY number")
-        if chain("", rows) != (state[0] if state else ""):
-            found.append("the chunks are not those that were read")
-        if not are_places_intact(connection):
-            found.append("the places of chunks are not those that were written")
-        if state and state[1] != seal(connection):
-            found.append("rows are not those that were written")
+        try:
+            if chain("", rows) != (state[0] if state else ""):
+                found.append("the chunks are not those that were read")
+            if not are_places_intact(connection):
+                found.append("the places of chunks are not those that were written")
+            if state and state[1] != seal(connection):
+                found.append("rows are not those that were written")
+        except TypeError as error:  # bytes where there should be text
+            found.append(f"rows are not those that were written ({error})")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from models.durable import make_folder
 from mplus_cli.library import tensors
+from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.tensors import LTM_FOLDER, SEGMENT_FORMAT, STM_FORMAT, Written
 from mplus_cli.library.values import INTERIM, SegmentRow, State, View
 
@@ -52,7 +53,7 @@ def write_segment(
 ) -> SegmentRow:
     """Write segments as one file of long-term memory, named by its number or a mark of its own; OSError
     if that fails."""
-    make_folder(folder / LTM_FOLDER)
+    make_folder(folder / LTM_FOLDER, mode=FOLDER)
     file = segment_file(number if mark is None else mark)
     joined = tensors.join_segments(segments)
     metadata = {"format": SEGMENT_FORMAT, "version": tensors.segment_version(joined)}
@@ -80,9 +81,10 @@ def open_segment(folder: Path, row: SegmentRow) -> Segment:
 
 
 def open_stm(folder: Path, state: State, device: torch.device | str) -> ShortTermMemory:
-    """Short-term memory, on `device`; DamagedFile if it is not what was written."""
+    """Short-term memory, copied to `device`; DamagedFile if it is not what was written."""
     mapped = tensors.open_mapped(folder, state.stm_file, state.stm_bytes)
-    stm = tensors.make_stm(state.stm_file, mapped, device)
+    copied = {name: tensor.to(device, copy=True) for name, tensor in mapped.items()}
+    stm = tensors.make_stm(state.stm_file, copied)
     if len(stm) != state.stm_tokens:
         reason = f"has {len(stm)} tokens instead of {state.stm_tokens}"
         raise tensors.DamagedFile(state.stm_file, reason)

@@ -17,7 +17,8 @@ from models.durable import rename, sync_folder
 from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails
 from mplus_cli.library import database
 from mplus_cli.library.lock import Locked, Locks
-from mplus_cli.library.names import is_valid_name, missing_message, validate_name
+from mplus_cli.library.names import may_exist, missing_message, validate_name
+from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.stored import StoredMemory
 from mplus_cli.library.values import MemorySummary, ModelIdentity
 
@@ -35,7 +36,7 @@ class Library:
     def names(self) -> list[str]:
         """The names of the memories, sorted."""
         try:
-            entries = [entry for entry in self.folder.iterdir() if is_valid_name(entry.name)]
+            entries = [entry for entry in self.folder.iterdir() if may_exist(entry.name)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -61,9 +62,9 @@ class Library:
             UsageError: it cannot be the name of one.
             MplusError: there is none of this name.
         """
-        validate_name(name)
         names = self.names()
         if name not in names:
+            validate_name(name)
             raise MplusError(missing_message(name, names))
         return self._at(name)
 
@@ -118,7 +119,7 @@ class Library:
         with self._changing():
             folder = self.folder / f"{_NEW}{secrets.token_hex(8)}"
             lock = self.locks.take(folder.name)
-            folder.mkdir()
+            folder.mkdir(FOLDER)
         try:
             yield folder
         finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.durable import Unconfirmed, make_folder
 from mplus_cli.errors import MplusError
+from mplus_cli.library.privacy import FILE, FOLDER
 
 WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.02
@@ -77,7 +78,7 @@ class Locks:
         Raises:
             MplusError: it was not to be had for `WAIT_SECONDS`.
         """
-        make_folder(self.folder)
+        make_folder(self.folder, mode=FOLDER)
         lock = self._wait()
         try:
             yield
@@ -91,7 +92,7 @@ class Locks:
             Locked: someone has it.
         """
         path = self.folder / name
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE)
         try:
             if not _try_lock(descriptor):
                 raise Locked(_read_pid(descriptor))
@@ -108,7 +109,9 @@ class Locks:
         return [entry.name for entry in self.folder.iterdir() if entry.name != _NAMES]
 
     def is_held(self, name: str) -> bool:
-        """Whether a process has the lock `name` at this moment; also where that cannot be told, no."""
+        """Whether a process has the lock `name` at this moment; False where that cannot be told."""
+        if not (self.folder / name).exists():
+            return False
         with suppress(OSError, MplusError), self.names():
             try:
                 self.take(name).release()

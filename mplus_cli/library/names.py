@@ -7,33 +7,48 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from mplus_cli.errors import UsageError
 
 MAX_LENGTH = 100
-_ALLOWED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_ONCE_ALLOWED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def is_valid_name(name: str) -> bool:
-    """Whether a memory may be called so."""
+    """Whether a new memory may be called so."""
     return len(name) <= MAX_LENGTH and _ALLOWED.fullmatch(name) is not None
 
 
+def may_exist(name: str) -> bool:
+    """Whether there may be a memory called so: earlier versions let names start with a dash."""
+    return len(name) <= MAX_LENGTH and _ONCE_ALLOWED.fullmatch(name) is not None
+
+
 def validate_name(name: str) -> None:
-    """Check the name of a memory.
+    """Check the name of a new memory.
 
     Raises:
-        UsageError: it is empty, too long, starts with a dot or has other characters.
+        UsageError: it is empty, too long, starts with a dot or a dash, or has other characters.
     """
     if not name:
         raise UsageError("a memory's name is empty: give it a name such as research")
     if len(name) > MAX_LENGTH:
         raise UsageError(f"a memory's name has {len(name)} characters: use {MAX_LENGTH} or fewer")
     if not is_valid_name(name):
+        near = _nearest_valid(name)
         raise UsageError(
-            f"{name!r} cannot name a memory: use A-Z, a-z, 0-9, '.', '_' and '-', no dot first"
+            f"{name!r} cannot name a memory: use letters A-Z and a-z, digits, '.', '_' and '-', "
+            "with a letter, a digit or '_' first" + (f", such as {near}" if near else "")
         )
+
+
+def _nearest_valid(name: str) -> str:
+    """A name that is allowed and looks like this one, or nothing."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")
 
 
 def missing_message(name: str, names: Sequence[str]) -> str:

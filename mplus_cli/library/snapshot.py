@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from models.durable import new_file
 from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails, explained
 from mplus_cli.library import database, tensors
+from mplus_cli.library.names import validate_name
+from mplus_cli.library.privacy import FILE
 from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
 from mplus_cli.library.tensors import Joined
 from mplus_cli.library.values import ChunkRow, Progress, View
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 def save(
     stored: StoredMemory, file: Path, progress: Progress | None = None, *, overwrite: bool = False
 ) -> None:
-    """Write a memory to one file, which appears when it is complete.
+    """Write a memory to one file, which appears when it is complete, for its user alone to read.
 
     Raises:
         UsageError: something is there that may not be overwritten, or that is no regular file.
@@ -58,7 +60,7 @@ def save(
     try:
         with (
             done_unless_power_fails(f"{file} is written"),
-            new_file(file, replace=overwrite) as target,
+            new_file(file, mode=FILE, replace=overwrite) as target,
         ):
             _write(target, parts, metadata, progress)
     except FileExistsError:
@@ -94,6 +96,7 @@ def load(
     """
     snapshot = Snapshot.open(file, progress)
     name = snapshot.name if name is None else name
+    validate_name(name)
     if name in library.names():
         raise UsageError(f'there is already a memory "{name}": load it with --as and another name')
     with library.staging() as folder:

@@ -8,27 +8,33 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mplus_cli.errors import MismatchError, MplusError
 from mplus_cli.library import chunk_rows, database, files, tensors
-from mplus_cli.library.names import is_valid_name
+from mplus_cli.library.names import may_exist
+from mplus_cli.library.schema import check_chunks, check_counts, check_view
 from mplus_cli.library.seal import Row, chain
+from mplus_cli.library.shapes import check_numbers
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
+    DocumentRow,
     ModelIdentity,
     NewDocument,
     Progress,
     SegmentRow,
     State,
+    View,
 )
 from mplus_cli.place import Place
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from models.memory import Segment, ShortTermMemory
 
 FORMAT = "mplus-snapshot"
 VERSION = database.SCHEMA_VERSION
@@ -40,11 +46,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot whose digest is right. Its content is not checked yet."""
+    """A snapshot whose digest is right, and whose header says what it may. Its tensors are not checked
+    yet."""
 
     file: Path
     name: str
-    memory: Mapping[str, Any]
+    view: View
+    """The memory after a first commit, of which no file is written yet."""
+    ltm_tokens: int
 
     @classmethod
     def open(cls, file: Path, progress: Progress | None) -> Snapshot:
@@ -56,14 +65,18 @@ class Snapshot:
         """
         try:
             memory = json.loads(_checked_metadata(file, progress)["memory"])
-            name = memory["name"]
-            if not isinstance(name, str) or not is_valid_name(name):
-                raise ValueError("its name is not valid")
+            name, ltm_tokens = memory["name"], memory["ltm_tokens"]
+            view = _view(memory)
+            wrong = [*check_view(view)] or [*check_counts(view)]
+            if wrong:
+                raise ValueError(wrong[0])
+            if not isinstance(name, str) or not may_exist(name):
+                raise ValueError("its name is none of a memory")
         except OSError as error:
             raise MplusError(f"cannot read {file}: {error.strerror}: check the name") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise _damaged(file) from error
-        return cls(file, name, memory)
+            raise _damaged(file, error) from error
+        return cls(file, name, view, ltm_tokens)
 
 
 def restore(snapshot: Snapshot, folder: Path, name: str) -> None:
@@ -71,19 +84,23 @@ def restore(snapshot: Snapshot, folder: Path, name: str) -> None:
     try:
         mapped = tensors.open_mapped(snapshot.file.parent, snapshot.file.name)
         _restore(snapshot, mapped, folder, name)
-    except (DamagedFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(snapshot.file) from error
+    except (
+        DamagedFile,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise _damaged(snapshot.file, error) from error
 
 
-def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, name: str) -> None:
-    from mplus_cli.library.verify import check_database, check_memory
-
-    memory, file = snapshot.memory, snapshot.file.name
-    identity = ModelIdentity(**memory["model"])
-    rows = _chunk_rows(mapped["chunks"])
-    segments = _write_segments(file, mapped, folder)
-    stm = tensors.make_stm(file, _under("stm.", mapped), "cpu")
-    written = files.write_stm(folder, 1, stm)
+def _view(memory: Mapping[str, Any]) -> View:
+    """What a header says, as the rows of a memory whose files are still to be written."""
+    documents = tuple(
+        DocumentRow(id=number, **values)
+        for number, values in enumerate(memory["documents"], start=1)
+    )
     state = State(
         commit=1,
         clock=memory["clock"],
@@ -91,27 +108,74 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
         tokens=memory["tokens"],
         stm_file=files.stm_file(1),
         stm_tokens=memory["stm_tokens"],
+        stm_bytes=0,
+        stm_sha256=NO_DIGEST,
+        chunks_sha256="",
+    )
+    identity = ModelIdentity(**memory["model"])
+    return View(identity, state, (), documents, memory["created"], memory["updated"], {})
+
+
+def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, name: str) -> None:
+    from mplus_cli.library.verify import check_database
+
+    view, file = snapshot.view, snapshot.file.name
+    rows = _chunk_rows(mapped["chunks"])
+    for wrong in check_chunks(rows, view):
+        raise ValueError(wrong)
+    places = _places(mapped.get("places"), len(rows))
+    stm = tensors.make_stm(file, _under("stm.", mapped))
+    parts = _under("ltm.", mapped)
+    whole = [tensors.make_segment(file, parts)] if parts else []
+    _check_content(snapshot, stm, whole)
+    segments = [row for segment in whole for row in _write_segments(segment, folder)]
+    _check_numbers({**stm.tokens.tensors(), "tail": stm.tail})
+    written = files.write_stm(folder, 1, stm)
+    assert view.state is not None
+    state = replace(
+        view.state,
         stm_bytes=written.bytes,
         stm_sha256=written.sha256,
         chunks_sha256=chain("", rows),
     )
-    database.create(folder, name, identity, memory["created"], memory["updated"])
+    database.create(folder, name, view.identity, view.created, view.updated)
     with database.connect(folder, name) as connection, database.transaction(connection):
-        for number, values in enumerate(memory["documents"], start=1):
-            fields = dict(values)
-            added, read = fields.pop("added"), fields.pop("chunks_read")
-            database.put_documents(connection, {number: NewDocument(**fields)}, added)
-            database.put_progress(connection, number, read)
+        for row in view.documents:
+            database.put_documents(connection, {row.id: _as_new(row)}, row.added)
+            database.put_progress(connection, row.id, row.chunks_read)
         chunk_rows.put_chunks(connection, rows)
-        chunk_rows.put_places(connection, _places(mapped.get("places"), len(rows)))
+        chunk_rows.put_places(connection, places)
         database.put_segments(connection, segments)
         database.put_state(connection, state)
         named = [row.file for row in segments] + [state.stm_file]
         database.put_checked(connection, {file: files.stamp(folder / file) for file in named})
-    view, problems = check_database(folder, name)
-    problems += check_memory(view, files.open_memory(folder, view, "cpu"))
-    if problems or view.ltm_tokens != memory["ltm_tokens"]:
-        raise ValueError("its parts do not fit together")
+    _, problems = check_database(folder, name)
+    if problems:
+        raise ValueError(problems[0].message)
+
+
+def _check_content(snapshot: Snapshot, stm: ShortTermMemory, whole: Sequence[Segment]) -> None:
+    """Check the tensors, all but their numbers, before anything is written; ValueError."""
+    from models.memory import Memory
+    from mplus_cli.library.verify import check_memory
+
+    state = snapshot.view.state
+    assert state is not None
+    if (len(stm), sum(map(len, whole))) != (state.stm_tokens, snapshot.ltm_tokens):
+        raise ValueError("it has not as many memory tokens as it says")
+    row = [SegmentRow(1, files.segment_file(1), len(part), 0, 0, NO_DIGEST) for part in whole]
+    view = replace(snapshot.view, segments=tuple(row))
+    for problem in check_memory(view, Memory(stm, tuple(whole), state.clock, state.chunks)):
+        raise ValueError(f"its memory {problem.message}")
+
+
+def _check_numbers(parts: Mapping[str, Tensor]) -> None:
+    for wrong in check_numbers(parts):
+        raise ValueError(f"its memory {wrong}")
+
+
+def _as_new(row: DocumentRow) -> NewDocument:
+    return NewDocument(**{entry.name: getattr(row, entry.name) for entry in fields(NewDocument)})
 
 
 def _checked_metadata(file: Path, progress: Progress | None) -> Mapping[str, str]:
@@ -144,10 +208,14 @@ def _checked_metadata(file: Path, progress: Progress | None) -> Mapping[str, str
 
 
 def _chunk_rows(text: Tensor) -> list[Row]:
-    values = json.loads(text.numpy().tobytes())
+    """The rows of the chunks' texts, in a tensor (1, bytes) of UTF-8 JSON; ValueError."""
+    if str(text.dtype) != "torch.uint8":
+        raise ValueError("its text is no text")
     return [
         (number, document, position, content, tokens, first, last)
-        for number, (document, position, content, tokens, first, last) in enumerate(values)
+        for number, (document, position, content, tokens, first, last) in enumerate(
+            json.loads(text.numpy().tobytes())
+        )
     ]
 
 
@@ -162,18 +230,15 @@ def _places(text: Tensor | None, count: int) -> dict[int, Place]:
     return {number: Place.loads(value) for number, value in found if value is not None}
 
 
-def _write_segments(file: str, mapped: Mapping[str, Tensor], folder: Path) -> list[SegmentRow]:
-    """Cut long-term memory into files of the folder."""
+def _write_segments(whole: Segment, folder: Path) -> list[SegmentRow]:
+    """Cut long-term memory into files of the folder; ValueError where its numbers are none."""
     from models.memory import Segment
 
-    parts = _under("ltm.", mapped)
-    if not parts:
-        return []
-    whole = tensors.make_segment(file, parts)
     rows: list[SegmentRow] = []
     for start in range(0, len(whole), SEGMENT_TOKENS):
         stop = min(start + SEGMENT_TOKENS, len(whole))
         cut = Segment(whole.tokens.slice(start, stop), whole.born[:, start:stop])
+        _check_numbers(cut.tokens.tensors())  # now: then they are at hand to be written
         rows.append(files.write_segment(folder, len(rows) + 1, [cut]))
     return rows
 
@@ -186,7 +251,9 @@ def _under(prefix: str, mapped: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _damaged(file: Path) -> MismatchError:
+def _damaged(file: Path, error: Exception) -> MismatchError:
+    reason = str(error) if type(error) in (ValueError, DamagedFile) else "a part is missing"
     return MismatchError(
-        f"{file} is damaged or no snapshot: copy it again, or save it again where it came from"
+        f"{file} is damaged or no snapshot ({reason}): copy it again, or save it again where it "
+        "came from"
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mplus_cli.errors import MismatchError, MplusError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.lock import Lock, Locked, Locks
+from mplus_cli.library.schema import same_geometry
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
     ChunkRow,
@@ -63,7 +64,7 @@ class StoredMemory:
         """Check that a model can read this memory.
 
         Raises:
-            MismatchError: another model wrote it.
+            MismatchError: another model wrote it, or it is damaged.
         """
         wrote = self.identity
         if wrote.fingerprint != identity.fingerprint:
@@ -71,6 +72,8 @@ class StoredMemory:
                 f'memory "{self.name}" was written by model {wrote}; it cannot be read with '
                 f"{identity}: use that model, or another memory with -m"
             )
+        if not same_geometry(wrote.geometry, identity.geometry):
+            raise self._damaged("its geometry is not that of the model it names")
 
     def summary(self) -> MemorySummary:
         """Its line of `mplus memory list`; reads the database only."""
@@ -92,6 +95,21 @@ class StoredMemory:
     def documents(self) -> list[DocumentRow]:
         """Its documents, in the order they were begun."""
         return list(self.view().documents)
+
+    def unfinished(self) -> list[tuple[DocumentRow, int | None]]:
+        """The documents that were not read to their end yet, each with the last page that was read."""
+        view = self.view()
+        complete = {row.sha256 for row in view.documents if row.complete}
+        left = [row for row in view.documents if not row.complete and row.sha256 not in complete]
+        if not left:
+            return []
+        pages = {row.document_id: row.last_page for row in self.all_chunks(view)}
+        return [(row, pages.get(row.id)) for row in left]
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a process has the right to write it at this moment."""
+        return self._locks.is_held(self.name)
 
     def chunk(self, number: int) -> ChunkRow:
         """Chunk `number`, counted from 0 over all documents; MismatchError if it has no text."""
@@ -121,14 +139,24 @@ class StoredMemory:
         with database.connect(self.folder, self.name) as connection:
             return chunk_rows.read_numbers(connection, documents)
 
-    def load(self, device: torch.device | str = "cpu") -> Memory:
+    def load(self, device: torch.device | str = "cpu", *, like: Memory | None = None) -> Memory:
         """The memory: short-term on `device`, long-term mapped from its files.
+
+        Args:
+            like: a memory of the model that is to read it, which must have the same shapes.
 
         Raises:
             MplusError: nothing was read into it yet.
             MismatchError: a file is missing or is not what was written.
         """
-        return self.load_view(device)[1]
+        from mplus_cli.library.shapes import check_memory, is_like
+
+        view, memory = self.load_view(device)
+        for wrong in check_memory(view.identity.geometry, memory):
+            raise self._damaged(f"it {wrong}")
+        if like is not None and not is_like(memory, like):
+            raise self._damaged("it has not the shapes of the model it names")
+        return memory
 
     def load_view(self, device: torch.device | str = "cpu") -> tuple[View, Memory]:
         """The last commit, and its memory (see `load`).

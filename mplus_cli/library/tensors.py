@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from models.durable import new_file
+from mplus_cli.library.privacy import FILE
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +121,7 @@ def write(path: Path, tensors: Mapping[str, Joined], metadata: Mapping[str, str]
         OSError: the disk is full or cannot be written; nothing is left there.
     """
     digest, size = hashlib.sha256(), 0
-    with new_file(path) as file:
+    with new_file(path, mode=FILE) as file:
         for data in _pieces(tensors, metadata):
             file.write(data)
             digest.update(data)
@@ -200,7 +201,12 @@ def _make_tokens(file: str, tensors: Mapping[str, Tensor]) -> TokenRows:
 
     own = {name: tensor for name, tensor in tensors.items() if name != "born"}
     if not any(name.endswith("_scales") for name in own):
-        return Tokens(*(own[name] for name in ("keys", "values", "retriever_keys", "chunks")))
+        names = ("keys", "values", "retriever_keys", "chunks")
+        if set(own) != set(names):
+            raise DamagedFile(file, "has other tensors than long-term memory")
+        if own["keys"].shape != own["values"].shape:
+            raise DamagedFile(file, "has keys and values of different shapes")
+        return Tokens(*(own[name] for name in names))
     try:
         packed = Packed(**own)
     except TypeError as error:
@@ -210,19 +216,20 @@ def _make_tokens(file: str, tensors: Mapping[str, Tensor]) -> TokenRows:
     return packed
 
 
-def make_stm(
-    file: str, tensors: Mapping[str, Tensor], device: torch.device | str
-) -> ShortTermMemory:
-    """Short-term memory of tensors named as `split_stm` does, copied to `device`."""
+def make_stm(file: str, tensors: Mapping[str, Tensor]) -> ShortTermMemory:
+    """Short-term memory of tensors named as `split_stm` does, mapped as they are."""
     from models.memory import ShortTermMemory, Tokens
 
     _check_shapes(file, tensors, "ages")
     tail = tensors.get("tail")
     if tail is None or tail.dim() != 3 or tail.shape[0] < tensors["keys"].shape[0]:
         raise DamagedFile(file, "holds no tail of short-term memory")
-    copied = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
-    tokens = Tokens(*(copied[name] for name in ("keys", "values", "retriever_keys", "chunks")))
-    return ShortTermMemory(tokens, copied["ages"], copied["tail"])
+    names = ("keys", "values", "retriever_keys", "chunks")
+    if set(tensors) != {*names, "ages", "tail"}:
+        raise DamagedFile(file, "has other tensors than short-term memory")
+    if tensors["keys"].shape != tensors["values"].shape:
+        raise DamagedFile(file, "has keys and values of different shapes")
+    return ShortTermMemory(Tokens(*(tensors[name] for name in names)), tensors["ages"], tail)
 
 
 def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
@@ -233,9 +240,6 @@ def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
             raise DamagedFile(file, f"has no tensor {name} of {dimension} dimensions")
     if len({tensors[name].shape[1] for name in dimensions}) != 1:
         raise DamagedFile(file, "has tensors of different lengths")
-    exact = tensors["keys"].dtype == tensors["values"].dtype
-    if exact and tensors["keys"].shape != tensors["values"].shape:
-        raise DamagedFile(file, "has keys and values of different shapes")
     if {str(tensors[name].dtype) for name in ("chunks", times)} != {"torch.int64"}:
         raise DamagedFile(file, "has chunk numbers or times that are no whole numbers")
 

@@ -5,12 +5,15 @@ Knows no repair: a damaged memory is loaded from a snapshot, or read again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
 from mplus_cli.library import chunk_rows, database, files
+from mplus_cli.library.schema import check_chunks, check_counts, check_view
+from mplus_cli.library.shapes import check_numbers, check_segment, check_stm
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import Problem, Progress, View
 
@@ -29,6 +32,8 @@ def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Probl
             view, found = check_database(stored.folder, stored.name)
         except MismatchError as error:
             return [Problem(database.FILE, str(error))]
+        if view is None:
+            return found
         found += _check_files(stored.folder, view, progress)
         if not found and view.state is not None:
             found += _check_tensors(stored.folder, view)
@@ -37,43 +42,53 @@ def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Probl
 
 
 def check_memory(view: View, memory: Memory) -> list[Problem]:
-    """What does not fit together in a memory and the database's view of it."""
+    """What does not fit together in a memory and the database's view of it, numbers left out."""
     if view.state is None:
         return []
     geometry = view.identity.geometry
     ordered = geometry.get("ages_in_stm", True) and geometry.get("drop", "oldest") == "oldest"
     limits = (view.state.clock, view.chunks)
-    stm = memory.stm
-    found: list[Problem] = []
+    stm, parts = memory.stm, list(zip(view.segments, memory.segments, strict=True))
+    found = [Problem(view.state.stm_file, message) for message in check_stm(geometry, stm)]
+    for row, segment in parts:
+        found += [Problem(row.file, message) for message in check_segment(segment, stm)]
+    if found:
+        return found
     born = memory.clock - 1 - stm.ages
     for message in _check_tokens(born, stm.tokens.chunks, limits, ordered):
         found.append(Problem(view.state.stm_file, message))
-    for row, segment in zip(view.segments, memory.segments, strict=True):
+    for row, segment in parts:
         for message in _check_tokens(segment.born, segment.tokens.chunks, limits, ordered):
             found.append(Problem(row.file, message))
-        if segment.tokens.layout != stm.tokens.layout:
-            found.append(Problem(row.file, "has another shape than short-term memory"))
-    times = [*(segment.born for segment in memory.segments), born]
-    if ordered and not found and _out_of_order(times):
-        found.append(Problem(database.FILE, "names long-term memory in another order"))
+    if ordered and not found:
+        times = [*(segment.born for segment in memory.segments), born]
+        chunks = [*(segment.tokens.chunks for segment in memory.segments), stm.tokens.chunks]
+        for message in _check_order(times, chunks, memory.clock):
+            found.append(Problem(database.FILE, message))
     return found
 
 
-def check_database(folder: Path, name: str) -> tuple[View, list[Problem]]:
-    """What does not fit together in a memory's database, and the view of it."""
+def check_database(folder: Path, name: str) -> tuple[View | None, list[Problem]]:
+    """The view of a memory's database, and what does not fit together in it; no view where values in it
+    are not of the kind that they must be."""
     with database.connect(folder, name) as connection:
         messages = database.check(connection)
-        view = database.read_view(connection)
-        rows = [
-            (row.document_id, row.tokens) for row in chunk_rows.read_chunks(connection, 1 << 62)
-        ]
+        view = database.read_unchecked(connection)
+        rows = chunk_rows.read_rows(connection)
+        messages += chunk_rows.check_places(connection)
+    wrong = [*check_view(view)]
+    if wrong:
+        return None, [Problem(database.FILE, message) for message in messages + wrong]
+    wrong = [*check_chunks(rows, view)]
+    messages += [*check_counts(view), *wrong]
     tokens = view.state.tokens if view.state else 0
     if len(rows) != view.chunks:
         messages.append(f"has the text of {len(rows)} chunks instead of {view.chunks}")
-    elif sum(count for _, count in rows) != tokens:
+    elif not wrong and sum(row[4] for row in rows) != tokens:
         messages.append(f"the chunks have not the {tokens} tokens that were read")
+    counts = Counter(row[1] for row in rows)
     for document in view.documents:
-        read = sum(1 for owner, _ in rows if owner == document.id)
+        read = counts[document.id]
         if read != document.chunks_read or read > document.chunks:
             messages.append(
                 f"document {document.id} has {read} chunks instead of {document.chunks_read}"
@@ -118,10 +133,18 @@ def _after(done: int, total: int, progress: Progress | None) -> Callable[[int], 
 
 
 def _check_tensors(folder: Path, view: View) -> list[Problem]:
+    assert view.state is not None
     try:
-        return check_memory(view, files.open_memory(folder, view, "cpu"))
+        memory = files.open_memory(folder, view, "cpu")
     except DamagedFile as error:
         return [Problem(error.file, error.reason)]
+    found = check_memory(view, memory)
+    parts = {view.state.stm_file: {**memory.stm.tokens.tensors(), "tail": memory.stm.tail}}
+    for row, segment in zip(view.segments, memory.segments, strict=True):
+        parts[row.file] = segment.tokens.tensors()
+    for file, tensors in parts.items():
+        found += [Problem(file, message) for message in check_numbers(tensors)]
+    return found
 
 
 def _check_tokens(
@@ -136,14 +159,24 @@ def _check_tokens(
         return
     if int(born.max()) >= clock:
         yield f"has tokens younger than the memory's clock ({clock})"
+    if int(born.min()) < 0:
+        yield "has tokens older than the memory"
     if ordered and bool((born.diff(dim=1) < 0).any()):
         yield "has tokens that are not in the order they were written"
     if int(chunks.max()) >= count or int(chunks.min()) < -1:
         yield f"has tokens of chunks that were never read ({count} were)"
 
 
-def _out_of_order(times: Sequence[Tensor]) -> bool:
-    """Whether times of birth (L or 1, n), one part after the other, go backwards."""
+def _check_order(times: Sequence[Tensor], chunks: Sequence[Tensor], clock: int) -> Iterator[str]:
+    """Check times of birth and chunk numbers (L or 1, n), one part after the other: every memory token
+    was born one after the one before it, the last just now."""
     from models.memory import cat_layers
 
-    return bool((cat_layers(times).diff(dim=1) < 0).any())
+    born = cat_layers(times)
+    steps = born.diff(dim=1)
+    if bool((steps < 0).any()):
+        yield "names long-term memory in another order"
+    elif bool((steps != 1).any()) or bool((born[:, -1:] != clock - 1).any()):
+        yield "names memory tokens of other times than they were written"
+    if bool((cat_layers(chunks).diff(dim=1) < 0).any()):
+        yield "names memory tokens in another order than their chunks"

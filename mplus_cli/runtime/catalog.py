@@ -6,15 +6,16 @@ Looks at names, folders and small JSON files only: loads nothing, fetches nothin
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from models.json_file import read_object
+from models.schema import shown
 from mplus_cli.errors import UsageError
-from mplus_cli.settings import DEFAULT_MODEL
+from mplus_cli.settings import DEFAULT_MODEL, reason
 
 BASE = "smollm2-135m-instruct"
 IDENTITY = f"{DEFAULT_MODEL}-identity"
@@ -66,15 +67,23 @@ def find(model: str, home: Path) -> ModelChoice:
         return identity(home)
     folder = home / "models" / model
     if _is_plain_name(model) and folder.is_dir():
-        return ModelChoice(model, "installed", folder, _embedded_base(folder, home))
-    path = Path(model).expanduser()
+        base = _embedded_base(folder, home)
+        return ModelChoice(model, "installed", folder, base, _is_trained(folder))
+    try:
+        path = Path(model).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # a Hub id, or nothing: below
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{shown(model)} is no model: {reason(error)}: check the path") from error
     if path.is_dir():
         name = path.resolve().name
         return ModelChoice(name, "folder", path, _embedded_base(path, home), _is_trained(path))
     if path.is_file():
         return ModelChoice(path.stem, "file", path, trained=False)
     if model.count("/") == 1 and not model.startswith((".", "~", "/")):
-        return ModelChoice(model, "hub", model)
+        here = dict(fetched()).get(model)
+        return ModelChoice(model, "hub", model, trained=here is None or _is_trained(here))
     if _is_plain_name(model):
         known = [choice.name for choice in every(home)]
         close = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
@@ -123,35 +132,44 @@ def every(home: Path) -> Iterator[ModelChoice]:
 def fetched() -> Iterator[tuple[str, Path]]:
     """Hub ids of Llamas and M+ checkpoints in the local Hub cache, with their snapshots."""
     for folder in sorted(_hub_cache().glob("models--*--*")):
-        snapshots = sorted(folder.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
+        snapshots = sorted(folder.glob("snapshots/*"), key=_written)
         if snapshots and _is_model(snapshots[-1]):
             yield folder.name.removeprefix("models--").replace("--", "/", 1), snapshots[-1]
 
 
+def _written(path: Path) -> float:
+    """When a snapshot was fetched; long ago where its link leads nowhere."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _hub_cache() -> Path:
-    given = os.environ.get("HF_HUB_CACHE")
-    if given:
-        return Path(given).expanduser()
-    home = os.environ.get("HF_HOME")
-    if home:
-        return Path(home).expanduser() / "hub"
+    """The Hub client's cache. A home that does not exist is no user's: then there is no cache."""
+    given, home = os.environ.get("HF_HUB_CACHE"), os.environ.get("HF_HOME")
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "huggingface" / "hub"
+    named = given or (f"{home}/hub" if home else f"{cache}/huggingface/hub")
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        return Path(named)
 
 
 def _embedded_base(folder: Path, home: Path) -> Path | None:
-    return base_folder(home) if _card(folder).get("base") == BASE else None
+    return base_folder(home) if card(folder).get("base") == BASE else None
 
 
 def _is_trained(folder: Path) -> bool:
-    return bool(_card(folder)) or "num_blocks" in _config(folder)
+    return bool(card(folder)) or "num_blocks" in _config(folder)
 
 
 def _is_model(folder: Path) -> bool:
-    return bool(_card(folder)) or _config(folder).get("model_type") == "llama"
+    return bool(card(folder)) or _config(folder).get("model_type") == "llama"
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def card(folder: Path) -> dict[str, Any]:
+    """The card of a checkpoint of ours, or an empty object."""
     return _json(folder / CARD)
 
 
@@ -162,10 +180,9 @@ def _config(folder: Path) -> dict[str, Any]:
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one where there is none: loading says what is wrong."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except (OSError, ValueError):
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _is_plain_name(model: str) -> bool:

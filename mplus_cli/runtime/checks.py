@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.durable import make_folder
 from mplus_cli import failures
+from mplus_cli.library.privacy import open_to_others
 from mplus_cli.runtime import catalog, embedded_base
 from mplus_cli.settings import Settings, default_config_path
 
@@ -39,6 +41,7 @@ def run_checks(settings: Settings, progress: embedded_base.Progress) -> Iterator
     yield from _packages()
     yield _config(settings)
     yield _home(settings.home)
+    yield _privacy(settings.home)
     yield _network(settings)
     yield _base(settings)
     yield _device(settings)
@@ -65,7 +68,7 @@ def _config(settings: Settings) -> Check:
 
 def _home(home: Path) -> Check:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home, mode=0o700)
         with tempfile.TemporaryFile(dir=home):
             free = shutil.disk_usage(home).free
     except OSError as error:
@@ -75,6 +78,14 @@ def _home(home: Path) -> Check:
     if free < _LEAST_FREE:
         return Check("home", "warn", room, "free some space: a book takes up to a few GB")
     return Check("home", "ok", room)
+
+
+def _privacy(home: Path) -> Check:
+    found = open_to_others(home)
+    if not found:
+        return Check("privacy", "ok", "memories and history are readable by you alone")
+    message = f"others may read {found[0]}" + (f" and {len(found) - 1} more" if found[1:] else "")
+    return Check("privacy", "warn", message, "mplus doctor --fix")
 
 
 def _network(settings: Settings) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -54,10 +53,7 @@ def model_folder(settings: Settings) -> Path:
 
 def _base_reference(folder: Path) -> str | None:
     """What a checkpoint of ours names as its base, where that is a folder beside it."""
-    try:
-        reference = json.loads((folder / catalog.CARD).read_text(encoding="utf-8"))["base"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    reference = catalog.card(folder).get("base")
     return reference if isinstance(reference, str) and (folder / reference).is_dir() else None
 
 

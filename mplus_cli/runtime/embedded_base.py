@@ -67,7 +67,7 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
             'run "mplus model pull" once while online'
         )
     with disk_errors():
-        make_folder(folder.parent)
+        make_folder(folder.parent, mode=0o700)
         with _alone(folder.parent, progress):
             if not catalog.is_base_present(home) or damage(folder):
                 _pull(folder, progress)

@@ -104,12 +104,11 @@ def describe_model(choice: catalog.ModelChoice, loaded: Loaded, base: Path) -> d
     """The object of `mplus model show --json`."""
     config = loaded.model.config
     decoder = loaded.model.generate
-    trained = bool(config.update_lora_rank or config.generate_lora_rank) or choice.trained
     return {
         "name": choice.name,
         "kind": choice.kind,
         "note": choice.note,
-        "trained": trained,
+        "trained": choice.trained,
         "fingerprint": loaded.fingerprint,
         "base": str(base),
         "licence": _licence(base),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mplus_cli.library.tensors import read_header
 from mplus_cli.runtime import allocator, catalog, embedded_base, garbage, interrupts
 from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.settings import Settings
+from mplus_cli.wording import count
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +91,7 @@ def open_session(
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
     loaded = load_model(settings, choice, dtype, note=note, progress=progress)
+    choice = replace(choice, trained=loaded.trained)  # which a folder's files may not tell
     interrupts.check()  # imports swallow it now and then
     if not choice.trained:
         note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
@@ -181,7 +184,7 @@ def find_device(wanted: str) -> torch.device:
 def thread_count() -> int:
     """Threads to compute with: one a physical core, unless OMP_NUM_THREADS says otherwise."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
+    if re.fullmatch("[0-9]{1,4}", asked) and int(asked) > 0:
         return int(asked)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = {
@@ -191,13 +194,24 @@ def thread_count() -> int:
     return max(1, min(usable or 1, len(cores) or usable or 1))
 
 
-def open_memory(library: Library, name: str) -> StoredMemory:
-    """A memory that can be asked.
+def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> StoredMemory:
+    """A memory that can be asked; `note` is told which documents it does not know to their end.
 
     Raises:
         MplusError: there is none of this name, or it is empty.
     """
     stored = library.open(name)
+    is_read_now = stored.is_being_written
+    for document, page in stored.unfinished():
+        known = f"its first {document.chunks_read} of {count(document.chunks, 'chunk')}"
+        known += f", to page {page}" if page is not None else ""
+        state = "is being read" if is_read_now else "was not read to its end"
+        note(f"{document.title} {state}: answers know {known}")
+    if stored.is_empty and is_read_now:
+        raise MplusError(
+            f'memory "{name}" is being read, and nothing is kept of it yet: ask again in a few '
+            "seconds"
+        )
     if stored.is_empty:
         again = "" if name == "default" else f" -m {name}"
         raise MplusError(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.durable import make_folder
 from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command
 from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError
@@ -124,6 +125,6 @@ def _prompt_session(conversation: Conversation, history: Path) -> PromptSession[
 
 def _make_private(history: Path) -> None:
     """Make the history a file that only its user can read."""
-    history.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(history.parent, mode=0o700)
     os.close(os.open(history, os.O_WRONLY | os.O_CREAT, 0o600))
     history.chmod(0o600)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.evaluation.figures import Table, figures_of, tables_of, timings_of
+from mplus_cli.evaluation.figures import figures_of, timings_of
 from mplus_cli.evaluation.report import read_runs
+from mplus_cli.evaluation.tables import Table, tables_of
 from mplus_cli.evaluation.values import Event, Loss, Noted, Working
 from mplus_cli.evaluation.verdicts import judge
 from mplus_cli.terminal import screen

@@ -60,14 +60,16 @@ def summaries_table(summaries: Iterable[MemorySummary]) -> Table:
 def description(described: dict[str, Any]) -> RenderableType:
     """The picture of `mplus memory show`."""
     geometry = described["geometry"]
-    chunk, new = geometry.get("chunk_tokens"), geometry.get("new_tokens")
+    chunk, new, stm = (
+        _recorded(geometry.get(name)) for name in ("chunk_tokens", "new_tokens", "stm_tokens")
+    )
     facts = plain_table(("", False), ("", False))
     facts.show_header = False
     rows = {
         "name": described["name"],
         "model": f"{described['model']} ({described['fingerprint'][:8]}…)",
         "read": f"{described['tokens']:,} tokens of text in {described['chunks']:,} chunks",
-        "short-term": f"{described['stm_tokens']:,} of {geometry.get('stm_tokens', 0):,} tokens",
+        "short-term": f"{described['stm_tokens']:,} of {stm} tokens",
         "long-term": f"{described['ltm_tokens']:,} tokens",
         "a chunk": f"{chunk} tokens of text become {new} memory tokens a layer",
         "size": size(described["bytes"]),
@@ -80,6 +82,11 @@ def description(described: dict[str, Any]) -> RenderableType:
     if not described["documents"]:
         return facts
     return Group(facts, Text(), _documents(described["documents"]))
+
+
+def _recorded(tokens: Any) -> str:
+    """A count that a memory's database records, which need not be one."""
+    return f"{tokens:,}" if type(tokens) is int and 0 <= tokens < 1 << 63 else "?"
 
 
 def _documents(documents: Iterable[dict[str, Any]]) -> Table:

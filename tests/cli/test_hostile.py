@@ -37,11 +37,11 @@ OURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[AK]")
 def check(shown: str, *, terminal: bool) -> None:
     """Nothing of what was shown steers, reorders or hides."""
     assert "\x1b[8;77m" not in shown
-    if terminal:
+    if terminal:  # which breaks lines wherever it is full
         shown = OURS.sub("", shown).replace("\r", "")
     found = {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert found <= {"\n", "\t"}, ascii(shown)
-    assert "\nmplus: error: forged" not in shown, ascii(shown)
+    assert terminal or "\nmplus: error: forged" not in shown, ascii(shown)
 
 
 Show = Callable[..., str]
@@ -195,10 +195,13 @@ def test_snapshot_headers(show: Show, book: str, tmp_path: Path) -> None:
         digest = hashlib.sha256(changed).hexdigest().encode()
         bad.write_bytes(changed.replace(b"0" * 64, digest, 1))
         name = f"bad{number}"
-        show("memory", "load", bad, "--as", name, code=None)
-        for command in (("list",), ("show", name), ("map", name), ("verify", name)):
-            show("memory", *command, code=None)
-            show("memory", *command, "--json", code=None)
+        said = show("memory", "load", bad, "--as", name, code=None)
+        show("memory", "list")
+        if "is loaded" not in said:
+            continue
+        for command in ("show", "map", "verify"):
+            show("memory", command, name)
+            show("memory", command, name, "--json")
         show("ask", "who?", "-m", name, "--max-new-tokens", "2", code=None)
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.library import Library
+from models import update
+from mplus_cli.ingest import pipeline
+from mplus_cli.library import Library, ModelIdentity
+from mplus_cli.runtime import session
 
 LINE = "mplus: interrupted; what was committed is kept: run the same command to go on\n"
 
@@ -60,6 +63,83 @@ def test_interrupted_reading_goes_on(
     assert f"going on at chunk {document.chunks_read + 1}" in again.err
     assert mplus("ingest", long_story, "-m", "whole", "-q").code == 0
     assert contents("long") == contents("whole")
+
+
+def test_asked_while_it_is_read(start: Any, mplus: Any, tiny: Path, long_story: Path) -> None:
+    library = Library(Path(os.environ["MPLUS_HOME"]))
+    ask = ("ask", "who?", "-m", "long", "--max-new-tokens", "2", "--no-sources")
+    running = start("ingest", long_story, "-m", "long")
+    wait_for(lambda: "long" in library.names() and library.open("long").view().state, running)
+    running.send_signal(signal.SIGSTOP)
+    try:
+        (document,) = library.open("long").documents()
+        known = f"answers know its first {document.chunks_read} of {document.chunks} chunks"
+        asked = mplus(*ask)
+        assert (asked.code, asked.err.splitlines()[0]) == (0, f"Long is being read: {known}")
+    finally:
+        running.kill()
+        running.communicate()
+    asked = mplus(*ask)
+    assert asked.err.splitlines()[0] == f"Long was not read to its end: {known}"
+
+
+def test_asked_before_anything_is_kept(mplus: Any, tiny: Path, story: Path) -> None:
+    library = Library(Path(os.environ["MPLUS_HOME"]))
+    identity = ModelIdentity("tiny", "ab" * 32, {})
+    with library.create("new", identity).writer():
+        asked = mplus("ask", "who?", "-m", "new")
+        assert (asked.code, asked.error) == (
+            1,
+            'memory "new" is being read, and nothing is kept of it yet: ask again in a few seconds',
+        )
+    assert 'memory "new" is empty' in mplus("ask", "who?", "-m", "new").error
+
+
+def test_removed_while_the_model_is_loaded(
+    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_model = session.load_model
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        Library(Path(os.environ["MPLUS_HOME"])).remove(book)
+        return load_model(*args, **kwargs)
+
+    monkeypatch.setattr(session, "load_model", slowly)
+    asked = mplus("ask", "who?", "-m", book)
+    assert asked.code == 1
+    assert asked.error.startswith(f'memory "{book}" was removed or renamed meanwhile')
+
+
+def test_a_slow_reading_is_kept_every_few_seconds(
+    mplus: Any, tiny: Path, long_story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far fewer chunks than a full commit takes, but longer than an interim one waits."""
+    seconds = iter(range(0, 10**6, 3))
+    monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(seconds))
+    read_chunk, left = update.read_chunk, [7]
+
+    def interrupted(*args: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return read_chunk(*args)
+
+    monkeypatch.setattr(update, "read_chunk", interrupted)
+    assert mplus("ingest", long_story, "-m", "long").code == 130
+    (document,) = Library(Path(os.environ["MPLUS_HOME"])).open("long").documents()
+    assert document.chunks_read > 3
+
+
+def test_bytes_that_changed_are_no_answer(mplus: Any, book: str) -> None:
+    folder = Library(Path(os.environ["MPLUS_HOME"])).open(book).folder
+    path = max((folder / "ltm").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    data[-5] ^= 1
+    path.write_bytes(data)
+    asked = mplus("ask", "who?", "-m", book, "--max-new-tokens", "2")
+    assert (asked.code, asked.out) == (3, "")
+    assert f"ltm/{path.name} is not what was written" in asked.error
 
 
 def test_interrupted_answer(start: Any, book: str) -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from models.durable import recover
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.runtime import catalog, embedded_base, session
+from mplus_cli.runtime import catalog, checks, embedded_base, session
+from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
 
 
@@ -232,6 +233,26 @@ def test_doctor(mplus: Any, tiny: Path) -> None:
     result = mplus("doctor", "--json", "--model", "nosuch")
     assert result.code == 1
     assert [c["name"] for c in result.json["checks"] if c["state"] == "fail"] == ["model"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are of another kind there")
+def test_doctor_closes_what_is_open_to_others(mplus: Any, tiny: Path, book: str) -> None:
+    def privacy() -> checks.Check:
+        found = checks.run_checks(resolve(Flags()), lambda *_: None)
+        return next(check for check in found if check.name == "privacy")
+
+    assert privacy().state == "ok"
+    (home() / "memories").chmod(0o755)
+    (home() / "memories" / book).chmod(0o755)
+    assert privacy() == checks.Check(
+        "privacy",
+        "warn",
+        f"others may read {home() / 'memories'} and 1 more",
+        "mplus doctor --fix",
+    )
+    assert mplus("doctor", "--fix").code == 0
+    assert privacy().state == "ok"
+    assert (home() / "memories").stat().st_mode & 0o077 == 0
 
 
 def test_doctor_names_a_home_that_cannot_be_written(mplus: Any, tiny: Path, tmp_path: Path) -> None:

@@ -80,9 +80,45 @@ def test_progress(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_only_linear_items(tmp_path: Path) -> None:
+def test_items_that_are_not_linear_come_last(tmp_path: Path) -> None:
     opf = package(ITEMS, ref("two", 'linear="no"') + ref("one"))
-    assert read(make(tmp_path, {"OEBPS/book.opf": opf})).text == "First."
+    assert read(make(tmp_path, {"OEBPS/book.opf": opf})).text == "First.\n\nSecond."
+
+
+NAV = """<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body>
+<nav epub:type="landmarks"><ol><li><a href="one.xhtml">Start</a></li></ol></nav>
+<nav epub:type="toc"><ol><li><span>Part 2</span><ol>
+<li><a href="sub/two%20b.xhtml">Chapter 7</a></li><li><a href="one.xhtml#here">Chapter 8</a></li>
+</ol></li></ol></nav></body></html>"""
+NCX = """<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>Part 2</text>
+</navLabel><content src="sub/two%20b.xhtml"/><navPoint><navLabel><text>Chapter 7</text></navLabel>
+<content src="sub/two%20b.xhtml"/></navPoint><navPoint><navLabel><text>Chapter 8</text></navLabel>
+<content src="one.xhtml#here"/></navPoint></navPoint></navMap></ncx>"""
+
+
+@pytest.mark.parametrize(
+    ("item", "content"),
+    [
+        ('href="toc" media-type="application/xhtml+xml" properties="nav"', NAV),
+        ('href="toc" media-type="application/x-dtbncx+xml"', NCX),
+        ("", "none"),
+    ],
+)
+def test_places_from_the_table_of_contents(tmp_path: Path, item: str, content: str) -> None:
+    """Without one, the headings in the text serve."""
+    opf = MEMBERS["OEBPS/book.opf"].replace("</manifest>", f'<item id="t" {item}/></manifest>')
+    one = page("Before.</p><h2 id='here'>Own title</h2><p>First.")
+    members = {"OEBPS/book.opf": opf, "OEBPS/one.xhtml": one, "OEBPS/toc": content}
+    document = read(make(tmp_path, members))
+    assert document.text == "Second.\n\nBefore.\n\nOwn title\n\nFirst."
+    found = [(one.level, one.title, document.text[one.start :][:9]) for one in document.headings]
+    own = [(2, "Own title", "Own title")]
+    listed = [
+        (1, "Part 2", "Second.\n\n"),
+        (2, "Chapter 7", "Second.\n\n"),
+        (2, "Chapter 8", "Own title"),
+    ]
+    assert found == (listed if item else own)
 
 
 def test_without_container(tmp_path: Path) -> None:

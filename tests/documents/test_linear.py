@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.documents import Source, read_document
-from mplus_cli.documents.flow_pdf import Placed, flow_pdf
+from mplus_cli.documents.fictionbook import to_html
+from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.formats import sniff
+from mplus_cli.documents.headings import find_headings, markdown_headings
+from mplus_cli.documents.markdown import for_readers
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
+from mplus_cli.documents.placed import Placed
 from mplus_cli.documents.plain import read_plain
 from mplus_cli.documents.running_heads import running_lines
+from mplus_cli.documents.subtitles import subtitle_text
+from mplus_cli.documents.tables import delimited_text, json_text
 
 SHORT, LONG = 1 << 14, 1 << 16
 """Characters: four times as long may take four times as long, and sixteen times if it is a square."""
@@ -64,7 +70,26 @@ def check(work: Callable[[str], object], unit: str) -> None:
 
 @pytest.mark.parametrize("unit", PLAIN)
 def test_plain_text(unit: str) -> None:
-    check(lambda text: read_plain(f"{text}\n{text}".encode(), markdown=False), unit)
+    check(lambda text: read_plain(f"{text}\n{text}".encode()), unit)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a\f", "\f", "CHAPTER I\n", "# a\n", "a\n=\n", "[a](", "[", "](", "`"]
+)
+def test_pages_headings_and_links(unit: str) -> None:
+    check(lambda text: read_plain(text.encode()), unit)
+    check(lambda text: (find_headings(text), markdown_headings(text)), unit)
+    check(for_readers, unit)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a,", ",", '"', '""', "a,b\n", "{", "[", "<", "<a", "<binary>", "00:01 "]
+)
+def test_records(unit: str) -> None:
+    check(lambda text: delimited_text(f"a,b\n{text}", ".csv"), unit)
+    check(lambda text: json_text(f'["{text}"', ".json"), unit)
+    check(lambda text: subtitle_text(f"{text}\n\n{text}"), unit)
+    check(to_html, unit)
 
 
 @pytest.mark.parametrize("unit", MARKUP)
@@ -109,7 +134,7 @@ def test_marks_on_a_letter_are_few() -> None:
     """30 as in the stream-safe text of UAX #15; what people write has fewer, and keeps them."""
     marks = "\u0323\u0301" * 15
     zalgo = f"a{marks}\u0301\u0301 b{marks} …{'─' * 80}"
-    cleaned = read_plain(zalgo.encode(), markdown=False).pages[0].text
-    same = read_plain(f"a{marks} b{marks} …{'─' * 80}".encode(), markdown=False).pages[0].text
+    cleaned = read_plain(zalgo.encode()).pages[0].text
+    same = read_plain(f"a{marks} b{marks} …{'─' * 80}".encode()).pages[0].text
     assert cleaned == same
     assert same.count("\u0301") == 30

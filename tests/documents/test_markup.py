@@ -86,3 +86,23 @@ def test_deep_nesting(tmp_path: Path) -> None:
 def test_no_text(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="has no text"):
         body(tmp_path, "<img src='x.png'>")
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("lamp<sup>1</sup> burned", "lamp burned"),
+        ("silver.<sup>[12]</sup> It", "silver. It"),
+        ("lamp<a href='#n'><sup>a</sup></a> x", "lamp x"),
+        ("lamp<sup><a href='b.xhtml#n'>*</a></sup> x", "lamp x"),
+        ("lamp<a epub:type='noteref' href='#n'>iv</a> x", "lamp x"),
+        ("lamp<a role='doc-noteref' href='#n'>[2]</a> x", "lamp x"),
+        ("x<sup>2</sup> and 10<sup>3</sup> km<sup>2</sup>", "x2 and 103 km2"),
+        ("hono<sup>d</sup> and 4<sup>th</sup>", "honod and 4th"),
+        ("See page <a href='#p12'>12</a>", "See page 12"),
+        ("<sup><a href='#r'>1</a></sup> The note", "1 The note"),
+    ],
+)
+def test_marks_of_notes(tmp_path: Path, markup: str, text: str) -> None:
+    """They are no part of the word; exponents and links are text."""
+    assert body(tmp_path, f"<p>{markup}</p>") == text

@@ -159,6 +159,20 @@ def test_running_heads_and_page_numbers(read: Read) -> None:
     assert all(f"Leaf {name} begins." in made and f"Leaf {name} ends." in made for name in names)
 
 
+def test_feet_that_change_with_the_section(read: Read) -> None:
+    """Known by their page number alone; facing pages have it on the outer side."""
+    feet = ["The Harbour 7", "8 A Book", "The Quay 9", "10 A Book", "The Sea 11", "12 A Book"]
+    feet += ["The Rock 13", "14 A Book"]
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
+    pages = [
+        [f"Leaf {word} begins.", "", *LINES, "", f"Leaf {word} ends.", "", foot]
+        for word, foot in zip(words, feet, strict=True)
+    ]
+    text = read(draw(pages)).text
+    assert all(f"Leaf {word} ends." in text for word in words)
+    assert not any(word in text for word in ("Harbour", "Quay", "Sea", "Rock", "A Book"))
+
+
 def test_the_title_on_the_first_page_is_no_running_head(read: Read) -> None:
     pages = [["MOONFLEET", "", *LINES]]
     pages += [
@@ -306,6 +320,17 @@ def test_the_time_for_all_pages_is_bounded(read: Read, monkeypatch: pytest.Monke
     monkeypatch.setattr(process, "TOTAL_SECONDS", -100.0)
     with pytest.raises(DocumentError, match="not a readable PDF"):
         read(draw([["x"]] * 5))
+
+
+def test_what_is_filled_into_a_form(read: Read) -> None:
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=(400, 600), invariant=True)
+    canvas.drawString(20, 560, "Register of keepers")
+    for name, value, y in [("keeper", "Mara Voss", 500), ("empty", "", 450)]:
+        canvas.acroForm.textfield(name=name, value=value, x=20, y=y, width=200, height=20)
+    canvas.save()
+    text = read(buffer.getvalue()).text
+    assert text.split("\n\n") == ["Register of keepers", "keeper: Mara Voss"]
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation.figures import (
-    Figure,
-    at_setting,
-    difference,
-    figures_of,
-    tables_of,
-    timings_of,
-)
+from mplus_cli.evaluation.figures import Figure, at_setting, difference, figures_of, timings_of
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.report import read_runs, write_report
+from mplus_cli.evaluation.tables import tables_of
 from mplus_cli.evaluation.values import (
     ANY,
     UNREAD,

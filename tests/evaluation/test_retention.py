@@ -13,12 +13,13 @@ from mplus_cli.evaluation import retention
 from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
 from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.figures import figures_of, markdown, tables_of
+from mplus_cli.evaluation.figures import figures_of
 from mplus_cli.evaluation.journal import WORK, Journal, RunCard, kept_bytes, read_parts
 from mplus_cli.evaluation.network import long_term_bytes
 from mplus_cli.evaluation.plan import Plan
 from mplus_cli.evaluation.reading import read
 from mplus_cli.evaluation.report import read_runs
+from mplus_cli.evaluation.tables import markdown, tables_of
 from mplus_cli.evaluation.values import ALONE, ANY, UNREAD, Cost, Noted, Record
 from mplus_cli.wording import size
 

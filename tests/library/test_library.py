@@ -47,10 +47,36 @@ def test_names_that_are_refused(library, tiny, name):
     assert not library.folder.exists()
 
 
-@pytest.mark.parametrize("name", ["research", "a.b-c_9", "-x", "x" * 100])
+@pytest.mark.parametrize("name", ["research", "a.b-c_9", "_x", "x" * 100])
 def test_names_that_are_allowed(library, tiny, name):
     assert library.create(name, tiny.IDENTITY).name == name
     assert library.names() == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("-rf", "such as rf"), ("Les Misérables", "such as Les-Miserables"), ("漢字", "'_' first")],
+)
+def test_a_name_that_is_refused_says_what_is_allowed(library, tiny, name, near):
+    library.create("book", tiny.IDENTITY)
+    for use in (
+        lambda: library.create(name, tiny.IDENTITY),
+        lambda: library.open(name),
+        lambda: library.open_or_create(name, tiny.IDENTITY),
+        lambda: library.rename("book", name),
+    ):
+        with pytest.raises(UsageError, match="letters A-Z and a-z, digits") as raised:
+            use()
+        assert str(raised.value).endswith(near)
+
+
+def test_a_memory_whose_name_starts_with_a_dash_is_not_lost(library, tiny):
+    """Earlier versions let it be called so: it is listed, and can be given another name."""
+    library.create("rf", tiny.IDENTITY)
+    (library.folder / "rf").rename(library.folder / "-rf")
+    assert library.names() == ["-rf"]
+    library.rename("-rf", "rf")
+    assert library.open("rf").is_empty
 
 
 def test_a_missing_memory_names_the_nearest(library, tiny):

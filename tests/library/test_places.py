@@ -11,6 +11,7 @@ from safetensors import safe_open
 from mplus_cli.documents import Heading
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, database, snapshot
+from mplus_cli.library.verify import verify
 from mplus_cli.place import Place
 
 
@@ -47,7 +48,7 @@ def test_chunks_know_their_places(stored):
     assert rows[0].place == Place(("One",), ("A-1", "A-1"), 0.0, rows[0].place.end)
     assert rows[-1].place == Place(("Two", "Later"), ("A-2", "A-2"), rows[-1].place.start, 1.0)
     assert stored.chunk(len(rows) - 1) == rows[-1]
-    assert stored.verify() == []
+    assert verify(stored) == []
 
 
 def test_an_interrupted_reading_leaves_the_same_rows(tmp_path, tiny, model, placed, small_commits):
@@ -63,13 +64,13 @@ def test_an_interrupted_reading_leaves_the_same_rows(tmp_path, tiny, model, plac
 
 def test_a_memory_of_an_earlier_mplus_goes_on(tmp_path, tiny, model, placed, stored):
     forget_places(stored)
-    assert stored.verify() == []
+    assert verify(stored) == []
     assert {row.place for row in stored.all_chunks(stored.view())} == {None}
     count = stored.view().chunks
     tiny.ingest(stored, model, with_places(tiny.make_document("beta", 100, pages=2)))
     rows = stored.all_chunks(stored.view())
     assert [row.place is None for row in rows] == [row.number < count for row in rows]
-    assert stored.verify() == []
+    assert verify(stored) == []
 
 
 def test_an_earlier_mplus_reads_and_writes_this_one(stored):
@@ -83,7 +84,7 @@ def test_an_earlier_mplus_reads_and_writes_this_one(stored):
 def test_changed_places_are_found(stored):
     with database.connect(stored.folder, stored.name) as connection:
         connection.execute("UPDATE places SET place = replace(place, 'One', 'Two')")
-    assert [problem.file for problem in stored.verify()] == ["memory.db"]
+    assert [problem.file for problem in verify(stored)] == ["memory.db"]
 
 
 def test_a_snapshot_carries_them(tmp_path, stored):
@@ -91,7 +92,7 @@ def test_a_snapshot_carries_them(tmp_path, stored):
     snapshot.save(stored, file)
     loaded = snapshot.load(Library(tmp_path / "other"), file)
     assert loaded.all_chunks(loaded.view()) == stored.all_chunks(stored.view())
-    assert loaded.verify() == []
+    assert verify(loaded) == []
     snapshot.save(loaded, tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
 
@@ -103,7 +104,7 @@ def test_a_snapshot_of_an_earlier_mplus(tmp_path, stored):
         assert "places" not in file.keys()  # noqa: SIM118
     loaded = snapshot.load(Library(tmp_path / "other"), tmp_path / "old.safetensors")
     assert loaded.chunk(0).place is None
-    assert loaded.verify() == []
+    assert verify(loaded) == []
 
 
 @pytest.mark.parametrize(

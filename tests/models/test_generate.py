@@ -15,7 +15,7 @@ from models.generate import (
     Recalled,
     Sampling,
     draw,
-    goes_in_circles,
+    is_repeating,
     prefill,
     stream,
 )
@@ -75,7 +75,7 @@ def test_greedy_answers_go_on_with_the_token_that_goes_on_best(
     lookahead: int,
     quick: bool,
 ) -> None:
-    monkeypatch.setattr("models.generate.LOOKS", 4)
+    monkeypatch.setattr("models.generate.LOOKAHEAD_TOKENS", 4)
     model = build_network(lookahead=lookahead, relevance_weight=3.0)
     if quick:
         model.step_decoder = FastDecoder(model.generate)
@@ -241,15 +241,29 @@ def test_sampling_is_checked(options: dict[str, float], names: str) -> None:
 
 def test_circles_are_seen_and_lists_are_not() -> None:
     loop = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
-    assert goes_in_circles([1, 2, 3] + loop * 3)
-    assert goes_in_circles([4] * 32)
-    assert not goes_in_circles([4] * 31)
-    assert not goes_in_circles([1, 2, 3] + loop * 2 + loop[:-1] + [99])
-    assert not goes_in_circles([n for item in range(12) for n in (7, 8, 100 + item)])
-    assert not goes_in_circles([])
+    assert is_repeating([1, 2, 3] + loop * 3)
+    assert is_repeating([4] * 32)
+    assert not is_repeating([4] * 31)
+    assert not is_repeating([1, 2, 3] + loop * 2 + loop[:-1] + [99])
+    assert not is_repeating([n for item in range(12) for n in (7, 8, 100 + item)])
+    assert not is_repeating([])
 
 
-def test_an_answer_that_goes_in_circles_ends(
+@pytest.mark.parametrize("temperature", [5e-324, 1e-38, 1e-7, 1e300])
+def test_any_temperature_draws_an_id(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([40.0, -1e4, 39.0, 1e4])
+    drawn = draw(logits, Sampling(temperature), generator)
+    assert drawn in range(4) if temperature > 1 else drawn == 3
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), float("inf"), -1e-9])
+def test_what_is_no_temperature(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature is"):
+        Sampling(temperature)
+
+
+def test_an_answer_that_repeats_itself_ends(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build_network()

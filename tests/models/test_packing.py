@@ -169,8 +169,8 @@ def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
     question = chunk_ids(3, 8)[1:6]
     full = {one.chunk: one.score for one in score_chunks(model, memory, question)}
     short = set(memory.stm.tokens.chunks[0].tolist())
-    monkeypatch.setattr("models.scan.REFINED", 2)
-    monkeypatch.setattr("models.scan.TELLING", 3)
+    monkeypatch.setattr("models.scan.RESCORED", 2)
+    monkeypatch.setattr("models.scan.COARSE_TOKENS", 3)
     model.config = replace(model.config, recalled_tokens=8)
     assert memory.chunks > 2 * 2
     found = score_chunks(model, memory, question)
@@ -194,7 +194,7 @@ def test_a_chunk_that_short_term_memory_holds_a_part_of_is_scored_whole(
     (both,) = short & long
     question = chunk_ids(1, 8)[1:6]
     full = {one.chunk: one.score for one in score_chunks(model, memory, question)}
-    monkeypatch.setattr("models.scan.REFINED", 1)
+    monkeypatch.setattr("models.scan.RESCORED", 1)
     model.config = replace(model.config, recalled_tokens=0)
     found = {one.chunk: one.score for one in score_chunks(model, memory, question)}
     assert short < found.keys() < full.keys()
@@ -206,7 +206,7 @@ def test_as_many_chunks_are_scored_as_can_be_recalled(
     build_network: Build, chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, memory = read(build_network, chunk_ids, **SCANNED)
-    monkeypatch.setattr("models.scan.REFINED", 1)
+    monkeypatch.setattr("models.scan.RESCORED", 1)
     question = chunk_ids(3, 8)[1:6]
     ranked = score_chunks(model, memory, question)
     budget = model.config.recalled_tokens

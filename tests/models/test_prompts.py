@@ -192,8 +192,8 @@ def test_an_empty_question_is_refused(tiny_tokenizer: Any) -> None:
         ({"template": "{question} {question}"}, "exactly once"),
         ({"template": "{question}", "system": "x"}, "write it in the template"),
         ({"form": "x"}, "unknown prompt field 'form'"),
-        ({"template": 3}, "'template' is 3"),
-        ({"answer_end": None}, "'answer_end'"),
+        ({"template": 3}, "template is 3"),
+        ({"answer_end": None}, "answer_end is None"),
     ],
 )
 def test_a_format_is_checked(values: dict[str, Any], names: str) -> None:

@@ -1,9 +1,9 @@
 """Numbers and places in words."""
 
 import pytest
-from mplus_cli.terminal.wording import place
 
 from mplus_cli.place import Place
+from mplus_cli.wording import place
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""Finds where parts and chapters begin in text that says so in words, or in Markdown.
+
+Knows no format's own table of contents: where there is one, it counts instead.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from mplus_cli.documents.model import Heading
+
+_NUMBER = (
+    r"(?:\d{1,3}|[IVXLC]{1,8}|[ivxlc]{1,8}|(?:the\s+)?(?:one|two|three|four|five|six|seven|eight|nine|"
+    r"ten|eleven|twelve|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last))"
+)
+_LEVELS = {
+    **dict.fromkeys(("volume", "vol."), 1),
+    **dict.fromkeys(("book", "part", "act"), 2),
+    **dict.fromkeys(("chapter", "canto", "stave", "letter", "appendix"), 3),
+    **dict.fromkeys(("section", "scene"), 4),
+}
+_ALONE = {
+    **dict.fromkeys(("preface", "foreword", "introduction", "prologue", "epilogue"), 3),
+    **dict.fromkeys(("conclusion", "afterword", "appendix", "postscript"), 3),
+}
+_NUMBERED = re.compile(
+    rf"(?P<word>volume|vol\.|book|part|act|chapter|canto|stave|letter|appendix|section|scene)"
+    rf"\s+(?P<number>{_NUMBER})\b(?P<mark>[.:]?)\s*[—–-]*\s*(?P<title>.*)",
+    re.IGNORECASE,
+)
+_UNNUMBERED = re.compile(
+    rf"(?P<word>{'|'.join(_ALONE)})\b[.:]?(?:\s+(?P<title>.*))?", re.IGNORECASE
+)
+_MAX_LINE = 200
+_MAX_TITLE = 80
+_CLOSE = 160  # characters between headings that have no text between them
+_LISTED = 4  # headings so close that they are a table of contents
+_ATX = re.compile(r"(#{1,6})[ \t]+(\S.*)")
+_UNDERLINE = re.compile(r"=+|-+")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_MARKUP = re.compile(r"[*_`]+")
+
+
+def find_headings(text: str) -> tuple[Heading, ...]:
+    """The headings of clean text: "CHAPTER IV. TITLE", "Part Two" with a title below, "PREFACE"."""
+    found: list[Heading] = []
+    lines = list(_lines(text))
+    for index, (start, line) in enumerate(lines):
+        if len(line) > _MAX_LINE or not line[:1].isalpha():
+            continue
+        following = [after for _, after in lines[index + 1 : index + 3]]
+        heading = _heading(start, line.strip(), following)
+        if heading:
+            found.append(heading)
+    return tuple(_without_contents(found))
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that have text, with the offset of each."""
+    start = 0
+    for line in text.split("\n"):
+        if line:
+            yield start, line
+        start += len(line) + 1
+
+
+def _heading(start: int, line: str, following: Sequence[str]) -> Heading | None:
+    match = _NUMBERED.fullmatch(line)
+    if match:
+        level = _LEVELS[match["word"].lower()]
+    else:
+        match = _UNNUMBERED.fullmatch(line)
+        if not match:
+            return None
+        level = _ALONE[match["word"].lower()]
+    word, title = match["word"], (match["title"] or "").strip()
+    if not word[0].isupper() or (title and not _is_title(line, title)):
+        return None
+    if title or not following or not _is_name(following[0]):
+        return Heading(start, level, line.rstrip(" .:"))
+    return Heading(start, level, f"{line.rstrip(' .:')}. {following[0].strip()}")
+
+
+def _is_title(line: str, title: str) -> bool:
+    """Whether what stands behind "Chapter 4" is its title and not the rest of a sentence."""
+    if line.isupper():
+        return True
+    marked = re.match(r"\S+\s+(?:the\s+)?\S+?[.:]\s|\S+[.:]\s|.*?\s[—–-]+\s", line, re.IGNORECASE)
+    return len(line) <= _MAX_TITLE and bool(marked or title.istitle()) and title[-1] not in ".,;"
+
+
+def _is_name(line: str) -> bool:
+    """Whether a line under "CHAPTER IV" is its title: short, and in capitals or without an end."""
+    line = line.strip()
+    if not line or len(line) > _MAX_TITLE or _NUMBERED.fullmatch(line):
+        return False
+    if line[-1] in ".,;" and not line.isupper():
+        return False
+    words = [word for word in re.findall(r"[^\W\d_]+", line) if len(word) > 3]
+    return line.isupper() or (bool(words) and all(word[0].isupper() for word in words))
+
+
+def _without_contents(found: Sequence[Heading]) -> list[Heading]:
+    """Headings without those of a table of contents: many, with nothing between them."""
+    kept: list[Heading] = []
+    run: list[Heading] = []
+    keys: set[str] = set()
+    for heading in found:
+        apart = run and heading.start - run[-1].start > _CLOSE + len(run[-1].title)
+        if apart or _key(heading) in keys:
+            kept += run if len(run) < _LISTED else []
+            run, keys = [], set()
+        run.append(heading)
+        keys.add(_key(heading))
+    return kept + (run if len(run) < _LISTED else [])
+
+
+def _key(heading: Heading) -> str:
+    return " ".join(re.findall(r"\w+", heading.title.lower())[:2])
+
+
+def markdown_headings(text: str) -> tuple[Heading, ...]:
+    """The headings of clean Markdown: "# Title", and a line underlined with = or -."""
+    found: list[Heading] = []
+    fence = ""
+    before = (0, "")
+    for start, line in _lines(text):
+        mark = _FENCE.match(line)
+        if mark and fence in ("", mark[1]):
+            fence = "" if fence else mark[1]
+        elif not fence:
+            atx = _ATX.fullmatch(line)
+            if atx:
+                found.append(Heading(start, len(atx[1]), _plain(atx[2].rstrip("# "))))
+            elif _is_underline(line, *before, start):
+                found.append(Heading(before[0], 1 if line[0] == "=" else 2, _plain(before[1])))
+        before = (start, line)
+    return tuple(found)
+
+
+def _is_underline(line: str, start: int, above: str, here: int) -> bool:
+    touching = start + len(above) + 1 == here and len(above) <= _MAX_LINE
+    return touching and len(line) > 1 and bool(_UNDERLINE.fullmatch(line)) and above[:1].isalnum()
+
+
+def _plain(title: str) -> str:
+    return _MARKUP.sub("", title).strip()

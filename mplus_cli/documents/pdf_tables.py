@@ -1,0 +1,55 @@
+"""Finds the rows of tables among the lines of a PDF page, and divides their cells. Knows no PDF."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from mplus_cli.documents.placed import Placed
+
+_LEAST_ROWS = 3
+_MAX_CELL = 30  # characters, on average: more is prose in columns
+_TOLERANCE = 0.4  # heights of a character
+
+
+def with_rows(lines: Sequence[Placed]) -> list[Placed]:
+    """The lines of a page, those of tables with a bar between their cells, and told so."""
+    found = list(lines)
+    start = 0
+    pairs = [_follow(above, below) for above, below in pairwise(found)] + [False]
+    for index, goes_on in enumerate(pairs):
+        if goes_on:
+            continue
+        run = found[start : index + 1]
+        if len(run) >= _LEAST_ROWS and _are_short(run):
+            for at, line in enumerate(run, start):
+                text = " | ".join(piece.text for piece in line.pieces)
+                found[at] = replace(line, text=text, row=True)
+        start = index + 1
+    return found
+
+
+def _follow(above: Placed, below: Placed) -> bool:
+    """Whether two lines are rows of one table: close, and with two cells or more under each other."""
+    if len(above.pieces) < 2 or len(below.pieces) < 2:
+        return False
+    if not 0 < above.y - below.y < 3 * max(above.size, below.size):
+        return False
+    slack = _TOLERANCE * max(above.size, below.size)
+    aligned = sum(
+        any(
+            min(
+                abs(one.x0 - other.x0),
+                abs(one.x1 - other.x1),
+                abs(one.x0 + one.x1 - other.x0 - other.x1) / 2,
+            )
+            < slack
+            for other in above.pieces
+        )
+        for one in below.pieces
+    )
+    return aligned >= 2 and aligned >= len(below.pieces) - 1
+
+
+def _are_short(run: Sequence[Placed]) -> bool:
+    cells = [piece for line in run for piece in line.pieces]
+    return sum(len(cell.text) for cell in cells) <= _MAX_CELL * len(cells)

@@ -1,0 +1,47 @@
+"""Who may read a library: its user alone. Finds what an earlier mplus left open to others, and closes it.
+
+Knows the permissions of a file system that has them (on Windows the user's folder is the user's).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mplus_cli.errors import disk_errors
+
+FILE, FOLDER = 0o600, 0o700
+"""The permissions of what is new."""
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def open_to_others(home: Path) -> list[Path]:
+    """What of the library under `home` others may read or enter; nothing inside a folder that is closed."""
+    return [] if sys.platform == "win32" else list(_open(_parts(home)))
+
+
+def close_to_others(home: Path) -> None:
+    """Take all permissions from others; MplusError where this is not the user's to do."""
+    with disk_errors():
+        for path in open_to_others(home):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
+
+
+def _parts(home: Path) -> Iterator[Path]:
+    """The memories and what was asked of them; the model and its folder are no secret."""
+    yield from (home / "memories", home / "history")
+
+
+def _open(paths: Iterator[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_symlink() or not path.exists():
+            continue
+        if path.stat().st_mode & _OTHERS:
+            yield path
+            if path.is_dir():
+                with os.scandir(path) as entries:
+                    inside = [Path(entry) for entry in entries]
+                yield from _open(iter(inside))

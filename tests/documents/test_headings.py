@@ -1,0 +1,80 @@
+"""Where parts and chapters begin: in the words of a text, in Markdown, HTML and PDF."""
+
+from pathlib import Path
+
+import pytest
+
+from mplus_cli.documents import Document, Page, Source, read_document
+from mplus_cli.documents.headings import find_headings, markdown_headings
+from mplus_cli.documents.pdf_outline import outline_headings
+
+CASES = Path(__file__).parent.parent / "fixtures" / "documents"
+CONTENTS = "\n".join(f"CHAPTER {number}. A" for number in ("I", "II", "III", "IV"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CHAPTER IV. THE BEAN-FIELD\n\nMeanwhile my beans", [(3, "CHAPTER IV. THE BEAN-FIELD")]),
+        (
+            "PART TWO\n\nCHAPTER 1\nOn the Quay\n\nx",
+            [(2, "PART TWO"), (3, "CHAPTER 1. On the Quay")],
+        ),
+        (
+            "Part One: The Sea\n\nChapter 3\n\nIt was late.",
+            [(2, "Part One: The Sea"), (3, "Chapter 3")],
+        ),
+        ("Chapter 12 - The End\n\nx", [(3, "Chapter 12 - The End")]),
+        ("Act I\n\nScene 2. A room", [(2, "Act I"), (4, "Scene 2. A room")]),
+        ("PREFACE.\n\nThis book", [(3, "PREFACE")]),
+        (f"{CONTENTS}\nCHAPTER I. A\n\nLong ago", [(3, "CHAPTER I. A")]),
+        ("Chapter 3 of this book says so.", []),
+        ("Part of the way\nBook I have read\nletter a day", []),
+        ("Section 8.2 applies\nPART I was hard", []),
+        ("It is in\nchapter 4", []),
+    ],
+)
+def test_headings_of_a_text(text: str, expected: list[tuple[int, str]]) -> None:
+    found = find_headings(text)
+    assert [(one.level, one.title) for one in found] == expected
+    assert all(text[one.start :].startswith(one.title[:6]) for one in found)
+
+
+def test_headings_of_markdown() -> None:
+    text = "# One *two* #\n\n```\n# code\n```\n\nThree\n=====\n\nfour\n\n---\n\n### Five"
+    found = [(one.level, one.title, one.start) for one in markdown_headings(text)]
+    assert found == [
+        (1, "One two", 0),
+        (1, "Three", text.index("Three")),
+        (3, "Five", text.index("###")),
+    ]
+
+
+def read(tmp_path: Path, name: str, data: str) -> Document:
+    (tmp_path / name).write_text(data)
+    return read_document(Source(tmp_path / name, name))
+
+
+def test_headings_of_html(tmp_path: Path) -> None:
+    markup = "<html><pre>  x</pre><h1>Part\n <b>2</b></h1><p>a<h3>Chapter<br>7</h3>b<h2></h2>c"
+    document = read(tmp_path, "a.html", markup)
+    found = [(one.level, one.title, document.text[one.start :][:4]) for one in document.headings]
+    assert found == [(1, "Part 2", "Part"), (3, "Chapter 7", "Chap")]
+
+
+def test_a_text_file_has_headings(tmp_path: Path) -> None:
+    document = read(tmp_path, "a.txt", "Front.\n\nCHAPTER I\n\nOnce.")
+    assert [(one.start, one.title) for one in document.headings] == [(8, "CHAPTER I")]
+
+
+def test_bookmarks_lead_to_their_titles() -> None:
+    pages = [Page(2, "End of one. "), Page(3, "Old.\n\nTHE  QUAY\n\nNew."), Page(4, "x")]
+    outline = [[1, "Part", 1], [2, "The Quay", 3], [2, "Not there", 3], [1, "Later", 9], [1, "", 4]]
+    found = [(one.start, one.level, one.title) for one in outline_headings(outline, pages)]
+    assert found == [(0, 1, "Part"), (12, 2, "Not there"), (18, 2, "The Quay")]
+
+
+def test_labels_of_pages() -> None:
+    document = read_document(Source(CASES / "labels.pdf", "labels.pdf"))
+    labels = [page.label for page in document.pages]
+    assert labels == ["i", "ii", "iii", "iv", "1", "2", "3", "4"]
