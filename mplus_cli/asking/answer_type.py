@@ -27,7 +27,7 @@ _TIME = re.compile(
 _NAME = re.compile(r"(?<!\w)[A-Z]")
 
 _VERDICT = re.compile(
-    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might)\b"
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might)\b(?! you\b)"
 )
 _NUMERIC = re.compile(
     r"how (?:many|much|old|tall|long|far|high|deep|wide|big|large|often|fast)\b"

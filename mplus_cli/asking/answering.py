@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.choosing import Words, choose, is_span_wanted
+from mplus_cli.asking.choosing import (
+    Words,
+    choose,
+    is_span_wanted,
+    is_verdict_wanted,
+    likeliest_verdict,
+)
 from mplus_cli.asking.confidence import read_calibration
 from mplus_cli.asking.events import (
     Answer,
@@ -28,9 +34,11 @@ from mplus_cli.asking.events import (
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import guide_along
 from mplus_cli.asking.retrieving import retrieve
+from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
+from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
 from mplus_cli.errors import UsageError
-from mplus_cli.library import StoredMemory
+from mplus_cli.library import DocumentRow, StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
 from mplus_cli.runtime.tokens import AnswerText
@@ -77,6 +85,12 @@ class Asked:
     found: Found
     prompt: Sequence[int]
     clock: Clock
+
+    @property
+    def documents(self) -> list[DocumentRow]:
+        """Those that are asked."""
+        known, names = self.opened.stored.documents(), self.draft.question.documents
+        return [find_document(known, name) for name in names] or known
 
     def evidence(self, recalled: Recalled) -> Evidence:
         """The best chunks, once the prompt is read."""
@@ -138,7 +152,45 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         texts = [row.text for row in opened.stored.chunks(best)]
     prompt = compose(session, draft, texts)
     asked = Asked(session, opened, draft, words, found, prompt, clock)
-    yield from _span(asked) if is_span_wanted(session, draft.question) else _spoken(asked)
+    if (told := of_itself(draft.question.text, asked.documents)) is not None:
+        yield from _told(asked, told, "about")
+    elif spans_the_whole(draft.question.text):
+        yield from _told(asked, NOT_TOLD, "whole")
+    elif is_span_wanted(session, draft.question):
+        yield from _span(asked)
+    elif is_verdict_wanted(session, draft.question):
+        yield from _verdict(asked)
+    else:
+        yield from _spoken(asked)
+
+
+def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
+    """An answer that needs no reader, and the passages that come nearest."""
+    from models.generate import Recalled, rank_by_prefill
+
+    model, memory = asked.session.model, asked.opened.memory
+    ranked = asked.found.ranked or rank_by_prefill(model, memory, asked.draft.query_ids)
+    nothing_read = Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
+    evidence = asked.evidence(nothing_read)
+    yield Retrieved(evidence.sources())
+    yield TextDelta(text)
+    answer = asked.answer(text, nothing_read, evidence, 0, reason)
+    yield answer if reason == "whole" else replace(answer, sources=())
+
+
+def _verdict(asked: Asked) -> Iterator[Event]:
+    """Yes, no, or that the text does not say: whichever is likeliest to begin the answer."""
+    from models.generate import read
+
+    prompt = read(asked.session.model, asked.opened.memory, asked.found, asked.prompt, spare=1)
+    evidence = asked.evidence(prompt.recalled)
+    yield Retrieved(evidence.sources())
+    asked.clock.first_token()
+    text = likeliest_verdict(asked.session, prompt.logits[-1])
+    yield TextDelta(text)
+    reason = "refused" if is_refusal(text) else "verdict"
+    answer = asked.answer(text, prompt.recalled, evidence, 1, reason)
+    yield replace(answer, sources=evidence.sources())
 
 
 def _span(asked: Asked) -> Iterator[Event]:

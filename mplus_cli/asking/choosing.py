@@ -14,12 +14,14 @@ from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.confidence import Calibration, Grounds, features
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.lexical import Match, match_words
-from mplus_cli.asking.quoting import quotable
+from mplus_cli.asking.quoting import ALWAYS, quotable
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.generate import ReadPrompt
     from models.memory import Memory
 
@@ -83,6 +85,20 @@ def is_span_wanted(session: Session, question: Question) -> bool:
     if kind_of(question.text) == "verdict" and not question.strict:
         return False
     return quotable(session, ()) is not None
+
+
+def is_verdict_wanted(session: Session, question: Question) -> bool:
+    """Whether an answer is to be yes or no, greedily and from the text."""
+    if question.temperature or not question.quote or kind_of(question.text) != "verdict":
+        return False
+    return quotable(session, ()) is not None
+
+
+def likeliest_verdict(session: Session, logits: Tensor) -> str:
+    """Yes, no, or the refusal, by the logits (V,) of an answer's first token."""
+    verdicts = (*ALWAYS, REFUSAL)
+    first = [encode_plain(session.tokenizer, text)[0] for text in verdicts]
+    return verdicts[int(logits[first].argmax())]
 
 
 def consider(

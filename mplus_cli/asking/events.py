@@ -119,7 +119,8 @@ class Answer:
     sources: tuple[Source, ...]
     usage: Usage
     reason: str
-    """Why it ended: `models.generate.Finished`, or `refused`."""
+    """Why it ended: `models.generate.Finished`; `refused`; `verdict`: yes or no; `about`: told by
+    the documents' records; `whole`: it asks about a whole text, which no passage tells."""
     confidence: float | None = None
     """The chance, 0 to 1, that it is right; None of a refusal, and where that is not known."""
     doubtful: bool = False
@@ -132,8 +133,8 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether it says that the text does not tell: then the sources are the nearest passages."""
-        return is_refusal(self.answer)
+        """Whether it gives no answer: then the sources are the nearest passages."""
+        return self.reason == "whole" or is_refusal(self.answer)
 
 
 def is_refusal(answer: str) -> bool:

@@ -94,7 +94,7 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     elif answer.doubtful:
         best = answer.sources[0]
         screen.aside(UNSURE)
-    elif not holding:
+    elif not holding and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:
         for source in answer.sources:

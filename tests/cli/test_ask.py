@@ -13,6 +13,7 @@ import pytest
 from models.prompts import REFUSAL
 from mplus_cli.asking.confidence import FEATURES, FILE
 from mplus_cli.asking.sources import SOURCES
+from mplus_cli.asking.whole import NOT_TOLD
 from mplus_cli.errors import ExitCode
 from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
@@ -357,3 +358,31 @@ def test_plain_tokens(tiny_tokenizer: Any) -> None:
         assert len(ids) == len(offsets)
         assert not offsets or (offsets[0][0], offsets[-1][1]) == (0, len(text))
         assert all(a <= b for a, b in offsets)
+
+
+def test_yes_or_no(mplus: Any, book: str, tiny_but: Any) -> None:
+    tiny_but(quote_weight=4.0)
+    for question in ("Does Orla keep a goat?", "Is the lamp lit?", "Was Pim a sailor?"):
+        answer = mplus("ask", question, "-m", book, "--json").json
+        assert answer["answer"] in ("Yes", "No", REFUSAL)
+        assert answer["reason"] == ("refused" if answer["refused"] else "verdict")
+
+
+def test_what_no_passage_tells_is_not_made_up(mplus: Any, book: str) -> None:
+    result = mplus("ask", "How many chapters has it?", "-m", book)
+    assert result.code == 0
+    assert result.out == f"{NOT_TOLD}\n"
+    assert result.err.splitlines()[0] == "  Nearest passages:"
+    answer = mplus("ask", "Summarise the book", "-m", book, "--json").json
+    assert (answer["reason"], answer["refused"]) == ("whole", True) and answer["sources"]
+    title = mplus("ask", "What is the title of this book?", "-m", book, "--json").json
+    assert (title["answer"], title["reason"], title["sources"]) == ("Story", "about", [])
+
+
+def test_sources_full(mplus: Any, book: str) -> None:
+    line = ("ask", "who?", "-m", book, *SHORT)
+    first, second = mplus(*line, "--sources", "full"), mplus(*line, "--full-sources")
+    assert first == second == mplus(*line, "--sources=full")
+    text = mplus(*line, "--json").json["sources"][0]["text"]
+    assert text.split("\n")[0].strip() in first.err
+    assert mplus("ask", "--sources", "who?", "-m", book, *SHORT) == mplus(*line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 from models.fast_decode import FastDecoder, Packed8
 from mplus_cli import settings
 from mplus_cli.asking import answering
-from mplus_cli.asking.conversation import COMMANDS, Conversation
-from mplus_cli.asking.events import Answer
+from mplus_cli.asking.conversation import COMMANDS, Conversation, is_command
+from mplus_cli.asking.events import Answer, Event, TextDelta
 from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.runtime.interrupts import Interrupts
 from mplus_cli.runtime.session import open_session
+from mplus_cli.terminal import chat_view
 
 
 @pytest.fixture
@@ -128,6 +131,54 @@ def test_commands_that_are_refused(conversation: Conversation, line: str, said: 
     assert conversation.opened.stored.name == "book"
 
 
+def test_commands_without_a_slash(conversation: Conversation) -> None:
+    for line in ("exit", " QUIT "):
+        assert is_command(line) and conversation.command(line).quits
+    for line in ("help", "?"):
+        assert is_command(line) and "/memory" in conversation.command(line).lines[1]
+    assert not is_command("help me") and not is_command("Where is the exit?")
+
+
+def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_path: Path) -> None:
+    other = tmp_path / "whales.txt"
+    other.write_text("The whale was white. " * 6 + "Its name was Moby. It sank the ship.")
+    assert mplus("ingest", other, "-m", "book", "--title", "Of Whales", "-q").code == 0
+    conversation.command("/memory book")
+    assert conversation.command("/document").lines == ("all documents are asked",)
+    assert conversation.command("/document of w").lines == ('"Of Whales" alone is asked',)
+    assert {source.document for source in ask(conversation, "who?").sources} == {"Of Whales"}
+    found = conversation.command("/find the whale was white").sources
+    assert found and {source.document for source in found} == {"Of Whales"}
+    assert conversation.command("/find zeppelin").lines == ("nothing near this was found",)
+    assert conversation.completions("/document O") == ["/document Of Whales"]
+    assert conversation.command("/document all").lines == ("all documents are asked",)
+    for line in ("/find", "/document zzz"):
+        with pytest.raises(UsageError):
+            conversation.command(line)
+
+
+def test_a_stopped_answer_does_not_stop_the_next_command(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C raises, and is remembered until someone heeds it: loading a memory looks."""
+    handler = Interrupts()
+    before = signal.signal(signal.SIGINT, handler)
+
+    def stopped(text: str) -> Iterator[Event]:
+        os.kill(os.getpid(), signal.SIGINT)
+        yield TextDelta(text)
+
+    monkeypatch.setattr(Conversation, "ask", lambda _, text: stopped(text))
+    monkeypatch.setattr(chat_view.screen, "is_conversation", lambda: True)
+    typed = ["who?", "/memory book", "/quit"]
+    monkeypatch.setattr(chat_view, "_typed", lambda *_: iter(typed))
+    try:
+        chat_view.run_chat(conversation, tmp_path / "history")
+        assert not handler.seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_completions(conversation: Conversation) -> None:
     assert conversation.completions("/s") == ["/sources"]
     assert conversation.completions("/memory b") == ["/memory book"]
@@ -141,7 +192,7 @@ def test_lines_from_a_pipe(mplus: Any, book: str) -> None:
     assert "> " not in result.err
     assert "\x1b" not in result.out
     assert "there is no /nosuch" in result.err
-    assert "  Story (" in result.err
+    assert "  Story" in result.err
     asked = mplus("ask", "who?", "-m", book, "--no-sources").out
     assert result.out.startswith(asked)
 

@@ -68,6 +68,11 @@ def test_where_it_is_not_sure_the_passage_is_the_answer(capsys: Any, stream: boo
     assert err[first + 1 : first + 3] == ["  Nothing here.", "  Log, p. 7-8"]
 
 
+def test_yes_and_no_need_not_stand_in_a_passage(capsys: Any) -> None:
+    verdict = replace(ANSWER, answer="Yes", sources=(OTHER,), reason="verdict")
+    assert shown(capsys, verdict)[1][-2:] == ["  Nothing here.", "  Log, p. 7-8"]
+
+
 def test_without_a_source_nothing_is_said(capsys: Any) -> None:
     out, err = shown(capsys, replace(ANSWER, sources=()))
     assert out == "Admiral\n" and not any(line.startswith("  ") for line in err)
