@@ -186,7 +186,7 @@ def test_a_full_disk(mplus: Any, tiny: Path, story: Path, monkeypatch: Any) -> N
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_write", fail)
+        patch.setattr(Writer, "_commit", fail)
         result = mplus("ingest", story)
     assert result.code == 1
     assert result.error.startswith("the disk is full")
