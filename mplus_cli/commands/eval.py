@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 OutOption = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="The run's folder. An interrupted run goes on.")
+    Path, typer.Option(metavar="FOLDER", help="The run's folder. An interrupted run continues.")
 ]
 ArmsOption = Annotated[
     str | None,

@@ -22,6 +22,7 @@ _LEADERS = re.compile(
     r"(?:\.\.\.|(?: \.){3,})\s*(?:\d+|[ivxlc]+)\Z"
 )  # a line of a table of contents
 _NARROW = 12  # heights of a character; what never gets wider is not wrapped
+_MAX_PIECES = 40  # of a row
 _NEIGHBOURS = 10  # lines each way that show where a column's margins are
 
 
@@ -83,7 +84,8 @@ def _rows(lines: Sequence[Placed]) -> list[Placed]:
             texts[-1].append(line.text)
             rows[-1] = replace(last, x1=line.x1)
         elif last and _beside(last, line):
-            pieces = (*_pieces(last), *_pieces(line)) if line.x0 - last.x1 > line.size else ()
+            apart = line.x0 - last.x1 > line.size and len(last.pieces) < _MAX_PIECES
+            pieces = (*_pieces(last), *_pieces(line)) if apart else ()
             gap = " " if line.x0 - last.x1 < 1.5 * line.size else "  "
             texts[-1][-1] = texts[-1][-1].rstrip()
             texts[-1] += [gap, line.text.lstrip()]

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -23,9 +24,9 @@ Message = dict[str, Any]
 class WorkerStopped(Exception):
     """It crashed, was stopped at a limit or fell silent. `signal` is what ended it, 0 if none did."""
 
-    def __init__(self, signal: int = 0) -> None:
-        super().__init__(signal)
-        self.signal = signal
+    def __init__(self, ended_by: int = 0) -> None:
+        super().__init__(ended_by)
+        self.signal = ended_by
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -79,6 +80,8 @@ def _receive(stream: IO[bytes] | None, received: "queue.SimpleQueue[bytes | None
 
 def limit_resources(*, memory: int, cpu_seconds: int) -> None:
     """Bound this process: a system that cannot do so is left with the time its parent gives it."""
+    # Ctrl-C reaches all processes of a terminal: the parent ends this one, and says why.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

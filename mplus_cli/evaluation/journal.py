@@ -5,7 +5,7 @@
     losses.jsonl     a `Loss` a line          work/          memories that are being read
 
 A line is on the disk before the next is begun; one that an interruption tore is dropped when the run
-goes on. Knows no model.
+continues. Knows no model.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,16 +36,24 @@ class Check:
 
 
 def run_checks(settings: Settings, progress: embedded_base.Progress) -> Iterator[Check]:
-    """All checks, cheap ones first."""
-    yield _python()
-    yield from _packages()
-    yield _config(settings)
-    yield _home(settings.home)
-    yield _privacy(settings.home)
-    yield _network(settings)
-    yield _base(settings)
-    yield _device(settings)
-    yield _model(settings, progress)
+    """All checks, cheap ones first; one that fails by itself hides no other."""
+    home = settings.home
+    checks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("python", lambda: [_python()]),
+        ("packages", _packages),
+        ("config", lambda: [_config(settings)]),
+        ("home", lambda: [_home(home)]),
+        ("privacy", lambda: [_privacy(home)]),
+        ("network", lambda: [_network(settings)]),
+        ("base model", lambda: [_base(settings)]),
+        ("device", lambda: [_device(settings)]),
+        ("model", lambda: [_model(settings, progress)]),
+    )
+    for name, check in checks:
+        try:
+            yield from check()
+        except Exception as error:
+            yield Check(name, "fail", failures.explain(error)[0], "see the message")
 
 
 def _python() -> Check:

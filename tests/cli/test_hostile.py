@@ -113,7 +113,7 @@ def evil(nasty_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MPLUS_MODEL", str(nasty_model))
     folder = tmp_path / "documents"
     folder.mkdir()
-    (folder / f"{NAME}.txt").write_text(TEXT, "utf-8")
+    (folder / f"{NAME}.md").write_text(f"# Of {TEXT[:60]}\n\n{TEXT}", "utf-8")
     return folder
 
 
@@ -209,6 +209,7 @@ def test_questions_and_chat(show: Show, evil: Path) -> None:
     show("ingest", *evil.iterdir(), "-m", "evil", "--title", NASTY, "-q")
     short = ("-m", "evil", "--max-new-tokens", "3")
     show("ask", NASTY, *short)
+    show("ask", "Who is called Admiral?", *short)
     answer = parsed(show("ask", NASTY, *short, "--json"))
     assert answer["question"] == NASTY.strip()
     assert {source["document"] for source in answer["sources"]} == {

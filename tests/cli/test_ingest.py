@@ -82,8 +82,9 @@ def test_pages_of_a_pdf(mplus: Any, tiny: Path, make_pdf: Callable[..., Path]) -
 def test_a_folder(mplus: Any, tiny: Path, tmp_path: Path) -> None:
     for name in ("a2.txt", "a10.md", "image.png"):
         (tmp_path / name).write_text(f"The text of {name}.")
-    paths = [Path(d["path"]).name for d in mplus("ingest", tmp_path, "--json").json["documents"]]
-    assert paths == ["a2.txt", "a10.md"]
+    result = mplus("ingest", tmp_path, "--json")
+    assert [Path(d["path"]).name for d in result.json["documents"]] == ["a2.txt", "a10.md"]
+    assert "1 file was left out as no document (1 .png)" in result.err
 
 
 def broken(kind: str, folder: Path, make_pdf: Callable[..., Path]) -> tuple[Path, str]:
@@ -185,7 +186,7 @@ def test_a_full_disk(mplus: Any, tiny: Path, story: Path, monkeypatch: Any) -> N
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_write", fail)
+        patch.setattr(Writer, "_commit", fail)
         result = mplus("ingest", story)
     assert result.code == 1
     assert result.error.startswith("the disk is full")

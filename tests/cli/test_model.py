@@ -334,3 +334,18 @@ def test_a_fetch_killed_at_each_step_leaves_the_old_base_or_the_new(
         ".locks",
         catalog.BASE,
     ]
+
+
+def test_a_check_that_fails_hides_no_other(
+    mplus: Any, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mplus_cli.runtime import checks
+
+    def broken(_: Any) -> Any:
+        raise RuntimeError("broken\x1b[8m")
+
+    monkeypatch.setattr(checks, "_base", broken)
+    result = mplus("doctor")
+    assert result.code == 1
+    assert "fail base model   RuntimeError: broken?[8m" in result.out
+    assert "ok   model        tiny-checkpoint loads" in result.out

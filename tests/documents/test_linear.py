@@ -104,7 +104,7 @@ def test_a_pdf_without_an_end(unit: bytes) -> None:
 
 def pdf_lines(text: str) -> list[Placed]:
     """Each word of `text` a line of its own; all on one baseline."""
-    return [Placed(word, index, index + 1, 0, 1) for index, word in enumerate(text.split("~"))]
+    return [Placed(word, 3 * n, 3 * n + 1, 0, 1) for n, word in enumerate(text.split("~"))]
 
 
 @pytest.mark.parametrize("unit", ["ab~", " . ", "...", "1. ", "1", "m", ".)", "well-~known~"])
