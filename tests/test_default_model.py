@@ -52,6 +52,12 @@ def test_it_reads_answers_and_names_the_page(home: Path, tmp_path: Path) -> None
     assert "thirty-eight" in first["answer"]
     pages = [source["pages"] for source in first["sources"]]
     assert any(low <= 3 <= high for low, high in pages), pages
+    quoted = next(source for source in first["sources"] if source["answer_span"])
+    assert "thirty-eight miles" in " ".join(quoted["quote"].split())
+    start, stop = quoted["answer_span"]
+    assert quoted["text"][start:stop] == "thirty-eight"
+    found = mplus("find", "grey cat with no tail", home=home)
+    assert any("cat" in source["quote"] for source in found)
     for answer in (first, second):
         del answer["usage"]["seconds"], answer["usage"]["seconds_to_first_token"]
     assert first == second

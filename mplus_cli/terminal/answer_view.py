@@ -102,6 +102,8 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     else:
         show_source(best)
         name_places([source for source in answer.sources if source is not best], but=best)
+    if answer.doubtful:
+        screen.aside("The likeliest answer:")
 
 
 def show_source(source: Source, *, whole: bool = False) -> None:

@@ -66,6 +66,7 @@ def test_where_it_is_not_sure_the_passage_is_the_answer(capsys: Any, stream: boo
     assert out == "Admiral\n"
     first = err.index("  Not sure of the answer. The passage that fits best:")
     assert err[first + 1 : first + 3] == ["  Nothing here.", "  Log, p. 7-8"]
+    assert err[-1] == "  The likeliest answer:"
 
 
 def test_yes_and_no_need_not_stand_in_a_passage(capsys: Any) -> None:
