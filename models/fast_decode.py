@@ -59,7 +59,7 @@ def fits(decoder: Decoder) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedWeights:
     """Projections of the same input, as one."""
 
     weight: Tensor
@@ -211,9 +211,9 @@ class _Turn:
         return torch.addcmul(vectors * self.cosines, swapped, self.sines)
 
 
-def join(weights: Sequence[Tensor]) -> Joined:
+def join(weights: Sequence[Tensor]) -> JoinedWeights:
     """Weights (O, I), one under the other; a single one is not copied."""
-    return Joined(weights[0] if len(weights) == 1 else torch.cat(list(weights)))
+    return JoinedWeights(weights[0] if len(weights) == 1 else torch.cat(list(weights)))
 
 
 def pack8(weights: Sequence[Tensor]) -> Packed8:

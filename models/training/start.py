@@ -22,7 +22,6 @@ from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
-from models.training.ahead import Ahead
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import (
     ChunkMaker,
@@ -32,6 +31,7 @@ from models.training.data import (
     spans_only,
 )
 from models.training.loop import Run, load_weights, mean_weights, read_weights
+from models.training.prefetch import Prefetched
 from models.training.processes import Processes
 from models.training.sampler import Inline, Sampler
 from models.training.stream import Stream, Wording
@@ -76,9 +76,9 @@ def start(
     model = make_model(config, loaded.llama, loaded.bos_id)
     processes = processes or Processes()
     numbers = processes.share(config.streams)
-    drawing: Inline | Ahead
+    drawing: Inline | Prefetched
     if drawers:
-        drawing = Ahead(make, numbers, drawers)
+        drawing = Prefetched(make, numbers, drawers)
     else:
         drawing = Inline(make(numbers))
     reads = config.train_update or config.train_generate

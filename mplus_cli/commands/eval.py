@@ -98,7 +98,7 @@ def retention(
     swapped-adapters.
     """
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
-    from mplus_cli.evaluation.plan import Order as RetentionOrder
+    from mplus_cli.evaluation.plan import RetentionOrder
 
     order = RetentionOrder(
         data=tuple(data or ()),

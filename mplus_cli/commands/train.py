@@ -96,7 +96,13 @@ def train(
     """Train the adapters and the retriever of M+ on a frozen base."""
     from mplus_cli.errors import UsageError
     from mplus_cli.terminal.training_view import TrainingView
-    from mplus_cli.training.run import Order, describe_fields, is_main_process, read_recipe, recipes
+    from mplus_cli.training.run import (
+        TrainingOrder,
+        describe_fields,
+        is_main_process,
+        read_recipe,
+        recipes,
+    )
     from mplus_cli.training.run import train as run
 
     settings = settings_of(context)
@@ -113,7 +119,7 @@ def train(
         return
     if recipe is None or out is None:
         raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
-    order = Order(
+    order = TrainingOrder(
         recipe, out, base, tuple(weights or ()), tuple(changes or ()), export, until, drawers
     )
     total = read_recipe(order).steps

@@ -135,9 +135,9 @@ def asked(
     seed: Seed = 0,
 ) -> None:
     """More questions: a copy of a base learns to ask, and asks of passages and books (for a GPU)."""
-    from mplus_cli.datasets.asked import Order, asked_records
+    from mplus_cli.datasets.asked import AskingOrder, asked_records
 
-    order = Order(qa, books or [], windows if books else 0, base, device, epochs, each, seed)
+    order = AskingOrder(qa, books or [], windows if books else 0, base, device, epochs, each, seed)
     with screen.meter() as meter:
         records = list(asked_records(order, meter.report))
     write_lines(out, records)

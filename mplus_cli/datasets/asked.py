@@ -17,7 +17,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AskingOrder:
     """What is to be asked of, and how."""
 
     qa: Sequence[Path]
@@ -32,7 +32,7 @@ class Order:
     seed: int
 
 
-def asked_records(order: Order, progress: Progress) -> Iterator[dict[str, Any]]:
+def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, Any]]:
     """The labelled passages with what was asked of them too, then stretches of books.
 
     Raises:

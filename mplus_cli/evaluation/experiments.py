@@ -22,8 +22,7 @@ from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal, RunCard, describe_machine
 from mplus_cli.evaluation.layouts import choose, read_data, read_objects, share_texts
-from mplus_cli.evaluation.plan import Order as RetentionOrder
-from mplus_cli.evaluation.plan import make_plan
+from mplus_cli.evaluation.plan import RetentionOrder, make_plan
 from mplus_cli.evaluation.text_prompts import INSTRUCTION
 from mplus_cli.evaluation.values import Event
 from mplus_cli.runtime import embedded_base

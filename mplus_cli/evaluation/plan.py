@@ -44,7 +44,7 @@ class Distance:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RetentionOrder:
     """What `mplus eval retention` was asked for."""
 
     data: tuple[Path, ...] = ()
@@ -96,7 +96,7 @@ def parse_distances(text: str, option: str = "--tokens") -> tuple[Distance, ...]
 
 
 def make_plan(
-    order: Order,
+    order: RetentionOrder,
     sources: Sequence[Reading],
     books: Sequence[str],
     size: int,
@@ -202,7 +202,7 @@ def _embed(
 
 
 def _set_apart(
-    order: Order, sources: Sequence[Reading], draw: random.Random
+    order: RetentionOrder, sources: Sequence[Reading], draw: random.Random
 ) -> tuple[list[Question], list[Reading]]:
     """Questions of whole groups (articles, books: the part of an id in front of the last "/") that will
     never be read, and the passages of the others."""
@@ -227,7 +227,11 @@ def _set_apart(
 
 
 def _passages(
-    order: Order, sources: Sequence[Reading], size: int, encode: Encoder, draw: random.Random
+    order: RetentionOrder,
+    sources: Sequence[Reading],
+    size: int,
+    encode: Encoder,
+    draw: random.Random,
 ) -> list[Question]:
     """Questions of passages that fit into a chunk, one a passage."""
     mixed = list(sources)
@@ -241,7 +245,7 @@ def _passages(
     return chosen
 
 
-def _facts(order: Order, unread: int) -> tuple[list[Question], list[Question]]:
+def _facts(order: RetentionOrder, unread: int) -> tuple[list[Question], list[Question]]:
     """Made-up facts to read, and others that are never read; no training drew such ones."""
     from models.training.fact_templates import HELD_OUT
     from models.training.facts import FactMaker

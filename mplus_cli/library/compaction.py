@@ -16,7 +16,7 @@ SIZES = (0, 2_048, 16_384, 131_072)
 """Memory tokens per layer from which a file is of each size."""
 
 
-def crowded(tokens: Sequence[int], new: int) -> int:
+def to_merge(tokens: Sequence[int], new: int) -> int:
     """How many of the last files go into the new one.
 
     Args:

@@ -23,7 +23,7 @@ from mplus_cli.library import database, tensors
 from mplus_cli.library.names import validate_name
 from mplus_cli.library.privacy import FILE
 from mplus_cli.library.snapshot_reader import FORMAT, NO_DIGEST, Snapshot, restore
-from mplus_cli.library.tensors import Joined
+from mplus_cli.library.tensors import TensorParts
 from mplus_cli.library.values import ChunkRow, Progress, View
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _describe(name: str, view: View) -> dict[str, object]:
     }
 
 
-def _text(rows: list[ChunkRow]) -> Joined:
+def _text(rows: list[ChunkRow]) -> TensorParts:
     """The chunks as UTF-8 JSON in a tensor (1, bytes)."""
     values = [
         [row.document_id, row.position, row.text, row.tokens, row.first_page, row.last_page]
@@ -151,21 +151,21 @@ def _text(rows: list[ChunkRow]) -> Joined:
     return _json(values)
 
 
-def _places(rows: list[ChunkRow]) -> Joined:
+def _places(rows: list[ChunkRow]) -> TensorParts:
     """The place of each chunk, as a text or null; as UTF-8 JSON in a tensor (1, bytes)."""
     return _json([row.place.dumps() if row.place else None for row in rows])
 
 
-def _json(values: list[Any]) -> Joined:
+def _json(values: list[Any]) -> TensorParts:
     import torch
 
     data = bytearray(json.dumps(values, separators=(",", ":")).encode())
-    return Joined([torch.frombuffer(data, dtype=torch.uint8)[None]])
+    return TensorParts([torch.frombuffer(data, dtype=torch.uint8)[None]])
 
 
 def _write(
     file: BinaryIO,
-    parts: Mapping[str, Joined],
+    parts: Mapping[str, TensorParts],
     metadata: Mapping[str, str],
     progress: Progress | None,
 ) -> None:

@@ -168,7 +168,7 @@ class StoredMemory:
             memory = files.open_memory(self.folder, view, device)
             return view, memory, files.check_changed(self.folder, view)
 
-        view, memory, checked = self.steadily(read)
+        view, memory, checked = self.read_consistently(read)
         if checked:
             with suppress(
                 MplusError
@@ -183,8 +183,8 @@ class StoredMemory:
         ):
             database.put_checked(connection, checked)
 
-    def steadily(self, read: Callable[[View], T]) -> T:
-        """What `read` makes of the last commit, read anew if another came meanwhile.
+    def read_consistently(self, read: Callable[[View], T]) -> T:
+        """What `read` makes of the last commit, read again if another commit came meanwhile.
 
         Raises:
             MplusError: nothing was committed yet.

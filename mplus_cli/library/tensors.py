@@ -61,7 +61,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class TensorParts:
     """Tensors (1 or L, m, ...) one after the other along m, without joining them."""
 
     parts: Sequence[Tensor]
@@ -90,7 +90,7 @@ class Joined:
                 yield row.flatten().view(torch.uint8).numpy().data
 
 
-def header(tensors: Mapping[str, Joined], metadata: Mapping[str, str]) -> bytes:
+def header(tensors: Mapping[str, TensorParts], metadata: Mapping[str, str]) -> bytes:
     """The start of a safetensors file: header length and header, padded."""
     entries: dict[str, object] = {"__metadata__": dict(metadata)}
     start = 0
@@ -114,7 +114,7 @@ def read_header(file: BinaryIO) -> bytes:
     return start + text
 
 
-def write(path: Path, tensors: Mapping[str, Joined], metadata: Mapping[str, str]) -> Written:
+def write(path: Path, tensors: Mapping[str, TensorParts], metadata: Mapping[str, str]) -> Written:
     """Write a new safetensors file.
 
     Raises:
@@ -130,7 +130,7 @@ def write(path: Path, tensors: Mapping[str, Joined], metadata: Mapping[str, str]
 
 
 def _pieces(
-    tensors: Mapping[str, Joined], metadata: Mapping[str, str]
+    tensors: Mapping[str, TensorParts], metadata: Mapping[str, str]
 ) -> Iterator[bytes | memoryview]:
     yield header(tensors, metadata)
     for tensor in tensors.values():
@@ -161,28 +161,28 @@ def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, T
         raise DamagedFile(file, f"cannot be read ({_one_line(error)})") from error
 
 
-def join_segments(segments: Sequence[Segment]) -> dict[str, Joined]:
+def join_segments(segments: Sequence[Segment]) -> dict[str, TensorParts]:
     """The tensors of one segment that holds what several do."""
     parts = [segment.tokens.tensors() for segment in segments]
     names = ("chunks", *(name for name in parts[0] if name != "chunks"))
-    tokens = {name: Joined([part[name] for part in parts]) for name in names}
-    return {"born": Joined([segment.born for segment in segments]), **tokens}
+    tokens = {name: TensorParts([part[name] for part in parts]) for name in names}
+    return {"born": TensorParts([segment.born for segment in segments]), **tokens}
 
 
-def segment_version(joined: Mapping[str, Joined]) -> str:
+def segment_version(joined: Mapping[str, TensorParts]) -> str:
     """The version of the layout of `join_segments`: 2 where tokens are packed, 1 where exact."""
     return "2" if "key_scales" in joined else "1"
 
 
-def split_stm(stm: ShortTermMemory) -> dict[str, Joined]:
+def split_stm(stm: ShortTermMemory) -> dict[str, TensorParts]:
     """The tensors of short-term memory."""
     return {
-        "ages": Joined([stm.ages]),
-        "chunks": Joined([stm.tokens.chunks]),
-        "keys": Joined([stm.tokens.keys]),
-        "values": Joined([stm.tokens.values]),
-        "retriever_keys": Joined([stm.tokens.retriever_keys]),
-        "tail": Joined([stm.tail]),
+        "ages": TensorParts([stm.ages]),
+        "chunks": TensorParts([stm.tokens.chunks]),
+        "keys": TensorParts([stm.tokens.keys]),
+        "values": TensorParts([stm.tokens.values]),
+        "retriever_keys": TensorParts([stm.tokens.retriever_keys]),
+        "tail": TensorParts([stm.tail]),
     }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
-from mplus_cli.library.compaction import crowded
+from mplus_cli.library.compaction import to_merge
 from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
 
@@ -63,7 +63,7 @@ class Writer:
         change = self._changed(memory, chunks)
         older, newer, rows = change.older, change.newer, change.rows
         if newer:
-            left = len(rows) - crowded([row.kept for row in rows], change.count)
+            left = len(rows) - to_merge([row.kept for row in rows], change.count)
             older, small = _split_last(older, sum(row.kept for row in rows[left:]))
             rows, newer = rows[:left], [*small, *newer]
         commits = self._view.state.commit + 1 if self._view.state else 1

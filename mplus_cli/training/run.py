@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingOrder:
     """What `mplus train` was asked for."""
 
     recipe: str
@@ -54,7 +54,7 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
-def read_recipe(order: Order) -> TrainingConfig:
+def read_recipe(order: TrainingOrder) -> TrainingConfig:
     """The configuration an order means, with its changes.
 
     Raises:
@@ -77,7 +77,9 @@ def read_recipe(order: Order) -> TrainingConfig:
         raise UsageError(str(error)) from error
 
 
-def train(settings: Settings, order: Order, *, progress: embedded_base.Progress) -> Iterator[Event]:
+def train(
+    settings: Settings, order: TrainingOrder, *, progress: embedded_base.Progress
+) -> Iterator[Event]:
     """Start or resume a run and carry it on; at its end, write the checkpoint if asked to.
 
     Raises:

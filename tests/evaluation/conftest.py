@@ -12,7 +12,7 @@ import pytest
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal, RunCard
 from mplus_cli.evaluation.layouts import FORMS, Reading
-from mplus_cli.evaluation.plan import Order, Plan, make_plan
+from mplus_cli.evaluation.plan import Plan, RetentionOrder, make_plan
 
 CHUNK = 32
 BOOK = (
@@ -77,7 +77,7 @@ def plan_of(bench: Bench) -> Callable[..., Plan]:
     """Makes plans of a size of chunks, passages, books, and what an order has."""
 
     def make(size: int, records: list[dict[str, Any]], books: list[str], **order: Any) -> Plan:
-        given = Order(**order)
+        given = RetentionOrder(**order)
         return make_plan(given, sources(records), books, size, bench.encode, bench.decode)
 
     return make

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from mplus_cli.library import compaction
-from mplus_cli.library.compaction import crowded
+from mplus_cli.library.compaction import to_merge
 from mplus_cli.library.verify import verify
 
 
@@ -15,7 +15,7 @@ def grown(news):
     """The files that a memory has after writing so many tokens each time, and all that was written."""
     files, written = [], 0
     for new in news:
-        merged = crowded(files, new)
+        merged = to_merge(files, new)
         new += sum(files[len(files) - merged :])
         files = [*files[: len(files) - merged], new]
         written += new
@@ -23,21 +23,21 @@ def grown(news):
 
 
 def test_eight_of_a_size_become_one():
-    assert crowded([], 100) == 0
-    assert crowded([16_384] * 6, 16_384) == 0
-    assert crowded([16_384] * 7, 16_384) == 7
-    assert crowded([131_072] * 70, 131_072) == 0
+    assert to_merge([], 100) == 0
+    assert to_merge([16_384] * 6, 16_384) == 0
+    assert to_merge([16_384] * 7, 16_384) == 7
+    assert to_merge([131_072] * 70, 131_072) == 0
 
 
 def test_smaller_ones_go_along_but_do_not_count():
-    assert crowded([16_384] * 7 + [100], 16_384) == 8
-    assert crowded([16_384] * 7, 100) == 0
-    assert crowded([16_384] * 3 + [2_048] * 7, 2_048) == 7
-    assert crowded([131_072, 7, 3_000] + [16_384] * 7, 16_384) == 9, "none is left behind"
+    assert to_merge([16_384] * 7 + [100], 16_384) == 8
+    assert to_merge([16_384] * 7, 100) == 0
+    assert to_merge([16_384] * 3 + [2_048] * 7, 2_048) == 7
+    assert to_merge([131_072, 7, 3_000] + [16_384] * 7, 16_384) == 9, "none is left behind"
 
 
 def test_no_more_than_eight_at_once_of_what_an_older_mplus_left():
-    assert crowded([16_384] * 61, 16_384) == 7
+    assert to_merge([16_384] * 61, 16_384) == 7
 
 
 @pytest.mark.parametrize("each", [60, 1_000, 8_192, 16_384])

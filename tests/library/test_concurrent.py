@@ -78,7 +78,7 @@ def test_a_file_that_a_commit_replaced_is_looked_up_again(book, tiny, model):
 
         return files.open_memory(book.folder, view, "cpu")
 
-    memory = book.steadily(read)
+    memory = book.read_consistently(read)
     assert len(seen) == 2
     assert memory.chunks == book.view().chunks
 

@@ -15,10 +15,10 @@ from models.generate import prefill
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
 from models.recall import look_up
-from models.training.ahead import Ahead
 from models.training.batch import Batch
 from models.training.config import TrainingConfig
 from models.training.data import DataError
+from models.training.prefetch import Prefetched
 from models.training.recall import chunk_scores, prefix_relevance
 from models.training.sampler import Inline
 from models.training.start import StreamMaker, start
@@ -157,7 +157,7 @@ def test_drawing_ahead_changes_nothing(tmp_path: Path, tiny_base_folder: Path) -
     )
     make, numbers = StreamMaker(config, tiny_base_folder, 2), range(3)
     inline = Inline(make(numbers))
-    first = Ahead(make, numbers, 2)
+    first = Prefetched(make, numbers, 2)
     try:
         for _ in range(4):
             assert first.next() == inline.next()
@@ -180,7 +180,7 @@ def test_data_that_cannot_be_read_ahead_is_one_error(
     tmp_path: Path, tiny_base_folder: Path
 ) -> None:
     config = TrainingConfig(model=MODEL, qa=(str(tmp_path / "nowhere.jsonl"),))
-    drawing = Ahead(StreamMaker(config, tiny_base_folder, 2), range(2), 2)
+    drawing = Prefetched(StreamMaker(config, tiny_base_folder, 2), range(2), 2)
     try:
         with pytest.raises(DataError, match="nowhere"):
             drawing.next()

@@ -30,7 +30,7 @@ class _Drawn:
     """After this step."""
 
 
-class Ahead:
+class Prefetched:
     """The streams' parts of each step, from processes that share the streams.
 
     Args:
