@@ -68,13 +68,17 @@ class Calibration:
         weights = fitted["weights"]
         if set(weights) != set(FEATURES):
             raise ValueError(f"weights of {', '.join(sorted(weights))}")
-        return cls(
+        found = cls(
             words=(float(values["words"]["bm25"]), float(values["words"]["window"])),
             weights=tuple(float(weights[name]) for name in FEATURES),
             bias=float(fitted["bias"]),
             refuse=float(fitted["refuse"]),
             doubt=float(fitted["doubt"]),
         )
+        numbers = (*found.words, *found.weights, found.bias, found.refuse, found.doubt)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a number is not finite")
+        return found
 
 
 def read_calibration(folder: Path) -> Calibration | None:

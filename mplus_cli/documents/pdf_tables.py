@@ -1,5 +1,6 @@
 """Finds the rows of tables among the lines of a PDF page, and divides their cells. Knows no PDF."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +9,7 @@ from mplus_cli.documents.placed import Placed
 
 _LEAST_ROWS = 3
 _MAX_CELL = 30  # characters, on average: more is prose in columns
+_FIGURE = re.compile(r"\W{0,3}\d[\d\s.,:/%-]{0,11}[^\W\d_]{0,3}\W{0,2}")
 _TOLERANCE = 0.4  # heights of a character
 
 
@@ -20,7 +22,7 @@ def with_rows(lines: Sequence[Placed]) -> list[Placed]:
         if goes_on:
             continue
         run = found[start : index + 1]
-        if len(run) >= _LEAST_ROWS and _are_short(run):
+        if len(run) >= _LEAST_ROWS and _are_cells(run):
             for at, line in enumerate(run, start):
                 text = " | ".join(piece.text for piece in line.pieces)
                 found[at] = replace(line, text=text, row=True)
@@ -50,6 +52,9 @@ def _follow(above: Placed, below: Placed) -> bool:
     return aligned >= 2 and aligned >= len(below.pieces) - 1
 
 
-def _are_short(run: Sequence[Placed]) -> bool:
-    cells = [piece for line in run for piece in line.pieces]
-    return sum(len(cell.text) for cell in cells) <= _MAX_CELL * len(cells)
+def _are_cells(run: Sequence[Placed]) -> bool:
+    """Whether the pieces are short and, where there are only two in a row, often a figure."""
+    cells = [piece.text for line in run for piece in line.pieces]
+    pairs = [line.pieces for line in run if len(line.pieces) == 2]
+    figures = sum(any(_FIGURE.fullmatch(piece.text) for piece in pair) for pair in pairs)
+    return sum(map(len, cells)) <= _MAX_CELL * len(cells) and 2 * figures >= len(pairs)

@@ -22,6 +22,7 @@ from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
+from mplus_cli.evaluation.text_prompts import fit
 from mplus_cli.evaluation.values import Ask, Said, Stretch
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ LIMIT = 32
 """Tokens of an answer at most, unless its data set asks for longer ones."""
 RANKED = 10
 """Chunks whose ranks are kept of an answer."""
-INSTRUCTION = "Answer with a few words."
-"""What the base is told after the question; M+ learned it in training."""
 
 
 class Spoken(NamedTuple):
@@ -139,7 +138,9 @@ class Inquiry:
         if arm.remembers:
             remembered = tuple(self._bench.encode(context)[: self._bench.budget])
             context = ""
-        prompt = self._fit(context, keep_end=arm.context != "gold")
+        keeps_end = arm.context != "gold"
+        question = self._ask.question.text
+        prompt = fit(self._bench, self._reader, question, context, self._limit, keep_end=keeps_end)
         made = time.perf_counter() - started
         put = (self._reader, prompt, remembered)
         key = hashlib.sha256(repr(put).encode()).digest()  # of many prompts, thousands of ids each
@@ -278,39 +279,3 @@ class Inquiry:
         started = time.perf_counter()
         found = look_up(self._network, self._memory, self._draft.query_ids)
         return found, time.perf_counter() - started
-
-    def _fit(self, context: str, *, keep_end: bool) -> list[int]:
-        """The prompt behind a text that is cut at one end to what fits."""
-        bench, reader, question = self._bench, self._reader, self._ask.question.text
-        bare = text_prompt(bench, reader, question, "")
-        positions = self._network.generate.positions - len(bench.start(reader).stm)
-        positions -= (
-            self._network.config.recalled_tokens
-        )  # no prompt may stand there, recalled or not
-        room = min(positions - self._limit, bench.budget + len(bare))
-        ids = bench.encode(context)
-        excess = 0
-        while (kept := len(ids) - excess) > 0:
-            part = context if not excess else bench.decode(ids[-kept:] if keep_end else ids[:kept])
-            prompt = text_prompt(bench, reader, question, part)
-            if len(prompt) <= room:
-                return prompt
-            excess += len(prompt) - room
-        return bare
-
-
-def text_prompt(bench: Bench, reader: Reader, question: str, context: str) -> list[int]:
-    """The ids of BOS and a question behind a text.
-
-    The base has its own chat template (or a plain form), the trained reader the checkpoint's prompt.
-    """
-    from models.prompts import PromptFormat
-
-    shown, session = context or None, bench.session
-    if reader != "base":
-        prompt, _ = session.loaded.prompt.render(session.tokenizer, question, context=shown)
-        return [session.model.bos_id, *prompt]
-    briefly = f"{question.strip()} {INSTRUCTION}"
-    prompt, _ = PromptFormat().render(bench.base.tokenizer, briefly, context=shown)
-    bos = bench.base.bos_id
-    return prompt if prompt[:1] == [bos] else [bos, *prompt]

@@ -18,12 +18,13 @@ from mplus_cli.evaluation import qa as documents
 from mplus_cli.evaluation import retention as retentions
 from mplus_cli.evaluation import story as stories
 from mplus_cli.evaluation.arms import Arm
-from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT
+from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal, RunCard, describe_machine
 from mplus_cli.evaluation.layouts import choose, read_data, read_objects, share_texts
 from mplus_cli.evaluation.plan import Order as RetentionOrder
 from mplus_cli.evaluation.plan import make_plan
+from mplus_cli.evaluation.text_prompts import INSTRUCTION
 from mplus_cli.evaluation.values import Event
 from mplus_cli.runtime import embedded_base
 from mplus_cli.settings import Settings

@@ -87,6 +87,8 @@ def recall_as(
         chunks = sorted({chunk for part in numbers for chunk in part} - {-1}, reverse=True)
         if how == "random":
             random.Random(seed).shuffle(chunks)
+        held = set(memory.stm.tokens.chunks.unique().tolist()) - {-1}  # in the prefix all the same
+        chunks += sorted(held.difference(chunks))
         ranked = tuple(ChunkScore(chunk, 0.0) for chunk in chunks)
     if how == "tokens":
         ranked = ()

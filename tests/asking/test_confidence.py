@@ -55,6 +55,7 @@ def test_the_default_has_one() -> None:
         lambda values: json.dumps(values | {"format": 2}),
         lambda values: json.dumps({"format": 1}),
         lambda values: json.dumps(values | {"words": {"bm25": "much", "window": 1}}),
+        lambda values: json.dumps(values | {"words": {"bm25": float("nan"), "window": 1}}),
         lambda values: json.dumps(
             values | {"confidence": values["confidence"] | {"weights": {"near": 1.0}}}
         ),

@@ -12,7 +12,7 @@ from models.update import read_chunk
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import perplexity, qa
 from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
-from mplus_cli.evaluation.asking import INSTRUCTION, LIMIT, Inquiry, text_prompt
+from mplus_cli.evaluation.asking import LIMIT, Inquiry
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.figures import figures_of
@@ -20,6 +20,7 @@ from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.layouts import Reading, choose, read_data, share_texts
 from mplus_cli.evaluation.report import read_runs
 from mplus_cli.evaluation.tables import tables_of
+from mplus_cli.evaluation.text_prompts import INSTRUCTION, text_prompt
 from mplus_cli.evaluation.values import DOCUMENT, Ask, Loss, Noted, Question, Record, Stretch
 
 STORY = Path(__file__).resolve().parents[2] / "examples" / "story" / "questions.json"
