@@ -90,11 +90,8 @@ def quotation(
     keep_lines: bool = False,
     stderr: bool = True,
 ) -> None:
-    """A stretch of a text, indented, with what is marked in it bold on a terminal.
-
-    Args:
-        keep_lines: whether line ends stay; otherwise they are spaces.
-    """
+    """A stretch of a text, indented, with what is marked in it bold on a terminal. Line ends become
+    spaces, unless they are kept."""
     first, last = mark or (span[1], span[1])
     parts = [text[span[0] : first], text[first:last], text[last : span[1]]]
     if not keep_lines:
