@@ -346,7 +346,7 @@ def test_an_answer_on_a_terminal(book: str, spawn: Any) -> None:
     child.close()
     assert child.exitstatus == 0
     assert "loading the model" in shown
-    assert shown.rstrip().endswith("Story\x1b[0m")
+    assert re.search(r"Story, \d+ %\x1b\[0m$", shown.rstrip())
 
 
 def test_plain_tokens(tiny_tokenizer: Any) -> None:
