@@ -128,7 +128,7 @@ def fit(rows: Sequence[dict[str, Any]]) -> tuple[list[float], float]:
         best = sorted(row["candidates"], key=lambda one: -one["nats"])[:6]
         states += [one["features"] for one in best]
         right += [float(one["alike"]) for one in best]
-        counts += [1 / len(best)] * len(best)
+        counts += [1 / max(len(best), 1)] * len(best)
     inputs, wanted, weigh = np.array(states), np.array(right), np.array(counts)
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
     scaled = np.c_[(inputs - mean) / spread, np.ones(len(inputs))]
