@@ -212,9 +212,11 @@ def _span(asked: Asked) -> Iterator[Event]:
         longest=longest,
     )
     asked.clock.first_token()
-    if not chosen.is_doubtful:
+    if not (chosen.is_doubtful or chosen.is_unsure):
         yield TextDelta(chosen.text)
-    reason = "refused" if chosen.is_refusal else "stop"
+    reason = "stop"
+    if chosen.is_refusal:
+        reason = "unsure" if chosen.is_unsure else "refused"
     answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, reason)
     yield replace(answer, confidence=chosen.confidence, doubtful=chosen.is_doubtful)
 

@@ -33,6 +33,8 @@ class Chosen:
     text: str
     tokens: int = 0
     is_refusal: bool = False
+    is_unsure: bool = False
+    """Of a refusal: the reader would answer, but with too small a chance to be right."""
     confidence: float | None = None
     """The chance that it is right; None of a refusal, and where the checkpoint has no calibration."""
     is_doubtful: bool = False
@@ -169,7 +171,8 @@ def choose(
     chances = [calibration.chance(answer.features) for answer in answers]
     chance = max(chances, default=0.0)
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
-        return Chosen(REFUSAL, is_refusal=True)
+        would_answer = bool(answers) and answers[0].nats >= refusing
+        return Chosen(REFUSAL, is_refusal=True, is_unsure=would_answer and not question.strict)
     best = answers[chances.index(chance)]
     doubtful = chance < calibration.doubt
     return Chosen(best.text, best.tokens, confidence=round(chance, 3), is_doubtful=doubtful)

@@ -126,6 +126,11 @@ class Answer:
     doubtful: bool = False
     """Whether the chance is so low that the passage had better be looked at."""
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the passage is to be shown first: the answer is doubtful, or too doubtful to be given."""
+        return self.doubtful or self.reason == "unsure"
+
     def to_json(self) -> dict[str, Any]:
         """The object of `mplus ask --json`."""
         values = asdict(self) | {"sources": [source.to_json() for source in self.sources]}

@@ -10,6 +10,7 @@ from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
 
 UNSURE = "Not sure of the answer. The passage that fits best:"
+NO_ANSWER = "No answer that is likely to be right."
 NOWHERE = "None of these passages contains the words of the answer:"
 
 
@@ -34,11 +35,11 @@ def show_answer(
     final = _stream(events) if stream else _last(events)
     if final is None:
         return None
-    if sources and final.doubtful:
+    if sources and final.is_unsure:
         show_evidence(final, whole=whole)
-    if not stream or final.doubtful:
-        screen.piece(f"{final.answer}\n")
-    if sources and not final.doubtful:
+    if not stream or final.is_unsure:
+        screen.piece(f"{final_text(final)}\n")
+    if sources and not final.is_unsure:
         show_evidence(final, whole=whole)
     return final
 
@@ -79,6 +80,11 @@ def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
     return final
 
 
+def final_text(answer: Answer) -> str:
+    """What stands on stdout: the answer, or that none is likely enough."""
+    return NO_ANSWER if answer.reason == "unsure" else answer.answer
+
+
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     """What an answer rests on: the passage that holds it, or the best one, then where the others are.
 
@@ -89,11 +95,11 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
         return
     holding = [source for source in answer.sources if source.answer_span]
     best = (holding or answer.sources)[0]
-    if answer.refused:
-        screen.aside("Nearest passages:")
-    elif answer.doubtful:
+    if answer.is_unsure:
         best = answer.sources[0]
         screen.aside(UNSURE)
+    elif answer.refused:
+        screen.aside("Nearest passages:")
     elif not holding and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:

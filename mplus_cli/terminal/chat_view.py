@@ -17,7 +17,7 @@ from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError
 from mplus_cli.runtime import interrupts
 from mplus_cli.terminal import screen
-from mplus_cli.terminal.answer_view import show_answer, show_evidence, show_source
+from mplus_cli.terminal.answer_view import final_text, show_answer, show_evidence, show_source
 from mplus_cli.terminal.streaming import growing_markdown
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def _stream(conversation: Conversation, line: str) -> None:
                 final = event
     if final is not None:
         show_evidence(final)
-        if final.doubtful:
-            screen.piece(f"{final.answer}\n")
+        if final.is_unsure:
+            screen.piece(f"{final_text(final)}\n")
 
 
 def _show_reply(reply: Reply) -> None:

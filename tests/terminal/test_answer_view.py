@@ -19,7 +19,7 @@ ANSWER = Answer("Who?", "Admiral", "m", "model", (OTHER, HOLDING, OTHER), USAGE,
 
 
 def shown(capsys: Any, answer: Answer, **options: Any) -> tuple[str, list[str]]:
-    deltas = [] if answer.doubtful else [TextDelta(answer.answer)]
+    deltas = [] if answer.is_unsure else [TextDelta(answer.answer)]
     events = iter([Retrieved(answer.sources), *deltas, answer])
     assert show_answer(events, **options) == answer
     captured = capsys.readouterr()
@@ -67,6 +67,17 @@ def test_where_it_is_not_sure_the_passage_is_the_answer(capsys: Any, stream: boo
     first = err.index("  Not sure of the answer. The passage that fits best:")
     assert err[first + 1 : first + 3] == ["  Nothing here.", "  Log, p. 7-8"]
     assert err[-1] == "  The likeliest answer:"
+
+
+def test_an_answer_too_doubtful_to_be_given_leaves_the_passage(capsys: Any) -> None:
+    """It does not claim that the text does not say: that is not known."""
+    unsure = replace(ANSWER, answer=REFUSAL, reason="unsure")
+    out, err = shown(capsys, unsure)
+    assert out == "No answer that is likely to be right.\n"
+    first = err.index("  Not sure of the answer. The passage that fits best:")
+    assert err[first + 1] == "  Nothing here."
+    assert "  The likeliest answer:" not in err
+    assert unsure.to_json()["refused"] is True and unsure.to_json()["reason"] == "unsure"
 
 
 def test_yes_and_no_need_not_stand_in_a_passage(capsys: Any) -> None:
