@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit docs clean
+.PHONY: demo test lint types unit oldest newest docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,9 +28,17 @@ unit: $(VENV)/.installed
 	$(BIN)/mplus model pull
 	$(BIN)/python -m pytest -q
 
+# The tests that meet other libraries most, with the lowest and with the newest versions of all.
+EDGES := tests/cli tests/documents tests/models -m "not default_model" -W error::FutureWarning
+
+oldest newest:
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --quiet $(if $(filter oldest,$@),--constraint constraints-oldest.txt) --editable '.[dev]'
+	.venv-$@/bin/python -m pytest -q $(EDGES)
+
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf site
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info

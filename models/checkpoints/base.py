@@ -89,16 +89,20 @@ def folder_options(folder: Path) -> dict[str, Any]:
 
 def gguf_options(path: Path) -> dict[str, Any]:
     """What `from_pretrained` needs for a GGUF file, once it is known to hold a Llama."""
-    from transformers import AutoConfig, GgufConfig
+    import transformers
 
-    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    config = transformers.AutoConfig.from_pretrained(
+        path.parent, gguf_file=path.name, local_files_only=True
+    )
     if config.model_type != "llama":
         raise CheckpointError(
             f"{path}: is a {config.model_type!r} model: only the Llama architecture is read"
         )
     check_llama(config.to_dict(), path, path.stat().st_size)
-    unpacked = GgufConfig(dequantize=True)
-    return {"gguf_file": path.name, "config": config, "quantization_config": unpacked}
+    options = {"gguf_file": path.name, "config": config}
+    if hasattr(transformers, "GgufConfig"):  # older versions always unpack
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    return options
 
 
 def load_tokenizer(path: Path) -> Any:
