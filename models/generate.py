@@ -50,7 +50,7 @@ class Sampling:
 
 
 class Guide(Protocol):
-    """Where an answer stands, and what it had better go on with. A value."""
+    """Where an answer stands in a text, and which tokens may follow. A value."""
 
     def bias(self, logits: Tensor) -> Tensor:
         """What is added to the logits (V,) of the next token."""

@@ -25,19 +25,21 @@ ArmsOption = Annotated[
     str | None,
     typer.Option(
         metavar="A,B:N,...",
-        help="What to compare, or all; B:N asks B the first N questions of each kind only; a wrong "
-        "name lists them.",
+        help="What to compare, or all. B:N asks B only the first N questions of each kind. An "
+        "unknown name lists them all.",
     ),
 ]
 BaseOption = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="The base, where the checkpoint does not say where it is."),
+    typer.Option(
+        metavar="FOLDER", help="The base model, if the checkpoint does not say where it is."
+    ),
 ]
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Fewer questions and arms: ten minutes on two cores.")
 ]
 DataOption = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="Questions; may be given several times.")
+    list[Path] | None, typer.Option(metavar="FILE", help="Questions; may be repeated.")
 ]
 
 
@@ -48,52 +50,48 @@ def retention(
     data: DataOption = None,
     books: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="Running text to read besides: JSON lines or a document."
-        ),
+        typer.Option(metavar="FILE", help="Text to read in between: JSON lines or a document."),
     ] = None,
     tokens: Annotated[
         str | None,
         typer.Option(
             metavar="N,N,...",
-            help="Tokens to read after a passage, in whole chunks; N:Q asks the first Q questions "
-            "only; alone: one chunk and nothing else.",
-            show_default="alone,0,20000,160000",
+            help="Tokens to read after a passage, in whole chunks. N:Q asks only the first Q "
+            "questions; alone reads one chunk and nothing else. Default: alone,0,20000,160000.",
         ),
     ] = None,
     questions: Annotated[
-        int | None, typer.Option(min=0, help="Passages asked about.", show_default="200")
+        int | None, typer.Option(min=0, metavar="N", help="Passages to ask about. Default: 200.")
     ] = None,
     facts: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Made-up facts asked about besides.")
+        int, typer.Option(min=0, metavar="N", help="Made-up facts to ask about as well.")
     ] = 0,
     fact_tokens: Annotated[
         str | None,
         typer.Option(
             metavar="N,N,...",
-            help="Tokens to read after a made-up fact.",
-            show_default="as --tokens",
+            help="Tokens to read after a made-up fact. Default: as --tokens.",
         ),
     ] = None,
     unread: Annotated[
         int | None,
-        typer.Option(min=0, help="Questions of passages never read.", show_default="100"),
+        typer.Option(min=0, metavar="N", help="Questions about passages never read. Default: 100."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
     arms: ArmsOption = None,
     base: BaseOption = None,
     quick: QuickOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Knowledge retention: a passage, then so many tokens of other text, then its question.
+    """Knowledge retention: read a passage, then many tokens of other text, then ask its question.
 
     Data are JSON lines, plain or gzipped: {"id", "context", "qas": [{"question", "answers"}]}. Without
-    data: made-up facts in the text of the example story. All questions share one stream of text; each
-    is asked when the wanted number of tokens was read after its passage.
+    data, made-up facts are hidden in the text of the example story. All questions share one stream of
+    text; each is asked once the given number of tokens has been read after its passage.
 
-    Arms: mplus. The untrained base with text in its prompt: closed-book, gold, window, bm25, bm25-1. The
-    trained reader on text: gold-reader and bm25-1-reader (in its prompt), gold-memory and bm25-1-memory
-    (written into a memory that holds nothing else). M+ with more or less: quoted (as mplus ask answers),
+    Arms: mplus is M+. closed-book, gold, window, bm25 and bm25-1 are the untrained base with text in its
+    prompt. gold-reader and bm25-1-reader are the trained reader with text in its prompt, gold-memory and
+    bm25-1-memory with that text as its only memory. Variants of M+: quoted (answers as mplus ask does),
     stm-only, identity, reread1, reread2, random-recall, oracle-recall, token-recall, no-retriever,
     swapped-adapters.
     """
@@ -127,25 +125,29 @@ def qa(
         ),
     ] = "auto",
     questions: Annotated[
-        int | None, typer.Option(min=1, help="The first so many questions only.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N questions.")
     ] = None,
     each: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Questions of one document at most.")
+        int | None, typer.Option(min=1, metavar="N", help="At most N questions per document.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Draw documents and questions, not the first.")
+        int | None,
+        typer.Option(
+            metavar="S", help="Draw documents and questions at random instead of taking the first."
+        ),
     ] = None,
     arms: ArmsOption = None,
     base: BaseOption = None,
     quick: QuickOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Questions about long documents: exact match, F1, hit, pages among the sources, refusals.
+    """Questions about long documents: exact match, F1, hits, right pages, refusals.
 
     Data are JSON lines {"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]},
-    passages {"id", "context", "qas"} that are each a document, or a file of LongBench, InfiniteBench
-    (its task in the file's name), event QA, NarrativeQA, or RULER; each is scored by its official metric
-    too. Without data: the example story's questions. Arms: as in mplus eval retention.
+    passages {"id", "context", "qas"}, each a document of its own, or a file of LongBench, InfiniteBench (the
+    task in the file's name), event QA, NarrativeQA or RULER, which are scored by their official metrics
+    too. Without data, the example story's questions are asked. The arms are those of mplus eval
+    retention.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
@@ -160,18 +162,17 @@ def story(
     context: typer.Context,
     out: OutOption,
     questions: Annotated[
-        int | None, typer.Option(min=1, help="The first so many questions only.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N questions.")
     ] = None,
     cold: Annotated[
-        bool, typer.Option("--cold", help="Run mplus ingest and mplus ask as processes.")
+        bool, typer.Option("--cold", help="Run every command as a process of its own.")
     ] = False,
     arms: ArmsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The example story's 40 questions through mplus ingest and mplus ask: right answers and pages.
+    """The example story's 40 questions, put to the real commands: right answers and pages.
 
-    Arms: quoted is mplus ask; mplus is mplus ask --no-quote, reread1 and reread2 are that with
-    --reread 1 and 2.
+    Arms: quoted is mplus ask, mplus is mplus ask --no-quote; reread1 and reread2 add --reread 1 and 2.
     """
     from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import FOR_STORY

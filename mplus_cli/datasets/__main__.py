@@ -33,7 +33,7 @@ Out = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="At most N questions (or books), drawn.")
 ]
-Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
+Seed = Annotated[int, typer.Option(help="Seed of the random draw.")]
 
 
 @app.command("squad")

@@ -128,7 +128,7 @@ class Locks:
                 if time.monotonic() > until:
                     holder = f" (pid {error.pid})" if error.pid else ""
                     raise MplusError(
-                        f"another process{holder} has the library of memories: wait for it"
+                        f"another process{holder} is changing the library: try again in a moment"
                     ) from error
             time.sleep(_POLL_SECONDS)
 
