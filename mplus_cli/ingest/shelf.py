@@ -226,6 +226,7 @@ class RayCluster:
                 ray.shutdown()
 
     def _join(self, ray: Any) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry, Ray's neither
         local = {"include_dashboard": False} if self._address == "local" else {}
         try:
             ray.init(self._address, log_to_driver=False, logging_level="ERROR", **local)

@@ -39,6 +39,7 @@ def settings(tmp_path: Path, tiny_checkpoint_folder: Path) -> Settings:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
@@ -154,6 +155,24 @@ def test_stopping_early_ends_the_workers(settings: Settings, books: dict[str, Pa
     before = set(filter(is_worker, children(os.getpid()))) if sys.platform == "linux" else set()
     events.close()  # type: ignore[attr-defined]
     assert not any(Path(f"/proc/{pid}").exists() for pid in before)
+
+
+def test_a_cluster_of_its_own_sends_no_statistics(
+    settings: Settings, books: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    started: dict[str, str | None] = {}
+
+    def init(address: str, **_: Any) -> None:
+        started[address] = os.environ.get("RAY_USAGE_STATS_ENABLED")
+        raise ConnectionError("seen enough")
+
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UsageError, match="no Ray cluster at local: seen enough"):
+        list(read_shelf(books, settings, RayCluster()))
+    assert started == {"local": "0"}
 
 
 def test_more_cores_than_there_are_are_refused(ray: Any, settings: Settings) -> None:
