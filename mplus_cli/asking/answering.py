@@ -152,9 +152,9 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         texts = [row.text for row in opened.stored.chunks(best)]
     prompt = compose(session, draft, texts)
     asked = Asked(session, opened, draft, words, found, prompt, clock)
-    if (told := of_itself(draft.question.text, asked.documents)) is not None:
+    if (told := of_itself(draft.question, asked.documents)) is not None:
         yield from _told(asked, told, "about")
-    elif spans_the_whole(draft.question.text):
+    elif spans_the_whole(draft.question):
         yield from _told(asked, NOT_TOLD, "whole")
     elif is_span_wanted(session, draft.question):
         yield from _span(asked)
