@@ -33,7 +33,7 @@ from mplus_cli.asking.events import (
 )
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import guide_along
-from mplus_cli.asking.retrieving import retrieve
+from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
@@ -134,21 +134,19 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     Raises:
         UsageError: the question is not valid, or too long.
     """
-    from models.generate import rank_by_prefill
-
     check(question)
     if question.strict and opened.calibration is None:
         raise UsageError(
             f"{session.loaded.name} does not say how sure it is: leave out --strict, or use another model"
         )
     clock = Clock()
-    model, memory = session.model, opened.memory
     draft = measure(session, replace(question, text=_clean(question.text)))
     found, words = retrieve(session, opened, draft)
     texts: list[str] = []
     if question.reread:
-        ranked = found.ranked or rank_by_prefill(model, memory, draft.query_ids)
-        best = [score.chunk for score in ranked[: question.reread]]
+        best = [
+            score.chunk for score in rank_chunks(session, opened, draft, found)[: question.reread]
+        ]
         texts = [row.text for row in opened.stored.chunks(best)]
     prompt = compose(session, draft, texts)
     asked = Asked(session, opened, draft, words, found, prompt, clock)
@@ -166,10 +164,10 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
 
 def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
     """An answer that needs no reader, and the passages that come nearest."""
-    from models.generate import Recalled, rank_by_prefill
+    from models.generate import Recalled
 
-    model, memory = asked.session.model, asked.opened.memory
-    ranked = asked.found.ranked or rank_by_prefill(model, memory, asked.draft.query_ids)
+    memory = asked.opened.memory
+    ranked = rank_chunks(asked.session, asked.opened, asked.draft, asked.found)
     nothing_read = Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
     evidence = asked.evidence(nothing_read)
     yield Retrieved(evidence.sources())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mplus_cli.asking.events import OpenMemory, Question, Source, check
 from mplus_cli.asking.prompting import measure
-from mplus_cli.asking.retrieving import retrieve
+from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.sources import gather_evidence
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
@@ -33,11 +33,7 @@ def find(
         raise UsageError(f"-n is {count}: give 1 or more")
     draft = measure(session, replace(question, max_new_tokens=1))
     found, _ = retrieve(session, opened, draft)
-    if session.model.config.recall == "tokens":
-        from models.generate import rank_by_prefill
-
-        ranked = rank_by_prefill(session.model, opened.memory, draft.query_ids)
-        found = replace(found, ranked=ranked)
+    found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     best = gather_evidence(session, opened, question.text, found, count)
     judges = len(question.text.split()) >= LEAST_WORDS
     near = [

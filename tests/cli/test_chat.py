@@ -157,6 +157,21 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
             conversation.command(line)
 
 
+def test_a_document_that_is_not_in_the_loaded_memory(
+    conversation: Conversation, mplus: Any, tmp_path: Path
+) -> None:
+    """Read after the chat began: nothing is told of the others in its place."""
+    late = tmp_path / "late.txt"
+    late.write_text("The whale was white. Its name was Moby. " * 3)
+    assert mplus("ingest", late, "-m", "book", "-q").code == 0
+    conversation.command("/document Late")
+    conversation.reread = 2
+    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+        ask(conversation, "who?")
+    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+        conversation.command("/find goat")
+
+
 def test_a_stopped_answer_does_not_stop_the_next_command(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
