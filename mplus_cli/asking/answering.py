@@ -140,7 +140,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             f"{session.loaded.name} does not say how sure it is: leave out --strict, or use another model"
         )
     clock = Clock()
-    draft = measure(session, replace(question, text=_clean(question.text)))
+    draft = measure(session, question)
     found, words = retrieve(session, opened, draft)
     texts: list[str] = []
     if question.reread:
@@ -247,8 +247,3 @@ def _spoken(asked: Asked) -> Iterator[Event]:
                 yield TextDelta(delta)
         elif isinstance(event, Finished) and recalled and evidence:
             yield asked.answer(text.text, recalled, evidence, event.new_tokens, event.reason)
-
-
-def _clean(text: str) -> str:
-    """Text without halves of characters, which an undecodable command line leaves."""
-    return text.encode("utf-8", "replace").decode().strip()

@@ -34,8 +34,8 @@ def find(
     draft = measure(session, replace(question, max_new_tokens=1))
     found, _ = retrieve(session, opened, draft)
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
-    best = gather_evidence(session, opened, question.text, found, count)
-    judges = len(question.text.split()) >= LEAST_WORDS
+    best = gather_evidence(session, opened, draft.question.text, found, count)
+    judges = len(draft.question.text.split()) >= LEAST_WORDS
     near = [
         share >= SHARED or (judges and matched >= MATCHED)
         for share, matched in zip(best.shared, best.matched, strict=True)

@@ -6,7 +6,7 @@ Knows prompt formats through a session; no memory, no screen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import DEFAULT_NEW_TOKENS, Question
 from mplus_cli.errors import UsageError
@@ -27,11 +27,12 @@ class Draft:
 
 
 def measure(session: Session, question: Question) -> Draft:
-    """Measure a question.
+    """Measure a question, without the halves of characters that an undecodable command line leaves.
 
     Raises:
         UsageError: it does not fit with its answer.
     """
+    question = replace(question, text=question.text.encode("utf-8", "replace").decode().strip())
     config = session.model.config
     room = session.model.generate.positions - 1 - config.recalled_tokens - config.stm_tokens
     bare = len(_render(session, question.text))
