@@ -59,7 +59,7 @@ class Words:
     calibration: Calibration | None = None
     """None: words were not looked for."""
     matches: tuple[Match, ...] = ()
-    """Of every chunk."""
+    """Of every chunk, with the words of the question alone: what its confidence was fitted on."""
     prior: Mapping[int, float] | None = None
     """What they add to the chunks' scores."""
 
@@ -67,15 +67,16 @@ class Words:
     def find(
         cls, calibration: Calibration | None, question: Question, texts: Sequence[str]
     ) -> Words:
-        """Look for a question's words, and for those of the question before it in a chat."""
+        """Look for a question's words, and in finding for those of the question before it in a chat."""
         if calibration is None:
             return cls()
-        before = [question.turns[-1][0]] if question.turns else []
-        matches = match_words(" ".join((*before, question.text)), texts)
+        matches = looked_up = match_words(question.text, texts)
+        if question.turns:
+            looked_up = match_words(f"{question.turns[-1][0]} {question.text}", texts)
         by_score, by_window = calibration.words
         prior = {
             number: by_score * match.bm25 + by_window * match.coverage
-            for number, match in enumerate(matches)
+            for number, match in enumerate(looked_up)
         }
         return cls(calibration, tuple(matches), prior)
 
