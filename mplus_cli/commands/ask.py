@@ -54,7 +54,7 @@ def ask(
         bool | None,
         typer.Option(
             "--strict/--no-strict",
-            help="Rather no answer (exit code 5) than one that may be wrong.",
+            help="Rather no answer (exit code 5) than one that may be wrong; never a yes or no.",
         ),
     ] = None,
 ) -> None:

@@ -56,6 +56,17 @@ def test_turns_that_do_not_fit_go_oldest_first(conversation: Conversation) -> No
     assert ask(conversation, "And why?").usage.prompt_tokens == both <= 512
 
 
+def test_no_more_texts_are_read_again_than_there_is_room_for(conversation: Conversation) -> None:
+    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.prompting import compose, measure
+
+    session = conversation.session
+    draft = measure(session, Question("who?"))
+    texts = iter(["The goat ate the rope. " * 4] * 1000)
+    assert draft.room - 8 <= len(compose(session, draft, texts)) <= draft.room
+    assert len(list(texts)) > 950
+
+
 def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
     events = conversation.ask("who?")
     next(events)

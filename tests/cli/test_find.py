@@ -47,6 +47,7 @@ def test_nothing_near(mplus: Any, book: str) -> None:
     ("options", "said"),
     [
         (["-n", "0"], "-n is 0"),
+        (["-n", "101"], "-n is 101: give a whole number from 1 to 100"),
         (["--json", "--jsonl"], "give one of them"),
         (["--document", "Emma"], 'there is no document "Emma"'),
     ],
