@@ -69,9 +69,7 @@ def likeliest_spans(
     """
     mark, stops = cache.mark(), torch.tensor(sorted(stop_ids))
     first = logits.log_softmax(dim=-1).cpu()
-    refusing = float(first[refusal[0]])
-    refusing += float(_step(model, cache, refusal[0])[refusal[1]])
-    cache.rewind(mark)
+    refusing = chance_of_refusing(model, cache, logits, refusal)
     best, found = refusing, []
     beginnings = start.ahead()
     for token, chance in _likeliest(first, beginnings, BEGINNINGS):
@@ -95,6 +93,18 @@ def likeliest_spans(
             ids.append(token)
         cache.rewind(mark)
     return sorted(found, key=lambda answer: -answer.nats), refusing
+
+
+@torch.no_grad()
+def chance_of_refusing(
+    model: MPlusModel, cache: KeyValueCache, logits: Tensor, refusal: Sequence[int]
+) -> float:
+    """The log-probability of refusing; arguments as of `likeliest_spans`. The cache stays as it was."""
+    mark = cache.mark()
+    refusing = float(logits.log_softmax(dim=-1)[refusal[0]])
+    refusing += float(_step(model, cache, refusal[0])[refusal[1]])
+    cache.rewind(mark)
+    return refusing
 
 
 def _step(model: MPlusModel, cache: KeyValueCache, token: int) -> Tensor:

@@ -35,13 +35,19 @@ _NUMERIC = re.compile(
 )
 _TIMELY = re.compile(r"when\b|(?:what|which) (?:year|day|date|month|time|century|decade)\b")
 _NAMING = re.compile(r"who|(?:what|which)\b.*\b(?:names?|named|called|surname|nickname)\b")
+_OFFERING = re.compile(
+    r"\bor\b"
+    r"|(?:^|, )between\b.+\band\b.+, (?:who|whom|whose|which)\b|\bwh(?:o|ich)\b.+, between\b.+\band\b"
+    r"|\bwhich (?:one )?of\b.+\band\b"
+)
+"""Neither a distance "between A and B" nor "which of the boats", which offers nothing by name."""
 _ASKING = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b")
 
 
 def kind_of(question: str) -> Kind | None:
     """The kind of answer that a question asks for; None where its words do not tell."""
     text = question.strip().lower()
-    if re.search(r"\bor\b", text):
+    if _OFFERING.search(text):
         return "choice"
     if _VERDICT.match(text):
         return "verdict"

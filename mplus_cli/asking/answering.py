@@ -7,11 +7,12 @@ was found, read and answered. Knows the model and the memory through a session; 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.prompts import REFUSAL
 from mplus_cli.asking.choosing import (
     Words,
     choose,
@@ -33,7 +34,7 @@ from mplus_cli.asking.events import (
 )
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import guide_along
-from mplus_cli.asking.retrieving import retrieve
+from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
@@ -86,12 +87,6 @@ class Asked:
     prompt: Sequence[int]
     clock: Clock
 
-    @property
-    def documents(self) -> list[DocumentRow]:
-        """Those that are asked."""
-        known, names = self.opened.stored.documents(), self.draft.question.documents
-        return [find_document(known, name) for name in names] or known
-
     def evidence(self, recalled: Recalled) -> Evidence:
         """The best chunks, once the prompt is read."""
         found = replace(self.found, ranked=recalled.ranked)
@@ -134,28 +129,28 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     Raises:
         UsageError: the question is not valid, or too long.
     """
-    from models.generate import rank_by_prefill
-
     check(question)
     if question.strict and opened.calibration is None:
         raise UsageError(
-            f"{session.loaded.name} does not say how sure it is: leave out --strict, or use another model"
+            f"{session.loaded.name} does not say how sure it is: leave out --strict (in the config "
+            "file: strict = true), or use another model"
         )
     clock = Clock()
-    model, memory = session.model, opened.memory
-    draft = measure(session, replace(question, text=_clean(question.text)))
+    draft = measure(session, question)
+    if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:
+        yield from _about(session, opened, draft, told, clock)
+        return
     found, words = retrieve(session, opened, draft)
-    texts: list[str] = []
+    texts: Iterable[str] = ()
     if question.reread:
-        ranked = found.ranked or rank_by_prefill(model, memory, draft.query_ids)
-        best = [score.chunk for score in ranked[: question.reread]]
-        texts = [row.text for row in opened.stored.chunks(best)]
+        best = rank_chunks(session, opened, draft, found)[: question.reread]
+        texts = (opened.stored.chunk(score.chunk).text for score in best)
     prompt = compose(session, draft, texts)
     asked = Asked(session, opened, draft, words, found, prompt, clock)
-    if (told := of_itself(draft.question.text, asked.documents)) is not None:
-        yield from _told(asked, told, "about")
-    elif spans_the_whole(draft.question.text):
+    if spans_the_whole(draft.question):
         yield from _told(asked, NOT_TOLD, "whole")
+    elif question.strict and is_verdict_wanted(session, draft.question):
+        yield from _told(asked, REFUSAL, "unsure")  # how likely a yes is to be right is not known
     elif is_span_wanted(session, draft.question):
         yield from _span(asked)
     elif is_verdict_wanted(session, draft.question):
@@ -164,18 +159,44 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         yield from _spoken(asked)
 
 
-def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
-    """An answer that needs no reader, and the passages that come nearest."""
-    from models.generate import Recalled, rank_by_prefill
+def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow]:
+    """Those that are named, or all of them."""
+    known = opened.stored.documents()
+    return [find_document(known, name) for name in question.documents] or known
 
-    model, memory = asked.session.model, asked.opened.memory
-    ranked = asked.found.ranked or rank_by_prefill(model, memory, asked.draft.query_ids)
+
+def _about(
+    session: Session, opened: OpenMemory, draft: Draft, text: str, clock: Clock
+) -> Iterator[Event]:
+    """An answer that the documents' records give: no passage is looked for."""
+    from models.generate import Recalled
+
+    nothing_read = Recalled((), 0, len(opened.memory.stm), opened.memory.ltm_tokens, 0)
+    yield Retrieved(())
+    yield TextDelta(text)
+    yield Answer(
+        question=draft.question.text,
+        answer=text,
+        memory=opened.stored.name,
+        model=session.loaded.name,
+        sources=(),
+        usage=clock.usage(nothing_read, 0),
+        reason="about",
+    )
+
+
+def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
+    """No answer, without a reader: why there is none, and the passages that come nearest."""
+    from models.generate import Recalled
+
+    memory = asked.opened.memory
+    ranked = rank_chunks(asked.session, asked.opened, asked.draft, asked.found)
     nothing_read = Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
     evidence = asked.evidence(nothing_read)
     yield Retrieved(evidence.sources())
-    yield TextDelta(text)
-    answer = asked.answer(text, nothing_read, evidence, 0, reason)
-    yield answer if reason == "whole" else replace(answer, sources=())
+    if reason != "unsure":
+        yield TextDelta(text)
+    yield replace(asked.answer(text, nothing_read, evidence, 0, reason), sources=evidence.sources())
 
 
 def _verdict(asked: Asked) -> Iterator[Event]:
@@ -186,7 +207,7 @@ def _verdict(asked: Asked) -> Iterator[Event]:
     evidence = asked.evidence(prompt.recalled)
     yield Retrieved(evidence.sources())
     asked.clock.first_token()
-    text = likeliest_verdict(asked.session, prompt.logits[-1])
+    text = likeliest_verdict(asked.session, prompt)
     yield TextDelta(text)
     reason = "refused" if is_refusal(text) else "verdict"
     answer = asked.answer(text, prompt.recalled, evidence, 1, reason)
@@ -249,8 +270,3 @@ def _spoken(asked: Asked) -> Iterator[Event]:
                 yield TextDelta(delta)
         elif isinstance(event, Finished) and recalled and evidence:
             yield asked.answer(text.text, recalled, evidence, event.new_tokens, event.reason)
-
-
-def _clean(text: str) -> str:
-    """Text without halves of characters, which an undecodable command line leaves."""
-    return text.encode("utf-8", "replace").decode().strip()

@@ -14,14 +14,12 @@ from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.confidence import Calibration, Grounds, features
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.lexical import Match, match_words
-from mplus_cli.asking.quoting import ALWAYS, quotable
+from mplus_cli.asking.quoting import VERDICTS, quotable
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from models.generate import ReadPrompt
     from models.memory import Memory
 
@@ -59,7 +57,7 @@ class Words:
     calibration: Calibration | None = None
     """None: words were not looked for."""
     matches: tuple[Match, ...] = ()
-    """Of every chunk."""
+    """Of every chunk, with the words of the question alone: what its confidence was fitted on."""
     prior: Mapping[int, float] | None = None
     """What they add to the chunks' scores."""
 
@@ -67,15 +65,16 @@ class Words:
     def find(
         cls, calibration: Calibration | None, question: Question, texts: Sequence[str]
     ) -> Words:
-        """Look for a question's words, and for those of the question before it in a chat."""
+        """Look for a question's words, and in finding for those of the question before it in a chat."""
         if calibration is None:
             return cls()
-        before = [question.turns[-1][0]] if question.turns else []
-        matches = match_words(" ".join((*before, question.text)), texts)
+        matches = looked_up = match_words(question.text, texts)
+        if question.turns:
+            looked_up = match_words(f"{question.turns[-1][0]} {question.text}", texts)
         by_score, by_window = calibration.words
         prior = {
             number: by_score * match.bm25 + by_window * match.coverage
-            for number, match in enumerate(matches)
+            for number, match in enumerate(looked_up)
         }
         return cls(calibration, tuple(matches), prior)
 
@@ -84,7 +83,7 @@ def is_span_wanted(session: Session, question: Question) -> bool:
     """Whether an answer is to be a span of the text: a greedy one, and not yes or no."""
     if question.temperature or not question.quote:
         return False
-    if kind_of(question.text) == "verdict" and not question.strict:
+    if kind_of(question.text) == "verdict":
         return False
     return quotable(session, ()) is not None
 
@@ -96,11 +95,17 @@ def is_verdict_wanted(session: Session, question: Question) -> bool:
     return quotable(session, ()) is not None
 
 
-def likeliest_verdict(session: Session, logits: Tensor) -> str:
-    """Yes, no, or the refusal, by the logits (V,) of an answer's first token."""
-    verdicts = (*ALWAYS, REFUSAL)
-    first = [encode_plain(session.tokenizer, text)[0] for text in verdicts]
-    return verdicts[int(logits[first].argmax())]
+def likeliest_verdict(session: Session, prompt: ReadPrompt) -> str:
+    """Yes or no by the first token of an answer, or the refusal, by its first two, behind a read prompt."""
+    from models.spans import chance_of_refusing
+
+    logits, tokenizer = prompt.logits[-1], session.tokenizer
+    chances = logits.log_softmax(dim=-1)
+    said = {text: float(chances[encode_plain(tokenizer, text)[0]]) for text in VERDICTS}
+    said[REFUSAL] = chance_of_refusing(
+        session.model, prompt.cache, logits, encode_plain(tokenizer, REFUSAL)[:2]
+    )
+    return max(said, key=said.__getitem__)
 
 
 def consider(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mplus_cli.asking.events import OpenMemory, Question, Source, check
 from mplus_cli.asking.prompting import measure
-from mplus_cli.asking.retrieving import retrieve
+from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.sources import gather_evidence
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
@@ -16,6 +16,8 @@ SHARED = 0.3
 MATCHED = 0.53
 """or whose chunk matches so much of it for the retriever: 97 of 100 questions about what was read find
 something near, and 1 of 100 about what was not (SQuAD, the example story and a novel)."""
+MOST = 100
+"""Passages at most: the sentences of each are held against the question."""
 LEAST_WORDS = 3
 """Of fewer words the retriever alone is no judge."""
 
@@ -29,17 +31,13 @@ def find(
         UsageError: there is no word, too many of them, or no such document.
     """
     check(question)
-    if count < 1:
-        raise UsageError(f"-n is {count}: give 1 or more")
-    draft = measure(session, replace(question, max_new_tokens=1))
+    if not 1 <= count <= MOST:
+        raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
+    draft = measure(session, question)
     found, _ = retrieve(session, opened, draft)
-    if session.model.config.recall == "tokens":
-        from models.generate import rank_by_prefill
-
-        ranked = rank_by_prefill(session.model, opened.memory, draft.query_ids)
-        found = replace(found, ranked=ranked)
-    best = gather_evidence(session, opened, question.text, found, count)
-    judges = len(question.text.split()) >= LEAST_WORDS
+    found = replace(found, ranked=rank_chunks(session, opened, draft, found))
+    best = gather_evidence(session, opened, draft.question.text, found, count)
+    judges = len(draft.question.text.split()) >= LEAST_WORDS
     near = [
         share >= SHARED or (judges and matched >= MATCHED)
         for share, matched in zip(best.shared, best.matched, strict=True)

@@ -5,8 +5,8 @@ Knows prompt formats through a session; no memory, no screen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import DEFAULT_NEW_TOKENS, Question
 from mplus_cli.errors import UsageError
@@ -27,17 +27,20 @@ class Draft:
 
 
 def measure(session: Session, question: Question) -> Draft:
-    """Measure a question.
+    """Measure a question, without the halves of characters that an undecodable command line leaves.
 
     Raises:
         UsageError: it does not fit with its answer.
     """
+    question = replace(question, text=question.text.encode("utf-8", "replace").decode().strip())
     config = session.model.config
     room = session.model.generate.positions - 1 - config.recalled_tokens - config.stm_tokens
     bare = len(_render(session, question.text))
     wanted = question.max_new_tokens
     limit = wanted or max(1, min(DEFAULT_NEW_TOKENS, room - bare))
     if bare + limit > room:
+        if wanted is None:
+            raise UsageError(f"the question takes {bare} tokens, but {room - limit} fit: ask less")
         what = f"the question takes {bare} tokens and the answer up to {limit}"
         raise UsageError(f"{what}, but {room} fit: ask less, or give a smaller --max-new-tokens")
     longest = max(min(config.max_prompt_tokens, room - limit), bare)
@@ -53,19 +56,25 @@ def query_ids(session: Session, question: Question) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def compose(session: Session, draft: Draft, texts: Sequence[str] = ()) -> list[int]:
+def compose(session: Session, draft: Draft, texts: Iterable[str] = ()) -> list[int]:
     """The prompt's ids, made to fit.
 
     Earlier turns go first where room is short, then the end of the texts; never the question.
 
     Args:
-        texts: of chunks to read again, best first.
+        texts: of chunks to read again, best first; no more are taken than there is room for.
     """
     question, turns = draft.question.text, list(draft.question.turns)
     while turns and len(_render(session, question, turns)) > draft.room:
         turns.pop(0)
-    context = "\n\n".join(text.strip() for text in texts)
-    _, offsets = session.plain_tokenizer.encode(context)
+    tokenizer, held, size = session.plain_tokenizer, [], 0
+    for text in texts:
+        held.append(text.strip())
+        size += len(tokenizer.encode(held[-1])[0])
+        if size > draft.room:
+            break
+    context = "\n\n".join(held)
+    _, offsets = tokenizer.encode(context)
     keep = len(offsets)
     while keep > 0:
         prompt = _render(session, question, turns, context[: offsets[keep - 1][1]])

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from models.generate import Guide
 
-ALWAYS = (REFUSAL, "Yes", "No")
+VERDICTS = ("Yes", "No")
+ALWAYS = (REFUSAL, *VERDICTS)
 """What an answer may be that does not stand in the text."""
 _END = "\n"
 """Between texts; no answer runs over it."""

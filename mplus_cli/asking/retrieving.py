@@ -18,13 +18,17 @@ from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
     from models.recall import Found
+    from models.scan import ChunkScore
+
+NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave out --document"
 
 
 def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found, Words]:
     """What a question finds in memory, and what its words found.
 
     Raises:
-        UsageError: a document that is named is not there, or the model cannot leave documents out.
+        UsageError: a document that is named is not there, nothing of it is in memory, or the model
+            cannot leave documents out.
     """
     from models.recall import look_up
 
@@ -33,8 +37,24 @@ def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found,
         raise UsageError(
             f"{session.loaded.name} cannot be asked about single documents: leave out --document"
         )
+    if outside and len(outside) == opened.memory.chunks:
+        raise UsageError(NOTHING_LEFT)
     words = Words.find(opened.calibration, draft.question, opened.texts)
     prior: Mapping[int, float] | None = words.prior
     if outside:
         prior = dict(words.prior or {}) | dict.fromkeys(outside, float("-inf"))
-    return look_up(session.model, opened.memory, draft.query_ids, prior), words
+    found = look_up(session.model, opened.memory, draft.query_ids, prior)
+    if outside and not found.ranked:  # what is left of these documents was forgotten
+        raise UsageError(NOTHING_LEFT)
+    return found, words
+
+
+def rank_chunks(
+    session: Session, opened: OpenMemory, draft: Draft, found: Found
+) -> tuple[ChunkScore, ...]:
+    """The chunks by their fit, best first; where layers choose tokens, by reading the question."""
+    from models.generate import rank_by_prefill
+
+    if session.model.config.recall == "tokens":
+        return rank_by_prefill(session.model, opened.memory, draft.query_ids)
+    return found.ranked

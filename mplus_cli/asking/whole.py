@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mplus_cli.asking.events import Question
 from mplus_cli.library import DocumentRow
 from mplus_cli.wording import count
 
@@ -15,10 +16,11 @@ NOT_TOLD = "This asks about the whole text, and mplus answers from single passag
 """The answer to what no single passage tells."""
 
 _BOOK = r"(?:book|novel|story|text|document|paper|report|article|work|tale|memory)"
-_THIS = rf"(?:it|this|that|(?:this|the|that|your) (?:whole |entire )?{_BOOK})"
+_THIS = rf"(?:this|the|your) (?:whole |entire )?{_BOOK}"
 _SUM = re.compile(
     r"^(?:(?:please|can you|could you|would you) )*(?:summari[sz]e|sum up|recap|outline|retell)\b"
-    rf"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?|main \w+) of {_THIS}\b"
+    r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
+    rf"|main (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
     rf"|^what(?:'s|’s| is| was) {_THIS} (?:all )?about\b"
     rf"|^what happens in {_THIS}\W*$"
     r"|^who (?:are|is) the (?:main|principal|central) characters?\b"
@@ -28,29 +30,36 @@ _COUNT = re.compile(
     r"\bhow many (?:chapters|sections|parts|volumes|words|sentences|paragraphs|lines|characters|scenes"
     rf"|pages)\b(?:$|\W*$| (?:has|does|do|are there in|are in|is in) {_THIS}\b)"
     r"|\bhow (?:often|many times) (?:is|are|was|were|does|do|did)\b.*\b"
-    r"(?:mention(?:ed)?|named|appear|occur|come up|used?)\b"
+    rf"(?:mention(?:ed)?|named|come up|(?:appear|occur) in {_THIS})\b"
 )
 _TITLE = re.compile(
     rf"^what(?:'s|’s| is| was) the (?:title|name) of {_THIS}\W*$"
     rf"|^what is {_THIS} (?:called|titled|entitled)\W*$"
-    rf"|^(?:what|which) {_BOOK} is (?:it|this|that)\W*$"
 )
-_PAGES = re.compile(rf"^how (?:many pages|long) (?:has|is|are there in|does) {_THIS}(?: have)?\W*$")
+_PAGES = re.compile(rf"^how many pages (?:has|are there in|are in|does) {_THIS}(?: have)?\W*$")
+
+# "It" and "this" mean the text only where nothing else has what is asked for.
+_SUM_OF_IT = re.compile(
+    r"\b(?:summary|synopsis) of (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:it|this) (?:all )?about\W*$"
+    r"|^how many (?:chapters|pages) (?:has|does|are there in|are in) (?:it|this)(?: have)?\W*$"
+)
+_TITLE_OF_IT = re.compile(rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$")
+_PAGES_OF_IT = re.compile(
+    r"^how many pages (?:has|are there in|are in|does) (?:it|this)(?: have)?\W*$"
+)
 
 
-def spans_the_whole(question: str) -> bool:
+def spans_the_whole(question: Question) -> bool:
     """Whether a question asks to sum up or to count over a whole text."""
-    text = _plain(question)
-    return bool(_SUM.search(text) or _COUNT.search(text))
+    return _asks(question, (_SUM, _COUNT), _SUM_OF_IT)
 
 
-def of_itself(question: str, documents: Sequence[DocumentRow]) -> str | None:
+def of_itself(question: Question, documents: Sequence[DocumentRow]) -> str | None:
     """The answer to a question about the title or length of the documents; None where it asks for
     something else, or where they do not say."""
-    text = _plain(question)
-    if _TITLE.search(text):
+    if _asks(question, (_TITLE,), _TITLE_OF_IT):
         return "; ".join(document.title for document in documents)
-    if _PAGES.search(text):
+    if _asks(question, (_PAGES,), _PAGES_OF_IT):
         told = [row for row in documents if row.pages is not None]
         if len(told) == len(documents) == 1:
             return count(told[0].pages or 0, "page")
@@ -58,5 +67,9 @@ def of_itself(question: str, documents: Sequence[DocumentRow]) -> str | None:
     return None
 
 
-def _plain(question: str) -> str:
-    return " ".join(question.lower().split())
+def _asks(question: Question, named: Sequence[re.Pattern[str]], meant: re.Pattern[str]) -> bool:
+    """Whether a question names the text, or means it by a pronoun, which in a chat may be anything."""
+    text = " ".join(question.text.lower().split())
+    if any(pattern.search(text) for pattern in named):
+        return True
+    return not question.turns and bool(meant.search(text))

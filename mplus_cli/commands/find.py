@@ -16,7 +16,7 @@ def find(
     words: Annotated[str, typer.Argument(metavar="WORDS", help="Some words, or a question.")],
     memory: MemoryOption = None,
     count: Annotated[
-        int, typer.Option("-n", "--count", metavar="N", help="Show at most N passages.")
+        int, typer.Option("-n", "--count", metavar="N", help="Show at most N passages, up to 100.")
     ] = 5,
     document: DocumentOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,

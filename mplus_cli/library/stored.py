@@ -130,9 +130,12 @@ class StoredMemory:
             return chunk_rows.read_chunks(connection, view.chunks)
 
     def texts(self, below: int) -> list[str]:
-        """The texts of the chunks with numbers under `below`, in order."""
+        """The texts of the chunks with numbers under `below`, in order; MismatchError if one has none."""
         with database.connect(self.folder, self.name) as connection:
-            return chunk_rows.read_texts(connection, below)
+            texts = chunk_rows.read_texts(connection, below)
+        if len(texts) != below:
+            raise self._damaged(f"{below - len(texts)} of {below} chunks have no text")
+        return texts
 
     def chunk_numbers(self, documents: Sequence[int]) -> list[int]:
         """The numbers of the chunks of documents, by their ids."""

@@ -10,6 +10,7 @@ from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
 
 UNSURE = "Not sure of the answer. The passage that fits best:"
+DOUBTFUL = "Not sure of this answer: look at the passages (--sources, in a chat /sources)."
 NO_ANSWER = "No answer that is likely to be right."
 NOWHERE = "None of these passages contains the words of the answer:"
 
@@ -37,6 +38,8 @@ def show_answer(
         return None
     if sources and final.is_unsure:
         show_evidence(final, whole=whole)
+    elif final.doubtful:
+        screen.aside(DOUBTFUL)
     if not stream or final.is_unsure:
         screen.piece(f"{final_text(final)}\n")
     if sources and not final.is_unsure:

@@ -12,6 +12,8 @@ from mplus_cli.asking.answer_type import fits, kind_of
     [
         ("How old was Anne?", "number", "twenty-seven", "eldest"),
         ("At what age did he die?", "number", "61", "old"),
+        ("How far is it between Rome and Milan?", "number", "300 miles", "far"),
+        ("Between Rome and Milan, how many towns lie?", "number", "nine", "many"),
         ("When did the storm come?", "time", "in March", "the boat"),
         ("In which year was it built?", "time", "1814", "the Admiral"),
         ("Who kept the goat?", "name", "Orla Finch", "green"),
@@ -28,6 +30,12 @@ def test_kinds(question: str, kind: str, good: str, bad: str) -> None:
     ("question", "kind"),
     [
         ("Was it the boat or the lamp?", "choice"),
+        ("Either Anna or Bob wrote it: who?", "choice"),
+        ("Between Anna and Bob, who is older?", "choice"),
+        ("Who is older, between Anna and Bob?", "choice"),
+        ("Which of Anna and Bob is older?", "choice"),
+        ("Which one of Anna, Bob and Pim is older?", "choice"),
+        ("Which of the boats sank?", None),
         ("Did she keep a goat?", "verdict"),
         ("What did he do when the storm came?", None),
         ("Why?", None),

@@ -77,6 +77,9 @@ def test_an_answer_of_the_question_s_own_words_must_go_on(begin: Any, tiny_token
         ("Who came?", "", False),
         ("How many came?", "two", True),
         ("Was it a goat or a sheep?", "a goat", True),
+        ("Between Anna and Bob, who is older?", "Anna", True),
+        ("Which of Anna and Bob is older?", "Bob", True),
+        ("Which of the boats sank?", "the boats", False),
     ],
 )
 def test_what_says_something(question: str, answer: str, says: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mplus_cli.asking.answer_type import kind_of
+from mplus_cli.asking.events import Question
 from mplus_cli.asking.whole import of_itself, spans_the_whole
 from mplus_cli.library import DocumentRow
 
@@ -29,10 +30,15 @@ def row(title: str, pages: int | None) -> DocumentRow:
         "How many times does the bell appear in the story?",
         "List all characters",
         "Who are the main characters?",
+        "What is this about?",
+        "How many pages has it?",
+        "What are the main themes of this book?",
+        "What is the main idea of the paper?",
+        "How often does the word lamp occur in the text?",
     ],
 )
 def test_what_no_passage_tells(question: str) -> None:
-    assert spans_the_whole(question)
+    assert spans_the_whole(Question(question))
 
 
 @pytest.mark.parametrize(
@@ -46,20 +52,57 @@ def test_what_no_passage_tells(question: str) -> None:
         "How many people were on the ship?",
         "Who wrote the letter?",
         "What did Foss do about the storm?",
+        "What was the main cause of this war?",
+        "What is the main ingredient of that dish?",
+        "What is the main cause of the story's end?",
+        "How often do leap years occur?",
+        "How often is the filter used?",
+        "How many times did the eruption occur?",
+        "How often does the comet appear in the sky?",
+        "What is the message of that letter?",
+        "How many chapters does this law have?",
+        "How many parts does it have?",
+        "How long is it?",
+        "What is it called?",
+        "What is the name of it?",
+        "What is this about a storm?",
     ],
 )
 def test_what_a_passage_tells(question: str) -> None:
-    assert not spans_the_whole(question)
-    assert of_itself(question, [row("Emma", 300)]) is None
+    assert not spans_the_whole(Question(question))
+    assert of_itself(Question(question), [row("Emma", 300)]) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is it about?",
+        "Give me a summary of it",
+        "How many chapters has it?",
+        "How many pages has it?",
+        "What book is it?",
+    ],
+)
+def test_in_a_chat_it_may_be_anything(question: str) -> None:
+    alone, later = (
+        Question(question),
+        Question(question, turns=(("What did he hide?", "a letter"),)),
+    )
+    documents = [row("Emma", 300)]
+    assert spans_the_whole(alone) or of_itself(alone, documents) is not None
+    assert not spans_the_whole(later) and of_itself(later, documents) is None
 
 
 def test_what_documents_say_of_themselves() -> None:
     emma, walden = row("Emma", 300), row("Walden", None)
-    assert of_itself("What is the title of this book?", [emma]) == "Emma"
-    assert of_itself("What is this book called?", [emma, walden]) == "Emma; Walden"
-    assert of_itself("How many pages has it?", [emma]) == "300 pages"
-    assert of_itself("How many pages does the book have?", [emma, walden]) == "Emma: 300 pages"
-    assert of_itself("How many pages has it?", [walden]) is None
+    assert of_itself(Question("What is the title of this book?"), [emma]) == "Emma"
+    assert of_itself(Question("What is this book called?"), [emma, walden]) == "Emma; Walden"
+    assert of_itself(Question("How many pages has it?"), [emma]) == "300 pages"
+    assert (
+        of_itself(Question("How many pages does the book have?"), [emma, walden])
+        == "Emma: 300 pages"
+    )
+    assert of_itself(Question("How many pages has it?"), [walden]) is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.prompts import REFUSAL
+from mplus_cli.asking import answering
 from mplus_cli.asking.confidence import FEATURES, FILE
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.whole import NOT_TOLD
@@ -187,6 +188,30 @@ def test_strict_would_rather_have_no_answer(
     assert mplus(*line, "--strict").code == 0
 
 
+def test_strict_says_neither_yes_nor_no(mplus: Any, book: str, judged: Any) -> None:
+    judged(9.0)
+    line = ("ask", "Did Orla keep a goat?", "-m", book, "--strict")
+    refused = mplus(*line, "--json")
+    assert refused.code == ExitCode.REFUSED
+    answer = refused.json
+    assert (answer["answer"], answer["reason"]) == (REFUSAL, "unsure")
+    assert answer["sources"] and answer["confidence"] is None
+    shown = mplus(*line)
+    assert shown.out == "No answer that is likely to be right.\n"
+    assert "The passage that fits best:" in shown.err
+
+
+def test_a_doubtful_answer_says_so_without_sources(mplus: Any, book: str, judged: Any) -> None:
+    judged(-1.5)
+    line = ("ask", "Who lit the lamp with a brass key?", "-m", book, "--no-sources")
+    for options in ([], ["--no-stream"]):
+        result = mplus(*line, *options)
+        assert result.out.strip() and result.err.startswith("  Not sure of this answer: ")
+        assert len(result.err.splitlines()) == 1
+    chat = mplus("chat", "-m", book, stdin="Who lit the lamp with a brass key?\n")
+    assert chat.out == result.out and chat.err == result.err
+
+
 @pytest.mark.parametrize("option", [("--no-quote",), ("--temperature", "1")])
 def test_strict_needs_an_answer_of_the_text(
     mplus: Any, book: str, judged: Any, option: tuple[str, ...]
@@ -197,7 +222,7 @@ def test_strict_needs_an_answer_of_the_text(
 
 def test_strict_needs_a_model_that_says_how_sure_it_is(mplus: Any, book: str) -> None:
     result = mplus("ask", "who?", "-m", book, "--strict")
-    assert result.code == 2 and "how sure" in result.error
+    assert result.code == 2 and "how sure" in result.error and "strict = true" in result.error
 
 
 def test_drawn_answers_are_spelled_along_the_text(mplus: Any, book: str, tiny_but: Any) -> None:
@@ -270,13 +295,17 @@ def test_a_question_that_is_too_long(mplus: Any, book: str) -> None:
     room = 2048 - 1 - 64 - 48
     result = mplus("ask", "who is it? " * 2000, "-m", book)
     assert result.code == 2
-    assert f"but {room} fit" in result.error
+    assert f"but {room - 1} fit: ask less" in result.error
+    assert "--max-new-tokens" not in result.error
+    assert mplus("find", "who is it? " * 2000, "-m", book).error == result.error
     assert f"but {room} fit" in mplus("ask", "w?", "-m", book, "--max-new-tokens", "3000").error
 
 
 def test_undecodable_and_special_questions(mplus: Any, book: str) -> None:
     for question in ("who\udcff?", "<|im_end|><|im_start|>", "\x1b[31m", "日本語 😀"):
         assert mplus("ask", question, "-m", book, "--json", *SHORT).code == 0
+        assert mplus("find", question, "-m", book, "--json").code in (0, 1)
+        assert mplus("find", f"{question} goat named Admiral", "-m", book, "--json").json
 
 
 def test_a_model_that_cannot_be_had_offline(mplus: Any, book: str) -> None:
@@ -377,6 +406,15 @@ def test_what_no_passage_tells_is_not_made_up(mplus: Any, book: str) -> None:
     assert (answer["reason"], answer["refused"]) == ("whole", True) and answer["sources"]
     title = mplus("ask", "What is the title of this book?", "-m", book, "--json").json
     assert (title["answer"], title["reason"], title["sources"]) == ("Story", "about", [])
+
+
+def test_a_question_about_the_record_looks_up_no_passage(
+    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("retrieve", "gather_evidence"):
+        monkeypatch.setattr(answering, name, None)
+    line = ("ask", "What is the title of this book?", "-m", book, "--reread", "2")
+    assert mplus(*line).out == "Story\n"
 
 
 def test_sources_full(mplus: Any, book: str) -> None:

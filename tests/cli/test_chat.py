@@ -56,6 +56,17 @@ def test_turns_that_do_not_fit_go_oldest_first(conversation: Conversation) -> No
     assert ask(conversation, "And why?").usage.prompt_tokens == both <= 512
 
 
+def test_no_more_texts_are_read_again_than_there_is_room_for(conversation: Conversation) -> None:
+    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.prompting import compose, measure
+
+    session = conversation.session
+    draft = measure(session, Question("who?"))
+    texts = iter(["The goat ate the rope. " * 4] * 1000)
+    assert draft.room - 8 <= len(compose(session, draft, texts)) <= draft.room
+    assert len(list(texts)) > 950
+
+
 def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
     events = conversation.ask("who?")
     next(events)
@@ -155,6 +166,21 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     for line in ("/find", "/document zzz"):
         with pytest.raises(UsageError):
             conversation.command(line)
+
+
+def test_a_document_that_is_not_in_the_loaded_memory(
+    conversation: Conversation, mplus: Any, tmp_path: Path
+) -> None:
+    """Read after the chat began: nothing is told of the others in its place."""
+    late = tmp_path / "late.txt"
+    late.write_text("The whale was white. Its name was Moby. " * 3)
+    assert mplus("ingest", late, "-m", "book", "-q").code == 0
+    conversation.command("/document Late")
+    conversation.reread = 2
+    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+        ask(conversation, "who?")
+    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+        conversation.command("/find goat")
 
 
 def test_a_stopped_answer_does_not_stop_the_next_command(

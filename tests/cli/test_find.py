@@ -47,6 +47,7 @@ def test_nothing_near(mplus: Any, book: str) -> None:
     ("options", "said"),
     [
         (["-n", "0"], "-n is 0"),
+        (["-n", "101"], "-n is 101: give a whole number from 1 to 100"),
         (["--json", "--jsonl"], "give one of them"),
         (["--document", "Emma"], 'there is no document "Emma"'),
     ],
@@ -67,3 +68,17 @@ def test_only_the_documents_named_are_asked(mplus: Any, shelf: str) -> None:
     asked = mplus("ask", "who?", "-m", shelf, *both, "--json").json
     whole = mplus("ask", "who?", "-m", shelf, "--json").json
     assert (asked["answer"], asked["sources"]) == (whole["answer"], whole["sources"])
+
+
+def test_a_document_that_was_forgotten_is_not_answered_from_others(
+    mplus: Any, tiny_but: Any, story: Path, tmp_path: Path
+) -> None:
+    """Its chunks have texts, but no tokens in memory any more."""
+    tiny_but(ltm_capacity=8)
+    other = tmp_path / "whales.txt"
+    other.write_text("The whale was white. Its name was Moby. It sank the ship. " * 20)
+    assert mplus("ingest", story, other, "-m", "book", "-q").code == 0
+    for line in (["ask", "who?", "--reread", "2"], ["find", KEY]):
+        result = mplus(*line, "-m", "book", "--document", "story")
+        assert (result.code, result.out) == (2, "")
+        assert "nothing of these documents is in memory" in result.error

@@ -86,6 +86,15 @@ def test_changed_rows(book, statement, message):
     assert any(message in problem for problem in problems(book))
 
 
+def test_texts_do_not_shift_where_one_is_missing(book):
+    count = book.view().chunks
+    assert len(book.texts(count)) == count
+    execute(book, "DELETE FROM chunks WHERE number = 3")
+    assert len(book.texts(3)) == 3
+    with pytest.raises(MismatchError, match=f"1 of {count} chunks have no text"):
+        book.texts(count)
+
+
 def test_a_damaged_page_of_the_database(book):
     path = book.folder / "memory.db"
     data = bytearray(path.read_bytes())

@@ -1,0 +1,60 @@
+"""Which answer is given: the words it is judged by, and yes or no against a refusal."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from models.prompts import REFUSAL, encode_plain
+from mplus_cli.asking.choosing import Words, likeliest_verdict
+from mplus_cli.asking.confidence import FEATURES, Calibration
+from mplus_cli.asking.events import Question
+
+TEXTS = ("The goat ate a rope.", "The lamp had a brass key.", "It rained.")
+CALIBRATION = Calibration((1.0, 2.0), (0.0,) * len(FEATURES), 0.0, 0.1, 0.4)
+
+
+def test_in_a_chat_the_question_before_helps_to_find_but_not_to_judge() -> None:
+    alone = Words.find(CALIBRATION, Question("Which key?"), TEXTS)
+    turns = (("What ate the rope?", "the goat"),)
+    later = Words.find(CALIBRATION, Question("Which key?", turns=turns), TEXTS)
+    assert later.matches == alone.matches
+    assert alone.prior is not None and later.prior is not None
+    assert alone.prior[0] == 0 < later.prior[0]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "the", "text", "said"),
+    [
+        (3.0, 1.0, 2.0, 9.0, "Yes"),
+        (1.0, 3.0, 2.0, 9.0, "No"),
+        (1.0, 2.0, 3.0, 9.0, REFUSAL),
+        (1.0, 2.0, 3.0, -9.0, "No"),
+    ],
+)
+def test_a_refusal_must_be_likelier_than_yes_and_no_by_more_than_the(
+    tiny_tokenizer: Any, yes: float, no: float, the: float, text: float, said: str
+) -> None:
+    """ "The" begins other answers too: the refusal is judged by its second token as well."""
+    ids = {one: encode_plain(tiny_tokenizer, one) for one in ("Yes", "No", REFUSAL)}
+    first, second = torch.full((2, len(tiny_tokenizer)), -20.0)
+    first[[ids["Yes"][0], ids["No"][0], ids[REFUSAL][0]]] = torch.tensor([yes, no, the])
+    second[0] = 0.0
+    second[ids[REFUSAL][1]] = text
+    steps: list[int] = []
+
+    def step(token: int, cache: object) -> Any:
+        steps.append(token)
+        return second[None]
+
+    cache = SimpleNamespace(
+        mark=lambda: len(steps), rewind=lambda mark: steps.__delitem__(slice(mark, None))
+    )
+    model = SimpleNamespace(step_decoder=SimpleNamespace(step=step))
+    session: Any = SimpleNamespace(model=model, tokenizer=tiny_tokenizer)
+    prompt: Any = SimpleNamespace(cache=cache, logits=torch.stack([second, first]))
+    assert likeliest_verdict(session, prompt) == said
+    assert steps == [], "the cache is left as it was"
