@@ -24,7 +24,7 @@ from rich.text import Text
 COLUMNS, LINES = 92, 60
 SHOWN = (
     "mplus ingest story.pdf",
-    'mplus ask "What piece of jewellery did Ibby sell to the pedlar?"',
+    'mplus ask "How many miles of water lie between Port Ambrel and Sallowhithe?"',
     'mplus ask "What is the name of the yacht that ran on to the Harrow in the fog?"',
 )
 STORY = Path(__file__).parents[2] / "examples" / "story"
