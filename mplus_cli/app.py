@@ -26,6 +26,14 @@ from mplus_cli.terminal.streams import OutputLost, close_output, standard_stream
 from mplus_cli.visible import one_line
 
 _EPILOG = "The global options (mplus --help) work here too."
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help."""
+    shown = "".join(f"  {line}\n" for line in lines)
+    return f"\b\nExamples:\n{shown}\n{_EPILOG}"
+
+
 _START = """\
 Start here:
 
@@ -99,10 +107,24 @@ def global_options(
     context.obj = Flags(model, device, dtype, home, offline, debug)
 
 
-app.command("ingest", epilog=_EPILOG)(ingest.ingest)
-app.command("ask", epilog=_EPILOG)(ask.ask)
+app.command(
+    "ingest",
+    epilog=_examples(
+        "mplus ingest book.epub",
+        "mplus ingest -m work papers/ notes.md",
+        "mplus ingest --workers 4 library/",
+    ),
+)(ingest.ingest)
+app.command(
+    "ask",
+    epilog=_examples(
+        'mplus ask "Who keeps the lighthouse?"',
+        'mplus ask -m work --document notes.md "When is the review?"',
+        'mplus ask --json "Who keeps the lighthouse?"',
+    ),
+)(ask.ask)
 app.command("find", epilog=_EPILOG)(find.find)
-app.command("chat", epilog=_EPILOG)(chat.chat)
+app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)

@@ -22,22 +22,27 @@ def ask(
     as_json: JsonOption = False,
     sources: Annotated[
         bool,
-        typer.Option("--sources/--no-sources", help="Say where the answer may come from."),
+        typer.Option("--sources/--no-sources", help="Show the passages the answer rests on."),
     ] = True,
     full_sources: Annotated[
         bool,
         typer.Option("--full-sources", help="Show whole passages; --sources full means the same."),
     ] = False,
     max_new_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="Tokens of the answer at most.")
+        int | None,
+        typer.Option(metavar="N", help="Longest answer, in tokens. Default: what fits, up to 256."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(metavar="X", help="0: the likeliest; more: more varied.")
+        float, typer.Option(metavar="X", help="Randomness of the answer; 0 is the likeliest.")
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(metavar="X", help="Draw from the likeliest tokens of this share.")
+        float,
+        typer.Option(
+            metavar="X",
+            help="Sample from the likeliest tokens that together have this probability.",
+        ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
@@ -47,14 +52,15 @@ def ask(
     quote: Annotated[
         bool,
         typer.Option(
-            "--quote/--no-quote", help="Spell the answer along the text that is recalled."
+            "--quote/--no-quote",
+            help="Take the answer from the text that is recalled, or from memory alone.",
         ),
     ] = True,
     strict: Annotated[
         bool | None,
         typer.Option(
             "--strict/--no-strict",
-            help="Rather no answer (exit code 5) than one that may be wrong.",
+            help="Decline (exit code 5) rather than risk a wrong answer.",
         ),
     ] = None,
 ) -> None:

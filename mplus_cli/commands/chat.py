@@ -9,7 +9,10 @@ from mplus_cli.terminal import screen
 
 
 def chat(context: typer.Context, memory: MemoryOption = None) -> None:
-    """Talk with a memory; /help says what can be typed. Without a terminal: a question a line."""
+    """Ask a memory questions one after the other; /help lists the commands.
+
+    Without a terminal, each line of standard input is a question.
+    """
     from mplus_cli.asking import answering
     from mplus_cli.asking.conversation import Conversation
     from mplus_cli.library import Library

@@ -16,15 +16,15 @@ def find(
     words: Annotated[str, typer.Argument(metavar="WORDS", help="Some words, or a question.")],
     memory: MemoryOption = None,
     count: Annotated[
-        int, typer.Option("-n", "--count", metavar="N", help="Passages to show at most.")
+        int, typer.Option("-n", "--count", metavar="N", help="Show at most N passages.")
     ] = 5,
     document: DocumentOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     as_lines: Annotated[
-        bool, typer.Option("--jsonl", help="Print a JSON object a line, one per passage.")
+        bool, typer.Option("--jsonl", help="Print one JSON object per line.")
     ] = False,
 ) -> None:
-    """Find passages in a memory, the best first. Exit code 1 where nothing is near."""
+    """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
     from mplus_cli.asking import answering, finding
     from mplus_cli.asking.events import Question, check
     from mplus_cli.asking.scope import chunks_outside
