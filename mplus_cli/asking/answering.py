@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from models.prompts import REFUSAL
 from mplus_cli.asking.choosing import (
     Words,
+    answer_form,
     choose,
-    is_span_wanted,
-    is_verdict_wanted,
     likeliest_verdict,
 )
 from mplus_cli.asking.confidence import read_calibration
@@ -147,13 +146,14 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         texts = (opened.stored.chunk(score.chunk).text for score in best)
     prompt = compose(session, draft, texts)
     asked = Asked(session, opened, draft, words, found, prompt, clock)
+    form = answer_form(session, draft.question)
     if spans_the_whole(draft.question):
         yield from _told(asked, NOT_TOLD, "whole")
-    elif question.strict and is_verdict_wanted(session, draft.question):
-        yield from _told(asked, REFUSAL, "unsure")  # how likely a yes is to be right is not known
-    elif is_span_wanted(session, draft.question):
+    elif form == "span":
         yield from _span(asked)
-    elif is_verdict_wanted(session, draft.question):
+    elif form == "verdict" and question.strict:
+        yield from _told(asked, REFUSAL, "unsure")  # how likely a yes is to be right is not known
+    elif form == "verdict":
         yield from _verdict(asked)
     else:
         yield from _spoken(asked)

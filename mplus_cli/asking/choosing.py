@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking.answer_type import kind_of
@@ -22,6 +22,10 @@ from mplus_cli.runtime.session import Session
 if TYPE_CHECKING:
     from models.generate import ReadPrompt
     from models.memory import Memory
+
+
+Form = Literal["span", "verdict", "spoken"]
+"""Of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +83,13 @@ class Words:
         return cls(calibration, tuple(matches), prior)
 
 
-def is_span_wanted(session: Session, question: Question) -> bool:
-    """Whether an answer is to be a span of the text: a greedy one, and not yes or no."""
+def answer_form(session: Session, question: Question) -> Form:
+    """How a question is to be answered; drawn answers, and those that are not to quote, are spoken."""
     if question.temperature or not question.quote:
-        return False
-    if kind_of(question.text) == "verdict":
-        return False
-    return quotable(session, ()) is not None
-
-
-def is_verdict_wanted(session: Session, question: Question) -> bool:
-    """Whether an answer is to be yes or no, greedily and from the text."""
-    if question.temperature or not question.quote or kind_of(question.text) != "verdict":
-        return False
-    return quotable(session, ()) is not None
+        return "spoken"
+    if not session.model.config.reading.quote_weight or session.spelling is None:
+        return "spoken"
+    return "verdict" if kind_of(question.text) == "verdict" else "span"
 
 
 def likeliest_verdict(session: Session, prompt: ReadPrompt) -> str:

@@ -11,15 +11,16 @@ Knows a tokenizer, as a table of spellings, and texts; of a network its settings
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import Session
+from mplus_cli.runtime.spelling import Spelling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,42 +35,6 @@ _END = "\n"
 _OPENS = ("$", "£", "€", "#", "@")
 """What may stand in front of a word's first letter or digit and belong to it."""
 _WORD = re.compile(r"[^\W_]+")
-_METASPACE = "\u2581"
-
-
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """How a vocabulary spells text: bytes as characters of its own, or a mark for the space."""
-
-    find: Callable[[str], int | None]
-    """A spelled token's id; None where there is no such token."""
-    special: Collection[int]
-    """Ids that spell no text."""
-    letters: Mapping[int, str] | None
-    """Byte to the character that stands for it; None: characters stand for themselves."""
-    space: str
-
-    @classmethod
-    def of(cls, tokenizer: Any) -> Spelling | None:
-        """The spelling of a `transformers` tokenizer; None where it is of no kind that is known."""
-        found = tokenizer("a b", add_special_tokens=False)["input_ids"]
-        tokens = tokenizer.convert_ids_to_tokens(found)
-        special = frozenset(tokenizer.get_added_vocab().values())
-        find = tokenizer.backend_tokenizer.token_to_id  # building the whole table takes longer
-        if any(token.startswith(_METASPACE) for token in tokens):
-            return cls(find, special, None, _METASPACE)
-        from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-        letters = bytes_to_unicode()
-        space = letters[ord(" ")]
-        known = any(space in token for token in tokens)
-        return cls(find, special, letters, space) if known else None
-
-    def spell(self, text: str) -> str:
-        """Text as the vocabulary's tokens would show it."""
-        if self.letters is None:
-            return text.replace(" ", self.space)
-        return "".join(self.letters[byte] for byte in text.encode("utf-8"))
 
 
 class Quotable:
@@ -167,7 +132,7 @@ def quotable(
     """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
     nothing, or its vocabulary spells text in no known way."""
     weight = session.model.config.reading.quote_weight
-    spelling = Spelling.of(session.tokenizer) if weight else None
+    spelling = session.spelling if weight else None
     if spelling is None:
         return None
     return Quotable(spelling, [*texts, *always], weight, session.loaded.stop_ids)

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mplus_cli.asking import events as asked
-from mplus_cli.asking.choosing import Words, choose, is_span_wanted
+from mplus_cli.asking.choosing import Words, answer_form, choose
 from mplus_cli.asking.prompting import Draft, compose, measure
 from mplus_cli.asking.quoting import Quote, quotable
 from mplus_cli.errors import UsageError
@@ -201,7 +201,7 @@ class Inquiry:
         from models.generate import Generated, stream
 
         own = self._network is self._bench.session.model
-        if quote and own and is_span_wanted(self._bench.session, self._draft.question):
+        if quote and own and answer_form(self._bench.session, self._draft.question) == "span":
             return self._choose_span(memory, found, prompt, words or Words())
 
         def guide(chunks: Sequence[int]) -> Guide | None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
 from mplus_cli.runtime import allocator, catalog, embedded_base, garbage, interrupts
+from mplus_cli.runtime.spelling import Spelling
 from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.settings import Settings
 from mplus_cli.wording import count
@@ -53,6 +55,11 @@ class Session:
     @property
     def plain_tokenizer(self) -> PlainTokenizer:
         return PlainTokenizer(self.loaded.tokenizer)
+
+    @cached_property
+    def spelling(self) -> Spelling | None:
+        """How the model's vocabulary spells text; None where it does so in no known way."""
+        return Spelling.of(self.loaded.tokenizer)
 
     @property
     def identity(self) -> ModelIdentity:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.prompts import REFUSAL, encode_plain
-from mplus_cli.asking.choosing import Words, likeliest_verdict
+from mplus_cli.asking.choosing import Words, answer_form, likeliest_verdict
 from mplus_cli.asking.confidence import FEATURES, Calibration
 from mplus_cli.asking.events import Question
 
@@ -24,6 +24,28 @@ def test_in_a_chat_the_question_before_helps_to_find_but_not_to_judge() -> None:
     assert later.matches == alone.matches
     assert alone.prior is not None and later.prior is not None
     assert alone.prior[0] == 0 < later.prior[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "form"),
+    [
+        (Question("Who came?"), "span"),
+        (Question("Who came?", strict=True), "span"),
+        (Question("Did she come?"), "verdict"),
+        (Question("Did she come?", strict=True), "verdict"),
+        (Question("Did she come or not?"), "span"),
+        (Question("Who came?", temperature=1.0), "spoken"),
+        (Question("Did she come?", quote=False), "spoken"),
+    ],
+)
+def test_the_form_of_an_answer(question: Question, form: str) -> None:
+    def session(weight: float, spelling: object) -> Any:
+        config = SimpleNamespace(reading=SimpleNamespace(quote_weight=weight))
+        return SimpleNamespace(model=SimpleNamespace(config=config), spelling=spelling)
+
+    assert answer_form(session(4.0, object()), question) == form
+    assert answer_form(session(0.0, object()), question) == "spoken"
+    assert answer_form(session(4.0, None), question) == "spoken"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig
-from mplus_cli.asking.quoting import Quotable, Quote, Spelling
+from mplus_cli.asking.quoting import Quotable, Quote
+from mplus_cli.runtime.spelling import Spelling
 
 STOP = 2
 WEIGHT = 5.0

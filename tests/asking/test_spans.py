@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.asking.quoting import Quotable, Spelling
+from mplus_cli.asking.quoting import Quotable
 from mplus_cli.asking.spans import TextSpan, says_something
+from mplus_cli.runtime.spelling import Spelling
 
 TEXT = "the keeper wrote in the logbook of the boat"
 
