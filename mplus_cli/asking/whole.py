@@ -47,6 +47,30 @@ _TITLE_OF_IT = re.compile(rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$")
 _PAGES_OF_IT = re.compile(
     r"^how many pages (?:has|are there in|are in|does) (?:it|this)(?: have)?\W*$"
 )
+# "The report" may be one that the text tells of: whose author its file does not name.
+_WORK = rf"(?:this (?:whole |entire )?{_BOOK}|the (?:book|novel|text))"
+_IS = r"(?:'s|’s| is| was)"
+_AUTHOR = re.compile(
+    rf"^who(?: wrote|{_IS} the (?:author|writer) of) {_WORK}\W*$"
+    rf"|^who{_IS} {_WORK} (?:written )?by\W*$|^by whom (?:is|was) {_WORK}(?: written)?\W*$"
+    rf"|^what{_IS} the name of the author of {_WORK}\W*$"
+)
+_AUTHOR_OF_IT = re.compile(rf"^who(?: wrote (?:it|this)|{_IS} (?:the|its) author)\W*$")
+_DATE = re.compile(
+    rf"^(?:when|(?:in )?(?:what|which) year) (?:was|is) {_WORK} (?:written|published|released|issued)\W*$"
+    rf"|^what{_IS} the (?:publication )?date of {_WORK}\W*$"
+)
+_DATE_OF_IT = re.compile(
+    r"^(?:when|(?:in )?(?:what|which) year) was (?:it|this) (?:written|published)\W*$"
+)
+_AUTHOR_OF_TITLE = re.compile(
+    rf"^who(?: wrote|{_IS} the author of) [\"'“‘]?(?P<title>.+?)\W*$", re.I
+)
+_DATE_OF_TITLE = re.compile(
+    r"^when was [\"'“‘]?(?P<title>.+?)[\"'”’]? (?:written|published)\W*$", re.I
+)
+_FROM_FILE = " (the date in the file)"
+"""When a book was written need not be when its file says: the reader is told which it is."""
 
 
 def spans_the_whole(question: Question) -> bool:
@@ -55,8 +79,8 @@ def spans_the_whole(question: Question) -> bool:
 
 
 def of_itself(question: Question, documents: Sequence[DocumentRow]) -> str | None:
-    """The answer to a question about the title or length of the documents; None where it asks for
-    something else, or where they do not say."""
+    """The answer to a question about the title, length, author or date of the documents; None where it
+    asks for something else, or where they do not say."""
     if _asks(question, (_TITLE,), _TITLE_OF_IT):
         return "; ".join(document.title for document in documents)
     if _asks(question, (_PAGES,), _PAGES_OF_IT):
@@ -64,7 +88,36 @@ def of_itself(question: Question, documents: Sequence[DocumentRow]) -> str | Non
         if len(told) == len(documents) == 1:
             return count(told[0].pages or 0, "page")
         return "; ".join(f"{row.title}: {count(row.pages or 0, 'page')}" for row in told) or None
-    return None
+    asked = _meant(question, documents, _AUTHOR, _AUTHOR_OF_IT, _AUTHOR_OF_TITLE)
+    if asked:
+        return _stated([(row.title, row.author) for row in asked])
+    asked = _meant(question, documents, _DATE, _DATE_OF_IT, _DATE_OF_TITLE)
+    dates = _stated([(row.title, row.date) for row in asked])
+    return dates and dates + _FROM_FILE
+
+
+def _meant(
+    question: Question,
+    documents: Sequence[DocumentRow],
+    named: re.Pattern[str],
+    meant: re.Pattern[str],
+    titled: re.Pattern[str],
+) -> Sequence[DocumentRow]:
+    """The documents that a question asks about: all, or those whose title it names as it is written."""
+    if _asks(question, (named,), meant):
+        return documents
+    match = titled.search(" ".join(question.text.split()))
+    return [row for row in documents if match and row.title == match["title"]]
+
+
+def _stated(values: Sequence[tuple[str, str | None]]) -> str | None:
+    """What all documents say, or a line for each; None where one of them does not say."""
+    told = [value for _, value in values if value]
+    if not told or len(told) < len(values):
+        return None
+    if len(set(told)) == 1:
+        return told[0]
+    return "\n".join(f"{title}: {value}" for title, value in values)
 
 
 def _asks(question: Question, named: Sequence[re.Pattern[str]], meant: re.Pattern[str]) -> bool:

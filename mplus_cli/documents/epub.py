@@ -15,7 +15,9 @@ from typing import Any
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.encoding import BinaryData
 from mplus_cli.documents.epub_contents import Entry, Unreadable, contents, named, resolve
+from mplus_cli.documents.epub_metadata import creators, publication_date
 from mplus_cli.documents.markup import Markup, read_markup
+from mplus_cli.documents.metadata import author_of, date_of
 from mplus_cli.documents.model import DocumentError, Heading, Page
 from mplus_cli.documents.parts import Parts
 
@@ -109,8 +111,15 @@ def read_epub(data: bytes, label: str, progress: Callable[[int, int], None] | No
     texts = [markup.text for markup in files.values()]
     pages = [Page(None, text + "\n\n") for text in texts[:-1]]
     title = " ".join(clean_characters(_first_text(root, "title")).split())
-    headings = _headings(files, contents(archive.xml, root, folder))
-    return Parts("epub", title, (*pages, Page(None, texts[-1])), None, tuple(warnings), headings)
+    return Parts(
+        "epub",
+        title,
+        (*pages, Page(None, texts[-1])),
+        warnings=tuple(warnings),
+        headings=_headings(files, contents(archive.xml, root, folder)),
+        author=author_of(creators(root)),
+        date=date_of(publication_date(root)),
+    )
 
 
 def _files(

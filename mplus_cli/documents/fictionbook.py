@@ -1,6 +1,7 @@
 """FictionBook (FB2) to HTML, which is then read as such. Knows no files."""
 
 import re
+from html import unescape
 
 _NAMES = {
     "v": "p",
@@ -16,6 +17,16 @@ _NAMES = {
 _TAG = re.compile(r"<(/?)(?:\w{1,20}:)?([a-z-]{1,20})\b([^<>]{0,2000})>", re.IGNORECASE)
 _BINARY = re.compile(r"<binary\b[^<>]{0,500}>[^<]*</binary>", re.IGNORECASE)
 _BOOK_TITLE = re.compile(r"<book-title\b[^<>]{0,200}>([^<]{0,1000})</book-title>", re.IGNORECASE)
+_AUTHOR = re.compile(r"<author\b[^<>]{0,200}>(.{0,2000}?)</author>", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(
+    r"<(first-name|middle-name|last-name|nickname)\b[^<>]{0,200}>([^<]{0,300})<", re.I
+)
+_DATE = re.compile(
+    r"<date\b(?:[^<>]{0,200}?\bvalue\s?=\s?[\"']([^\"'<>]{0,100})[\"'])?[^<>]{0,200}>([^<]{0,200})<",
+    re.I,
+)
+_YEAR = re.compile(r"<year\b[^<>]{0,200}>([^<]{0,100})<", re.IGNORECASE)
+_MAX_INFO = 1 << 16  # characters
 _NOTE = re.compile(r"type\s*=\s*[\"']note", re.IGNORECASE)
 
 
@@ -44,3 +55,25 @@ def to_html(markup: str) -> str:
 
     head = f"<title>{title[1]}</title>" if title else ""
     return f"<html><head>{head}</head>{_TAG.sub(renamed, body or markup)}</html>"
+
+
+def authorship(markup: str) -> tuple[list[str], str]:
+    """The authors that a book names, and its date ("" if none): when it was written or, where that is
+    not told, the year it was printed. Who made the file is another matter."""
+    title = _between(markup, "title-info")
+    authors = [_full_name(dict(_NAME.findall(author))) for author in _AUTHOR.findall(title)]
+    date = _DATE.search(title)
+    year = _YEAR.search(_between(markup, "publish-info"))
+    written = (date[2].strip() or date[1] or "") if date else ""
+    return authors, unescape(written or (year[1] if year else ""))
+
+
+def _full_name(parts: dict[str, str]) -> str:
+    known = {name.lower(): text.strip() for name, text in parts.items()}
+    names = [known.get(f"{part}-name", "") for part in ("first", "middle", "last")]
+    return unescape(" ".join(filter(None, names)) or known.get("nickname", ""))
+
+
+def _between(markup: str, name: str) -> str:
+    """What stands in the first element of that name."""
+    return markup.partition(f"<{name}")[2].partition(f"</{name}>")[0][:_MAX_INFO]

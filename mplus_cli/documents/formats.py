@@ -91,11 +91,25 @@ def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
 
 def _markup_parts(data: bytes, kind: Kind) -> Parts:
     from mplus_cli.documents.encoding import decode
-    from mplus_cli.documents.fictionbook import to_html
+    from mplus_cli.documents.fictionbook import authorship, to_html
     from mplus_cli.documents.markup import parse_markup, read_web_page
+    from mplus_cli.documents.metadata import author_of, date_of
 
-    found = read_web_page(data) if kind == "html" else parse_markup(to_html(decode(data)))
-    return Parts(kind, found.title, (Page(None, found.text),), headings=found.headings)
+    if kind == "html":
+        found = read_web_page(data)
+        authors, date = found.authors, found.date
+    else:
+        book = decode(data)
+        found = parse_markup(to_html(book))
+        authors, date = authorship(book)
+    return Parts(
+        kind,
+        found.title,
+        (Page(None, found.text),),
+        headings=found.headings,
+        author=author_of(authors),
+        date=date_of(date),
+    )
 
 
 def _records(data: bytes, kind: Kind, suffix: str) -> str | None:

@@ -70,6 +70,8 @@ def _parts(values: dict[str, Any]) -> Parts:
         page_count=values["page_count"],
         warnings=tuple(values["warnings"]),
         headings=tuple(Heading(*heading) for heading in values["headings"]),
+        author=values["author"],
+        date=values["date"],
     )
 
 
@@ -81,6 +83,8 @@ def _values(parts: Parts) -> dict[str, Any]:
         "page_count": parts.page_count,
         "warnings": parts.warnings,
         "headings": [[one.start, one.level, one.title] for one in parts.headings],
+        "author": parts.author,
+        "date": parts.date,
     }
 
 

@@ -17,6 +17,8 @@ _LINK = re.compile(
 )
 _REFERENCE = re.compile(r"(?<![\w\]])!?\[([^\[\]\n]{0,1000})\]\[[^\[\]\n]{0,200}\]")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\[\]^\n][^\[\]\n]{0,200}\]:[ \t]*\S.*\n?", re.MULTILINE)
+_ITEMS = re.compile(r"(?:\n[ \t]*-[ \t].*|\n[ \t]+\S.*)*")
+_ITEM = re.compile(r"^[ \t]*(?:-[ \t]+)?(?:name[ \t]*:[ \t]*)?", re.MULTILINE)
 _MAX_FRONT = 1 << 16  # characters
 
 
@@ -33,6 +35,23 @@ def without_front_matter(text: str) -> tuple[str, str]:
     title = _TITLE.search(front)
     rest = text[end + 4 :].partition("\n")[2]
     return rest, title[1].strip().strip("\"'").strip() if title else ""
+
+
+def front_values(front: str, name: str) -> list[str]:
+    """The values of a setting of front matter, or of its plural: one, a list in brackets, or one in
+    items below it; [] if there is no such setting."""
+    setting = re.search(rf"^{name}s?[ \t]*[:=][ \t]*(.*)$", front, re.MULTILINE | re.IGNORECASE)
+    if setting is None:
+        return []
+    value = setting[1].strip()
+    if value.startswith("["):
+        values = value.strip("[]").split(",")
+    elif value:
+        values = [value]
+    else:
+        items = _ITEMS.match(front, setting.end())
+        values = _ITEM.sub("", items[0]).split("\n") if items else []
+    return [one for text in values if (one := text.strip().strip("\"'").strip())]
 
 
 def for_readers(text: str) -> str:

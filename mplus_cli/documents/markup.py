@@ -9,6 +9,7 @@ from mplus_cli.documents.characters import SOFT_HYPHEN, clean_characters
 from mplus_cli.documents.encoding import decode
 from mplus_cli.documents.model import Heading
 from mplus_cli.documents.note_marks import NoteMarks
+from mplus_cli.documents.page_metadata import PageMetadata
 
 _DROPPED = frozenset(
     {
@@ -54,6 +55,8 @@ class Markup:
     text: str
     headings: tuple[Heading, ...] = ()
     anchors: Mapping[str, int] = field(default_factory=dict)
+    authors: tuple[str, ...] = ()
+    date: str = ""
 
 
 def read_markup(data: bytes) -> Markup:
@@ -165,6 +168,7 @@ class _Reader:
     def __init__(self, markup: str) -> None:
         self.writer = _Writer()
         self.notes = NoteMarks(self.writer)
+        self.stated = PageMetadata()
         self.anchors: dict[str, int] = {}
         self.marks: list[int] = []  # of the headings that are open: what was written before each
         self.open: list[str] = []
@@ -181,6 +185,7 @@ class _Reader:
         self.counts[name] += 1
         if name == "title" and self.titles is None:
             self.titles, self.in_title = [], True
+        self.stated.enter(name, attributes)
         if self.hidden_at:
             return
         if self.hides(name, attributes):
@@ -248,7 +253,8 @@ class _Reader:
         headings = tuple(
             replace(one, start=max(0, one.start - blank)) for one in self.writer.headings
         )
-        return Markup(title, text.strip(), headings, self.anchors)
+        stated = self.stated
+        return Markup(title, text.strip(), headings, self.anchors, stated.authors, stated.date)
 
 
 class _WebReader(_Reader):

@@ -55,7 +55,8 @@ class Document:
     `path` is what the user named ("-" for stdin); `sha256` is of the raw bytes and, if one was
     made, the page selection; `page_count` is the file's, whatever was selected, and None where the
     format has no pages; `warnings` are one-line remarks on what could not be read; `headings` come
-    in the order of the text.
+    in the order of the text. `author` and `date` are the file's own words, on one line each, and
+    None where it has none; of a PDF the date is the year in which the file was made.
     """
 
     path: str
@@ -66,6 +67,8 @@ class Document:
     page_count: int | None
     warnings: tuple[str, ...]
     headings: tuple[Heading, ...] = ()
+    author: str | None = None
+    date: str | None = None
 
     @property
     def text(self) -> str:

@@ -7,7 +7,10 @@ from mplus_cli.documents.model import Heading, Kind, Page
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The format's name, the title the file gives itself ("" if none), pages and so on."""
+    """The format's name, the title the file gives itself ("" if none), pages and so on.
+
+    `author` and `date` are what `metadata` leaves of those the file states.
+    """
 
     kind: Kind
     title: str
@@ -15,3 +18,5 @@ class Parts:
     page_count: int | None = None
     warnings: tuple[str, ...] = ()
     headings: tuple[Heading, ...] = ()
+    author: str | None = None
+    date: str | None = None

@@ -12,6 +12,7 @@ from mplus_cli.documents import pdf_process
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.joining import join_lines
+from mplus_cli.documents.metadata import author_of
 from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.pdf_outline import outline_headings
@@ -28,6 +29,7 @@ _NO_TITLE = re.compile(
 )
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
 _LENGTH = re.compile(rb"/Linearized\b[^<>]{0,200}/L\s{1,9}(\d{1,12})\b")
+_DATE = re.compile(r"\s*(?:D:)?(\d{4})", re.ASCII)
 _MAX_TITLE = 200
 
 
@@ -68,8 +70,16 @@ def read_pdf(
         warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
     if repeats and len(read) > 1:
         warnings.append("most pages hold only a header or page number (scanned?): run OCR on it")
-    headings = outline_headings(got.outline, read)
-    return Parts("pdf", sane_title(got.title), tuple(read), got.count, tuple(warnings), headings)
+    return Parts(
+        "pdf",
+        sane_title(got.title),
+        tuple(read),
+        got.count,
+        tuple(warnings),
+        outline_headings(got.outline, read),
+        author=author_of([got.author]),
+        date=_year(got.date),
+    )
 
 
 def _extract(
@@ -122,6 +132,12 @@ def _selection(count: int, label: str, pages: PageRange | None) -> tuple[int, in
         some = "1 page" if count == 1 else f"{count} pages"
         message = f"{label} has {some}: pages {asked} are not all in it"
         raise DocumentError(message) from None
+
+
+def _year(date: str) -> str | None:
+    """The year of a PDF's date, None if it is none; what is before 1990 is a clock that was not set."""
+    match = _DATE.match(date)
+    return match[1] if match and int(match[1]) >= 1990 else None
 
 
 def _is_cut_short(data: bytes) -> bool:

@@ -25,6 +25,9 @@ class Extraction:
 
     count: int = 0
     title: str = ""
+    author: str = ""
+    date: str = ""
+    """As PDF writes it: D:20110305142500+01'00'."""
     failed: str = ""
     outline: list[list[Any]] = field(default_factory=list)
     """[level, title, page] of each bookmark."""
@@ -85,6 +88,7 @@ def _take(got: Extraction, message: worker.Message) -> None:
         got.failed = message["failed"]
     elif "count" in message:
         got.count, got.title = message["count"], message["title"] or ""
+        got.author, got.date = message.get("author", ""), message.get("date", "")
         got.outline = message.get("outline", [])
     elif "lines" in message:
         got.lines[message["page"]] = message["lines"]

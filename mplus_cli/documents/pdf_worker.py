@@ -1,7 +1,7 @@
 """The process that opens a PDF: `python -m mplus_cli.documents.pdf_worker ENGINE FIRST LAST`.
 
 Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title",
-"outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines",
+"author", "date", "outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines",
 "label"} or {"page", "error"}. An outline has [level, title, page] of each bookmark; a line is [text] or
 [text, x0, x1, y, size], or has the [text, x0, x1] of its pieces behind that, where wide gaps divide it.
 It runs apart because PDF libraries can crash or loop on hostile files, which only a process boundary
@@ -22,7 +22,7 @@ _MAX_PAGE_CHARACTERS = 2_000_000
 _MEMORY_BYTES = 1 << 30  # and four times the file
 _CPU_SECONDS = 3600  # for a process whose parent was killed
 _MAX_BOOKMARKS = 20_000
-_MAX_TITLE, _MAX_LABEL = 500, 40
+_MAX_TITLE, _MAX_LABEL, _MAX_METADATA = 500, 40, 2000
 _PASSWORD_ERRORS = (4, 5)  # pdfium's: wrong password, unknown security scheme
 
 Message = dict[str, Any]
@@ -51,10 +51,13 @@ def pdfium_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
     """The messages, by pdfium."""
     document = _open_pdfium(data)
     count = len(document)
-    title = ""
-    with contextlib.suppress(Exception):
-        title = document.get_metadata_value("Title")
-    yield {"count": count, "title": title, "outline": _outline(document)}
+    yield {
+        "count": count,
+        "title": _stated(lambda: document.get_metadata_value("Title")),
+        "author": _stated(lambda: document.get_metadata_value("Author")),
+        "date": _stated(lambda: document.get_metadata_value("CreationDate")),
+        "outline": _outline(document),
+    }
 
     def lines(index: int) -> list[list[Any]]:
         return pdfium_lines.lines(document, index, _MAX_PAGE_CHARACTERS)
@@ -116,16 +119,25 @@ def pypdf_messages(data: bytes, first: int, last: int) -> Iterator[Message]:
         raise
     except Exception as error:  # whatever a damaged file makes it raise
         raise Failed("damaged") from error
-    title = ""
-    with contextlib.suppress(Exception):
-        title = (reader.metadata and reader.metadata.title) or ""
-    yield {"count": count, "title": title}
+    yield {
+        "count": count,
+        "title": _stated(lambda: reader.metadata and reader.metadata.title),
+        "author": _stated(lambda: reader.metadata and reader.metadata.author),
+        "date": _stated(lambda: reader.metadata and reader.metadata.get("/CreationDate")),
+    }
 
     def lines(index: int) -> list[list[Any]]:
         text = reader.pages[index].extract_text()[:_MAX_PAGE_CHARACTERS]
         return [[line] for line in text.splitlines()]
 
     yield from _pages(lines, first, min(last, count))
+
+
+def _stated(read: Callable[[], Any]) -> str:
+    """What a file's metadata say; "" where they say nothing, or are damaged."""
+    with contextlib.suppress(Exception):
+        return str(read() or "")[:_MAX_METADATA]
+    return ""
 
 
 def _pages(lines_of: Callable[[int], list[list[Any]]], first: int, last: int) -> Iterator[Message]:

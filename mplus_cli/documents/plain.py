@@ -7,7 +7,8 @@ from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.encoding import decode
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import Joint, Line, join_lines
-from mplus_cli.documents.markdown import for_readers, without_front_matter
+from mplus_cli.documents.markdown import for_readers, front_values, without_front_matter
+from mplus_cli.documents.metadata import author_of, date_of
 from mplus_cli.documents.model import Page
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.running_heads import running_lines
@@ -17,25 +18,39 @@ _GUTENBERG = r"^\*\*\* ?{} OF (?:THE|THIS) PROJECT GUTENBERG EBOOK\b.*\*\*\*[^\S
 _GUTENBERG_START = re.compile(_GUTENBERG.format("START"), re.MULTILINE)
 _GUTENBERG_END = re.compile(_GUTENBERG.format("END"), re.MULTILINE)
 _GUTENBERG_TITLE = re.compile(r"^Title: *(\S.*)$", re.MULTILINE)
+_GUTENBERG_AUTHOR = re.compile(r"^Author: *(\S.*(?:\n[ \t]{2,}\S.*)*)", re.MULTILINE)
+_HEAD = 2000  # characters in which such lines stand, where no marker ends them
 
 
 def read_plain(data: bytes) -> Parts:
     """The text of a .txt file, a page for each form feed. Raises `encoding.BinaryData`."""
     pages = [clean_characters(page) for page in decode(data).split("\f")]
-    text, title = strip_licence(_without_comments("\f".join(pages)))
+    whole = _without_comments("\f".join(pages))
+    text, title = strip_licence(whole)
+    author = header_author(whole)
     pages = text.split("\f")
     if sum(bool(page.strip()) for page in pages) < 2:
-        return Parts("text", title, (Page(None, _flowed(text.replace("\f", "\n"))),))
+        page = Page(None, _flowed(text.replace("\f", "\n")))
+        return Parts("text", title, (page,), author=author)
     texts = _flowed_pages(pages)
     numbered = tuple(Page(number, text) for number, text in enumerate(texts, start=1))
-    return Parts("text", title, numbered, len(numbered))
+    return Parts("text", title, numbered, len(numbered), author=author)
 
 
 def read_markdown(data: bytes) -> Parts:
     """The text of a .md file. Raises `encoding.BinaryData`."""
-    text, title = without_front_matter(clean_characters(decode(data)))
-    text, licensed = strip_licence(for_readers(text))
-    return Parts("markdown", title or licensed, (Page(None, _flowed(text, fences=True)),))
+    whole = clean_characters(decode(data))
+    text, title = without_front_matter(whole)
+    front = whole[: -len(text) or None] if text != whole else ""
+    readable = for_readers(text)
+    text, licensed = strip_licence(readable)
+    return Parts(
+        "markdown",
+        title or licensed,
+        (Page(None, _flowed(text, fences=True)),),
+        author=author_of(front_values(front, "author")) or header_author(readable),
+        date=date_of(" ".join(front_values(front, "date"))),
+    )
 
 
 def _flowed(text: str, *, fences: bool = False) -> str:
@@ -84,3 +99,14 @@ def strip_licence(text: str) -> tuple[str, str]:
         text = text[start.end() :]
     end = _GUTENBERG_END.search(text)
     return (text[: end.start()] if end else text), title
+
+
+def header_author(text: str) -> str | None:
+    """The author named in the header that Project Gutenberg puts before a book: before the START marker
+    or, where that was cut off, in the first lines beside a title."""
+    start = _GUTENBERG_START.search(text)
+    end = start.start() if start else _HEAD
+    named = _GUTENBERG_AUTHOR.search(text, 0, end)
+    if named is None or not _GUTENBERG_TITLE.search(text, 0, end):
+        return None
+    return author_of(named[1].split("\n"))

@@ -49,6 +49,8 @@ def read_document(
         page_count=parts.page_count,
         warnings=parts.warnings,
         headings=parts.headings,
+        author=parts.author,
+        date=parts.date,
     )
 
 

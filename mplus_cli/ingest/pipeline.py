@@ -262,6 +262,8 @@ def _describe(document: Document, chunks: list[Chunk]) -> NewDocument:
         tokens=sum(len(chunk.ids) for chunk in chunks),
         chunks=len(chunks),
         digest=digest.hexdigest(),
+        author=_storable(document.author) if document.author else None,
+        date=_storable(document.date) if document.date else None,
     )
 
 

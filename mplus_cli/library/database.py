@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import MismatchError, disk_errors
+from mplus_cli.library import metadata_rows
 from mplus_cli.library.chunk_rows import PLACES, are_places_intact
 from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
@@ -66,8 +67,8 @@ CREATE TABLE state (
 """
 _DOCUMENTS = """
 SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest,
-    coalesce((SELECT at FROM times WHERE what = 'document/' || id), '')
-FROM documents ORDER BY id
+    coalesce((SELECT at FROM times WHERE what = 'document/' || id), ''), {metadata}
+FROM documents {join} ORDER BY id
 """
 Connection = sqlite3.Connection
 
@@ -172,7 +173,8 @@ def view_within(connection: Connection) -> View:
     segments = connection.execute(
         "SELECT number, file, tokens, skip, bytes, sha256 FROM segments ORDER BY number"
     ).fetchall()
-    documents = connection.execute(_DOCUMENTS).fetchall()
+    metadata, join = metadata_rows.columns(connection)
+    documents = connection.execute(_DOCUMENTS.format(metadata=metadata, join=join)).fetchall()
     try:
         geometry = json.loads(settings["geometry"])
         return View(
@@ -206,6 +208,7 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
             ),
         )
         put_times(connection, {f"document/{number}": at})
+    metadata_rows.put_metadata(connection, documents)
 
 
 def put_progress(connection: Connection, document: int, chunks_read: int) -> None:
@@ -270,6 +273,8 @@ def check(connection: Connection) -> list[str]:
                 found.append("the chunks are not those that were read")
             if not are_places_intact(connection):
                 found.append("the places of chunks are not those that were written")
+            if not metadata_rows.is_metadata_intact(connection):
+                found.append("the authors and dates are not those that were written")
             if state and state[1] != seal(connection):
                 found.append("rows are not those that were written")
         except TypeError as error:  # bytes where there should be text

@@ -53,6 +53,7 @@ class Moment:
 _COUNT, _SOME = Whole(0, 1 << 48), Whole(1, 1 << 48)
 _PAGE = Whole(0, 1 << 48, optional=True)
 _TEXT = Text(1 << 24)
+_STATED = Text(1 << 12, optional=True)
 _MODEL: dict[str, Rule] = {"name": _TEXT, "fingerprint": Digest()}
 _TIMES: dict[str, Rule] = {"created": Moment(), "updated": Moment()}
 _DOCUMENT: dict[str, Rule] = {
@@ -67,6 +68,8 @@ _DOCUMENT: dict[str, Rule] = {
     "chunks_read": _COUNT,
     "digest": Digest(),
     "added": Moment(optional=True),
+    "author": _STATED,
+    "date": _STATED,
 }
 _SEGMENT: dict[str, Rule] = {
     "number": _COUNT,

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 Row = tuple[int | str | None, ...]
 """A row of `chunks`: number, document, position, text, tokens, first_page, last_page.
 
-Or of `places`: number, place.
+Or of `places`: number, place. Or of `metadata`: document, author, date.
 """
 
 
 def chain(start: str, rows: Iterable[Row]) -> str:
-    """A digest over rows of `chunks` or `places`, given the one over those before them ("" if none)."""
+    """A digest over rows of one of these tables, given the one over those before them ("" if none)."""
     for row in rows:
         content = json.dumps(row, separators=(",", ":"))
         start = hashlib.sha256(f"{start}{content}".encode()).hexdigest()

@@ -3,7 +3,8 @@
 The file has the tensors of long-term memory in one piece (`ltm.*`), those of short-term memory
 (`stm.*`), the chunks' texts as UTF-8 JSON (`chunks`) and their places (`places`, where there are
 any: an mplus without places does without), and in its metadata `format`, `version`,
-`memory` (JSON: name, identity, counts, documents, times) and `sha256`: the digest of the whole
+`memory` (JSON: name, identity, counts, documents, times; under `metadata` the documents' authors and
+dates, which an mplus without them passes over) and `sha256`: the digest of the whole
 file, with zeros in the place of these 64 digits. Its bytes depend on the memory alone, not on how
 long-term memory was cut into files.
 """
@@ -124,6 +125,8 @@ def _describe(name: str, view: View) -> dict[str, object]:
         for row in view.documents
     ]
     identity = view.identity
+    stated = [[row.author, row.date] for row in view.documents]
+    known = any(value is not None for values in stated for value in values)
     return {
         "name": name,
         "model": {
@@ -137,6 +140,7 @@ def _describe(name: str, view: View) -> dict[str, object]:
         "stm_tokens": view.state.stm_tokens,
         "ltm_tokens": view.ltm_tokens,
         "documents": documents,
+        **({"metadata": stated} if known else {}),
         "created": view.created,
         "updated": view.updated,
     }

@@ -97,9 +97,11 @@ def restore(snapshot: Snapshot, folder: Path, name: str) -> None:
 
 def _view(memory: Mapping[str, Any]) -> View:
     """What a header says, as the rows of a memory whose files are still to be written."""
+    listed = memory["documents"]
+    stated = memory.get("metadata", [[None, None]] * len(listed))
     documents = tuple(
-        DocumentRow(id=number, **values)
-        for number, values in enumerate(memory["documents"], start=1)
+        DocumentRow(id=number, **values, author=author, date=date)
+        for number, (values, (author, date)) in enumerate(zip(listed, stated, strict=True), start=1)
     )
     state = State(
         commit=1,

@@ -63,6 +63,8 @@ class NewDocument:
     chunks: int
     digest: str
     """Hexadecimal, over the token ids of all chunks: only a document cut alike can be resumed."""
+    author: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class DocumentRow:
     chunks_read: int
     digest: str
     added: str
+    author: str | None = None
+    """None where the file names none, or an mplus read it that did not look."""
+    date: str | None = None
+    """As the file writes it."""
 
     @property
     def complete(self) -> bool:

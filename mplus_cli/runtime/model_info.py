@@ -22,6 +22,8 @@ def describe(stored: StoredMemory) -> dict[str, Any]:
         {
             "path": row.path,
             "title": row.title,
+            "author": row.author,
+            "date": row.date,
             "sha256": row.sha256,
             "kind": row.kind,
             "pages": row.pages,

@@ -89,16 +89,23 @@ def _recorded(tokens: Any) -> str:
     return f"{tokens:,}" if type(tokens) is int and 0 <= tokens < 1 << 63 else "?"
 
 
-def _documents(documents: Iterable[dict[str, Any]]) -> Table:
-    table = plain_table(
-        ("document", False), ("pages", True), ("tokens", True), ("chunks", True), ("read", False)
-    )
+def _documents(documents: Sequence[dict[str, Any]]) -> Table:
+    by_whom = any(document["author"] for document in documents)
+    numbers = [("pages", True), ("tokens", True), ("chunks", True)]
+    author = [("author", False)] if by_whom else []
+    table = plain_table(("document", False), *author, *numbers, ("read", False))
     for document in documents:
         done, chunks = document["chunks_read"], document["chunks"]
         pages = "" if document["pages"] is None else f"{document['pages']:,}"
         state = moment(document["added"]) if done == chunks else f"{done} of {chunks} chunks so far"
-        title = Text(one_line(document["title"]))
-        table.add_row(title, pages, f"{document['tokens']:,}", f"{chunks:,}", state)
+        names = [document["title"], *([document["author"] or ""] if by_whom else [])]
+        table.add_row(
+            *(Text(one_line(name)) for name in names),
+            pages,
+            f"{document['tokens']:,}",
+            f"{chunks:,}",
+            state,
+        )
     return table
 
 

@@ -1,0 +1,48 @@
+"""The author and the date that a file states, cleaned. Knows no file format."""
+
+import re
+from collections.abc import Iterable
+
+from mplus_cli.documents.characters import clean_characters
+
+_MAX_AUTHOR, _MAX_DATE = 300, 100
+_NEVER = "0101-01-01"  # what one well-known program writes where it knows no date
+_NOBODY = re.compile(
+    r"[\W\d_]*"
+    r"|(?:unknown|anon|none|null|nil|n/a|untitled|authors?|unknown authors?|the authors?|by)\W*"
+    r"|(?:default|your name|name|user|username|owner|admin|administrator|root|guest|student)[\W\d]*"
+    r"|.*[\ufffd\ue000-\uf8ff].*|(?:file|https?):.*|.*[\\/].*[\\/].*",
+    re.I | re.S,
+)
+_SOFTWARE = re.compile(
+    r"\b(?:(?:microsoft|ms) (?:office|word|powerpoint|excel|publisher)|acrobat|distiller|indesign"
+    r"|framemaker|quarkxpress|(?:libre|open)office|ghostscript|(?:pdf|xe|lua)(?:la)?tex|latex|pandoc"
+    r"|calibre \(?\d|calibre-?ebook|wkhtmltopdf|chromium|skia/pdf|itext|reportlab|pdfium|fpdf"
+    r"|scansnap|canon ir)\b"
+    r"|^(?:hp|dell|lenovo|acer|asus|toshiba|compaq|xerox|writer|word|winword|calibre)\W*$",
+    re.I,
+)
+
+
+def author_of(names: Iterable[str]) -> str | None:
+    """Names as one line, each once, in up to 300 characters; None if no name is left.
+
+    Left out are what stands where nobody was named, and the names of software.
+    """
+    kept: dict[str, None] = {}
+    for name in names:
+        name = _line(name, _MAX_AUTHOR)
+        if not _NOBODY.fullmatch(name) and not _SOFTWARE.search(name):
+            kept[name] = None
+    return _line(", ".join(kept), _MAX_AUTHOR) or None
+
+
+def date_of(text: str) -> str | None:
+    """A date as the file writes it, on one line, in up to 100 characters; None if it has no number."""
+    line = _line(text, _MAX_DATE)
+    told = any(character.isdigit() and character != "0" for character in line)
+    return line if told and not line.startswith(_NEVER) else None
+
+
+def _line(text: str, most: int) -> str:
+    return " ".join(clean_characters(text[: 4 * most]).split())[:most].strip()
