@@ -92,8 +92,7 @@ def of_itself(question: Question, documents: Sequence[DocumentRow]) -> str | Non
     if asked:
         return _stated([(row.title, row.author) for row in asked])
     asked = _meant(question, documents, _DATE, _DATE_OF_IT, _DATE_OF_TITLE)
-    dates = _stated([(row.title, row.date) for row in asked])
-    return dates and dates + _FROM_FILE
+    return _stated([(row.title, row.date and row.date + _FROM_FILE) for row in asked])
 
 
 def _meant(

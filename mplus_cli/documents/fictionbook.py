@@ -57,11 +57,12 @@ def to_html(markup: str) -> str:
     return f"<html><head>{head}</head>{_TAG.sub(renamed, body or markup)}</html>"
 
 
-def authorship(markup: str) -> tuple[list[str], str]:
+def authorship(markup: str) -> tuple[tuple[str, ...], str]:
     """The authors that a book names, and its date ("" if none): when it was written or, where that is
     not told, the year it was printed. Who made the file is another matter."""
     title = _between(markup, "title-info")
-    authors = [_full_name(dict(_NAME.findall(author))) for author in _AUTHOR.findall(title)]
+    named = _AUTHOR.findall(title)
+    authors = tuple(_full_name(dict(_NAME.findall(author))) for author in named)
     date = _DATE.search(title)
     year = _YEAR.search(_between(markup, "publish-info"))
     written = (date[2].strip() or date[1] or "") if date else ""

@@ -1,9 +1,10 @@
 """The process that opens a PDF: `python -m mplus_cli.documents.pdf_worker ENGINE FIRST LAST`.
 
 Reads the file from stdin and writes one JSON object a line to stdout: first {"count", "title",
-"author", "date", "outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page {"page", "lines",
-"label"} or {"page", "error"}. An outline has [level, title, page] of each bookmark; a line is [text] or
-[text, x0, x1, y, size], or has the [text, x0, x1] of its pieces behind that, where wide gaps divide it.
+"author", "date", "outline"} or {"failed": "encrypted" | "damaged" | "missing"}, then for each page
+{"page", "lines", "label"} or {"page", "error"}. An outline has [level, title, page] of each bookmark; a
+line is [text] or [text, x0, x1, y, size], or has the [text, x0, x1] of its pieces behind that, where wide
+gaps divide it.
 It runs apart because PDF libraries can crash or loop on hostile files, which only a process boundary
 contains. It cleans nothing.
 """

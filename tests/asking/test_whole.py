@@ -10,8 +10,14 @@ from mplus_cli.asking.whole import of_itself, spans_the_whole
 from mplus_cli.library import DocumentRow
 
 
-def row(title: str, pages: int | None) -> DocumentRow:
-    return DocumentRow(1, "b.pdf", title, "", "pdf", pages, 1, 1, 1, "", "")
+def row(
+    title: str, pages: int | None, author: str | None = None, date: str | None = None
+) -> DocumentRow:
+    return DocumentRow(1, "b.pdf", title, "", "pdf", pages, 1, 1, 1, "", "", author, date)
+
+
+EMMA, PERSUASION = row("Emma", 300, "Jane Austen", "1815"), row("Persuasion", 9, "Jane Austen")
+WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 100)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +72,20 @@ def test_what_no_passage_tells(question: str) -> None:
         "What is it called?",
         "What is the name of it?",
         "What is this about a storm?",
+        "Who wrote that letter?",
+        "Who wrote the report?",
+        "Who wrote this letter?",
+        "Who wrote emma a letter?",
+        "Who is the author of the letter?",
+        "Who was this book given to?",
+        "Who is Emma?",
+        "When was the letter written?",
+        "When was Emma born?",
     ],
 )
 def test_what_a_passage_tells(question: str) -> None:
     assert not spans_the_whole(Question(question))
-    assert of_itself(Question(question), [row("Emma", 300)]) is None
+    assert of_itself(Question(question), [EMMA]) is None
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,9 @@ def test_what_a_passage_tells(question: str) -> None:
         "How many chapters has it?",
         "How many pages has it?",
         "What book is it?",
+        "Who wrote it?",
+        "Who is the author?",
+        "When was it written?",
     ],
 )
 def test_in_a_chat_it_may_be_anything(question: str) -> None:
@@ -88,9 +106,47 @@ def test_in_a_chat_it_may_be_anything(question: str) -> None:
         Question(question),
         Question(question, turns=(("What did he hide?", "a letter"),)),
     )
-    documents = [row("Emma", 300)]
+    documents = [EMMA]
     assert spans_the_whole(alone) or of_itself(alone, documents) is not None
     assert not spans_the_whole(later) and of_itself(later, documents) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "documents", "answer"),
+    [
+        ("Who wrote this book?", [EMMA], "Jane Austen"),
+        ("Who wrote the novel?", [EMMA, PERSUASION], "Jane Austen"),
+        (
+            "Who is the author of this text?",
+            [EMMA, WALDEN],
+            "Emma: Jane Austen\nWalden: H. D. Thoreau",
+        ),
+        ("Who's the author of this report?", [EMMA], "Jane Austen"),
+        ("Who is this book by?", [EMMA], "Jane Austen"),
+        ("By whom was this book written?", [EMMA], "Jane Austen"),
+        ("Who wrote this?", [EMMA], "Jane Austen"),
+        ("Who wrote Walden?", [EMMA, WALDEN, BEOWULF], "H. D. Thoreau"),
+        ('Who is the author of "Walden"?', [EMMA, WALDEN], "H. D. Thoreau"),
+        ("Who wrote Beowulf?", [EMMA, BEOWULF], None),
+        ("Who wrote this book?", [EMMA, BEOWULF], None),
+        ("Who wrote this book?", [BEOWULF], None),
+        ("Who wrote this book?", [row("Empty", 1, "")], None),
+        ("When was this book written?", [EMMA], "1815 (the date in the file)"),
+        ("In what year was this novel published?", [EMMA], "1815 (the date in the file)"),
+        ("When was Walden published?", [EMMA, WALDEN], "1854 (the date in the file)"),
+        (
+            "When was this book published?",
+            [EMMA, WALDEN],
+            "Emma: 1815 (the date in the file)\nWalden: 1854 (the date in the file)",
+        ),
+        ("When was this book written?", [EMMA, PERSUASION], None),
+    ],
+)
+def test_who_wrote_them_and_when(
+    question: str, documents: list[DocumentRow], answer: str | None
+) -> None:
+    assert of_itself(Question(question), documents) == answer
+    assert not spans_the_whole(Question(question))
 
 
 def test_what_documents_say_of_themselves() -> None:
