@@ -142,7 +142,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
 
     def command() -> int | None:
         options, rest = hoist(_with_full_sources(arguments))
-        is_bare = (not rest and not options) or rest in _GROUPS
+        is_bare = not rest or rest in _GROUPS
         return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments

@@ -37,7 +37,9 @@ def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f'"{name}" may be {_listed(row.title for row in found)}: say more of it')
+        titles = {row.title for row in found}
+        shown = (row.title if len(titles) == len(found) else row.path for row in found)
+        raise UsageError(f'"{name}" may be {_listed(shown)}: give more of the name, or the path')
     close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
     hint = (
         f'did you mean "{close[0]}"?'

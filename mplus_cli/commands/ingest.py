@@ -100,7 +100,11 @@ def _read_shelf(
 
     if workers is not None and address is not None:
         raise UsageError("--workers is for this machine and --ray for a cluster: give one of them")
-    engine = shelf.LocalProcesses(workers or 1) if address is None else shelf.RayCluster(address)
+    engine = (
+        shelf.LocalProcesses(1 if workers is None else workers)
+        if address is None
+        else shelf.RayCluster(address)
+    )
     books = shelf.name_memories(arguments)
     report = shelf.ShelfReport()
     with screen.meter(quiet=quiet) as meter:

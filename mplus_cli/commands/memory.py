@@ -44,7 +44,7 @@ def list_memories(context: typer.Context, as_json: JsonArrayOption = False) -> N
     if as_json:
         screen.json_out([asdict(summary) for summary in summaries])
     elif summaries:
-        screen.show(summaries_table(summaries))
+        screen.show(summaries_table(summaries, screen.width()))
         for summary in summaries:
             if summary.error:
                 screen.warning(summary.error)

@@ -87,7 +87,9 @@ def find(model: str, home: Path) -> ModelChoice:
     if _is_plain_name(model):
         known = [choice.name for choice in every(home)]
         close = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
-        hint = f'did you mean "{close[0]}"?' if close else "`mplus model list` shows the others"
+        hint = (
+            f'did you mean "{close[0]}"?' if close else "`mplus model list` shows those there are"
+        )
         raise UsageError(f'there is no model "{model}": {hint}')
     raise UsageError(f"there is no model folder or file {model}: check the path")
 

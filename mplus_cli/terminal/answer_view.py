@@ -102,7 +102,7 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
         best = answer.sources[0]
         screen.aside(UNSURE)
     elif answer.refused:
-        screen.aside("Nearest passages:")
+        screen.aside("Nearest passages:" if len(answer.sources) > 1 else "Nearest passage:")
     elif not holding and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:

@@ -14,6 +14,8 @@ from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
 from mplus_cli.visible import one_line
 from mplus_cli.wording import moment, size
 
+_NARROW, _WIDE = 72, 100
+"""Columns of a terminal below which a table shows less."""
 _FIXED = ("updated", "read", "pages", "where")
 """Columns that are never broken."""
 _SHADES = {True: (" ", "░", "▒", "▓", "█"), False: (".", "-", "=", "*", "#")}
@@ -30,30 +32,35 @@ def plain_table(*columns: tuple[str, bool]) -> Table:
     return table
 
 
-def summaries_table(summaries: Iterable[MemorySummary]) -> Table:
-    """The table of `mplus memory list`."""
-    table = plain_table(
+def summaries_table(summaries: Iterable[MemorySummary], width: int) -> Table:
+    """The table of `mplus memory list`: of its columns, the first that fit into a narrow terminal."""
+    columns = (
         ("name", False),
         ("docs", True),
         ("tokens", True),
-        ("short-term", True),
-        ("long-term", True),
         ("size", True),
         ("updated", False),
         ("model", False),
+        ("short-term", True),
+        ("long-term", True),
     )
+    shown = columns[: 4 if width < _NARROW else 6 if width < _WIDE else 8]
+    table = plain_table(*shown)
     for line in summaries:
         if line.error:
             table.add_row(line.name, "damaged")
             continue
-        numbers = (line.documents, line.tokens, line.stm_tokens, line.ltm_tokens)
-        table.add_row(
+        cells = (
             Text(line.name),
-            *(f"{number:,}" for number in numbers),
+            f"{line.documents:,}",
+            f"{line.tokens:,}",
             size(line.bytes),
             moment(line.updated),
             Text(one_line(line.model)),
+            f"{line.stm_tokens:,}",
+            f"{line.ltm_tokens:,}",
         )
+        table.add_row(*cells[: len(shown)])
     return table
 
 

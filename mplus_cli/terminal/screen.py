@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,8 +65,12 @@ def json_line(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """A line on stderr."""
-    _plain(sys.stderr, one_line(text))
+    """A line on stderr; on a terminal, broken between words."""
+    line = one_line(text)
+    if is_terminal():
+        columns = _console(stderr=True).width
+        line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
+    _plain(sys.stderr, line)
 
 
 def dim(text: str) -> None:

@@ -31,7 +31,7 @@ def test_a_document_is_found(name: str, found: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("em", 'may be "Emma" and "Emma: notes": say more of it'),
+        ("em", 'may be "Emma" and "Emma: notes": give more of the name, or the path'),
         ("Perswasion", 'did you mean "Persuasion"?'),
         ("Zzz", 'there is "Emma", "Emma: notes" and "Persuasion"'),
         ("", "there is no document"),

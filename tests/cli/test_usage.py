@@ -23,7 +23,6 @@ from mplus_cli.errors import MismatchError
         ("ask --modle x y", "did you mean --model"),
         ("ask --zzz x", "no such option: --zzz"),
         ("ask", "missing argument"),
-        ("--offline", "missing command"),
         ("ingest", "missing argument"),
         ("ask x --seed y", "'--seed'"),
         ("ask x y", "unexpected extra argument"),
@@ -41,7 +40,7 @@ def test_a_usage_error_is_one_line(mplus: Any, line: str, said: str) -> None:
 
 
 def test_help(mplus: Any) -> None:
-    for line in ([], ["--help"], ["-h"]):
+    for line in ([], ["--help"], ["-h"], ["--offline"]):
         result = mplus(*line)
         assert result.code == 0
         for command in ("ingest", "ask", "chat", "memory", "model", "doctor", "demo"):
