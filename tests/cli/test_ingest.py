@@ -224,6 +224,7 @@ def test_several_books_at_a_time(process: Any, tiny: Path, tmp_path: Path) -> No
     assert result.code == 4
     assert "mplus: warning: not read: " in result.err and "nowhere.txt does not exist" in result.err
     assert process("ingest", "--workers", "2", "-m", "emma", *books).code == 2
+    assert process("ingest", "--workers", "0", *books).code == 2
 
 
 def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_story: Path) -> None:

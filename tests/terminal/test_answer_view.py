@@ -55,7 +55,7 @@ def test_a_refusal_names_the_nearest_passages(capsys: Any) -> None:
     refused = replace(ANSWER, answer=REFUSAL, sources=(OTHER,), reason="refused")
     out, err = shown(capsys, refused)
     assert out == f"{REFUSAL}\n"
-    assert err[-3:] == ["  Nearest passages:", "  Nothing here.", "  Log, p. 7-8"]
+    assert err[-3:] == ["  Nearest passage:", "  Nothing here.", "  Log, p. 7-8"]
     assert refused.to_json()["refused"] is True and refused.to_json()["reason"] == "refused"
     assert ANSWER.to_json()["refused"] is False and ANSWER.to_json()["reason"] == "stop"
 
