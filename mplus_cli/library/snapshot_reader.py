@@ -99,6 +99,8 @@ def _view(memory: Mapping[str, Any]) -> View:
     """What a header says, as the rows of a memory whose files are still to be written."""
     listed = memory["documents"]
     stated = memory.get("metadata", [[None, None]] * len(listed))
+    if len(stated) != len(listed):
+        raise ValueError("authors and dates of other documents")
     documents = tuple(
         DocumentRow(id=number, **values, author=author, date=date)
         for number, (values, (author, date)) in enumerate(zip(listed, stated, strict=True), start=1)

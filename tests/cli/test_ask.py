@@ -408,6 +408,17 @@ def test_what_no_passage_tells_is_not_made_up(mplus: Any, book: str) -> None:
     assert (title["answer"], title["reason"], title["sources"]) == ("Story", "about", [])
 
 
+def test_who_wrote_it_is_told_where_the_file_says(mplus: Any, book: str, tmp_path: Path) -> None:
+    page = "<head><title>Salt</title><meta name=author content='Ada Quill'></head><p>The ferry left.</p>"
+    (tmp_path / "salt.html").write_text(page)
+    assert mplus("ingest", tmp_path / "salt.html", "-m", "salt").code == 0
+    told = mplus("ask", "Who wrote this book?", "-m", "salt", "--json").json
+    assert (told["answer"], told["reason"], told["refused"]) == ("Ada Quill", "about", False)
+    assert mplus("ask", "Who wrote this book?", "-m", "salt").out == "Ada Quill\n"
+    untold = mplus("ask", "Who wrote this book?", "-m", book, "--json", *SHORT).json
+    assert untold["reason"] != "about"
+
+
 def test_a_question_about_the_record_looks_up_no_passage(
     mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

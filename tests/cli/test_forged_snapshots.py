@@ -157,6 +157,11 @@ def text(change: Callable[[list[Any]], Any]) -> Change:
 
 NEVER = 1 << 62
 REFUSED: dict[str, tuple[Change, str]] = {
+    "authors of others": (say("metadata", value=[["A.", None]] * 2), "of other documents"),
+    "an author of numbers": (say("metadata", value=[[7, None]]), "author is 7"),
+    "a date without end": (say("metadata", value=[[None, "1" * 5000]]), "date is"),
+    "an author alone": (say("metadata", value=[["A."]]), "not enough values"),
+    "authors by number": (say("metadata", value={"1": "A."}), "not enough values"),
     "a NaN": (put("stm.keys", at(3, torch.nan)), "keys that are not numbers"),
     "a NaN far back": (put("ltm.values", at(0, torch.nan)), "values that are not numbers"),
     "infinity": (put("stm.tail", at(0, -torch.inf)), "tail that are not numbers"),

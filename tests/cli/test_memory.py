@@ -64,6 +64,21 @@ def test_show(mplus: Any, book: str) -> None:
     text = mplus("memory", "show", book).out
     assert "Story" in text
     assert str(folder(book)) in text
+    assert (document["author"], document["date"]) == (None, None)
+    assert "author" not in text
+
+
+def test_show_names_the_author(mplus: Any, tiny: Path, tmp_path: Path) -> None:
+    head = "<title>Salt</title><meta name=author content='Ada \x1b[31mQuill'>"
+    (tmp_path / "salt.html").write_text(
+        f"<head>{head}<meta name=date content=1815></head>The ferry."
+    )
+    assert mplus("ingest", tmp_path / "salt.html", "-m", "salt").code == 0
+    (document,) = mplus("memory", "show", "salt", "--json").json["documents"]
+    assert (document["author"], document["date"]) == ("Ada [31mQuill", "1815")
+    shown = mplus("memory", "show", "salt").out.splitlines()
+    assert "author" in shown[-2]
+    assert "Ada [31mQuill" in shown[-1]
 
 
 def test_map(mplus: Any, book: str) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.documents import Source, read_document
-from mplus_cli.documents.fictionbook import to_html
+from mplus_cli.documents.fictionbook import authorship, to_html
 from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.formats import sniff
 from mplus_cli.documents.headings import find_headings, markdown_headings
-from mplus_cli.documents.markdown import for_readers
+from mplus_cli.documents.markdown import for_readers, front_values
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
 from mplus_cli.documents.placed import Placed
-from mplus_cli.documents.plain import read_plain
+from mplus_cli.documents.plain import header_author, read_plain
 from mplus_cli.documents.running_heads import running_lines
 from mplus_cli.documents.subtitles import subtitle_text
 from mplus_cli.documents.tables import delimited_text, json_text
@@ -90,6 +90,35 @@ def test_records(unit: str) -> None:
     check(lambda text: json_text(f'["{text}"', ".json"), unit)
     check(lambda text: subtitle_text(f"{text}\n\n{text}"), unit)
     check(to_html, unit)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<author>",
+        "<author ",
+        "<date ",
+        "<date value='",
+        "<date value='a'",
+        "<year>",
+        "<first-name>",
+    ],
+)
+def test_authors_of_a_book(unit: str) -> None:
+    check(lambda text: authorship(f"<title-info><author>{text}"), unit)
+
+
+@pytest.mark.parametrize(
+    "unit", ["author: ", "author:\n", "- a\n", "  a\n", "  ", "-", "[", "name: "]
+)
+def test_authors_in_front_matter(unit: str) -> None:
+    check(lambda text: front_values(f"author:\n{text}", "author"), unit)
+
+
+@pytest.mark.parametrize("unit", ["Author: ", "Author: a\n", "  a\n", "  ", "Title: a\n"])
+def test_authors_in_a_header(unit: str) -> None:
+    end = "*** START OF THE PROJECT GUTENBERG EBOOK ***"
+    check(lambda text: header_author(f"Title: a\nAuthor: a\n{text}\n{end}"), unit)
 
 
 @pytest.mark.parametrize("unit", MARKUP)
