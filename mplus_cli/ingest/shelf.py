@@ -63,6 +63,8 @@ class BookFinished:
     """As `mplus ingest --json` gives it; its `failed` documents could not be read."""
     error: str | None = None
     """Why the memory could not be written, in one line; None: it was."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the documents, a line each."""
 
 
 BookEvent = BookProgress | BookFinished
@@ -143,19 +145,21 @@ def name_memories(arguments: Sequence[str]) -> dict[str, str]:
 def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator[BookEvent]:
     """Read one book in this process; every failure ends in a `BookFinished` with its line."""
     from mplus_cli.ingest.job import plan, run
-    from mplus_cli.ingest.pipeline import ChunkRead
+    from mplus_cli.ingest.pipeline import ChunkRead, DocumentStarted
 
-    report = Report(name)
+    report, warnings = Report(name), list[str]()
     yield BookProgress(name)
     try:
         planned = plan(sources, progress=_silent)
         for event in run(settings, planned, report, note=_silent, progress=_silent):
             if isinstance(event, ChunkRead):
                 yield BookProgress(name, event.chunks_done, event.chunks_total)
+            elif isinstance(event, DocumentStarted):
+                warnings += event.warnings
     except Exception as error:
-        yield BookFinished(name, report, failures.explain(error)[0])
+        yield BookFinished(name, report, failures.explain(error)[0], tuple(warnings))
     else:
-        yield BookFinished(name, report)
+        yield BookFinished(name, report, None, tuple(warnings))
 
 
 class LocalProcesses:

@@ -139,6 +139,9 @@ class ShelfView:
             )
 
     def _finish(self, event: BookFinished) -> None:
+        if not self._quiet:
+            for text in event.warnings:
+                screen.warning(f"{event.name}: {text}")
         if event.error is not None:
             screen.warning(f'memory "{event.name}": {event.error}')
             return

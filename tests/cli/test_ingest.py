@@ -225,6 +225,8 @@ def test_several_books_at_a_time(process: Any, tiny: Path, tmp_path: Path) -> No
     assert "mplus: warning: not read: " in result.err and "nowhere.txt does not exist" in result.err
     assert process("ingest", "--workers", "2", "-m", "emma", *books).code == 2
     assert process("ingest", "--workers", "0", *books).code == 2
+    web_page = Path(__file__).parents[1] / "fixtures" / "documents" / "not_a.pdf"
+    assert "mplus: warning: not_a: " in process("ingest", "--workers", "1", web_page).err
 
 
 def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_story: Path) -> None:
