@@ -105,7 +105,7 @@ def _read_shelf(
         if address is None
         else shelf.RayCluster(address)
     )
-    books = shelf.name_memories(arguments)
+    books = shelf.name_memories(arguments, screen.warning if not quiet else lambda _: None)
     report = shelf.ShelfReport()
     with screen.meter(quiet=quiet) as meter:
         view = ShelfView(meter, len(books), quiet=quiet)

@@ -102,7 +102,7 @@ def plan(
     except DocumentError as error:
         raise UsageError(str(error)) from error
     notes: list[str] = []
-    found = list(_find(arguments, notes.append))
+    found = list(find_each(arguments, notes.append))
     if title is not None and len(found) > 1:
         raise UsageError(f"--title names one document, but {len(found)} are given: leave it out")
 
@@ -216,10 +216,11 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
     }
 
 
-def _find(
+def find_each(
     arguments: Sequence[str], note: Callable[[str], None]
 ) -> Iterator[tuple[Source, DocumentError | None]]:
-    """The sources of all arguments, each file once; and what is wrong with an argument."""
+    """The sources of all arguments, each file once; an argument that cannot be found stands for itself,
+    with what is wrong with it. `note` is told what folders hold besides."""
     seen: set[Path | None] = set()
     for argument in arguments:
         try:

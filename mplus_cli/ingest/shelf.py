@@ -21,7 +21,7 @@ import re
 import signal
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -29,10 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mplus_cli import failures
-from mplus_cli.documents import DocumentError, Source, find_sources
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.extras import require
-from mplus_cli.ingest.job import Report
+from mplus_cli.ingest.job import Report, find_each, plan, run
 from mplus_cli.library.names import MAX_LENGTH, validate_name
 from mplus_cli.settings import Settings
 
@@ -122,14 +121,14 @@ def read_shelf(
     yield from engine.run({name: _absolute(sources) for name, sources in books.items()}, settings)
 
 
-def name_memories(arguments: Sequence[str]) -> dict[str, str]:
+def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict[str, str]:
     """A memory's name for each file of the arguments, made of the file's own name, to its path.
 
     Raises:
         UsageError: standard input is among them, or two files would share a name.
     """
     named: dict[str, str] = {}
-    for source in _each_once(arguments):
+    for source, _ in find_each(arguments, note):
         if source.path is None:
             raise UsageError("standard input has no name to call a memory by: use -m NAME")
         name = _slug(source.path.stem)
@@ -144,7 +143,6 @@ def name_memories(arguments: Sequence[str]) -> dict[str, str]:
 
 def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator[BookEvent]:
     """Read one book in this process; every failure ends in a `BookFinished` with its line."""
-    from mplus_cli.ingest.job import plan, run
     from mplus_cli.ingest.pipeline import ChunkRead, DocumentStarted
 
     report, warnings = Report(name), list[str]()
@@ -294,19 +292,6 @@ def _receive(connection: Connection, name: str, process: SpawnProcess) -> BookEv
 def _died(name: str, why: str) -> BookFinished:
     error = f"the process that read it died ({why}): run the same command to go on"
     return BookFinished(name, Report(name), error)
-
-
-def _each_once(arguments: Sequence[str]) -> list[Source]:
-    """The files of the arguments; one that cannot be found stands for itself, and fails later."""
-    found: dict[str, Source] = {}
-    for argument in arguments:
-        try:
-            sources = find_sources([argument])
-        except DocumentError:
-            sources = [Source(Path(argument.replace("\0", "?")), argument)]
-        for source in sources:
-            found.setdefault(str(source.path and source.path.resolve()), source)
-    return list(found.values())
 
 
 def _absolute(sources: Sources) -> list[str]:

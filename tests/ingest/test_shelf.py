@@ -148,11 +148,13 @@ def worker_books(pid: int) -> bytes:
     return " ".join(held).encode()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds worker processes in /proc")
 def test_stopping_early_ends_the_workers(settings: Settings, books: dict[str, Path]) -> None:
     books["emma"].write_text(TEXT * 4000, encoding="utf-8")
     events = read_shelf(books, settings, LocalProcesses(2))
     next(events)
-    before = set(filter(is_worker, children(os.getpid()))) if sys.platform == "linux" else set()
+    before = set(filter(is_worker, children(os.getpid())))
+    assert before
     events.close()  # type: ignore[attr-defined]
     assert not any(Path(f"/proc/{pid}").exists() for pid in before)
 
@@ -201,10 +203,14 @@ def test_memories_are_named_after_files(tmp_path: Path) -> None:
     names = ("Émile & I.txt", "war-and-peace.md", "ch1.txt")
     for name in names:
         (tmp_path / name).write_text(TEXT)
-    named = name_memories([str(tmp_path), str(tmp_path / "gone.pdf"), str(tmp_path / "ch1.txt")])
+    (tmp_path / "thesis.docx").write_bytes(b"PK")
+    notes: list[str] = []
+    given = [str(tmp_path), str(tmp_path / "gone.pdf"), str(tmp_path / "ch1.txt")]
+    named = name_memories(given, notes.append)
+    assert len(notes) == 1 and "thesis.docx" in notes[0]
     assert set(named) == {"Emile-I", "war-and-peace", "ch1", "gone"}
     (tmp_path / "ch1.md").write_text(TEXT)
     with pytest.raises(UsageError, match='would both become the memory "ch1"'):
-        name_memories([str(tmp_path)])
+        name_memories([str(tmp_path)], notes.append)
     with pytest.raises(UsageError, match="standard input"):
-        name_memories(["-"])
+        name_memories(["-"], notes.append)
