@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.commands import ask, chat, demo, doctor, find, ingest, memory, model, train
+from mplus_cli.commands import ask, chat, config, demo, doctor, find, ingest, memory, model, train
 from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
@@ -42,7 +42,7 @@ Start here:
   mplus ask "Who is the captain of the ship?"
   mplus chat
 """
-_GROUPS = (["memory"], ["model"], ["eval"])
+_GROUPS = (["memory"], ["model"], ["eval"], ["config"])
 """Command lines that only begin a command: its help is meant."""
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
 _SWITCHES = ("--offline", "--debug")
@@ -127,6 +127,7 @@ app.command("find", epilog=_EPILOG)(find.find)
 app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
+app.add_typer(config.app, name="config")
 app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
 app.add_typer(evaluate.app, name="eval", epilog=_EPILOG)
 app.command("doctor", epilog=_EPILOG)(doctor.doctor)

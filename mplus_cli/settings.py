@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from models.schema import shown
 from mplus_cli.errors import UsageError
@@ -20,14 +20,34 @@ from mplus_cli.errors import UsageError
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_MEMORY = "default"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-KEYS = ("model", "device", "dtype", "home", "memory", "offline", "strict")
-_SWITCHES = ("offline", "strict")
+Value = str | bool
+Layer = Literal["default", "file", "environment", "option"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A setting that may stand in the config file."""
+
+    default: Value
+    about: str
+    variable: str | None = None
+    """The environment variable that sets it too."""
+
+
+KEYS = {
+    "model": Key(DEFAULT_MODEL, "the model: a name, a folder or a Hub id", "MPLUS_MODEL"),
+    "device": Key("auto", "where it runs: auto, cpu, cuda or mps", "MPLUS_DEVICE"),
+    "dtype": Key("auto", f"its weights: {', '.join(DTYPES)}"),
+    "home": Key("", "the folder of memories and models", "MPLUS_HOME"),
+    "memory": Key(DEFAULT_MEMORY, "the memory that is meant where none is named"),
+    "offline": Key(False, "never use the network", "HF_HUB_OFFLINE"),
+    "strict": Key(False, "decline to answer rather than risk a wrong answer"),
+}
+"""Every setting, in the order they are shown in; `home` is the platform's data folder by default."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?|mps")
 _LONGEST_FILE = 1 << 20
-_ENVIRONMENT = {"model": "MPLUS_MODEL", "device": "MPLUS_DEVICE", "home": "MPLUS_HOME"}
 _CONFIG = "MPLUS_CONFIG"
-_OFFLINE = "HF_HUB_OFFLINE"
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
 
@@ -60,42 +80,82 @@ class Settings:
     """The config file that was read; None: there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: the layer, and the option, variable or file in it."""
+
+    layer: Layer
+    name: str = ""
+
+    def of(self, key: str) -> str:
+        """What a message calls the place of a key's value."""
+        if self.layer == "file":
+            return f"{self.name}: {key}"
+        return self.name or f"the default {key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Every setting's value, and where it comes from."""
+
+    values: dict[str, Any]
+    origins: dict[str, Origin]
+    config_file: Path | None
+
+
 def resolve(flags: Flags, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in force.
 
     Raises:
         UsageError: a value that is not allowed, with the flag, variable or file it came from.
     """
+    found = trace(flags, environment)
+    return Settings(**found.values, config_file=found.config_file)
+
+
+def trace(flags: Flags, environment: Mapping[str, str] | None = None) -> Resolved:
+    """The settings in force, each with where it comes from; raises as `resolve` does."""
     env = os.environ if environment is None else environment
     path = config_path(env)
-    values, origins = _defaults(), dict.fromkeys(KEYS, "")
+    values: dict[str, Any] = {name: key.default for name, key in KEYS.items()}
+    values["home"] = _default_home()
+    origins = dict.fromkeys(KEYS, Origin("default"))
     if path is not None:
-        for key, value in _read_file(path).items():
-            values[key], origins[key] = value, f"{path}: {key}"
-    for key, variable in _ENVIRONMENT.items():
-        if env.get(variable):
-            values[key], origins[key] = env[variable], variable
-    if env.get(_OFFLINE):
-        values["offline"] = env[_OFFLINE].upper() in _TRUE
-    for key in ("model", "device", "dtype", "home", "offline"):
-        if getattr(flags, key) is not None:
-            values[key], origins[key] = getattr(flags, key), f"--{key}"
-    _check(values, origins)
-    home = _folder(values.pop("home"), origins["home"])
-    return Settings(**values, home=home, config_file=path)
+        for name, value in read_file(path).items():
+            values[name], origins[name] = value, Origin("file", str(path))
+    for name, key in KEYS.items():
+        if key.variable is not None and env.get(key.variable):
+            given = env[key.variable]
+            values[name] = given.upper() in _TRUE if isinstance(key.default, bool) else given
+            origins[name] = Origin("environment", key.variable)
+    for name in KEYS:
+        given_flag = getattr(flags, name, None)
+        if given_flag is not None:
+            values[name], origins[name] = given_flag, Origin("option", f"--{name}")
+    for name, value in values.items():
+        check_value(name, value, origins[name].of(name))
+    values["home"] = _folder(values["home"], origins["home"].of("home"))
+    return Resolved(values, origins, path)
 
 
 def config_path(env: Mapping[str, str]) -> Path | None:
     """The config file: the one `MPLUS_CONFIG` names, else the user's if it is there."""
-    if env.get(_CONFIG):
-        path = Path(env[_CONFIG])
-        with suppress(RuntimeError):  # no such user, so no such file
-            path = path.expanduser()
-        if not _is_file(path):
-            raise UsageError(f"{_CONFIG} names {path}, which is no file: correct or unset it")
+    path = config_place(env)
+    if _is_file(path):
         return path
-    path = default_config_path()
-    return path if _is_file(path) else None
+    if env.get(_CONFIG):
+        raise UsageError(f"{_CONFIG} names {path}, which is no file: correct or unset it")
+    return None
+
+
+def config_place(env: Mapping[str, str]) -> Path:
+    """Where the config file is looked for, whether it is there or not."""
+    if not env.get(_CONFIG):
+        return default_config_path()
+    path = Path(env[_CONFIG])
+    with suppress(RuntimeError):  # no such user, so no such file
+        path = path.expanduser()
+    return path
 
 
 def default_config_path() -> Path:
@@ -105,42 +165,53 @@ def default_config_path() -> Path:
     return Path(platformdirs.user_config_dir("mplus", appauthor=False)) / "config.toml"
 
 
-def _defaults() -> dict[str, Any]:
-    import platformdirs
-
-    return {
-        "model": DEFAULT_MODEL,
-        "device": "auto",
-        "dtype": "auto",
-        "home": platformdirs.user_data_dir("mplus", appauthor=False),
-        "memory": DEFAULT_MEMORY,
-        "offline": False,
-        "strict": False,
-    }
+def check_key(name: str, where: str = "") -> None:
+    """Check that there is a setting of this name; UsageError, with the nearest, if not."""
+    if name in KEYS:
+        return
+    close = difflib.get_close_matches(name, KEYS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
+    raise UsageError(f"{where}unknown key {name}: {hint}")
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    import tomllib
+def check_value(name: str, value: Any, origin: str) -> None:
+    """Check that a setting may have a value; UsageError, with what may be given, if not."""
+    if name == "device" and not _DEVICE.fullmatch(value):
+        raise UsageError(f"{origin} is {value!r}: choose auto, cpu, cuda or mps")
+    if name == "dtype" and value not in DTYPES:
+        raise UsageError(f"{origin} is {value!r}: choose {', '.join(DTYPES)}")
+    if name in ("model", "home", "memory") and (not str(value).strip() or "\0" in str(value)):
+        raise UsageError(f"{origin} is empty or not valid: give a value or leave it out")
 
+
+def read_file(path: Path) -> dict[str, Any]:
+    """What a config file sets; UsageError if it cannot be read, or has a key or a type it may not."""
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST_FILE + 1)
         if len(data) > _LONGEST_FILE:
             raise ValueError(f"it has more than {_LONGEST_FILE} bytes")
-        values = tomllib.loads(data.decode("utf-8"))
-    except RecursionError as error:
-        raise UsageError(f"{path} cannot be read: it is nested too deeply: correct it") from error
+        return parse(data.decode("utf-8"), str(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}: correct it") from error
-    for key, value in values.items():
-        if key not in KEYS:
-            close = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
-            raise UsageError(f"{path}: unknown key {key}: {hint}")
-        wanted = bool if key in _SWITCHES else str
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """What the text of a config file sets; raises as `read_file` does, naming `where`."""
+    import tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except RecursionError as error:
+        raise UsageError(f"{where} cannot be read: it is nested too deeply: correct it") from error
+    except ValueError as error:
+        raise UsageError(f"{where} cannot be read: {error}: correct it") from error
+    for name, value in values.items():
+        check_key(name, f"{where}: ")
+        wanted = type(KEYS[name].default)
         if type(value) is not wanted:
             kind = "true or false" if wanted is bool else "a text in quotes"
-            raise UsageError(f"{path}: {key} is {shown(value)}: give {kind}")
+            raise UsageError(f"{where}: {name} is {shown(value)}: give {kind}")
     return values
 
 
@@ -149,14 +220,18 @@ def reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
 
 
+def _default_home() -> str:
+    import platformdirs
+
+    return platformdirs.user_data_dir("mplus", appauthor=False)
+
+
 def _folder(given: str | Path, origin: str) -> Path:
     """A folder by its path, `~` and `~user` for a home; UsageError where that is nobody's."""
     try:
         return Path(given).expanduser().absolute()
     except (RuntimeError, OSError) as error:
-        raise UsageError(
-            f"{origin or 'the home'} is {given}: {reason(error)}: give a folder"
-        ) from error
+        raise UsageError(f"{origin} is {given}: {reason(error)}: give a folder") from error
 
 
 def _is_file(path: Path) -> bool:
@@ -164,15 +239,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name too long, a folder that may not be entered
         return False
-
-
-def _check(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-    if not _DEVICE.fullmatch(values["device"]):
-        raise UsageError(
-            f"{origins['device']} is {values['device']!r}: choose auto, cpu, cuda or mps"
-        )
-    if values["dtype"] not in DTYPES:
-        raise UsageError(f"{origins['dtype']} is {values['dtype']!r}: choose {', '.join(DTYPES)}")
-    for key in ("model", "home", "memory"):
-        if not str(values[key]).strip() or "\0" in str(values[key]):
-            raise UsageError(f"{origins[key]} is empty or not valid: give a value or leave it out")

@@ -32,7 +32,7 @@ FLOORS = (
     ("errors", "place", "visible", "__version__"),
     ("wording",),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
-    ("runtime",),
+    ("runtime", "config_file"),
     ("asking", "ingest", "training"),
     ("evaluation",),
     ("terminal",),

@@ -25,7 +25,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 JsonArrayOption = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
+def flags_of(context: typer.Context) -> Flags:
+    """The global options that were given."""
+    return context.obj if isinstance(context.obj, Flags) else Flags()
+
+
 def settings_of(context: typer.Context) -> Settings:
     """The settings in force; UsageError if one is not valid."""
-    flags = context.obj if isinstance(context.obj, Flags) else Flags()
-    return resolve(flags)
+    return resolve(flags_of(context))
