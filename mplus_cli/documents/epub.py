@@ -1,37 +1,26 @@
-"""EPUB to text: a zip of XHTML files, read in the order of its spine.
-
-Nothing is unpacked to disk, no entity is resolved, nothing is fetched, and no member is read beyond
-a bound, whatever the file says of its sizes.
-"""
+"""EPUB to text: a zip of XHTML files, read in the order of its spine. Knows no zip: `archive` does."""
 
 import io
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.encoding import BinaryData
-from mplus_cli.documents.epub_contents import Entry, Unreadable, contents, named, resolve
+from mplus_cli.documents.epub_contents import Entry, contents, named, resolve
 from mplus_cli.documents.epub_metadata import creators, publication_date
 from mplus_cli.documents.markup import Markup, read_markup
 from mplus_cli.documents.metadata import author_of, date_of
 from mplus_cli.documents.model import DocumentError, Heading, Page
 from mplus_cli.documents.parts import Parts
 
-MAX_MEMBER_BYTES = 32 << 20
-MAX_TOTAL_BYTES = 256 << 20
-_MAX_MEMBERS = 20_000
 _MAX_FALLBACKS = 8
 _TEXT_TYPES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "image/svg+xml")
 _TEXT_SUFFIXES = (".xhtml", ".html", ".htm", ".xml", ".svg")
 _FONT_OBFUSCATION = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
-_ZIP_ERRORS = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError),
-    *(NotImplementedError, OverflowError),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +32,6 @@ class _Item:
     fallback: str
 
 
-class _Archive:
-    """A zip that is read within bounds."""
-
-    def __init__(self, data: bytes) -> None:
-        self.zip = zipfile.ZipFile(io.BytesIO(data))
-        if len(self.zip.infolist()) > _MAX_MEMBERS:
-            raise zipfile.BadZipFile("too many members")
-        self.names = {name.lower(): name for name in self.zip.namelist()}
-        self.left = MAX_TOTAL_BYTES
-
-    def read(self, name: str) -> bytes:
-        try:
-            with self.zip.open(self.names[name.lower()]) as member:
-                data = member.read(min(MAX_MEMBER_BYTES, self.left) + 1)
-        except _ZIP_ERRORS as error:
-            raise Unreadable from error
-        if len(data) > min(MAX_MEMBER_BYTES, self.left):
-            raise Unreadable
-        self.left -= len(data)
-        return data
-
-    def xml(self, name: str) -> Any:
-        """The root element of an XML member: no entities, no network, broken markup mended."""
-        from lxml import etree  # type: ignore[import-untyped]
-
-        parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, recover=True, huge_tree=False
-        )
-        try:
-            root = etree.fromstring(self.read(name), parser)
-        except (etree.XMLSyntaxError, ValueError) as error:
-            raise Unreadable from error
-        if root is None:
-            raise Unreadable
-        return root
-
-
 def is_epub(data: bytes) -> bool:
     """Whether `data` is a zip that says it is an EPUB."""
     if not data.startswith(b"PK\x03\x04"):
@@ -89,17 +41,17 @@ def is_epub(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return "META-INF/container.xml" in archive.namelist()
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         return False
 
 
 def read_epub(data: bytes, label: str, progress: Callable[[int, int], None] | None = None) -> Parts:
     """The text of an EPUB, a page (without number) for each item of the spine."""
     try:
-        archive = _Archive(data)
+        archive = Archive(data)
         package = _package_name(archive)
         root = archive.xml(package)
-    except (*_ZIP_ERRORS, Unreadable) as error:
+    except (*ZIP_ERRORS, Unreadable) as error:
         message = f"{label} is not a readable EPUB (damaged or truncated): get a fresh copy"
         raise DocumentError(message) from error
     folder = posixpath.dirname(package)
@@ -123,7 +75,7 @@ def read_epub(data: bytes, label: str, progress: Callable[[int, int], None] | No
 
 
 def _files(
-    archive: _Archive, items: list[_Item], progress: Callable[[int, int], None] | None
+    archive: Archive, items: list[_Item], progress: Callable[[int, int], None] | None
 ) -> tuple[dict[str, Markup], list[str]]:
     """The files that have text, by the names of their members, and warnings of those unread."""
     files: dict[str, Markup] = {}
@@ -166,7 +118,7 @@ def _headings(files: Mapping[str, Markup], entries: list[Entry]) -> tuple[Headin
     )
 
 
-def _package_name(archive: _Archive) -> str:
+def _package_name(archive: Archive) -> str:
     """The package file that container.xml names or, without it, the first there is."""
     try:
         for element in named(archive.xml("META-INF/container.xml"), "rootfile"):
@@ -219,7 +171,7 @@ def _is_text(item: _Item) -> bool:
     return item.name.lower().endswith(_TEXT_SUFFIXES)
 
 
-def _refuse_drm(archive: _Archive, items: list[_Item], label: str) -> None:
+def _refuse_drm(archive: Archive, items: list[_Item], label: str) -> None:
     """DocumentError if what is to be read is encrypted; fonts may be obfuscated."""
     try:
         entries = named(archive.xml("META-INF/encryption.xml"), "EncryptedData")

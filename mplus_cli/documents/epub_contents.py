@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from mplus_cli.documents.archive import Unreadable
 from mplus_cli.documents.characters import clean_characters
 
 _MAX_ENTRIES = 20_000
 _OPS = "{http://www.idpf.org/2007/ops}type"
 _NCX = "application/x-dtbncx+xml"
-
-
-class Unreadable(Exception):
-    """A member that is missing, damaged or too large."""
 
 
 @dataclass(frozen=True, slots=True)

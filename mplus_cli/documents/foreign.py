@@ -1,6 +1,7 @@
 """Names the formats that are not read, and says which program makes something readable of them.
 
-Knows bytes and file names; opens nothing but the list of a zip's members.
+Tells also which zips are office documents that are read. Knows bytes and file names; opens nothing but
+the list of a zip's members.
 """
 
 import io
@@ -8,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from mplus_cli.documents.model import Kind
 
 _OFFICE = "save it as PDF, or convert it: soffice --convert-to pdf FILE"
 _EBOOK = "convert it: ebook-convert FILE book.epub (Calibre)"
@@ -23,10 +26,10 @@ class Foreign:
     suffixes: tuple[str, ...]
 
 
-_WORD = Foreign("a Word document", _OFFICE, (".docx", ".doc", ".docm"))
-_TEXT_DOCUMENT = Foreign("an OpenDocument text", _OFFICE, (".odt",))
+_WORD = Foreign("an old Word document", _OFFICE, (".doc", ".dot"))
 _SHEET = Foreign("a spreadsheet", "save it as CSV", (".xlsx", ".xls", ".ods"))
-_SLIDES = Foreign("a presentation", _OFFICE, (".pptx", ".ppt", ".odp"))
+_SLIDES = Foreign("a presentation", _OFFICE, (".ppt", ".odp"))
+_ENCRYPTED = Foreign("an encrypted document", "remove the password and try again", ())
 _PAGES = Foreign("a Pages document", "export it as PDF or EPUB", (".pages",))
 _KINDLE = Foreign("a Kindle book", _EBOOK, (".mobi", ".azw", ".azw3", ".prc", ".kfx"))
 _DJVU = Foreign("a DjVu document", "convert it: djvutxt FILE text.txt", (".djvu", ".djv"))
@@ -45,7 +48,7 @@ _ARCHIVE = Foreign(
     (".zip", ".gz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".tgz", ".zst", ".cbz", ".cbr"),
 )
 _ALL = (
-    *(_WORD, _TEXT_DOCUMENT, _SHEET, _SLIDES, _PAGES, _KINDLE, _DJVU, _RTF, _LATEX, _HELP),
+    *(_WORD, _SHEET, _SLIDES, _PAGES, _KINDLE, _DJVU, _RTF, _LATEX, _HELP),
     *(_POSTSCRIPT, _PICTURES, _ARCHIVE),
 )
 _BY_SUFFIX = {suffix: one for one in _ALL for suffix in one.suffixes}
@@ -57,17 +60,34 @@ _STARTS = (
     *((start, _PICTURES) for start in (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")),
     *((start, _ARCHIVE) for start in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")),
 )
-_MEMBERS = (
-    ("word/", _WORD),
-    ("xl/", _SHEET),
-    ("ppt/", _SLIDES),
-    ("Index/Document.iwa", _PAGES),
-)
+_MEMBERS = (("xl/", _SHEET), ("Index/Document.iwa", _PAGES))
 _OPEN_DOCUMENT = {
-    b"application/vnd.oasis.opendocument.text": _TEXT_DOCUMENT,
     b"application/vnd.oasis.opendocument.spreadsheet": _SHEET,
     b"application/vnd.oasis.opendocument.presentation": _SLIDES,
 }
+_ODT = (
+    b"application/vnd.oasis.opendocument.text",
+    b"application/vnd.oasis.opendocument.text-template",
+)
+_READ: dict[str, Kind] = {
+    **dict.fromkeys((".docx", ".docm", ".dotx"), "docx"),
+    **dict.fromkeys((".odt", ".ott"), "odt"),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx"), "pptx"),
+}
+OFFICE_SUFFIXES = frozenset({*_READ, ".fodt"})
+
+
+def office_kind(data: bytes, suffix: str) -> Kind | None:
+    """Which of the office documents that are read `data` is, None if it is none of them."""
+    if not data.startswith(b"PK\x03\x04"):
+        return "odt" if b"<office:document" in data[:4096] else None
+    names, mimetype = _zip(data)
+    if not names:
+        return _READ.get(suffix)
+    if mimetype in _ODT:
+        return "odt"
+    kinds: tuple[tuple[str, Kind], ...] = (("word/", "docx"), ("ppt/", "pptx"))
+    return next((kind for start, kind in kinds if any(n.startswith(start) for n in names)), None)
 
 
 def find_foreign(data: bytes, suffix: str) -> Foreign | None:
@@ -75,7 +95,8 @@ def find_foreign(data: bytes, suffix: str) -> Foreign | None:
     if data.startswith(b"PK\x03\x04"):
         return _zipped(data)
     if data.startswith(b"\xd0\xcf\x11\xe0"):  # the old formats of one office suite, and others
-        return _BY_SUFFIX.get(suffix, _WORD)
+        encrypted = "EncryptedPackage".encode("utf-16-le") in data
+        return _ENCRYPTED if encrypted else _BY_SUFFIX.get(suffix, _WORD)
     if data[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
         return _KINDLE
     for start, one in _STARTS:
@@ -86,20 +107,24 @@ def find_foreign(data: bytes, suffix: str) -> Foreign | None:
 
 
 def _zipped(data: bytes) -> Foreign:
+    names, mimetype = _zip(data)
+    for start, one in _MEMBERS:
+        if any(name.startswith(start) for name in names):
+            return one
+    return _OPEN_DOCUMENT.get(mimetype, _ARCHIVE)
+
+
+def _zip(data: bytes) -> tuple[list[str], bytes]:
+    """The names of a zip's members, none if it cannot be opened, and what it says that it is."""
     import zipfile
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
+            with archive.open("mimetype") if "mimetype" in names else io.BytesIO() as member:
+                return names, member.read(100).strip()
     except Exception:  # whatever a damaged archive makes it raise
-        return _ARCHIVE
-    for start, one in _MEMBERS:
-        if any(name.startswith(start) for name in names):
-            return one
-    for kind, one in _OPEN_DOCUMENT.items():
-        if data[30:200].startswith(b"mimetype" + kind):
-            return one
-    return _ARCHIVE
+        return [], b""
 
 
 def refusal(one: Foreign, label: str) -> str:

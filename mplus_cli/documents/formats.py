@@ -1,14 +1,14 @@
 """Finds out what the bytes of a document are, whatever it is called, and parses them so.
 
-The formats themselves are known to `pdf`, `epub`, `markup` and `plain`, each imported when needed:
-`mplus --help` must not wait for them.
+The formats themselves are known to modules of their own (`pdf`, `epub`, `docx`, `markup`, `plain`), each
+imported when needed: `mplus --help` must not wait for them.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from mplus_cli.documents.foreign import find_foreign, refusal
+from mplus_cli.documents.foreign import find_foreign, office_kind, refusal
 from mplus_cli.documents.model import DocumentError, Kind, Page, PageRange
 from mplus_cli.documents.parts import Parts
 
@@ -27,6 +27,7 @@ _BY_SUFFIX: dict[str, Kind] = {
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), "json"),
     **dict.fromkeys((".srt", ".vtt"), "subtitles"),
 }
+_OFFICE = ("docx", "odt", "pptx")
 _HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
@@ -63,6 +64,8 @@ def _parse(
         from mplus_cli.documents.epub import read_epub
 
         return read_epub(data, label, progress)
+    if kind in _OFFICE:
+        return _office_parts(data, label, kind, progress)
     if foreign := find_foreign(data, suffix):
         raise DocumentError(refusal(foreign, label))
     parts = _misnamed(_text_parts(data, label, kind, suffix), label, suffix)
@@ -71,8 +74,17 @@ def _parse(
     return parts
 
 
+def _office_parts(data: bytes, label: str, kind: Kind, progress: Progress | None) -> Parts:
+    from mplus_cli.documents.docx import read_docx
+    from mplus_cli.documents.odt import read_odt
+    from mplus_cli.documents.pptx import read_pptx
+
+    readers = {"docx": read_docx, "odt": read_odt, "pptx": read_pptx}
+    return readers[kind](data, label, progress)
+
+
 def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
-    """All but PDF and EPUB."""
+    """All but PDF, EPUB and office documents."""
     from mplus_cli.documents.encoding import BinaryData
     from mplus_cli.documents.plain import read_markdown, read_plain
 
@@ -84,7 +96,7 @@ def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
         text = None if kind == "text" else _records(data, kind, suffix)
         return read_plain(data) if text is None else Parts(kind, "", (Page(None, text),))
     except BinaryData:
-        known = "a PDF, EPUB, HTML, Markdown or text file"
+        known = "a PDF, EPUB, DOCX, ODT, HTML, Markdown or text file"
         message = f"{label} is not text (binary data): give {known}"
         raise DocumentError(message) from None
 
@@ -127,7 +139,7 @@ def _records(data: bytes, kind: Kind, suffix: str) -> str | None:
 
 def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:
     """`parts`, with a warning if the name says that the file is no text at all."""
-    if suffix not in (".pdf", ".epub"):
+    if suffix not in (".pdf", ".epub", ".docx", ".odt", ".pptx"):
         return parts
     found = "a web page" if parts.kind == "html" else "text"
     claimed = suffix[1:].upper()
@@ -151,6 +163,8 @@ def sniff(data: bytes, suffix: str) -> Kind:
         return "html"
     if markup.startswith("<FictionBook"):
         return "fb2"
+    if office := office_kind(data, suffix):
+        return office
     if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
         return "pdf"
     return _BY_SUFFIX.get(suffix, "text")

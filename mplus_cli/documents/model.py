@@ -10,7 +10,20 @@ from typing import Literal
 
 from mplus_cli.errors import MplusError
 
-Kind = Literal["pdf", "epub", "html", "text", "markdown", "fb2", "csv", "json", "subtitles"]
+Kind = Literal[
+    "pdf",
+    "epub",
+    "docx",
+    "odt",
+    "pptx",
+    "html",
+    "text",
+    "markdown",
+    "fb2",
+    "csv",
+    "json",
+    "subtitles",
+]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _RANGE = re.compile(r"(\d*)\s*(-?)\s*(\d*)", re.ASCII)
@@ -56,7 +69,7 @@ class Document:
     made, the page selection; `page_count` is the file's, whatever was selected, and None where the
     format has no pages; `warnings` are one-line remarks on what could not be read; `headings` come
     in the order of the text. `author` and `date` are the file's own words, on one line each, and
-    None where it has none; of a PDF the date is the year in which the file was made.
+    None where it has none; of a PDF or an office document the date is the year in which the file was made.
     """
 
     path: str

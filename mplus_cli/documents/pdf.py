@@ -12,7 +12,7 @@ from mplus_cli.documents import pdf_process
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.joining import join_lines
-from mplus_cli.documents.metadata import author_of
+from mplus_cli.documents.metadata import author_of, sane_title, year_of
 from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.pdf_outline import outline_headings
@@ -20,17 +20,8 @@ from mplus_cli.documents.pdf_process import Extraction
 from mplus_cli.documents.placed import Piece, Placed
 from mplus_cli.documents.running_heads import running_lines
 
-_PRODUCER_PREFIX = re.compile(r"^(?:microsoft (?:word|powerpoint)|untitled|powerpoint) ?- ?", re.I)
-_NO_TITLE = re.compile(
-    r"(?:untitled|no title|title|unknown|none|null|document|doc|book|layout|slide|presentation)"
-    r"[\s\d]*|.*\.(?:docx?|pdf|indd|qxd|qxp|tex|dvi|ps|rtf|odt|pptx?|xlsx?|p65|fm|txt|html?)"
-    r"|.*[\\/].*[\\/].*|[\W\d_]*|.*[\ufffd\ue000-\uf8ff].*|(?:file|https?):.*",
-    re.I | re.S,
-)
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
 _LENGTH = re.compile(rb"/Linearized\b[^<>]{0,200}/L\s{1,9}(\d{1,12})\b")
-_DATE = re.compile(r"\s*(?:D:)?(\d{4})", re.ASCII)
-_MAX_TITLE = 200
 
 
 def read_pdf(
@@ -78,7 +69,7 @@ def read_pdf(
         tuple(warnings),
         outline_headings(got.outline, read),
         author=author_of([got.author]),
-        date=_year(got.date),
+        date=year_of(got.date),
     )
 
 
@@ -132,12 +123,6 @@ def _selection(count: int, label: str, pages: PageRange | None) -> tuple[int, in
         some = "1 page" if count == 1 else f"{count} pages"
         message = f"{label} has {some}: pages {asked} are not all in it"
         raise DocumentError(message) from None
-
-
-def _year(date: str) -> str | None:
-    """The year of a PDF's date, None if it is none; what is before 1990 is a clock that was not set."""
-    match = _DATE.match(date)
-    return match[1] if match and int(match[1]) >= 1990 else None
 
 
 def _is_cut_short(data: bytes) -> bool:
@@ -215,12 +200,3 @@ def _ranges(numbers: Sequence[int]) -> str:
             runs.append([number])
     shown = ["-".join(map(str, run)) for run in runs[:12]]
     return ", ".join(shown) + (", ..." if len(runs) > 12 else "")
-
-
-def sane_title(title: str) -> str:
-    """A title from a file's metadata, or "" if it is what software puts there by itself."""
-    title = " ".join(clean_characters(title).split())
-    title = _PRODUCER_PREFIX.sub("", title).strip()
-    if len(title) > _MAX_TITLE or _NO_TITLE.fullmatch(title):
-        return ""
-    return title

@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mplus_cli.documents.foreign import left_out
+from mplus_cli.documents.foreign import OFFICE_SUFFIXES, left_out
 from mplus_cli.documents.model import DocumentError, Source
 
 SUFFIXES = frozenset(
     {".pdf", ".epub", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", ".markdown", ".fb2"}
     | {".csv", ".tsv", ".srt", ".vtt"}
+    | OFFICE_SUFFIXES
 )
 
 
@@ -64,7 +65,7 @@ def _folder(folder: Path, argument: str, note: Callable[[str], None]) -> list[So
     sources = [Source(path, str(path)) for path in files if path.suffix.lower() in SUFFIXES]
     lines = left_out(argument, (path for path in files if path.suffix.lower() not in SUFFIXES))
     if not sources:
-        kinds = ".pdf, .epub, .txt, .md or .html"
+        kinds = ".pdf, .epub, .docx, .odt, .txt, .md or .html"
         besides = f" ({lines[0]})" if lines else ""
         empty = f"{argument} has no documents in it: it should hold {kinds} files{besides}"
         raise DocumentError(empty)

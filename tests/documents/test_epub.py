@@ -9,7 +9,7 @@ from mplus_cli.documents import (
     Document,
     DocumentError,
     Source,
-    epub,
+    archive,
     formats,
     isolated,
     read_document,
@@ -151,7 +151,7 @@ def test_obfuscated_fonts_are_no_drm(tmp_path: Path) -> None:
 
 def test_a_zip_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "parse_isolated", formats.parse)
-    monkeypatch.setattr(epub, "MAX_MEMBER_BYTES", 1 << 20)
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 1 << 20)
     bomb = page("a" * (1 << 21))
     document = read(make(tmp_path, {"OEBPS/one.xhtml": bomb}))
     assert document.text == "Second."
@@ -160,7 +160,7 @@ def test_a_zip_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_all_members_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "parse_isolated", formats.parse)
-    monkeypatch.setattr(epub, "MAX_TOTAL_BYTES", 3000)
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 3000)
     document = read(make(tmp_path, {"OEBPS/one.xhtml": page("a" * 2500)}))
     assert document.text == "Second."
 

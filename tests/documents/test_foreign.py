@@ -22,20 +22,19 @@ def zipped(*members: str, mimetype: str = "") -> bytes:
     return buffer.getvalue()
 
 
-ODT = "application/vnd.oasis.opendocument.text"
+ODP = "application/vnd.oasis.opendocument.presentation"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("a.docx", zipped("[Content_Types].xml", "word/document.xml"), "a Word document.*soffice"),
-        ("a", zipped("word/document.xml"), "a Word document"),
-        ("a.doc", OLE, "a Word document"),
+        ("a.doc", OLE, "an old Word document.*soffice"),
+        ("a.docx", OLE + "EncryptedPackage".encode("utf-16-le"), "an encrypted document.*password"),
         ("a.xls", OLE, "a spreadsheet.*CSV"),
         ("a.xlsx", zipped("xl/workbook.xml"), "a spreadsheet"),
-        ("a.pptx", zipped("ppt/presentation.xml"), "a presentation"),
-        ("a.odt", zipped("content.xml", mimetype=ODT), "an OpenDocument text"),
+        ("a.ppt", OLE, "a presentation.*soffice"),
+        ("a.odp", zipped("content.xml", mimetype=ODP), "a presentation"),
         ("a.zip", zipped("a.txt"), "an archive.*unpack"),
         ("a.zip", b"PK\x03\x04" + bytes(100), "an archive"),
         ("a.mobi", bytes(60) + b"BOOKMOBI" + bytes(100), "a Kindle book.*ebook-convert a.mobi"),
@@ -56,20 +55,20 @@ def test_a_refusal(tmp_path: Path, name: str, data: bytes, said: str) -> None:
 
 
 def test_what_a_folder_has_besides(tmp_path: Path) -> None:
-    names = ("a.txt", "b.docx", "c.docx", "d.mobi", "e.png", "f.png", "g", ".hidden.docx")
+    names = ("a.txt", "b.doc", "c.doc", "d.mobi", "e.png", "f.png", "g", ".hidden.doc")
     for name in names:
         (tmp_path / name).write_text("text")
     lines: list[str] = []
     assert len(find_sources([str(tmp_path)], lines.append)) == 1
     word, kindle, rest = lines
-    assert f"{tmp_path / 'b.docx'} and 1 more were left out: each is a Word document" in word
+    assert f"{tmp_path / 'b.doc'} and 1 more were left out: each is an old Word document" in word
     assert f"{tmp_path / 'd.mobi'} was left out: it is a Kindle book" in kindle
     assert rest == f"{tmp_path}: 3 files were left out as no document (2 .png, 1 without suffix)"
 
 
 def test_a_folder_of_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "b.docx").write_text("text")
-    with pytest.raises(DocumentError, match=r"has no documents in it.*b\.docx was left out"):
+    (tmp_path / "b.doc").write_text("text")
+    with pytest.raises(DocumentError, match=r"has no documents in it.*b\.doc was left out"):
         find_sources([str(tmp_path)])
 
 

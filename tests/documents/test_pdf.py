@@ -16,10 +16,10 @@ from mplus_cli.documents import (
     Source,
     formats,
     isolated,
-    pdf,
     read_document,
 )
 from mplus_cli.documents import pdf_process as process
+from mplus_cli.documents.metadata import sane_title
 
 LINES = [
     "The village of Moonfleet lies half a mile from the sea on the right",
@@ -351,7 +351,7 @@ def test_what_is_filled_into_a_form(read: Read) -> None:
     ],
 )
 def test_titles(given: str, expected: str) -> None:
-    assert pdf.sane_title(given) == expected
+    assert sane_title(given) == expected
 
 
 def test_without_a_sane_title_the_file_name_serves(read: Read) -> None:

@@ -203,11 +203,11 @@ def test_memories_are_named_after_files(tmp_path: Path) -> None:
     names = ("Émile & I.txt", "war-and-peace.md", "ch1.txt")
     for name in names:
         (tmp_path / name).write_text(TEXT)
-    (tmp_path / "thesis.docx").write_bytes(b"PK")
+    (tmp_path / "thesis.doc").write_bytes(b"PK")
     notes: list[str] = []
     given = [str(tmp_path), str(tmp_path / "gone.pdf"), str(tmp_path / "ch1.txt")]
     named = name_memories(given, notes.append)
-    assert len(notes) == 1 and "thesis.docx" in notes[0]
+    assert len(notes) == 1 and "thesis.doc" in notes[0]
     assert set(named) == {"Emile-I", "war-and-peace", "ch1", "gone"}
     (tmp_path / "ch1.md").write_text(TEXT)
     with pytest.raises(UsageError, match='would both become the memory "ch1"'):
