@@ -10,9 +10,10 @@ Kind = Literal["name", "number", "time", "choice", "verdict"]
 
 _NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
-    "thousand million billion dozen score half quarter third twice once none both single double several"
+    "sixteen seventeen eighteen nineteen hundred thousand million billion dozen score half halves quarter "
+    "third fifth eighth ninth twelfth twice once none both single double several"
 )
+_TENS = "twent thirt fort fift sixt sevent eight ninet"
 _TIMES = (
     "january february march april may june july august september october november december monday "
     "tuesday wednesday thursday friday saturday sunday second minute hour day night week month year "
@@ -20,10 +21,11 @@ _TIMES = (
     "winter christmas easter today tomorrow yesterday tonight before after during since until when while "
     "ago early late now then"
 )
-_NUMBER = re.compile(rf"\d|\b(?:{'|'.join(_NUMBERS.split())})", re.IGNORECASE)
-_TIME = re.compile(
-    rf"\d|\b(?:{'|'.join(_TIMES.split())})s?\b|\b(?:{'|'.join(_NUMBERS.split())})", re.IGNORECASE
-)
+_WHOLE = "|".join(_NUMBERS.split())
+_COUNTED = rf"\d|\b(?:{_WHOLE})(?:s|ths?|fold)?\b|\b(?:{'|'.join(_TENS.split())})(?:y|ies|ieth)\b"
+"""A number in figures or words, whole: neither "tent" nor "oneself"."""
+_NUMBER = re.compile(_COUNTED, re.IGNORECASE)
+_TIME = re.compile(rf"{_COUNTED}|\b(?:{'|'.join(_TIMES.split())})s?\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<!\w)[A-Z]")
 
 _VERDICT = re.compile(

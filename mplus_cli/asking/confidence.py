@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mplus_cli.asking.answer_type import fits, kind_of
-from mplus_cli.asking.lexical import WORD, Match
+from mplus_cli.asking.lexical import WORD, Match, find_words
 from mplus_cli.errors import MismatchError
 
 FILE = "asking.json"
@@ -101,9 +100,9 @@ def features(
 ) -> tuple[float, ...]:
     """The values of `FEATURES` for an answer of so many tokens."""
     stands = [
-        (match.near(*place.span()), number)
+        (match.near(*place), number)
         for number, (text, match) in enumerate(zip(grounds.texts, grounds.matches, strict=True))
-        for place in _places(answer, text)
+        for place in find_words(text, answer)
     ]
     near, number = max(stands, key=lambda held: (held[0], -held[1]), default=(0.0, 1))
     words = WORD.findall(answer.lower())
@@ -117,14 +116,4 @@ def features(
         sum(word in asked for word in words) / max(len(words), 1),
         min(grounds.lead, 10.0),
         float(grounds.agreed),
-    )
-
-
-def _places(answer: str, text: str) -> list[re.Match[str]]:
-    """Where an answer stands in a text, however its spaces and capitals are."""
-    parts = [re.escape(part) for part in answer.split()]
-    return (
-        list(re.finditer(r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)", text, re.IGNORECASE))
-        if parts
-        else []
     )

@@ -28,6 +28,7 @@ _STOP = frozenset(
     "whose why will with would you your s t d ll re ve".split()
 )
 _VOWEL = re.compile(r"[aeiouy]")
+_ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,18 @@ def stem(word: str) -> str:
             word = left[:-1] if twice else left
             break
     return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def find_words(text: str, answer: str) -> list[tuple[int, int]]:
+    """Where the words of an answer stand in a text one after the other, whatever is between them
+    besides words; without its leading article where the text has it nowhere with it."""
+    found: list[tuple[int, int]] = []
+    for wanted in (answer.strip(), _ARTICLE.sub("", answer.strip())):
+        if not found and (words := WORD.findall(wanted)):
+            pattern = r"[\W_]+".join(map(re.escape, words))
+            places = re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE)
+            found = [place.span() for place in places]
+    return found
 
 
 def _places(text: str, wanted: str) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.lexical import match_words
+from mplus_cli.asking.lexical import find_words, match_words
 from mplus_cli.documents.sentences import is_sentence_break
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _CUT = 700
 """Characters of any passage: what is longer is no sentence but a table or a list."""
 
 _SPACE = re.compile(r"\s+")
-_WORD = re.compile(r"[^\W_]+")
-_ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class ScoredText:
         a text without a word."""
         if not self.passages:
             return None
-        places = list(find_words(self.text, answer))
+        places = find_words(self.text, answer)
         held = [next((p for p in places if _holds(span, p)), None) for span in self.passages]
         known = any(held)
         number = max(
@@ -128,16 +126,6 @@ def split_sentences(text: str) -> Iterator[Span]:
     stop = len(text.rstrip())
     if start < stop:
         yield start, stop
-
-
-def find_words(text: str, answer: str) -> Iterator[Span]:
-    """Where the words of an answer stand in a text one after the other, whatever is between them
-    besides words; a leading article may be missing."""
-    words = _WORD.findall(_ARTICLE.sub("", answer.strip(), count=1))
-    if words:
-        pattern = r"[\W_]+".join(map(re.escape, words))
-        for found in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE):
-            yield found.span()
 
 
 def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[int]) -> list[float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mplus_cli.asking.lexical import find_words
 from mplus_cli.asking.passages import (
     LONGEST,
     SENTENCES,
-    find_words,
     score_text,
     split_passages,
     split_sentences,
@@ -55,12 +55,17 @@ def test_passages_are_runs_of_sentences_that_are_not_too_long() -> None:
         ("fed it? asked", ["fed it?” asked"]),
         ("oat", []),
         ("goat Admiral", []),
+        ("kept a goat", ["kept a goat"]),
         ("", []),
         ("?!", []),
     ],
 )
 def test_where_an_answer_stands(answer: str, found: list[str]) -> None:
     assert [TEXT[start:stop] for start, stop in find_words(TEXT, answer)] == found
+
+
+def test_a_name_that_ends_like_an_article_stays_whole() -> None:
+    assert find_words("It was Emma Hart.", "Emma Hart") == [(7, 16)]
 
 
 def test_the_passage_shares_words_with_the_question() -> None:
