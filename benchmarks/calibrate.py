@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from models.matching import hit
+from models.matching import f1, hit
 from mplus_cli.asking import answering
 from mplus_cli.asking.choosing import Words, consider
 from mplus_cli.asking.confidence import FEATURES, FORMAT, Calibration
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.prompting import compose, measure
-from mplus_cli.evaluation.metrics import f1
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
 

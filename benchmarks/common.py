@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mplus_cli.runtime.machine import cpu_name
 from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Flags, Settings, resolve
 
@@ -109,17 +109,12 @@ def report(figure: Figure, opened: Session | None = None, **more: Any) -> None:
             "dtype": str(opened.model.dtype).removeprefix("torch."),
             "ltm_format": opened.model.config.ltm_format,
         }
-    line |= {"threads": torch.get_num_threads(), "machine": _machine(), **more}
+    line |= {
+        "threads": torch.get_num_threads(),
+        "machine": f"{cpu_name()}, {os.cpu_count()} cores",
+        **more,
+    }
     print(json.dumps(line))
-
-
-def _machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
 
 
 def _say(line: str) -> None:

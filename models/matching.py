@@ -1,4 +1,4 @@
-"""How an answer is compared with gold answers: SQuAD v1.1's rule, for training and evaluation alike.
+"""How an answer is compared with gold answers: SQuAD v1.1's rules, for training and evaluation alike.
 
 Rajpurkar et al. 2016 (arXiv 1606.05250), their evaluation script. Knows text only.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Sequence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -31,3 +32,15 @@ def hit(answer: str, golds: Sequence[str]) -> bool:
     """
     given = f" {normalise(answer)} "
     return any(f" {normalise(gold)} " in given for gold in golds)
+
+
+def f1(answer: str, golds: Sequence[str]) -> float:
+    """Token F1 with the best gold answer, 0 to 1."""
+    return max(
+        (_f1(normalise(answer).split(), normalise(gold).split()) for gold in golds), default=0.0
+    )
+
+
+def _f1(given: Sequence[str], wanted: Sequence[str]) -> float:
+    same = (Counter(given) & Counter(wanted)).total()
+    return 2 * same / (len(given) + len(wanted)) if same else 0.0

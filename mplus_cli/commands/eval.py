@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
-    from mplus_cli.evaluation.experiments import Order
+    from mplus_cli.evaluation.experiments import Common
+    from mplus_cli.evaluation.values import Event
 
 app = typer.Typer(
     help="Measure how well a model remembers, next to baselines on the same base weights.",
@@ -57,7 +59,7 @@ def retention(
         typer.Option(
             metavar="N,N,...",
             help="Tokens to read after a passage, in whole chunks. N:Q asks only the first Q "
-            "questions; alone reads one chunk and nothing else. Default: alone,0,20000,160000.",
+            "questions. Default: 0,20000,160000.",
         ),
     ] = None,
     questions: Annotated[
@@ -96,19 +98,21 @@ def retention(
     swapped-adapters.
     """
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
-    from mplus_cli.evaluation.plan import RetentionOrder
+    from mplus_cli.evaluation.experiments import run_retention
+    from mplus_cli.evaluation.retention import RetentionOptions
 
-    order = RetentionOrder(
+    options = RetentionOptions(
         data=tuple(data or ()),
         books=tuple(books or ()),
-        tokens=tokens or ("0,20000" if quick else "alone,0,20000,160000"),
+        tokens=tokens or ("0,20000" if quick else "0,20000,160000"),
         fact_tokens=fact_tokens,
         questions=questions if questions is not None else (24 if quick else 200),
         facts=facts,
         unread=unread if unread is not None else (8 if quick else 100),
         seed=seed,
     )
-    _run(context, order, out, arms or (QUICK if quick else DEFAULT), base, as_json)
+    chosen = arms or (QUICK if quick else DEFAULT)
+    _run(context, lambda common: run_retention(options, common), out, chosen, base, as_json)
 
 
 @app.command("qa")
@@ -120,8 +124,7 @@ def qa(
         str,
         typer.Option(
             "--format",
-            help="auto, documents, story, passages, longbench, infinitebench, eventqa, narrativeqa "
-            "or needles.",
+            help="auto, documents, story or passages.",
         ),
     ] = "auto",
     questions: Annotated[
@@ -144,17 +147,16 @@ def qa(
     """Questions about long documents: exact match, F1, hits, right pages, refusals.
 
     Data are JSON lines {"title", "text" or "path", "questions": [{"question", "answers", "pages"?}]},
-    passages {"id", "context", "qas"}, each a document of its own, or a file of LongBench, InfiniteBench (the
-    task in the file's name), event QA, NarrativeQA or RULER, which are scored by their official metrics
-    too. Without data, the example story's questions are asked. The arms are those of mplus eval
-    retention.
+    or passages {"id", "context", "qas"}, each a document of its own. Without data, the example story's
+    questions are asked. The arms are those of mplus eval retention.
     """
-    from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
+    from mplus_cli.evaluation.experiments import QaOptions, run_qa
 
     count = questions if questions is not None else (20 if quick else None)
-    order = experiments.QaOrder(tuple(data or ()), form, count, each, seed)
-    _run(context, order, out, arms or (QUICK if quick else DEFAULT), base, as_json)
+    options = QaOptions(tuple(data or ()), form, count, each, seed)
+    chosen = arms or (QUICK if quick else DEFAULT)
+    _run(context, lambda common: run_qa(options, common), out, chosen, base, as_json)
 
 
 @app.command("story")
@@ -164,21 +166,18 @@ def story(
     questions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only the first N questions.")
     ] = None,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="Run every command as a process of its own.")
-    ] = False,
     arms: ArmsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The example story's 40 questions, put to the real commands: right answers and pages.
+    """The example story's 40 questions, answered as by mplus ask: right answers and pages.
 
     Arms: quoted is mplus ask, mplus is mplus ask --no-quote; reread1 and reread2 add --reread 1 and 2.
     """
-    from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import FOR_STORY
+    from mplus_cli.evaluation.experiments import StoryOptions, run_story
 
-    order = experiments.StoryOrder(questions, cold)
-    _run(context, order, out, arms or FOR_STORY[0], None, as_json, FOR_STORY)
+    options, chosen = StoryOptions(questions), arms or FOR_STORY[0]
+    _run(context, lambda common: run_story(options, common), out, chosen, None, as_json, FOR_STORY)
 
 
 @app.command("perplexity")
@@ -198,12 +197,20 @@ def perplexity(
     as_json: JsonOption = False,
 ) -> None:
     """Next-token loss over a long text, in nats: behind memory, and behind a window of text."""
-    from mplus_cli.evaluation import experiments
     from mplus_cli.evaluation.arms import FOR_LOSS
+    from mplus_cli.evaluation.experiments import LossOptions, run_perplexity
 
     limit = tokens if tokens is not None else (16384 if quick else None)
-    order = experiments.LossOrder(tuple(data or ()), limit)
-    _run(context, order, out, arms or "all", base, as_json, FOR_LOSS)
+    options, chosen = LossOptions(tuple(data or ()), limit), arms or "all"
+    _run(
+        context,
+        lambda common: run_perplexity(options, common),
+        out,
+        chosen,
+        base,
+        as_json,
+        FOR_LOSS,
+    )
 
 
 @app.command("report")
@@ -228,7 +235,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
     second: Annotated[Path, typer.Argument(help="The folder of the second run, or runs.")],
 ) -> None:
-    """Whether a second run of the same command said the same: every answer and score but the times.
+    """Whether a second run of the same command gave the same: every answer and score, but no times.
 
     Prints what differs, and exits with 1 where something does.
     """
@@ -250,16 +257,16 @@ def compare(
 
 def _run(
     context: typer.Context,
-    order: Order,
+    start: Callable[[Common], Iterator[Event]],
     out: Path,
     arms: str,
     base: Path | None,
     as_json: bool,
     known: tuple[str, ...] | None = None,
 ) -> None:
-    """Run an experiment with a display of how far it is, and show its tables."""
+    """Run an experiment, show its progress, and then its tables."""
     from mplus_cli.evaluation.arms import parse_arms
-    from mplus_cli.evaluation.experiments import Common, start
+    from mplus_cli.evaluation.experiments import Common
     from mplus_cli.evaluation.journal import WORK, kept_bytes
     from mplus_cli.terminal.evaluation_view import follow, show_tables
     from mplus_cli.wording import size
@@ -268,11 +275,11 @@ def _run(
     settings = settings_of(context)
     try:
         with screen.meter() as meter:
-            common = Common(out, chosen, base, screen.note, meter.report)
-            follow(start(settings, order, common), meter)
+            common = Common(settings, out, chosen, base, screen.note, meter.report)
+            follow(start(common), meter)
     except KeyboardInterrupt:
         if kept := kept_bytes(out):
-            screen.note(f"{size(kept)} of memory are kept in {out / WORK}, to continue with")
+            screen.note(f"{size(kept)} of memory are kept in {out / WORK} to continue from")
         raise
     show_tables(out, as_json=as_json)
     screen.note(f"every answer is in {out}; a report: mplus eval report {out}")

@@ -1,29 +1,27 @@
-"""The arms of an experiment: what is compared with what, all on the same base weights and questions.
+"""The arms of an experiment: what is compared, all on the same base weights and questions.
 
-An arm is a way to read (a reader: whose memory it asks) and a way to answer. Knows no tensors.
+An arm is a reader (whose memory is asked, or none) and a way to answer. Knows no tensors.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal
 
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.values import ANY, DOCUMENT, UNREAD, Question
 
 Reader = Literal["mplus", "identity", "swapped", "base", "trained"]
-"""Whose memory of all that was read: the checkpoint's; identity memory on its base; the checkpoint's
-with the adapters exchanged; or none, so that each question brings a text of its own: to the base, or
-to the checkpoint's trained reader."""
-How = Literal["learned", "oracle", "tokens", "random", "newest", "none"]
+"""Whose memory of the whole text: the checkpoint's; identity memory on its base; the checkpoint's with
+the adapters exchanged. The base and the checkpoint's trained reader have none: each question brings
+them a text of its own."""
+RecallMode = Literal["learned", "oracle", "tokens", "random", "newest", "none"]
 """What is recalled: by the retriever; the right chunk first, then by the retriever; each layer's best
 tokens, of whatever chunk; any; the newest; nothing at all."""
 WITHOUT_MEMORY: tuple[Reader, ...] = ("base", "trained")
-"""The readers that keep nothing of what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +35,19 @@ class Arm:
     """The text that a question brings."""
     top: int = 0
     """Chunks that BM25 chooses; 0: as many as fit."""
-    remembers: bool = False
-    """Whether that text comes as memory tokens, written by the update pass into a memory that holds
-    nothing else, and not in the prompt."""
-    how: How = "learned"
+    as_memory: bool = False
+    """Whether that text comes as memory tokens, written by the update pass into an empty memory, instead
+    of in the prompt."""
+    recall: RecallMode = "learned"
     reread: int = 0
     """Chunks whose text is shown beside the memory."""
     quote: bool = False
-    """Whether answers are spelled along the text of the chunks in the prefix."""
+    """Whether answers are spans of the text in the context, as those of `mplus ask`."""
     limit: int | None = None
-    """Ask it the first so many questions of each kind only; None: all."""
+    """Ask it only the first so many questions of each kind; None: all."""
 
     def is_asked(self, question: Question, setting: str) -> bool:
-        """Whether a question is for it there: where no reading changes its answers, once."""
+        """Whether it is asked a question at a setting; once, where reading does not change its answer."""
         if self.context == "gold" and not (question.passage or question.pages):
             return False
         reads = self.reader not in WITHOUT_MEMORY or self.context in ("window", "bm25")
@@ -71,14 +69,18 @@ _ARMS = (
     Arm("bm25-1-reader", f"{_READER} with BM25's best chunk in its prompt", "trained", "bm25", 1),
     Arm("gold-memory", f"{_READER} with the passage as all its memory", "trained", "gold", 0, True),
     Arm("bm25-1-memory", f"{_READER} with BM25's chunk as its memory", "trained", "bm25", 1, True),
-    Arm("stm-only", "M+ without long-term memory (what MemoryLLM keeps)", how="none"),
+    Arm("stm-only", "M+ without long-term memory (what MemoryLLM keeps)", recall="none"),
     Arm("identity", f"{_BASE} with uncompressed key/value memory, untrained recall", "identity"),
     Arm("reread1", "M+ with the text of the best chunk in its prompt", reread=1),
     Arm("reread2", "M+ with the text of the two best chunks in its prompt", reread=2),
-    Arm("random-recall", "ablation: M+ that recalls any chunks", how="random"),
-    Arm("oracle-recall", "ablation: M+ that always recalls the right chunk", how="oracle"),
-    Arm("token-recall", "ablation: M+ that recalls each layer's best single tokens", how="tokens"),
-    Arm("no-retriever", "ablation: M+ that recalls the newest of long-term memory", how="newest"),
+    Arm("random-recall", "ablation: M+ that recalls any chunks", recall="random"),
+    Arm("oracle-recall", "ablation: M+ that always recalls the right chunk", recall="oracle"),
+    Arm(
+        "token-recall", "ablation: M+ that recalls each layer's best single tokens", recall="tokens"
+    ),
+    Arm(
+        "no-retriever", "ablation: M+ that recalls the newest of long-term memory", recall="newest"
+    ),
     Arm("swapped-adapters", "ablation: M+ with its two adapters exchanged", "swapped"),
 )
 ARMS = {arm.name: arm for arm in _ARMS}
@@ -106,7 +108,7 @@ def parse_arms(
         limits: whether an arm may be given fewer questions.
 
     Raises:
-        UsageError: an arm is not there, or none is named.
+        UsageError: an arm does not exist, or none is named.
     """
     parts = list(known) if text == "all" else [part for part in re.split(r"[,\s]+", text) if part]
     asked: dict[str, int | None] = {}
@@ -116,18 +118,17 @@ def parse_arms(
             raise UsageError(f"--arms: {part} is not understood: give {name} without a number")
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"choose of {', '.join(known)}"
+            hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
             raise UsageError(f"--arms: there is no arm {name} here: {hint}")
         asked[name] = int(count) if colon else None
     if not asked:
-        raise UsageError(f"--arms is empty: choose of {', '.join(known)}, or all")
+        raise UsageError(f"--arms is empty: choose from {', '.join(known)}, or all")
     return tuple(replace(ARMS[name], limit=asked[name]) for name in known if name in asked)
 
 
-def by_reader(arms: Sequence[Arm]) -> Iterator[tuple[Reader, list[Arm]]]:
+def by_reader(arms: Sequence[Arm]) -> dict[Reader, list[Arm]]:
     """The arms of each reader together."""
-    order = list(dict.fromkeys(arm.reader for arm in arms))
-    for reader, own in groupby(
-        sorted(arms, key=lambda a: order.index(a.reader)), lambda a: a.reader
-    ):
-        yield reader, list(own)
+    found: dict[Reader, list[Arm]] = {}
+    for arm in arms:
+        found.setdefault(arm.reader, []).append(arm)
+    return found

@@ -6,7 +6,6 @@ The base is loaded apart from the checkpoint, whose adapters may be merged into 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,7 +17,7 @@ from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.extras import require
 from mplus_cli.library import ModelIdentity
-from mplus_cli.runtime.catalog import CARD, ModelChoice
+from mplus_cli.runtime.find_base import find_base
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -33,10 +32,9 @@ class Bench:
     """A session's checkpoint and what is compared with it."""
 
     def __init__(self, session: Session, base: Path | None = None) -> None:
-        """Take `base` as the folder of the base, where it cannot be told from the checkpoint."""
+        """Take `base` as the folder of the base, where the checkpoint does not say."""
         self.session = session
         self._base_path = base
-        self._plain = session.plain_tokenizer
 
     @property
     def chunk_tokens(self) -> int:
@@ -51,9 +49,14 @@ class Bench:
         """Check, before hours of reading, that what these arms need is there.
 
         Raises:
-            UsageError: the base is not to be found.
+            UsageError: the base cannot be found, or the model recalls no chunks.
             MplusError: a library is not installed.
         """
+        chosen = [arm.name for arm in arms if arm.recall in ("oracle", "random", "newest")]
+        if chosen and self.session.model.config.recall == "tokens":
+            raise UsageError(
+                f"{', '.join(chosen)} recall chunks, and this model tokens: leave them out"
+            )
         if any(arm.context == "bm25" for arm in arms):
             require("bm25s")
             require("Stemmer")
@@ -62,12 +65,12 @@ class Bench:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """How the checkpoint finds by words and how sure it is (`mplus_cli.asking.confidence`)."""
+        """What the checkpoint adds for a question's words, and how sure it is of an answer."""
         return read_calibration(Path(self.session.choice.reference))
 
     @cached_property
     def base(self) -> Base:
-        """The base, untouched by adapters.
+        """The base without adapters.
 
         Raises:
             UsageError: the checkpoint does not say where it is.
@@ -84,7 +87,7 @@ class Bench:
             raise MismatchError(str(error)) from error
 
     def network(self, reader: Reader) -> MPlusModel:
-        """The network that a reader reads and is asked with."""
+        """The network that a reader reads and answers with."""
         if reader in _UNTRAINED:
             return self._identity
         return self._swapped if reader == "swapped" else self.session.model
@@ -94,30 +97,30 @@ class Bench:
         return self.base.stop_ids if reader == "base" else self.session.loaded.stop_ids
 
     def start(self, reader: Reader) -> Memory:
-        """What a reader's memory begins with."""
+        """The memory that a reader begins with."""
         initial = self.session.loaded.initial_memory
         if reader in _UNTRAINED or initial is None:
             return self.network(reader).empty_memory()
         return initial
 
     def identity(self, reader: Reader) -> ModelIdentity:
-        """What the memories of a reader record of it."""
+        """What a reader's memories record of it."""
         own = self.session.identity
         digest = hashlib.sha256(f"{own.fingerprint}-{reader}".encode()).hexdigest()
         return replace(own, fingerprint=digest)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text in which nothing is special."""
-        return self._plain.encode(text)[0]
+        """Token ids of a text, special tokens spelled out."""
+        return self.session.plain_tokenizer.encode(text)[0]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids."""
+        """The text of token ids."""
         text: str = self.session.tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
 
-    # As the checkpoint's own network does, both decode by the fast path.
+    # Both decode by the fast path, as the checkpoint's own network does.
     @cached_property
     def _identity(self) -> MPlusModel:
         from models.fast_decode import optimise_for_device
@@ -136,29 +139,3 @@ class Bench:
         network = swapped_network(self.session.model)
         optimise_for_device(network)
         return network
-
-
-def find_base(choice: ModelChoice) -> Path:
-    """The base of a model that was chosen; UsageError if that cannot be told."""
-    from models.checkpoints import CheckpointError
-    from models.checkpoints.base import fetch_from_hub
-
-    if choice.base is not None:
-        return choice.base
-    path = Path(choice.reference)
-    try:
-        if not path.exists():
-            path = fetch_from_hub(str(choice.reference))
-        if not (path / CARD).is_file():
-            config = {} if path.is_file() else json.loads((path / "config.json").read_text())
-            if "num_blocks" not in config:
-                return path
-        else:
-            reference = str(json.loads((path / CARD).read_text(encoding="utf-8"))["base"])
-            near = (path / reference).resolve()
-            return near if near.exists() else fetch_from_hub(reference)
-    except (OSError, ValueError, KeyError, CheckpointError):
-        pass
-    raise UsageError(
-        f"the base of {choice.name} is not to be found: give --base FOLDER, or arms that need none"
-    )

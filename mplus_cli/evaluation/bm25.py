@@ -21,7 +21,7 @@ class Index:
         self._stemmer = require("Stemmer").Stemmer("english")
         started = time.perf_counter()
         self._words = [self._split(text) for text in texts]
-        self._of = -1
+        self._count = -1
         self._index: Any = None
         self.prepare(len(texts))
         self.seconds = round(time.perf_counter() - started, 3)
@@ -39,8 +39,8 @@ class Index:
 
     def prepare(self, count: int) -> None:
         """Build the index of the first `count` texts, if it is not there."""
-        if self._of != count:
-            self._of, self._index = count, None
+        if self._count != count:
+            self._count, self._index = count, None
             if any(self._words[:count]):
                 self._index = self._bm25s.BM25()
                 self._index.index(self._words[:count], show_progress=False)

@@ -1,4 +1,4 @@
-"""Whether a second run says what the first one said: every answer, score and loss, but no times.
+"""Whether a second run gives what the first one gave: every answer, score and loss, but no times.
 
 Knows the runs that were read from their folders; no model.
 """
@@ -16,12 +16,12 @@ _TIMES = ("first_seconds", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Diff:
     """Two runs of one experiment."""
 
     name: str
     settings: tuple[str, ...]
-    """What the two were not asked for alike, in words."""
+    """The settings that differ, in words."""
     same: int
     """Answers and losses that both have, and alike."""
     changed: tuple[str, ...]
@@ -30,7 +30,7 @@ class Comparison:
     only_second: int
 
 
-def compare(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
+def compare(first: Sequence[Run], second: Sequence[Run]) -> list[Diff]:
     """Compare runs: a single one with a single one, or several by the names of their folders.
 
     Raises:
@@ -45,21 +45,16 @@ def compare(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
     return [_compare(run, others[run.name]) for run in first]
 
 
-def _compare(first: Run, second: Run) -> Comparison:
+def _compare(first: Run, second: Run) -> Diff:
     ours, theirs = ({part.key: asdict(part) for part in run.parts} for run in (first, second))
     both = ours.keys() & theirs.keys()
     if not both:
         raise MplusError(f"{first.name} and {second.name} have no answer in common")
     found = {key: "; ".join(_differences(ours[key], theirs[key])) for key in ours if key in both}
-    changed = [f"{', '.join(map(str, key))}: {how}" for key, how in found.items() if how]
-    return Comparison(
-        first.name,
-        tuple(_differences(first.card.settings, second.card.settings)),
-        len(both) - len(changed),
-        tuple(changed),
-        len(ours) - len(both),
-        len(theirs) - len(both),
-    )
+    changed = tuple(f"{', '.join(map(str, key))}: {how}" for key, how in found.items() if how)
+    settings = tuple(_differences(first.card.settings, second.card.settings))
+    same = len(both) - len(changed)
+    return Diff(first.name, settings, same, changed, len(ours) - len(both), len(theirs) - len(both))
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""From what `mplus eval` was asked for to a run: opens the model, reads the data, makes the plan.
+"""From what `mplus eval` was asked for to a run: reads the data, opens the model, makes the plan.
 
-Prints nothing: yields the run's events.
+All of them yield the run's events, raise UsageError where options, data or model do not fit, and
+continue a run that was interrupted.
 """
 
 from __future__ import annotations
@@ -13,24 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import UsageError
-from mplus_cli.evaluation import perplexity as losses
-from mplus_cli.evaluation import qa as documents
-from mplus_cli.evaluation import retention as retentions
-from mplus_cli.evaluation import story as stories
+from mplus_cli.evaluation import perplexity, qa, retention, story
 from mplus_cli.evaluation.arms import Arm
-from mplus_cli.evaluation.asking import LIMIT
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.journal import Journal, RunCard, describe_machine
-from mplus_cli.evaluation.layouts import choose, read_data, read_objects, share_texts
-from mplus_cli.evaluation.plan import RetentionOrder, make_plan
-from mplus_cli.evaluation.text_prompts import INSTRUCTION
+from mplus_cli.evaluation.journal import Journal, RunCard
+from mplus_cli.evaluation.layouts import choose, read_data, read_objects
+from mplus_cli.evaluation.retention import RetentionOptions, make_plan
+from mplus_cli.evaluation.trial import INSTRUCTION, LIMIT
 from mplus_cli.evaluation.values import Event
 from mplus_cli.runtime import embedded_base
 from mplus_cli.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class QaOrder:
+class QaOptions:
     """What `mplus eval qa` was asked for; None: all questions, and the first."""
 
     data: tuple[Path, ...]
@@ -41,134 +38,110 @@ class QaOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class StoryOrder:
+class StoryOptions:
     """What `mplus eval story` was asked for."""
 
     questions: int | None
-    cold: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LossOrder:
+class LossOptions:
     """What `mplus eval perplexity` was asked for."""
 
     data: tuple[Path, ...]
     tokens: int | None
 
 
-Order = RetentionOrder | QaOrder | StoryOrder | LossOrder
-
-
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every experiment is asked for."""
+    """What every experiment is given."""
 
+    settings: Settings
     out: Path
     arms: tuple[Arm, ...]
     base: Path | None
     note: Callable[[str], None]
     progress: embedded_base.Progress
 
-    def open(self, settings: Settings) -> Bench:
+    def open(self) -> Bench:
         """The bench; UsageError if it lacks what the arms need."""
         from mplus_cli.runtime.session import open_session
 
-        session = open_session(settings, note=self.note, progress=self.progress)
+        session = open_session(self.settings, note=self.note, progress=self.progress)
         bench = Bench(session, self.base)
         bench.check(self.arms)
         return bench
 
-    def journal(self, bench: Bench, experiment: str, order: Order) -> Journal:
-        """The out folder, for a run of this order; UsageError if it holds another."""
+    def journal(self, bench: Bench, experiment: str, options: Any) -> Journal:
+        """The out folder, for a run of these options (a dataclass); UsageError if it holds another."""
+        from mplus_cli.runtime.machine import describe_machine
+
         session = bench.session
-        options = {
-            field.name.replace("_", "-"): getattr(order, field.name) for field in fields(order)
-        }
-        files = [path for value in options.values() if isinstance(value, tuple) for path in value]
+        given = {one.name.replace("_", "-"): getattr(options, one.name) for one in fields(options)}
+        files = [path for value in given.values() if isinstance(value, tuple) for path in value]
         settings = {
             "model": session.loaded.name,
             "fingerprint": session.loaded.fingerprint,
             "dtype": str(session.model.dtype).removeprefix("torch."),
-            **{name: _shown(value) for name, value in options.items()},
+            **{name: _shown(value) for name, value in given.items()},
             "sha256": {path.name: _sha256(path) for path in files},
             "new tokens": LIMIT,
             "instruction": INSTRUCTION,
             "config": session.model.config.to_dict(),
         }
         command = ["mplus", "--model", session.loaded.name, "eval", experiment]
-        for name, value in options.items():
+        for name, value in given.items():
             for one in value if isinstance(value, tuple) else [value]:
-                if isinstance(one, bool):
-                    command += [f"--{name}"] if one else []
-                elif one is not None:
-                    command += [f"--{name}", str(_shown(one))]
+                command += [f"--{name}", str(_shown(one))] if one is not None else []
         machine = describe_machine(session.model.device)
         return Journal(self.out, RunCard(experiment, settings, shlex.join(command), machine))
 
 
-def start(settings: Settings, order: Order, common: Common) -> Iterator[Event]:
-    """Run an experiment, or continue it.
-
-    Raises:
-        UsageError: the options, the data or the model do not fit.
-    """
-    if isinstance(order, RetentionOrder):
-        return _retention(settings, order, common)
-    if isinstance(order, QaOrder):
-        return _qa(settings, order, common)
-    if isinstance(order, StoryOrder):
-        return _story(settings, order, common)
-    return _perplexity(settings, order, common)
-
-
-def _retention(settings: Settings, order: RetentionOrder, common: Common) -> Iterator[Event]:
+def run_retention(options: RetentionOptions, common: Common) -> Iterator[Event]:
     for kind in ("passages", "facts"):
-        order.distances(kind)  # a mistake in them is told before a model is loaded
+        options.distances(kind)  # a mistake in them is reported before a model is loaded
     common.progress("reading the data", 0, None)
-    sources = [one for path in order.data for one in read_data(path, "passages")]
-    books = [text for path in order.books for text in _texts(path)]
+    sources = [one for path in options.data for one in read_data(path, "passages")]
+    books = [text for path in options.books for text in _texts(path)]
     if not sources and not books:
         books = _texts(_story_file())
-    bench = common.open(settings)
-    facts = order.facts if order.data or order.facts else order.questions
-    order = replace(order, facts=facts)
-    plan = make_plan(order, sources, books, bench.chunk_tokens, bench.encode, bench.decode)
-    journal = common.journal(bench, "retention", order)
-    yield from retentions.run(bench, plan, common.arms, journal)
+    bench = common.open()
+    facts = options.facts if options.data or options.facts else options.questions
+    options = replace(options, facts=facts)
+    plan = make_plan(options, sources, books, bench.chunk_tokens, bench.encode, bench.decode)
+    yield from retention.run(bench, plan, common.arms, common.journal(bench, "retention", options))
 
 
-def _qa(settings: Settings, order: QaOrder, common: Common) -> Iterator[Event]:
-    order = order if order.data else replace(order, data=(_story_file().parent / "questions.json",))
-    readings = [one for path in order.data for one in share_texts(read_data(path, order.format))]
-    readings = choose(readings, questions=order.questions, each=order.each, seed=order.seed)
-    bench = common.open(settings)
-    yield from documents.run(bench, readings, common.arms, common.journal(bench, "qa", order))
+def run_qa(options: QaOptions, common: Common) -> Iterator[Event]:
+    data = options.data or (_story_file().parent / "questions.json",)
+    options = replace(options, data=data)
+    samples = [one for path in data for one in read_data(path, options.format)]
+    samples = choose(samples, questions=options.questions, each=options.each, seed=options.seed)
+    bench = common.open()
+    yield from qa.run(bench, samples, common.arms, common.journal(bench, "qa", options))
 
 
-def _story(settings: Settings, order: StoryOrder, common: Common) -> Iterator[Event]:
-    from mplus_cli.library import Library
-
+def run_story(options: StoryOptions, common: Common) -> Iterator[Event]:
     source = _story_file()
-    readings = read_data(source.parent / "questions.json", "story")
-    (reading,) = choose(readings, questions=order.questions, each=None, seed=None)
-    bench = common.open(settings)
-    journal, session = common.journal(bench, "story", order), bench.session
-    reader: stories.Warm | stories.Cold = stories.Warm(session, Library(journal.work), str(source))
-    if order.cold:
-        reader = stories.Cold(settings, session.library, str(source))
-    yield from stories.run(reading, common.arms, journal, reader)
+    samples = read_data(source.parent / "questions.json", "story")
+    (sample,) = choose(samples, questions=options.questions)
+    bench = common.open()
+    journal = common.journal(bench, "story", options)
+    yield from story.run(bench.session, sample, str(source), common.arms, journal)
 
 
-def _perplexity(settings: Settings, order: LossOrder, common: Common) -> Iterator[Event]:
-    order = order if order.data else replace(order, data=(_story_file(),))
-    texts = [(path.stem, "\n\n".join(_texts(path))) for path in order.data]
-    bench = common.open(settings)
-    size = bench.chunk_tokens
-    books = [losses.make_book(name, bench.encode(text), size, order.tokens) for name, text in texts]
+def run_perplexity(options: LossOptions, common: Common) -> Iterator[Event]:
+    options = options if options.data else replace(options, data=(_story_file(),))
+    texts = [(path.stem, "\n\n".join(_texts(path))) for path in options.data]
+    bench = common.open()
+    books = [
+        perplexity.make_book(name, bench.encode(text), bench.chunk_tokens, options.tokens)
+        for name, text in texts
+    ]
     if any(len(chunks) < 2 for _, chunks in books):
         raise UsageError("a text of --data is shorter than two chunks: give a longer one")
-    journal = common.journal(bench, "perplexity", order)
-    yield from losses.run(bench, books, common.arms, journal)
+    journal = common.journal(bench, "perplexity", options)
+    yield from perplexity.run(bench, books, common.arms, journal)
 
 
 def _story_file() -> Path:
@@ -178,7 +151,7 @@ def _story_file() -> Path:
 
 
 def _texts(path: Path) -> list[str]:
-    """The text of a document, or those of the books in a file of JSON lines, the empty ones left out."""
+    """The text of a document, or those of the books in a file of JSON lines, without empty ones."""
     from mplus_cli.documents import Source, read_document
 
     if ".jsonl" in path.suffixes:

@@ -1,8 +1,8 @@
-"""From the parts of a run to figures with intervals.
+"""From the parts of a run to figures with intervals, and to tables of them.
 
 A figure is a line of `summary.jsonl`; whatever is shown or said of a run is made of its figures. Those
-that depend on the questions alone are kept apart from those that depend on the machine, so that the
-same seed gives the same summary. Knows no file.
+that depend on the questions alone are kept apart from those that depend on the machine, so that the same
+seed gives the same summary. Knows no file.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
 from typing import Any, NamedTuple
 
 from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.journal import RunCard
-from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Loss, Record
+from mplus_cli.evaluation.values import ANY, DOCUMENT, UNREAD, Cost, Loss, Record
 
 OURS = "mplus"
-LESS = f"of `{OURS}` less that of the arm, over the same questions"
-"""How the titles of paired differences end."""
-STORY, NEVER_READ = "the example story's questions", "questions of passages that were never read"
+HIT, F1, CONTEXT, REFUSED = "exact hit", "token F1", "right chunk in context", "refused"
+AHEAD = f"{OURS} ahead by"
+"""The mean of M+'s score less the arm's, question by question: what is hard for one is hard for both, so
+differences say more than two figures with an interval each."""
+NEVER_READ = "questions about passages that were never read"
+NATS = "nats a token"
+_MEASURES = {HIT: "hit", F1: "f1", "exact match": "exact", CONTEXT: "found", REFUSED: "refused"}
 _Z = 1.959963984540054
 """Of 95 %, two-sided."""
 _ROUNDS, _SEED = 2000, 0
@@ -83,8 +88,6 @@ class Figure:
         has_interval = self.low == self.low
         digits = 3 if has_interval else 0 if self.value >= 100 or self.value % 1 == 0 else 2
         text = f"{self.value:,.{digits}f}"
-        if self.table == STORY:
-            text = f"{round(self.value * self.count)} of {self.count}"
         return f"{text} [{self.low:.3f}, {self.high:.3f}]" if full and has_interval else text
 
 
@@ -115,27 +118,11 @@ def mean(values: Sequence[float]) -> Stat:
 
 Cell = tuple[str, str, str, Stat]
 """Title, arm, heading and figure."""
-MEASURES = {
-    "exact hit": "hit",
-    "token F1": "f1",
-    "exact match": "exact",
-    "the right chunk was at hand": "found",
-    "wrongly refused": "refused",
-}
-"""What is measured, and the field of a record that says it."""
-
-
-def measured(records: Iterable[Record], field: str) -> Stat:
-    """The share, or of scores the mean, of a field where it is known."""
-    values = [value for one in records if (value := getattr(one, field)) is not None]
-    return mean(values) if field in ("f1", "score") else share(values)
 
 
 def figures_of(run: Run) -> list[Figure]:
-    """The figures that the same seed reproduces, table by table; tables without any are left out."""
-    by_experiment = {"retention": _retention, "qa": _qa, "story": _story}
-    make = by_experiment.get(run.card.experiment)
-    return _figures(run, _loss(run.losses) if make is None else make(run.records))
+    """The figures that the same seed reproduces, table by table."""
+    return _figures(run, [*_answers(run.records, run.card.experiment), *_losses(run.losses)])
 
 
 def timings_of(run: Run) -> list[Figure]:
@@ -144,94 +131,83 @@ def timings_of(run: Run) -> list[Figure]:
 
 
 def _figures(run: Run, cells: Iterable[Cell]) -> list[Figure]:
-    experiment = run.card.experiment
-    found = [
-        Figure(run.name, experiment, table, arm, column, stat.value, stat.low, stat.high, stat.n)
+    """Figures of cells; tables and columns without any are left out."""
+    cells = list(cells)
+    known = {(table, column) for table, _, column, stat in cells if stat.n}
+    return [
+        Figure(run.name, run.card.experiment, table, arm, column, *stat)
         for table, arm, column, stat in cells
+        if (table, column) in known
     ]
-    known = {figure.table for figure in found if figure.count}
-    return [figure for figure in found if figure.table in known]
 
 
-def _retention(records: Sequence[Record]) -> Iterator[Cell]:
-    """Hits, F1, and what was there to answer from, by how much was read after the passage."""
-    for kind, own in _kinds(records):
-        for measure, field in MEASURES.items():
-            for arm in _arms(own):
-                for setting in settings_of(own):
-                    asked = len({one.id for one in own if one.setting == setting})
-                    column = f"{heading(setting)} (n {asked})"
-                    stat = measured(at_setting(own, arm, setting), field)
-                    yield f"{kind}: {measure}", arm, column, stat
-    never = [record for record in records if record.kind == UNREAD]
-    for arm in _arms(records) if never else ():
-        mine = [one for one in never if one.arm == arm]
-        yield NEVER_READ, arm, "refused", measured(mine, "refused")
-    yield from _paired(records, "exact hit")
+def _answers(records: Sequence[Record], experiment: str) -> Iterator[Cell]:
+    """A table for each kind of question at each setting, and one of what was never read."""
+    main = F1 if experiment == "qa" else HIT
+    arms = [name for name in ARMS if any(one.arm == name for one in records)]
+    for kind in dict.fromkeys(one.kind for one in records if one.kind != UNREAD):
+        own = [one for one in records if one.kind == kind]
+        for setting in settings_of(own):
+            by_arm = {arm: at_setting(own, arm, setting) for arm in arms}
+            asked = len({one.id for mine in by_arm.values() for one in mine})
+            after = "" if setting == DOCUMENT else f" after {int(setting):,} tokens"
+            title = f"{kind}{after}: {asked} questions"
+            for arm, mine in by_arm.items():
+                yield from ((title, arm, *cell) for cell in _measured(mine))
+                if arm != OURS and OURS in by_arm:
+                    yield title, arm, AHEAD, difference(by_arm[OURS], mine, main)
+    never = [one for one in records if one.kind == UNREAD]
+    for arm in arms if never else ():
+        yield NEVER_READ, arm, REFUSED, share([one.refused for one in never if one.arm == arm])
 
 
-def _qa(records: Sequence[Record]) -> Iterator[Cell]:
-    for kind, own in _kinds(records):
-        title = f"{kind} ({len({one.id for one in own})} questions)"
-        for arm in _arms(own):
-            mine = [one for one in own if one.arm == arm]
-            yield title, arm, "questions", Stat(len(mine), n=len(mine))
-            columns = {"exact match": "exact", "F1": "f1", "hit": "hit", "refused": "refused"}
-            if mine[0].metric not in ("exact", "f1", "hit"):
-                columns[mine[0].metric] = "score"
-            for column, field in columns.items():
-                yield title, arm, column, measured(mine, field)
-            ranks = [one.rank or math.inf for one in mine if one.found is not None]
-            for best in (1, 3, 5):
-                yield title, arm, f"page hit@{best}", share([rank <= best for rank in ranks])
-    yield from _paired(records, "token F1")
+def _measured(records: Sequence[Record]) -> Iterator[tuple[str, Stat]]:
+    """What is measured of answers: the share, or of F1 the mean, where it is known."""
+    for column, field in _MEASURES.items():
+        values = [value for one in records if (value := getattr(one, field)) is not None]
+        yield column, mean(values) if column == F1 else share(values)
+    ranks = [one.rank or math.inf for one in records if one.found is not None]
+    for best in (1, 3, 5):
+        yield f"hit@{best}", share([rank <= best for rank in ranks])
 
 
-def _paired(records: Sequence[Record], measure: str) -> Iterator[Cell]:
-    """How far M+ is from each other arm, question by question: only what both were asked counts.
-
-    A question that is hard is hard for both arms, so the differences say more than two figures with an
-    interval each.
-    """
-    for kind, own in _kinds(records):
-        for arm in _arms(own):
-            for setting in settings_of(own) if arm != OURS else ():
-                stat = difference(own, arm, setting, measure)
-                yield f"{kind}: {measure} {LESS}", arm, heading(setting), stat
+def difference(ours: Sequence[Record], theirs: Sequence[Record], measure: str) -> Stat:
+    """How much higher our scores are, over the questions that both answered (paired bootstrap)."""
+    field = _MEASURES[measure]
+    scores = {one.id: getattr(one, field) for one in ours}
+    return mean([scores[one.id] - getattr(one, field) for one in theirs if one.id in scores])
 
 
-def difference(records: Sequence[Record], arm: str, setting: str, measure: str) -> Stat:
-    """How much more M+ hits (or its F1 is) than an arm's at a setting (paired bootstrap)."""
-    ours, theirs = (
-        {one.id: getattr(one, MEASURES[measure]) for one in at_setting(records, name, setting)}
-        for name in (OURS, arm)
-    )
-    return mean([ours[id] - theirs[id] for id in ours if id in theirs])
+def settings_of(records: Iterable[Record]) -> list[str]:
+    """The settings of records, by tokens."""
+    found = {record.setting for record in records} - {ANY, UNREAD}
+    return sorted(found, key=lambda name: int(name) if name.isdigit() else -1)
 
 
-def _story(records: Sequence[Record]) -> Iterator[Cell]:
-    """What the command line answers, and whether its sources are on the right pages."""
-    for arm in _arms(records):
-        mine = [record for record in records if record.arm == arm]
-        yield STORY, arm, "right", measured(mine, "hit")
-        yield STORY, arm, "right page among the sources", measured(mine, "found")
-        yield STORY, arm, "right page is the first source", share([one.rank == 1 for one in mine])
-        yield STORY, arm, "refused", measured(mine, "refused")
+def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record]:
+    """An arm's answers at a setting; those that no reading changes, to the questions asked there."""
+    asked = {record.id for record in records if record.setting == setting}
+    return [
+        record
+        for record in records
+        if record.arm == arm
+        and (record.setting == setting or (record.setting == ANY and record.id in asked))
+    ]
 
 
-def _loss(losses: Sequence[Loss]) -> Iterator[Cell]:
+def _losses(losses: Sequence[Loss]) -> Iterator[Cell]:
     """Nats a token, the mean over chunks."""
     for arm in (name for name in ARMS if any(loss.arm == name for loss in losses)):
         for document in dict.fromkeys(loss.document for loss in losses):
             stat = mean([x.nats for x in losses if x.arm == arm and x.document == document])
             plain = Stat(math.exp(stat.value), n=stat.n)
-            yield "next-token loss", arm, f"{document}: nats a token", stat
+            yield "next-token loss", arm, f"{document}: {NATS}", stat
             yield "next-token loss", arm, f"{document}: perplexity", plain
 
 
 def _timings(records: Sequence[Record], costs: Sequence[Cost]) -> Iterator[Cell]:
     """What each arm takes on the machine."""
-    for arm in _arms(records):
+    for arm in (name for name in ARMS if any(one.arm == name for one in records)):
         mine = [record for record in records if record.arm == arm]
         reader = "bm25" if ARMS[arm].context == "bm25" else ARMS[arm].reader
         spent = [cost for cost in costs if cost.reader == reader]
@@ -250,34 +226,37 @@ def _timings(records: Sequence[Record], costs: Sequence[Cost]) -> Iterator[Cell]
             yield "what it takes", arm, column, Stat(float(value), n=count)
 
 
-def settings_of(records: Iterable[Record]) -> list[str]:
-    """The settings of records in order: `alone`, then by tokens."""
-    found = {record.setting for record in records} - {ANY, UNREAD}
-    return sorted(found, key=lambda name: int(name) if name.isdigit() else -1)
+class Table(NamedTuple):
+    """The figures of one run under one title."""
+
+    title: str
+    figures: Sequence[Figure]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(figure.column for figure in self.figures))
+
+    def rows(self) -> list[list[str]]:
+        """The rows as texts, the arm first; where an arm was asked fewer questions, with their number."""
+        columns = self.columns
+        most = {
+            name: max(one.count for one in self.figures if one.column == name) for name in columns
+        }
+        texts: dict[str, dict[str, str]] = {}
+        for one in self.figures:
+            is_fewer = 0 < one.count < most[one.column] or (one.count and one.column == AHEAD)
+            note = f" (n {one.count})" if is_fewer else ""
+            texts.setdefault(one.arm, {})[one.column] = one.show() + note
+        return [[arm, *(own.get(name, "–") for name in columns)] for arm, own in texts.items()]
 
 
-def heading(setting: str) -> str:
-    """A setting as the head of a column."""
-    return f"{int(setting):,} tokens after" if setting.isdigit() else setting
+def tables_of(figures: Iterable[Figure]) -> list[Table]:
+    """Figures table by table."""
+    grouped = groupby(figures, lambda figure: (figure.run, figure.table))
+    return [Table(title, list(own)) for (_, title), own in grouped]
 
 
-def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record]:
-    """An arm's answers at a setting; those that no reading changes, to the questions asked there."""
-    asked = {record.id for record in records if record.setting == setting}
-    return [
-        record
-        for record in records
-        if record.arm == arm
-        and (record.setting == setting or (record.setting == ANY and record.id in asked))
-    ]
-
-
-def _kinds(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
-    """The records of each kind of question that was read about."""
-    for kind in dict.fromkeys(record.kind for record in records if record.kind != UNREAD):
-        yield kind, [record for record in records if record.kind == kind]
-
-
-def _arms(records: Sequence[Record]) -> list[str]:
-    present = {record.arm for record in records}
-    return [name for name in ARMS if name in present]
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -12,21 +12,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from models.durable import new_file, sync_file
-from mplus_cli import __version__
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation.values import Cost, Loss, Record
-
-if TYPE_CHECKING:
-    import torch
 
 FORMAT = 1
 RUN, WORK = "run.json", "work"
@@ -65,13 +59,13 @@ class Journal:
             with new_file(folder / RUN) as file:
                 file.write(f"{text}\n".encode())
         for name in _FILES.values():
-            _mend(folder / name)
+            _drop_torn_line(folder / name)
         there: list[Record | Loss] = [*read_parts(folder, Record), *read_parts(folder, Loss)]
         self.done: set[object] = {part.key for part in there}
         """The keys of answers and losses that are there."""
 
     def add(self, part: Part) -> Part:
-        """Keep an answer, a loss, or what a stretch took."""
+        """Keep an answer, a loss or a cost."""
         with (self.folder / _FILES[type(part)]).open("ab") as file:
             file.write((json.dumps(asdict(part), ensure_ascii=False) + "\n").encode())
             sync_file(file)
@@ -90,11 +84,11 @@ def kept_bytes(folder: Path) -> int:
 
 
 def read_card(folder: Path) -> RunCard:
-    """What a folder holds a run of; MplusError if that cannot be told."""
+    """What a folder holds a run of; MplusError if that is not known."""
     try:
         values = json.loads((folder / RUN).read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
-            raise MplusError(f"{folder / RUN} is of another mplus: give another --out")
+            raise MplusError(f"another version of mplus wrote {folder / RUN}: give another --out")
         return RunCard(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MplusError(f"{folder} holds no run of mplus eval: give another folder") from error
@@ -111,40 +105,12 @@ def read_parts(folder: Path, kind: type[Part]) -> list[Part]:
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), 1):
         try:
             values = json.loads(line)
-            parts.append(
-                kind(**{field.name: _frozen(values[field.name]) for field in fields(kind)})
-            )
+            known = {field.name: values[field.name] for field in fields(kind)}
+            frozen: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+            parts.append(kind(**frozen))
         except (ValueError, TypeError, KeyError) as error:
             raise MplusError(f"{path}:{number} is damaged: delete the line, run again") from error
     return parts if kind is Cost else sorted(parts, key=attrgetter("key"))
-
-
-def describe_machine(device: torch.device) -> dict[str, Any]:
-    """The machine and the versions, as JSON values."""
-    import torch
-    import transformers
-
-    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
-        "device": str(device),
-        **gpu,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "mplus": __version__,
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _check_same(folder: Path, old: RunCard, new: RunCard) -> None:
@@ -163,14 +129,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _mend(path: Path) -> None:
+def _drop_torn_line(path: Path) -> None:
     """Cut off what stands after the last whole line."""
     if path.exists():
         whole = path.read_bytes()
         kept = whole.rfind(b"\n") + 1
         if kept != len(whole):
             os.truncate(path, kept)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -34,20 +34,19 @@ from models.retriever import make_retriever
 from models.scan import ChunkScore
 
 if TYPE_CHECKING:
-    from mplus_cli.evaluation.arms import How
+    from mplus_cli.evaluation.arms import RecallMode
 
 
 class PriorityRecall(TokenRecall):
     """The tokens of highest priority in each layer, oldest first, whatever the prompt's states."""
 
     def __init__(self, model: MPlusModel, memory: Memory, priority: Tensor, budget: int) -> None:
-        """Choose by priority (1 or L, m)."""
+        """Choose by priority (L, m)."""
         super().__init__(model, memory, budget)
         best = priority.topk(len(self)).indices
-        born = _born(memory).expand(best.shape[0], -1)
+        born = cat_layers([part.born for part in memory.segments]).expand(best.shape[0], -1)
         oldest = torch.gather(born, 1, best).argsort(dim=1, stable=True)
-        rows = torch.gather(best, 1, oldest).expand(len(model.memory_layers), -1)
-        self.indices = dict(enumerate(rows))
+        self.indices = dict(enumerate(torch.gather(best, 1, oldest)))
 
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         rows = self.indices[index][None]
@@ -60,7 +59,7 @@ def recall_as(
     model: MPlusModel,
     memory: Memory,
     found: Found,
-    how: How,
+    mode: RecallMode,
     *,
     gold: Collection[int] = (),
     seed: str = "",
@@ -71,28 +70,31 @@ def recall_as(
         found: by the retriever (`look_up`).
         gold: the chunks that answer the question, for `oracle`.
         seed: of what `random` draws.
+
+    Raises:
+        ValueError: `oracle`, `random` and `newest` are of whole chunks (`Bench.check`).
     """
-    config, ranked = model.config, found.ranked
-    budget = 0 if how == "none" else config.recalled_tokens
-    there = bool(memory.ltm_tokens and budget)
-    if config.recall == "tokens" and (how in ("learned", "tokens") or not there):
+    config = model.config
+    budget = 0 if mode == "none" else config.recalled_tokens
+    if config.recall == "tokens":
+        if mode in ("oracle", "random", "newest"):
+            raise ValueError(f"{mode} recalls chunks, and this model tokens")
         return Found(TokenRecall(model, memory, budget))
-    if how == "learned":
+    if mode == "learned":
         return found
-    if there and (config.recall == "tokens" or how == "tokens"):
-        priority = _priority(model, memory, found.queries, how, gold, seed)
-        return Found(PriorityRecall(model, memory, priority, budget))
-    if how in ("random", "newest"):
+    if mode == "tokens" and memory.ltm_tokens:
+        scores = _token_scores(model, memory, found.queries)
+        return Found(PriorityRecall(model, memory, scores, budget))
+    ranked = () if mode == "tokens" else found.ranked
+    if mode in ("random", "newest"):
         numbers = [segment.tokens.chunks.unique().tolist() for segment in memory.segments]
         chunks = sorted({chunk for part in numbers for chunk in part} - {-1}, reverse=True)
-        if how == "random":
+        if mode == "random":
             random.Random(seed).shuffle(chunks)
         held = set(memory.stm.tokens.chunks.unique().tolist()) - {-1}  # in the prefix all the same
         chunks += sorted(held.difference(chunks))
         ranked = tuple(ChunkScore(chunk, 0.0) for chunk in chunks)
-    if how == "tokens":
-        ranked = ()
-    if how != "oracle":
+    if mode != "oracle":
         tokens = recall_chunks(memory, ranked, budget)
         return Found(ChunkRecall(tokens.to(model.device)), ranked, found.queries)
     right = [ChunkScore(one.chunk, ranked[0].score) for one in ranked if one.chunk in gold]
@@ -167,28 +169,6 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
     )
 
 
-def _priority(
-    model: MPlusModel,
-    memory: Memory,
-    queries: Sequence[Tensor],
-    how: How,
-    gold: Collection[int],
-    seed: str,
-) -> Tensor:
-    """Priorities (1 or L, m) of long-term tokens: the best-fitting, any, the newest, or the right chunks'."""
-    born = _born(memory).double()
-    if how == "tokens":
-        return _token_scores(model, memory, queries)
-    if how == "random":
-        generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(62))
-        return torch.rand(born.shape, generator=generator)
-    if how == "newest":
-        return born
-    chunks = cat_layers([segment.tokens.chunks for segment in memory.segments])
-    right = torch.isin(chunks, torch.tensor(sorted(gold), dtype=chunks.dtype))
-    return born + right * (memory.clock + 1)
-
-
 def _token_scores(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> Tensor:
     """The best similarity (L, m) of a question token to each long-term token, of the layers with memory:
     by the retriever of the layer or, where it has none, of the last one before it."""
@@ -200,7 +180,3 @@ def _token_scores(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) 
     layers = model.retriever.layers
     rows = [max(sum(own <= layer for own in layers) - 1, 0) for layer in model.memory_layers]
     return torch.stack([scores[row] for row in rows])
-
-
-def _born(memory: Memory) -> Tensor:
-    return cat_layers([segment.born for segment in memory.segments])

@@ -18,7 +18,7 @@ from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, by_reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.reading import read
-from mplus_cli.evaluation.values import Event, Loss, Working
+from mplus_cli.evaluation.values import Event, Loss, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ Book = tuple[str, Sequence[Sequence[int]]]
 
 
 def make_book(title: str, ids: Sequence[int], chunk_tokens: int, tokens: int | None) -> Book:
-    """The first `tokens` ids of a text in full chunks."""
+    """The first `tokens` ids of a text in chunks."""
     length = len(ids) if tokens is None else min(tokens, len(ids))
     starts = range(0, length - 1, chunk_tokens)  # a last token by itself is left out
     return title, [tuple(ids[at : min(at + chunk_tokens, length)]) for at in starts]
@@ -44,21 +44,20 @@ def run(
 ) -> Iterator[Event]:
     """Measure what is not in the journal yet; a text's first chunk has nothing before it."""
     for title, chunks in books:
-        for reader, own in by_reader(arms):
+        for reader, own in by_reader(arms).items():
             due = {
                 number: [arm for arm in own if (title, arm.name, number) not in journal.done]
                 for number in range(1, len(chunks))
             }
-            todo = [number for number, open_arms in due.items() if open_arms]
+            todo = [number for number, missing in due.items() if missing]
             memories: Iterator[tuple[int, Memory | None]] = ((number, None) for number in todo)
             if todo and reader not in WITHOUT_MEMORY:
                 memories = read(bench, reader, chunks, todo[0], journal.work, journal.add)
             for number, memory in memories:
-                yield Working(f"{title}: {reader}", number, len(chunks))
+                yield Progress(f"{title}: {reader}", number, len(chunks))
                 for arm in due.get(number, ()):
                     nats = _losses(bench, reader, arm, chunks, number, memory)
-                    mean = float(nats.mean())
-                    yield journal.add(Loss(arm.name, title, number, len(nats), mean))
+                    yield journal.add(Loss(arm.name, title, number, len(nats), float(nats.mean())))
             journal.clear_work()
 
 
@@ -78,11 +77,10 @@ def _losses(
     if memory is not None:
         network = bench.network(reader)
         found = look_up(network, memory, chunks[number - 1][-QUERY:])
-        found = recall_as(network, memory, found, arm.how)
+        found = recall_as(network, memory, found, arm.recall)
         return memory_loss(network, memory, found.recall, chunk[:1], chunk[1:])
     positions = bench.base.llama.config.max_position_embeddings
     window = min(bench.budget, positions - 1 - len(chunk)) if arm.context == "window" else 0
     before = list(chain(*chunks[:number])) if window else []
-    return window_loss(
-        bench.base.llama, [bench.base.bos_id, *before[-window:], chunk[0]], chunk[1:]
-    )
+    lead = [bench.base.bos_id, *before[-window:], chunk[0]]
+    return window_loss(bench.base.llama, lead, chunk[1:])

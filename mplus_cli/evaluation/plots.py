@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mplus_cli.evaluation.arms import ARMS, WITHOUT_MEMORY
-from mplus_cli.evaluation.figures import OURS, Figure
+from mplus_cli.evaluation.figures import F1, HIT, NATS, OURS, Figure
 from mplus_cli.extras import require
 from mplus_cli.visible import one_line
 
 _PANEL = (6.2, 4.2)
 _DPI = 130
+_DISTANCE = re.compile(r"(.*) after ([\d,]+) tokens: \d+ questions")
 
-Group = tuple[str, list[Figure]]
-"""The title of a panel, and its figures."""
+Panel = tuple[str, list[Figure]]
+"""A title, and the figures under it."""
 
 
 def draw(figures: Sequence[Figure], folder: Path) -> dict[str, Path]:
     """Draw what the figures are enough for: what each plot shows, and its file."""
-    hits = [one for one in figures if one.table.endswith(": exact hit") and one.count]
+    hits = [one for one in figures if one.column == HIT and _DISTANCE.fullmatch(one.table)]
     ablated = {one.run for one in hits if _is_ablation(one)}
     parts = [one for one in hits if one.run in ablated]
-    f1 = [one for one in figures if one.experiment == "qa" and one.column == "F1"]
-    nats = [one for one in figures if one.column.endswith("nats a token")]
+    f1 = [one for one in figures if one.experiment == "qa" and one.column == F1]
+    nats = [one for one in figures if one.column.endswith(NATS)]
     plots = {
         "retention": ("Exact hit by the tokens read after the passage", _lines, _by_kind(hits)),
         "parts": ("What each part of M+ is worth: exact hit without it", _bars, _by_table(parts)),
@@ -32,8 +35,8 @@ def draw(figures: Sequence[Figure], folder: Path) -> dict[str, Path]:
         "loss": ("Next-token loss in nats a token: less is better", _bars, _by_table(nats)),
     }
     shown = {name: plot for name, plot in plots.items() if plot[2]}
-    for name, (_, on, groups) in shown.items():
-        _save(on, groups, folder / f"{name}.png")
+    for name, (_, plot, panels) in shown.items():
+        _save(plot, panels, folder / f"{name}.png")
     return {says: folder / f"{name}.png" for name, (says, _, _) in shown.items()}
 
 
@@ -41,40 +44,39 @@ def _is_ablation(figure: Figure) -> bool:
     return ARMS[figure.arm].about.startswith("ablation")
 
 
-def _by_table(figures: Sequence[Figure]) -> list[Group]:
-    groups: dict[str, list[Figure]] = {}
-    for one in figures:
-        groups.setdefault(f"{one.run}: {one.table}, {one.column}", []).append(one)
-    return list(groups.items())
+def _distance(figure: Figure) -> tuple[str, int]:
+    """The kind of question, and the tokens read after the passage."""
+    match = _DISTANCE.fullmatch(figure.table)
+    assert match is not None
+    return match[1], int(match[2].replace(",", ""))
 
 
-def _by_kind(hits: Sequence[Figure]) -> list[Group]:
-    """For each kind of question that was asked at several places, the arms that were; of several runs at
-    one place the one that asked most."""
-    groups: list[Group] = []
-    for table in dict.fromkeys(one.table for one in hits):
-        own = [one for one in hits if one.table == table and not _is_ablation(one)]
-        most = {(one.arm, _place(one)): one for one in sorted(own, key=lambda one: one.count)}
+def _by_table(figures: Sequence[Figure]) -> list[Panel]:
+    grouped = groupby(figures, lambda one: f"{one.run}: {one.table}, {one.column}")
+    return [(title, list(own)) for title, own in grouped]
+
+
+def _by_kind(hits: Sequence[Figure]) -> list[Panel]:
+    """For each kind of question the arms that were asked it at several distances; of several runs at one
+    distance the one that asked most."""
+    panels: list[Panel] = []
+    for kind in dict.fromkeys(_distance(one)[0] for one in hits):
+        own = [one for one in hits if _distance(one)[0] == kind and not _is_ablation(one)]
+        most = {(one.arm, _distance(one)): one for one in sorted(own, key=lambda one: one.count)}
         arms = [arm for arm, _ in most]
         kept = [one for (arm, _), one in most.items() if arms.count(arm) > 1]
-        groups += [(table, kept)] if kept else []
-    return groups
-
-
-def _place(figure: Figure) -> int:
-    """The tokens read after the passage; -1: its chunk alone."""
-    digits = figure.column.partition(" ")[0].replace(",", "")
-    return int(digits) if digits.isdigit() else -1
+        panels += [(f"{kind}: {HIT}", kept)] if kept else []
+    return panels
 
 
 def _lines(axes: Any, figures: Sequence[Figure]) -> None:
-    places = sorted({_place(one) for one in figures})
+    places = sorted({_distance(one)[1] for one in figures})
     arms = [name for name in ARMS if any(one.arm == name for one in figures)]
     for number, arm in enumerate(arms):
-        own = sorted((one for one in figures if one.arm == arm), key=_place)
+        own = sorted((one for one in figures if one.arm == arm), key=_distance)
         aside = (number - (len(arms) - 1) / 2) * 0.03  # so that intervals stand side by side
         axes.errorbar(
-            [places.index(_place(one)) + aside for one in own],
+            [places.index(_distance(one)[1]) + aside for one in own],
             [one.value for one in own],
             yerr=_errors(own),
             label=arm,
@@ -84,7 +86,7 @@ def _lines(axes: Any, figures: Sequence[Figure]) -> None:
             capsize=2,
             linewidth=2.2 if arm == OURS else 1.1,
         )
-    axes.set_xticks(range(len(places)), [f"{at:,}" if at >= 0 else "alone" for at in places])
+    axes.set_xticks(range(len(places)), [f"{at:,}" for at in places])
     axes.set_ylim(0, 1)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -97,13 +99,13 @@ def _bars(axes: Any, figures: Sequence[Figure]) -> None:
     axes.set_xlim(0, None if max(values) > 1 else 1)
 
 
-def _save(on: Callable[[Any, list[Figure]], None], groups: Sequence[Group], path: Path) -> None:
+def _save(plot: Any, panels: Sequence[Panel], path: Path) -> None:
     require("matplotlib").use("Agg")
     pyplot = require("matplotlib.pyplot")
-    size = (_PANEL[0] * len(groups), _PANEL[1])
-    figure, row = pyplot.subplots(1, len(groups), figsize=size, layout="constrained", squeeze=False)
-    for axes, (title, figures) in zip(row[0], groups, strict=True):
-        on(axes, figures)
+    size = (_PANEL[0] * len(panels), _PANEL[1])
+    figure, row = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (title, figures) in zip(row[0], panels, strict=True):
+        plot(axes, figures)
         axes.set_title(one_line(title), fontsize="medium")  # matplotlib warns of missing glyphs
         axes.grid(visible=True, alpha=0.3)
         axes.set_axisbelow(True)

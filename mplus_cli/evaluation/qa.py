@@ -13,59 +13,53 @@ from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal
-from mplus_cli.evaluation.layouts import Reading
-from mplus_cli.evaluation.reading import Runner, places_of
-from mplus_cli.evaluation.values import DOCUMENT, Ask, Event, Noted, Question, Stretch, Working
+from mplus_cli.evaluation.layouts import Sample
+from mplus_cli.evaluation.reading import Runner
+from mplus_cli.evaluation.values import DOCUMENT, Event, Notice, Probe, Progress, Question, Stream
 
 
 def run(
-    bench: Bench, readings: Sequence[Reading], arms: Sequence[Arm], journal: Journal
+    bench: Bench, samples: Sequence[Sample], arms: Sequence[Arm], journal: Journal
 ) -> Iterator[Event]:
     """Ask what is not in the journal yet; a document that cannot be read is noted and left out.
 
     Raises:
         MplusError: none of the documents can be read.
     """
-    questions = [question for reading in readings for question in reading.questions]
+    questions = [question for sample in samples for question in sample.questions]
     unknown = sum(not (question.passage or question.pages) for question in questions)
     if unknown and any(arm.context == "gold" for arm in arms):
-        yield Noted(f"{unknown} questions without a known passage or pages are not in arm gold")
-    runner = Runner(bench, journal, arms, places_of(questions))
+        yield Notice(f"{unknown} questions without a known passage or pages are not in arm gold")
+    runner = Runner(bench, journal, arms, questions)
     failed = 0
-    for number, reading in enumerate(readings):
-        if not any(runner.due(question, DOCUMENT) for question in reading.questions):
+    for number, sample in enumerate(samples):
+        if not any(runner.due(question, DOCUMENT) for question in sample.questions):
             continue
-        yield Working("documents", number, len(readings), reading.title)
+        yield Progress("documents", number, len(samples), sample.title)
         try:
-            document = reading.load()
+            document = sample.load()
             chunks = split_chunks(document, bench.session.plain_tokenizer, bench.chunk_tokens)
             if not chunks:
-                raise MplusError(f"{reading.title} has no text in it")
+                raise MplusError(f"{sample.title} has no text in it")
         except MplusError as error:
             failed += 1
-            yield Noted(str(error))
+            yield Notice(str(error))
             continue
-        yield from runner.run(stretch_of(reading, document, chunks))
+        yield from runner.run(stream_of(sample, document, chunks))
     journal.clear_work()  # also what a run left that was interrupted after its last question
-    if failed and failed == len(readings):
+    if failed and failed == len(samples):
         raise MplusError("none of the documents could be read: check the paths in --data")
 
 
-def stretch_of(reading: Reading, document: Document, chunks: Sequence[Chunk]) -> Stretch:
+def stream_of(sample: Sample, document: Document, chunks: Sequence[Chunk]) -> Stream:
     """A document that was opened, with its questions to ask at its end."""
     tokens = sum(len(chunk.ids) for chunk in chunks)
-    asks = [
-        Ask(
-            replace(question, passage=_passage(question, document)),
-            DOCUMENT,
-            len(chunks),
-            _gold(question, chunks),
-            tokens,
-        )
-        for question in reading.questions
-    ]
+    probes = []
+    for asked in sample.questions:
+        question = replace(asked, passage=_passage(asked, document))
+        probes.append(Probe(question, DOCUMENT, len(chunks), _gold(asked, chunks), tokens))
     ids, texts = [chunk.ids for chunk in chunks], [chunk.text for chunk in chunks]
-    return Stretch(reading.title, ids, texts, asks)
+    return Stream(sample.title, ids, texts, probes)
 
 
 def _gold(question: Question, chunks: Sequence[Chunk]) -> frozenset[int] | None:

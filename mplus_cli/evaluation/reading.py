@@ -1,9 +1,9 @@
-"""Reading a stretch once for every question that is to be asked of it, at whatever place.
+"""Reading a stream once for every question that is asked along it.
 
 A memory is a value, so asking never disturbs reading, and a memory that continues to be read is, bit for
-bit, the one that a reading up to the same place alone would leave. It is kept in the library's
-format while it is read: long-term memory is mapped from its files, and an interrupted reading continues
-from its last commit. Yields typed events; prints nothing.
+bit, the one that a reading up to the same place alone would leave. It is kept in the library's format
+while it is read: long-term memory is mapped from its files, and an interrupted reading continues from its
+last commit. Yields typed events; prints nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +13,27 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, by_reader
-from mplus_cli.evaluation.asking import Inquiry, Known
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal, kept_bytes
-from mplus_cli.evaluation.values import Ask, Cost, Event, Noted, Question, Stretch, Working, score
+from mplus_cli.evaluation.trial import Timed, Trial
+from mplus_cli.evaluation.values import (
+    Cost,
+    Event,
+    Notice,
+    Probe,
+    Progress,
+    Question,
+    Stream,
+    score,
+)
 from mplus_cli.extras import require
 from mplus_cli.library import Library, NewChunk, NewDocument
 from mplus_cli.wording import size
@@ -43,16 +52,16 @@ def read(
     folder: Path,
     spend: Callable[[Cost], object],
 ) -> Iterator[tuple[int, Memory]]:
-    """Read chunks of ids, and yield the memory after every one, and the one that reading begins with.
+    """Read chunks of ids, and yield the memory after each one, and the one that reading begins with.
 
     What is asked of a memory must be on the disk before the next is asked for: the reading is
     committed then, and not done again.
 
     Args:
-        first_needed: the least number of chunks after which something is to be asked: a memory that
+        first_needed: the least number of chunks after which something is asked: a memory that
             was committed there or before can be continued.
         folder: where the memory is kept; one that was read in part there is continued.
-        spend: told what each stretch up to a commit took.
+        spend: told what reading up to each commit took.
 
     Raises:
         MplusError: the disk is full, or another process reads there.
@@ -98,14 +107,21 @@ def read(
 
 @dataclass
 class Runner:
-    """Asks every arm every question that is for it and has no answer in the journal yet."""
+    """Asks every arm the questions that are for it and have no answer in the journal yet."""
 
     bench: Bench
     journal: Journal
     arms: Sequence[Arm]
-    places: dict[str, int]
-    """Each question's place among those of its kind, from 0."""
-    _known: Known = field(default_factory=dict)
+    questions: Sequence[Question]
+    """All of the run."""
+    _known: dict[bytes, Timed] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count: Counter[str] = Counter()
+        self._places: dict[str, int] = {}  # among the questions of a kind
+        for question in dict.fromkeys(self.questions):
+            self._places.setdefault(question.id, count[question.kind])
+            count[question.kind] += 1
 
     def due(self, question: Question, setting: str, arms: Sequence[Arm] | None = None) -> list[Arm]:
         """The arms that are to be asked a question, and have not been yet."""
@@ -113,86 +129,74 @@ class Runner:
             arm
             for arm in (self.arms if arms is None else arms)
             if arm.is_asked(question, setting)
-            and (arm.limit is None or self.places[question.id] < arm.limit)
+            and (arm.limit is None or self._places[question.id] < arm.limit)
             and (question.id, arm.name, setting) not in self.journal.done
         ]
 
-    def announce(self, stretches: Iterable[Stretch]) -> Iterator[Event]:
+    def announce(self, stream: Stream) -> Iterator[Event]:
         """Say what is to be done; MplusError if the disk has no room for the memory."""
         from mplus_cli.evaluation.network import long_term_bytes
 
-        read_tokens = disk = questions = 0
-        for stretch in stretches:
-            for reader, arms in by_reader(self.arms):
-                due = [(ask, self.due(ask.question, ask.setting, arms)) for ask in stretch.asks]
-                questions += sum(len(asked) for _, asked in due)
-                last = max((ask.chunks for ask, asked in due if asked), default=0)
-                if last and reader not in WITHOUT_MEMORY:
-                    tokens = sum(map(len, stretch.chunks[:last]))
-                    read_tokens += tokens
-                    held = long_term_bytes(self.bench.network(reader)) * tokens
-                    disk = max(disk, round(held))
-        # What an interrupted run left there is continued.
-        needed = disk - kept_bytes(self.journal.folder)
+        tokens = disk = questions = 0
+        for reader, arms in by_reader(self.arms).items():
+            due = [
+                (probe, self.due(probe.question, probe.setting, arms)) for probe in stream.probes
+            ]
+            questions += sum(len(asked) for _, asked in due)
+            last = max((probe.chunks for probe, asked in due if asked), default=0)
+            if last and reader not in WITHOUT_MEMORY:
+                own = sum(map(len, stream.chunks[:last]))
+                tokens += own
+                disk = max(disk, round(long_term_bytes(self.bench.network(reader)) * own))
         free = shutil.disk_usage(self.journal.folder).free
-        if needed > free:
+        # An interrupted run continues what it left there.
+        if disk - kept_bytes(self.journal.folder) > free:
             raise MplusError(
-                f"reading takes {size(needed)} of disk for a while, and {size(free)} are free: "
+                f"reading takes {size(disk)} of disk for a while, and {size(free)} are free: "
                 "free some, put --out on another disk, or give smaller --tokens"
             )
         if questions:
             room = f", and {size(disk)} of disk until it is done" if disk else ""
-            line = f"to do: {read_tokens:,} tokens to read, {questions:,} questions{room}"
-            yield Noted(line, is_warning=False)
+            line = f"to do: {tokens:,} tokens to read, {questions:,} questions{room}"
+            yield Notice(line, is_warning=False)
 
-    def run(self, stretch: Stretch) -> Iterator[Event]:
-        """Ask about a stretch. A reader's memory is deleted when all is asked of it."""
-        for reader, arms in by_reader(self.arms):
-            due = [ask for ask in stretch.asks if self.due(ask.question, ask.setting, arms)]
+    def run(self, stream: Stream) -> Iterator[Event]:
+        """Ask what is due along a stream. A reader's memory is deleted when all is asked of it."""
+        for reader, arms in by_reader(self.arms).items():
+            due = [one for one in stream.probes if self.due(one.question, one.setting, arms)]
             if due and reader in WITHOUT_MEMORY:
-                yield from self._with_text(reader, arms, due, stretch)
+                yield from self._with_text(reader, arms, due, stream)
             elif due:
-                yield from self._from_memory(reader, arms, due, stretch)
+                yield from self._from_memory(reader, arms, due, stream)
 
     def _from_memory(
-        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Ask], stretch: Stretch
+        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Probe], stream: Stream
     ) -> Iterator[Event]:
-        first, last = min(ask.chunks for ask in due), max(ask.chunks for ask in due)
+        first, last = min(probe.chunks for probe in due), max(probe.chunks for probe in due)
         add, work = self.journal.add, self.journal.work
-        for count, memory in read(self.bench, reader, stretch.chunks, first, work, add):
-            yield Working(f"{stretch.title}: {reader} reads", count, last)
-            for ask in due:
-                if ask.chunks == count:
-                    inquiry = Inquiry(self.bench, reader, stretch, ask, memory=memory)
-                    yield from self._answers(arms, ask, inquiry)
-            if count >= last and count < len(stretch.chunks):
+        for count, memory in read(self.bench, reader, stream.chunks, first, work, add):
+            yield Progress(f"{stream.title}: {reader} reads", count, last)
+            for probe in due:
+                if probe.chunks == count:
+                    trial = Trial(self.bench, reader, stream, probe, memory=memory)
+                    yield from self._answers(arms, probe, trial)
+            if count >= last and count < len(stream.chunks):
                 break  # at the very end it is committed, and its cost kept
         self.journal.clear_work()
 
     def _with_text(
-        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Ask], stretch: Stretch
+        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Probe], stream: Stream
     ) -> Iterator[Event]:
         index = None
         if any(arm.context == "bm25" for arm in arms):
-            index = Index(stretch.texts)
-            tokens = sum(map(len, stretch.chunks))
+            index = Index(stream.texts)
+            tokens = sum(map(len, stream.chunks))
             self.journal.add(Cost("bm25", tokens, index.seconds, index.bytes, 0))
-        for number, ask in enumerate(due):
-            yield Working(f"{stretch.title}: {reader} is asked", number, len(due))
-            inquiry = Inquiry(self.bench, reader, stretch, ask, index=index, known=self._known)
-            yield from self._answers(arms, ask, inquiry)
+        for number, probe in enumerate(due):
+            yield Progress(f"{stream.title}: {reader} is asked", number, len(due))
+            trial = Trial(self.bench, reader, stream, probe, index=index, known=self._known)
+            yield from self._answers(arms, probe, trial)
 
-    def _answers(self, arms: Sequence[Arm], ask: Ask, inquiry: Inquiry) -> Iterator[Event]:
-        for arm in self.due(ask.question, ask.setting, arms):
-            yield self.journal.add(score(arm.name, ask, inquiry.ask(arm)))
-
-
-def places_of(questions: Iterable[Question]) -> dict[str, int]:
-    """Each question's place among those of its kind, from 0."""
-    count: Counter[str] = Counter()
-    places: dict[str, int] = {}
-    for question in questions:
-        if question.id not in places:
-            places[question.id] = count[question.kind]
-            count[question.kind] += 1
-    return places
+    def _answers(self, arms: Sequence[Arm], probe: Probe, trial: Trial) -> Iterator[Event]:
+        for arm in self.due(probe.question, probe.setting, arms):
+            yield self.journal.add(score(arm.name, probe, trial.ask(arm)))

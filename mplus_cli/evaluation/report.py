@@ -6,8 +6,8 @@
     timings.jsonl    the same, of what changes with the machine
     runs.jsonl       a run a line: its experiment, command and machine
 
-All is made of the last three: where a folder holds them and no run, the report is written anew from
-them. Knows no model.
+All is made of the last three: where a folder holds them and no run, the report is written from them.
+Knows no model.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from typing import Any, NamedTuple
 
 from models.durable import new_file
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation import plots, verdicts
+from mplus_cli.evaluation import plots
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.figures import STORY, Figure, Run, figures_of, timings_of
+from mplus_cli.evaluation.comparisons import CHANCE, RIVALS, Comparison, comparisons_of, findings
+from mplus_cli.evaluation.figures import (
+    Figure,
+    Run,
+    figures_of,
+    markdown,
+    tables_of,
+    timings_of,
+)
 from mplus_cli.evaluation.journal import RUN, read_card, read_parts
-from mplus_cli.evaluation.tables import markdown, tables_of
 from mplus_cli.evaluation.values import Cost, Loss, Record
 
 _TITLES = {
@@ -32,29 +39,17 @@ _TITLES = {
     "story": "The example story through the command line",
     "perplexity": "Next-token loss",
 }
-_LEGENDS = {
-    "retention": (
-        "Answers have up to 32 tokens. A passage stands inside a full chunk of other text. `alone`: "
-        "that chunk is all that was read; otherwise the stream before it is in memory too. Exact hit: "
-        "a gold answer occurs in the answer. At hand: a token of the right chunk was recalled or in "
-        "short-term memory (for BM25: the chunk was in the prompt, or what memory was made of). "
-        "Distances are in whole chunks."
-    ),
-    "qa": (
-        "Answers have up to 32 tokens, or as many as the data set asks for. Page hit@k: one of the k "
-        "best chunks touches a page that answers the question."
-    ),
-    "story": (
-        "Right: an answer of the question's occurs in what `mplus ask` says. A source is right "
-        "if it touches a page that answers the question; `mplus ask` names three."
-    ),
-    "perplexity": "Each chunk is predicted before it is read; all arms see the same chunks.",
-}
-_INTERVALS = (
-    "Answers are greedy. In brackets: 95 % intervals (Wilson's for shares; bootstrap of 2,000 samples, "
-    "fixed seed, for means and for paired differences: one whose interval leaves out 0 is more than "
-    "chance). Where an arm was asked fewer questions than the others, their number is in its cells."
-)
+_LEGEND = """\
+Answers are greedy, of up to 32 tokens. In brackets: 95 % intervals (Wilson's for shares; bootstrap of \
+2,000 samples, fixed seed, for means). `mplus ahead by`: the mean difference over the questions that both \
+were asked; an interval that leaves out 0 is more than chance. Where an arm was asked fewer questions than \
+the others, their number is in its cells.
+
+Exact hit: a gold answer occurs in the answer. Right chunk in context: a token of a chunk that answers was \
+recalled or in short-term memory (for BM25: the chunk was in the prompt, or what memory was made of; for \
+the example story: a source of `mplus ask` touches a page that answers). Hit@k: such a chunk is among the k \
+best. Distances are in whole chunks; each passage stands inside a chunk of other text.
+"""
 
 
 class Facts(NamedTuple):
@@ -103,7 +98,7 @@ def write_report(folder: Path) -> list[Path]:
     images = plots.draw(facts.figures, folder)
     texts = {
         "report.md": _page(facts, images),
-        "tables.md": "\n".join([f"# Every table\n\n{_INTERVALS}\n", *_sections(facts)]),
+        "tables.md": "\n".join([f"# Every table\n\n{_LEGEND}", *_sections(facts)]),
         "summary.jsonl": _lines([figure.to_json() for figure in facts.figures]),
         "timings.jsonl": _lines([figure.to_json() for figure in facts.timings]),
         "runs.jsonl": _lines(facts.cards),
@@ -121,13 +116,14 @@ def _read(folder: Path) -> Facts:
         try:
             return [json.loads(line) for line in text.splitlines()]
         except ValueError as error:
-            raise MplusError(f"{path} is damaged: restore it, or report the runs anew") from error
+            raise MplusError(f"{path} is damaged: restore it, or report the runs again") from error
 
-    figures, timings = (
-        [Figure.from_json(line) for line in lines(name)]
-        for name in ("summary.jsonl", "timings.jsonl")
+    summary, timings = lines("summary.jsonl"), lines("timings.jsonl")
+    return Facts(
+        lines("runs.jsonl"),
+        [Figure.from_json(line) for line in summary],
+        [Figure.from_json(line) for line in timings],
     )
-    return Facts(lines("runs.jsonl"), figures, timings)
 
 
 def _card(run: Run) -> dict[str, Any]:
@@ -164,7 +160,7 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
         "Every figure, command and machine is in [tables.md](tables.md).\n",
     ]
     if rows := list(_in_short(facts.figures)):
-        head = ["M+ (`mplus`)", "its figure", *verdicts.RIVALS]
+        head = ["M+ (`mplus`)", "its figure", *RIVALS]
         parts += [
             "## In short\n",
             "Of each kind of question, where most was read in between. Under each rival: its figure, and "
@@ -172,7 +168,7 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
             "chance). Of two arms of a kind the better.\n",
             markdown(head, rows) + "\n",
         ]
-    for heap, lines in verdicts.judge(facts.figures, facts.timings).items():
+    for heap, lines in findings(facts.figures, facts.timings).items():
         parts += [f"## {heap}\n", *(f"- {line}" for line in lines), ""]
     for says, image in images.items():
         parts += [f"## {says}\n", f"![{says}]({image.name})\n"]
@@ -180,26 +176,26 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
 
 
 def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
-    """A row for each kind of question of each run, where M+ was compared with anything, and what
-    `mplus ask` says of the example story."""
-    rows: dict[tuple[str, str], dict[str, verdicts.Duel]] = {}
-    for duel in verdicts.duels_of(figures):
-        rows.setdefault((duel.run, duel.where), {})[duel.rival] = duel
+    """A row for each kind of question of each run where M+ was compared with a rival, and what `mplus
+    ask` says of the example story."""
+    rows: dict[tuple[str, str], dict[str, Comparison]] = {}
+    for one in comparisons_of(figures):
+        rows.setdefault((one.run, one.where), {})[one.rival] = one
     for (run, where), own in rows.items():
-        duel = next(iter(own.values()))
-        cells = [_cell(own[rival]) if rival in own else "–" for rival in verdicts.RIVALS]
-        figure = f"{duel.measure} {duel.ours.show()} (n {duel.ours.count})"
-        yield [f"`{run}`: {where}", figure, *cells]
-    told = [one for one in figures if one.table == STORY and one.arm == "quoted"]
+        ours = next(iter(own.values())).ours
+        cells = [_cell(own[rival]) if rival in own else "–" for rival in RIVALS]
+        yield [f"`{run}`: {where}", f"{ours.column} {ours.show()} (n {ours.count})", *cells]
+    told = [one for one in figures if one.experiment == "story" and one.arm == "quoted"]
     for run in dict.fromkeys(one.run for one in told):
-        shown = [f"{one.column} {one.show(full=False)}" for one in told if one.run == run]
-        yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(verdicts.RIVALS)]
+        own = [one for one in told if one.run == run and one.count]
+        shown = [f"{one.column} {round(one.value * one.count)} of {one.count}" for one in own]
+        yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(RIVALS)]
 
 
-def _cell(duel: verdicts.Duel) -> str:
-    points = f"{duel.less.value * 100:+.0f}"
-    points = points if duel.outcome == verdicts.CHANCE else f"**{points}**"
-    return f"{duel.theirs.show(full=False)} ({points})"
+def _cell(one: Comparison) -> str:
+    points = f"{one.ahead.value * 100:+.0f}"
+    points = points if one.outcome == CHANCE else f"**{points}**"
+    return f"{one.theirs.show(full=False)} ({points})"
 
 
 def _sections(facts: Facts) -> Iterator[str]:
@@ -212,11 +208,11 @@ def _sections(facts: Facts) -> Iterator[str]:
             yield f"    {card['command']}\n\n{_machine(card['machine'])}\n"
         arms = dict.fromkeys(figure.arm for figure in figures)
         yield from (f"- `{arm}`: {ARMS[arm].about}" for arm in arms)
-        yield f"\n{_LEGENDS[experiment]}\n"
         for table in tables_of([*figures, *timings]):
             note = " (changes from run to run)" if table.figures[0] in timings else ""
             rows = markdown(["arm", *table.columns], table.rows())
-            yield f"### {table.title}{note}\n\n{rows}\n"
+            yield f"\n### {table.title}{note}\n\n{rows}"
+        yield ""
 
 
 def _machine(machine: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The values of an experiment: what is asked where, what was said, its score, and the events of a run.
+"""The values of an experiment: what is asked and when, the reply, its score, and the events of a run.
 
 Knows no model and no file. Tokens are text tokens unless a name says otherwise.
 """
@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mplus_cli.evaluation import metrics
+from models import matching
+from models.prompts import REFUSAL
 
-ALONE = "alone"
-"""The setting of a question asked when the chunk with its passage is all that was read."""
 ANY = "any"
 """The setting of an answer that does not depend on what was read."""
 DOCUMENT = "document"
@@ -30,23 +29,19 @@ class Question:
     """The source it is counted under: `passages`, `facts`, or a data set's name."""
     text: str
     answers: tuple[str, ...]
-    metric: str = "hit"
-    """The data set's own metric, of `metrics.METRICS`."""
     passage: str | None = None
     """The text that answers it, where known."""
     pages: tuple[int, int] | None = None
     """The pages that answer it, where known."""
-    new_tokens: int | None = None
-    """The longest answer in tokens; None: as for all questions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Probe:
     """A question, and when it is asked."""
 
     question: Question
     setting: str
-    """`alone`, the tokens read after the passage, `unread`, `document`, or `any`."""
+    """The number of tokens read after the passage, `unread`, `document`, or `any`."""
     chunks: int
     """How many chunks have been read by then."""
     gold: frozenset[int] | None
@@ -58,27 +53,27 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A text that is read once, and what is asked about it on the way."""
+class Stream:
+    """A text that is read once, and the probes along it."""
 
     title: str
     chunks: Sequence[tuple[int, ...]]
-    """Ids."""
+    """Token ids."""
     texts: Sequence[str]
     """The text of each chunk."""
-    asks: Sequence[Ask] = ()
+    probes: Sequence[Probe] = ()
     """In the order in which they fall due."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Reply:
     """What an arm answered."""
 
     answer: str
     ranked: Sequence[int]
     """The chunks it drew on, best first, where it ranks chunks."""
     present: frozenset[int] | None
-    """The chunks that were there to answer from; None where that means nothing."""
+    """The chunks in its context; None where that means nothing."""
     prompt_tokens: int
     first_seconds: float
     """From the question to the first token."""
@@ -99,11 +94,9 @@ class Record:
     hit: float
     exact: float
     f1: float
-    metric: str
-    score: float
     refused: bool
     found: bool | None
-    """Whether a right chunk was recalled or in short-term memory (or what BM25 chose)."""
+    """Whether a right chunk was in the context: recalled, in short-term memory, or chosen by BM25."""
     rank: int | None
     """The rank of the first right chunk, from 1."""
     before: int
@@ -118,38 +111,35 @@ class Record:
         return self.id, self.arm, self.setting
 
 
-def score(arm: str, ask: Ask, said: Said) -> Record:
-    """Score what an arm said."""
-    question, gold, answer = ask.question, ask.gold, said.answer
-    golds = question.answers
-    right = [place for place, chunk in enumerate(said.ranked, 1) if gold and chunk in gold]
+def score(arm: str, probe: Probe, reply: Reply) -> Record:
+    """Score an arm's reply."""
+    question, gold, golds = probe.question, probe.gold, probe.question.answers
+    right = [place for place, chunk in enumerate(reply.ranked, 1) if gold and chunk in gold]
     return Record(
         id=question.id,
         arm=arm,
-        setting=ask.setting,
+        setting=probe.setting,
         kind=question.kind,
         question=question.text,
         answers=golds,
-        answer=answer,
-        hit=metrics.hit(answer, golds),
-        exact=metrics.exact(answer, golds),
-        f1=round(metrics.f1(answer, golds), 6),
-        metric=question.metric,
-        score=round(metrics.METRICS[question.metric](answer, golds), 6),
-        refused=metrics.refused(answer),
-        found=None if gold is None or said.present is None else bool(gold & said.present),
+        answer=reply.answer,
+        hit=float(matching.hit(reply.answer, golds)),
+        exact=float(matching.exact(reply.answer, golds)),
+        f1=round(matching.f1(reply.answer, golds), 6),
+        refused=matching.normalise(REFUSAL) in matching.normalise(reply.answer),
+        found=None if gold is None or reply.present is None else bool(gold & reply.present),
         rank=right[0] if right else None,
-        before=ask.before,
-        after=ask.after,
-        prompt_tokens=said.prompt_tokens,
-        first_seconds=round(said.first_seconds, 3),
-        seconds=round(said.seconds, 3),
+        before=probe.before,
+        after=probe.after,
+        prompt_tokens=reply.prompt_tokens,
+        first_seconds=round(reply.first_seconds, 3),
+        seconds=round(reply.seconds, 3),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What reading a stretch up to a commit took: a line of `costs.jsonl`."""
+    """What reading up to a commit took: a line of `costs.jsonl`."""
 
     reader: str
     tokens: int
@@ -169,7 +159,7 @@ class Loss:
     chunk: int
     tokens: int
     nats: float
-    """The mean of the chunk's tokens."""
+    """The mean over the chunk's tokens."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -177,8 +167,8 @@ class Loss:
         return self.document, self.arm, self.chunk
 
 
-class Working(NamedTuple):
-    """How far a part is."""
+class Progress(NamedTuple):
+    """How far a part of the run has come."""
 
     what: str
     done: int
@@ -186,11 +176,11 @@ class Working(NamedTuple):
     detail: str = ""
 
 
-class Noted(NamedTuple):
+class Notice(NamedTuple):
     """A line that the user should see."""
 
     line: str
     is_warning: bool = True
 
 
-Event = Working | Noted | Record | Loss
+Event = Progress | Notice | Record | Loss

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mplus_cli.evaluation.figures import figures_of, timings_of
+from mplus_cli.evaluation.comparisons import findings
+from mplus_cli.evaluation.figures import Table, figures_of, tables_of, timings_of
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.tables import Table, tables_of
-from mplus_cli.evaluation.values import Event, Loss, Noted, Working
-from mplus_cli.evaluation.verdicts import judge
+from mplus_cli.evaluation.values import Event, Loss, Notice, Progress
 from mplus_cli.terminal import screen
 
 
@@ -18,9 +17,9 @@ def follow(events: Iterator[Event], meter: screen.Meter) -> None:
     """Show a run's events as they come."""
     detail = ""
     for event in events:
-        if isinstance(event, Working):
+        if isinstance(event, Progress):
             meter.report(event.what, event.done, event.total or None, event.detail or detail)
-        elif isinstance(event, Noted):
+        elif isinstance(event, Notice):
             (screen.warning if event.is_warning else screen.note)(event.line)
         elif isinstance(event, Loss):
             detail = f"{event.arm}: {event.nats:.3f} nats"
@@ -39,7 +38,7 @@ def show_tables(folder: Path, *, as_json: bool) -> None:
             continue
         for table in tables_of(shown):
             screen.show(_drawn(table))
-        for outcome, lines in judge(figures, timings).items():
+        for outcome, lines in findings(figures, timings).items():
             for line in lines:
                 screen.out(f"{outcome}: {line}")
     if as_json:

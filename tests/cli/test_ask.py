@@ -333,11 +333,11 @@ def test_a_damaged_model(
 
 def test_a_reader_that_leaves(book: str, start: Any) -> None:
     """`mplus ask ... | head -c 1` ends without a word."""
-    process = start("ask", "who?", "-m", book, "--max-new-tokens", "400", "--no-sources")
-    assert process.stdout.read(1)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=60) in (0, 1)
+    with start("ask", "who?", "-m", book, "--max-new-tokens", "400", "--no-sources") as process:
+        assert process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) in (0, 1)
 
 
 class Bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_map_in_ascii(book: str) -> None:
     from rich.console import Console
 
     drawn = draw_map(Library(Path(os.environ["MPLUS_HOME"])).open(book))
-    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(map_picture(drawn, 100, unicode=False))
     text = console.export_text()
     assert text.isascii()

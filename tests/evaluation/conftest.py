@@ -11,8 +11,8 @@ import pytest
 
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal, RunCard
-from mplus_cli.evaluation.layouts import FORMS, Reading
-from mplus_cli.evaluation.plan import Plan, RetentionOrder, make_plan
+from mplus_cli.evaluation.layouts import FORMS, Sample
+from mplus_cli.evaluation.retention import Plan, RetentionOptions, make_plan
 
 CHUNK = 32
 BOOK = (
@@ -49,7 +49,7 @@ def lines(groups: int = 6, of_each: int = 3) -> list[dict[str, Any]]:
 def short_answers() -> Iterator[None]:
     """Answers of at most six tokens: what they say does not matter here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mplus_cli.evaluation.asking.LIMIT", 6)
+        patch.setattr("mplus_cli.evaluation.trial.LIMIT", 6)
         yield
 
 
@@ -67,17 +67,17 @@ def bench(
     return Bench(session)
 
 
-def sources(records: list[dict[str, Any]]) -> list[Reading]:
+def sources(records: list[dict[str, Any]]) -> list[Sample]:
     """Passages as they are read of a file."""
     return [FORMS["passages"](line, Path("p.jsonl"), at) for at, line in enumerate(records)]
 
 
 @pytest.fixture(scope="session")
 def plan_of(bench: Bench) -> Callable[..., Plan]:
-    """Makes plans of a size of chunks, passages, books, and what an order has."""
+    """Makes plans from a size of chunks, passages, books and options."""
 
-    def make(size: int, records: list[dict[str, Any]], books: list[str], **order: Any) -> Plan:
-        given = RetentionOrder(**order)
+    def make(size: int, records: list[dict[str, Any]], books: list[str], **options: Any) -> Plan:
+        given = RetentionOptions(**options)
         return make_plan(given, sources(records), books, size, bench.encode, bench.decode)
 
     return make
@@ -85,12 +85,12 @@ def plan_of(bench: Bench) -> Callable[..., Plan]:
 
 @pytest.fixture
 def tiny_plan(plan_of: Callable[..., Plan]) -> Callable[..., Plan]:
-    """Four targets, alone, at once, and 80 tokens (three chunks) later; two never read."""
+    """Four targets, asked at once and 80 tokens (three chunks) later, two after 128; two never read."""
 
     def make(size: int = CHUNK, **changes: Any) -> Plan:
         values: dict[str, Any] = {
-            "tokens": "alone,0,80,128:2",
-            "fact_tokens": "alone,0",
+            "tokens": "0,80,128:2",
+            "fact_tokens": "0",
             "questions": 4,
             "unread": 2,
         }
@@ -107,7 +107,7 @@ def plan(tiny_plan: Callable[..., Plan]) -> Plan:
 
 @pytest.fixture
 def new_journal(tmp_path: Path) -> Callable[..., Journal]:
-    """A journal in a folder of the test, opened anew at every call."""
+    """A journal in a folder of the test, opened again at every call."""
 
     def open_journal(name: str = "run", experiment: str = "retention") -> Journal:
         card = RunCard(experiment, {"new tokens": 32}, f"mplus eval {experiment}", dict(MACHINE))

@@ -38,14 +38,16 @@ def test_retention_and_its_report(run: Run, data_file: Path, tmp_path: Path) -> 
     options = ["--data", data_file, "--questions", 2, "--unread", 1, "--tokens", "0,40,200:1"]
     options += ["--arms", "mplus,gold,bm25-1", "--out", out]
     shown = json.loads(run("retention", *options, "--json"))
-    hits = [row for row in shown if row["table"] == "passages: exact hit"]
-    assert [(row["arm"], row["count"]) for row in hits] == [
-        (arm, count) for arm in ("mplus", "gold", "bm25-1") for count in (2, 2, 1)
+    hits = [row for row in shown if row["column"] == "exact hit"]
+    assert [(row["table"], row["arm"], row["count"]) for row in hits] == [
+        (f"passages after {tokens} tokens: {count} questions", arm, count)
+        for tokens, count in ((0, 2), (40, 2), (200, 1))
+        for arm in ("mplus", "gold", "bm25-1")
     ]
     assert not (out / "work").exists()
     again = run("retention", *options)
-    assert "passages: exact hit" in again
-    assert "0 tokens after (n 2)" in again
+    assert "passages after 0 tokens: 2 questions" in again
+    assert "exact hit" in again
     files = run("report", out).split()
     assert [Path(file).name for file in files] == [
         *("report.md", "tables.md", "summary.jsonl", "timings.jsonl", "runs.jsonl", "retention.png")
@@ -71,10 +73,10 @@ def test_quick_without_data_asks_made_up_facts(
     monkeypatch.setattr(retentions, "run", no_run)
     run("retention", "--quick", "--out", tmp_path / "out")
     plan = asked["plan"]
-    read = [ask for ask in plan.stream.asks if ask.setting not in ("unread", "any")]
+    read = [probe for probe in plan.stream.probes if probe.setting not in ("unread", "any")]
     assert len(read) == 2 * 24
-    assert {ask.question.kind for ask in read} == {"facts"}
-    assert {ask.setting for ask in plan.stream.asks} == {"0", "20000", "unread", "any"}
+    assert {probe.question.kind for probe in read} == {"facts"}
+    assert {probe.setting for probe in plan.stream.probes} == {"0", "20000", "unread", "any"}
     assert [f"{arm.name}:{arm.limit}" if arm.limit else arm.name for arm in asked["arms"]] == [
         "mplus",
         "quoted",
@@ -105,7 +107,7 @@ def test_what_an_interruption_leaves_is_said(
     monkeypatch.setattr("mplus_cli.terminal.screen.note", notes.append)
     # No tables: the interruption is not swallowed.
     assert run("retention", "--quick", "--out", tmp_path / "out") == ""
-    assert notes[-1].startswith(f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'},")
+    assert notes[-1].startswith(f"2.5 KB of memory are kept in {tmp_path / 'out' / 'work'} to")
 
 
 def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.compare import compare
 from mplus_cli.evaluation.journal import Journal
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.values import Ask, Loss, Question, Record, Said, score
+from mplus_cli.evaluation.values import Loss, Probe, Question, Record, Reply, score
 
 
 def record(number: int, answer: str, seconds: float) -> Record:
     question = Question(f"q{number}", "passages", "Who?", ("Ann",))
-    said = Said(answer, (0,), frozenset({0}), 9, seconds, seconds)
-    return score("mplus", Ask(question, "0", 1, None, 0, 0), said)
+    said = Reply(answer, (0,), frozenset({0}), 9, seconds, seconds)
+    return score("mplus", Probe(question, "0", 1, None, 0, 0), said)
 
 
 @pytest.fixture

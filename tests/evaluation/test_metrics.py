@@ -1,4 +1,4 @@
-"""The metrics against values that published implementations give, or their definitions by hand."""
+"""Scores against values that published implementations give, and intervals against their definitions."""
 
 from __future__ import annotations
 
@@ -6,101 +6,40 @@ import math
 
 import pytest
 
-from mplus_cli.evaluation import metrics
+from models import matching
+from models.prompts import REFUSAL
 from mplus_cli.evaluation.figures import mean, share
+from mplus_cli.evaluation.values import Probe, Question, Reply, score
 
 
 def test_squads_exact_match_and_f1() -> None:
-    assert metrics.exact("The Denver Broncos!", ["denver broncos"]) == 1
-    assert metrics.exact("Denver Broncos won", ["Denver Broncos"]) == 0
+    assert matching.exact("The Denver Broncos!", ["denver broncos"]) == 1
+    assert matching.exact("Denver Broncos won", ["Denver Broncos"]) == 0
     # 2 words in common of 3 said and 2 wanted: 2 * (2/3) * 1 / (5/3).
-    assert metrics.f1("Denver Broncos won", ["Denver Broncos"]) == pytest.approx(0.8)
+    assert matching.f1("Denver Broncos won", ["Denver Broncos"]) == pytest.approx(0.8)
     # Repeated words count as often as in both: 1 of 3 said, 1 of 2 wanted.
-    assert metrics.f1("no no no", ["no yes"]) == pytest.approx(0.4)
-    assert metrics.f1("the", ["a"]) == 0
-    assert metrics.f1("blue", ["red", "dark blue"]) == pytest.approx(2 / 3)
+    assert matching.f1("no no no", ["no yes"]) == pytest.approx(0.4)
+    assert matching.f1("the", ["a"]) == 0
+    assert matching.f1("blue", ["red", "dark blue"]) == pytest.approx(2 / 3)
 
 
 def test_hit_wants_whole_words() -> None:
-    assert metrics.hit("It was in 1066, I think.", ["1066"]) == 1
-    assert metrics.hit("It was in 10663.", ["1066"]) == 0
-
-
-def test_refusal() -> None:
-    assert metrics.refused("The text does not say.")
-    assert metrics.refused("Sorry: the text does NOT say")
-    assert not metrics.refused("The text says so.")
-    from models.prompts import REFUSAL
-
-    assert metrics.refused(f"{REFUSAL.upper()[:-1]} !")
-
-
-def test_longbench() -> None:
-    score = metrics.METRICS
-    # qa_f1_score: precision 1/4, recall 1/1.
-    assert score["f1"]("Answer: Paris, in France", ["paris"]) == pytest.approx(0.4)
-    assert score["first-line-f1"]("\nParis\nLondon", ["Paris"]) == 1
-    assert score["f1"]("\nParis\nLondon", ["Paris"]) == pytest.approx(2 / 3)
-    # count_score and retrieval_score: the share of the numbers said that are right.
-    assert score["count"]("There are 7, or 8, or 7.", ["7"]) == pytest.approx(2 / 3)
-    assert score["count"]("none", ["7"]) == 0
-    assert score["retrieval"]("Paragraph 12 or 3", ["Paragraph 12"]) == 0.5
-
-
-def test_infinitebench() -> None:
-    score = metrics.METRICS["first-number"]
-    assert score("The pass key is 71432. 5", ["71432"]) == 1
-    assert score("5 or 71432", ["71432"]) == 0
-    assert score("no number", ["71432"]) == 0
+    assert matching.hit("It was in 1066, I think.", ["1066"]) == 1
+    assert matching.hit("It was in 10663.", ["1066"]) == 0
 
 
 @pytest.mark.parametrize(
-    ("answer", "right"),
+    ("answer", "refused"),
     [
-        ("C", 1),
-        ("C. Bo", 1),
-        ("B. Bo", 0),
-        # A sentence that begins with "A" counts as option A.
-        ("A man called Bo", 0),
-        ("The answer is: C", 1),
-        ("The answer is Bo.", 1),
-        ("The answer is B, not C", 0),
-        ("It must be C", 1),
-        ("It must be B or C", 0),
-        ("no idea", 0),
-        ("", 0),
+        ("The text does not say.", True),
+        ("Sorry: the text does NOT say", True),
+        (f"{REFUSAL.upper()[:-1]} !", True),
+        ("The text says so.", False),
     ],
 )
-def test_infinitebenchs_choice(answer: str, right: int) -> None:
-    assert metrics.choice(answer, ["Bo", "C"]) == right
-
-
-def test_ruler() -> None:
-    assert metrics.match_all("8231 and 42", ["8231", "42", "7", "9"]) == 0.5
-    assert metrics.match_all("Magic WORD", ["magic word"]) == 1
-    assert metrics.match_any("Paris", ["London", "paris"]) == 1
-    assert metrics.match_any("Rome", ["London", "Paris"]) == 0
-
-
-def test_rouge_l() -> None:
-    # Longest common subsequence "police killed": P = R = 2/3... with 4 words wanted: R = 3/4.
-    assert metrics.rouge_l("police kill the gunman", ["police killed the gunman"]) == 0.75
-    # The example of Google's rouge_score: 5 words in common, precision 0.625, recall 0.5556.
-    wanted, said = (
-        "The quick brown fox jumps over the lazy dog",
-        "The quick brown dog jumps on the log.",
-    )
-    precision, recall, square = 0.625, 5 / 9, 1.2**2
-    expected = (1 + square) * precision * recall / (recall + square * precision)
-    assert metrics.rouge_l(said, [wanted]) == pytest.approx(expected)
-    # Precision and recall may come from different golds (COCO's, which NarrativeQA used).
-    both = metrics.rouge_l("the gunman", ["the gunman", "police killed the gunman"])
-    assert both == metrics.rouge_l("the gunman", ["the gunman"]) == pytest.approx(1)
-    precision, recall, square = 2 / 2, 2 / 4, 1.2**2
-    expected = (1 + square) * precision * recall / (recall + square * precision)
-    assert metrics.rouge_l("the gunman", ["police killed the gunman"]) == pytest.approx(expected)
-    assert metrics.rouge_l("nothing", ["police killed"]) == 0
-    assert metrics.rouge_l("", ["police killed"]) == 0
+def test_refusal(answer: str, refused: bool) -> None:
+    probe = Probe(Question("q", "k", "Who?", ("Ann",)), "0", 1, None, 0)
+    assert score("mplus", probe, Reply(answer, (), None, 1, 0.0, 0.0)).refused is refused
 
 
 def test_wilsons_interval() -> None:

@@ -73,9 +73,9 @@ def read(network: MPlusModel, chunks: int) -> Memory:
     return memory
 
 
-def find(network: MPlusModel, memory: Memory, how: Any, **options: Any) -> Found:
+def find(network: MPlusModel, memory: Memory, mode: Any, **options: Any) -> Found:
     """What the question of these tests finds, recalled in a way."""
-    return recall_as(network, memory, look_up(network, memory, ids(99)), how, **options)
+    return recall_as(network, memory, look_up(network, memory, ids(99)), mode, **options)
 
 
 def answer(
@@ -90,44 +90,37 @@ def answer(
     return [event.id for event in events if isinstance(event, Generated)]
 
 
-@pytest.mark.parametrize("kind", ["chunks", "tokens"])
-def test_the_oracle_recalls_what_it_is_told(kind: str, networks: dict[str, MPlusModel]) -> None:
-    network = networks[kind]
+def test_the_oracle_recalls_what_it_is_told(networks: dict[str, MPlusModel]) -> None:
+    network = networks["chunks"]
     memory = read(network, 8)
     for gold in range(6):
         assert gold in find(network, memory, "oracle", gold={gold}).present(memory)
 
 
-@pytest.mark.parametrize("kind", ["chunks", "tokens"])
-def test_the_newest_and_any(kind: str, networks: dict[str, MPlusModel]) -> None:
-    network = networks[kind]
+def test_the_newest_and_any(networks: dict[str, MPlusModel]) -> None:
+    network = networks["chunks"]
     memory = read(network, 8)
 
-    def recalled(how: Any, seed: str = "") -> tuple[set[int], list[float]]:
-        found = find(network, memory, how, seed=seed)
+    def recalled(mode: Any, seed: str = "") -> tuple[set[int], list[float]]:
+        found = find(network, memory, mode, seed=seed)
         assert len(found.recall) == 16
         keys, _ = found.recall.layer(0, torch.zeros(1, 1, 32))
         return set(found.present(memory)), keys.flatten().tolist()
 
     stored = torch.cat([segment.tokens.keys[0] for segment in memory.segments])
-    if kind == "chunks":
-        assert recalled("newest") == ({4, 5, 6, 7}, stored[-16:].flatten().tolist())
+    assert recalled("newest") == ({4, 5, 6, 7}, stored[-16:].flatten().tolist())
     drawn = [recalled("random", str(seed)) for seed in range(6)]
     assert recalled("random", "0") == drawn[0]
     assert len({tuple(keys) for _, keys in drawn}) > 1
 
 
-def test_priorities_are_laid_out_oldest_first(networks: dict[str, MPlusModel]) -> None:
-    memory = read(networks["tokens"], 8)
-    recall = find(networks["tokens"], memory, "random", seed="7").recall
-    assert isinstance(recall, PriorityRecall)
-    index = torch.stack([recall.indices[layer] for layer in range(3)])
-    born = torch.cat([segment.born.expand(3, -1) for segment in memory.segments], dim=1)
-    chosen = torch.gather(born, 1, index)
-    assert torch.equal(chosen, chosen.sort(dim=1).values)
-    keys, _ = recall.layer(1, torch.zeros(1, 1, 32))
-    stored = torch.cat([segment.tokens.keys[1] for segment in memory.segments])
-    assert torch.equal(keys, stored[index[1]])
+@pytest.mark.parametrize("mode", ["oracle", "random", "newest"])
+def test_chunks_are_not_chosen_where_layers_choose_tokens(
+    networks: dict[str, MPlusModel], mode: Any
+) -> None:
+    network = networks["tokens"]
+    with pytest.raises(ValueError, match="recalls chunks, and this model tokens"):
+        find(network, read(network, 8), mode)
 
 
 def test_each_layers_best_tokens_of_whatever_chunk(networks: dict[str, MPlusModel]) -> None:
@@ -150,6 +143,12 @@ def test_each_layers_best_tokens_of_whatever_chunk(networks: dict[str, MPlusMode
         assert sorted(layer.tolist()) == sorted(best)
     chunks = torch.cat([segment.tokens.chunks[0] for segment in memory.segments])
     assert recall.recalled_chunks() == frozenset(chunks[best].tolist())
+    born = torch.cat([segment.born[0] for segment in memory.segments])
+    for row, layer in recall.indices.items():
+        assert torch.equal(born[layer], born[layer].sort().values), "oldest first"
+        keys, _ = recall.layer(row, torch.zeros(1, 1, 32))
+        stored = torch.cat([segment.tokens.keys[row] for segment in memory.segments])
+        assert torch.equal(keys, stored[layer])
     published = find(networks["tokens"], read(networks["tokens"], 8), "tokens").recall
     assert type(published) is TokenRecall, "what it does anyway"
 

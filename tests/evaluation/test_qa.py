@@ -12,16 +12,14 @@ from models.update import read_chunk
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import perplexity, qa
 from mplus_cli.evaluation.arms import ARMS, FOR_LOSS, parse_arms
-from mplus_cli.evaluation.asking import LIMIT, Inquiry
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
-from mplus_cli.evaluation.figures import figures_of
+from mplus_cli.evaluation.figures import figures_of, tables_of
 from mplus_cli.evaluation.journal import Journal
-from mplus_cli.evaluation.layouts import Reading, choose, read_data, share_texts
+from mplus_cli.evaluation.layouts import Sample, choose, read_data
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.tables import tables_of
-from mplus_cli.evaluation.text_prompts import INSTRUCTION, text_prompt
-from mplus_cli.evaluation.values import DOCUMENT, Ask, Loss, Noted, Question, Record, Stretch
+from mplus_cli.evaluation.trial import INSTRUCTION, LIMIT, Trial, text_prompt
+from mplus_cli.evaluation.values import DOCUMENT, Loss, Notice, Probe, Question, Record, Stream
 
 STORY = Path(__file__).resolve().parents[2] / "examples" / "story" / "questions.json"
 
@@ -33,73 +31,15 @@ def write(path: Path, *records: dict[str, Any]) -> Path:
 
 
 def test_the_layouts_are_recognised(tmp_path: Path) -> None:
-    own = {
-        "title": "T",
-        "text": "Bo is a cat.",
-        "questions": [{"question": "Who?", "answers": ["Bo"]}],
-    }
-    longbench = {
-        "input": "Who?",
-        "context": "Bo.",
-        "answers": ["Bo"],
-        "dataset": "triviaqa_e",
-        "all_classes": None,
-        "_id": "x",
-    }
-    infinite = {"id": 3, "context": "Bo.", "input": "Who?", "answer": ["Bo", "B"], "options": []}
-    narrative = {
-        "document": {"id": "d", "text": "Bo."},
-        "question": {"text": "Who?"},
-        "answers": [{"text": "Bo"}, {"text": "B"}],
-    }
-    ruler = {"index": 1, "input": "Read.\nBo.\nWho is it?", "outputs": ["Bo", "Cy"]}
-    chosen = {"context": "Bo.", "input": "Who?", "answer": ["Bo"], "options": ["A", "B", "Bo", "C"]}
-    event = {
-        "context": "Bo.",
-        "questions": ["What next?"],
-        "answers": [["Bo sat."]],
-        "metadata": {},
-    }
-    passage = {"id": "p/1", "context": "Bo.", "qas": [{"question": "Who?", "answers": ["Bo"]}]}
-    needle = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
-    wanted = {
-        write(tmp_path / "own.jsonl", own): ("hit", ("Bo",), "Bo is a cat.", "Who?"),
-        write(tmp_path / "lb.jsonl", longbench): ("first-line-f1", ("Bo",), "Bo.", "Who?"),
-        write(tmp_path / "longbook_qa_eng.jsonl", infinite): ("f1", ("Bo", "B"), "Bo.", "Who?"),
-        write(tmp_path / "passkey.jsonl", infinite): ("first-number", ("Bo", "B"), "Bo.", "Who?"),
-        write(tmp_path / "nq.jsonl", narrative): ("rouge-l", ("Bo", "B"), "Bo.", "Who?"),
-        write(tmp_path / "niah_single_1" / "validation.jsonl", ruler): (
-            "match-all",
-            ("Bo", "Cy"),
-            "Read.\nBo.",
-            "Who is it?",
-        ),
-        write(tmp_path / "qa_1" / "validation.jsonl", ruler): (
-            "match-any",
-            ("Bo", "Cy"),
-            "Read.\nBo.",
-            "Who is it?",
-        ),
-        write(tmp_path / "longbook_choice_eng.jsonl", chosen): (
-            "choice",
-            ("Bo", "C"),
-            "Bo.",
-            "Who? Tell me the answer using one single letter (A, B, C, or D).\n"
-            "A. A\nB. B\nC. Bo\nD. C",
-        ),
-        write(tmp_path / "eventqa.jsonl", event): ("match-any", ("Bo sat.",), "Bo.", "What next?"),
-        write(tmp_path / "stories.jsonl", passage): ("f1", ("Bo",), "Bo.", "Who?"),
-        write(tmp_path / "needle.jsonl", needle): ("match-all", ("Bo",), "Bo.", "Who?"),
-    }
-    for path, (metric, answers, text, question) in wanted.items():
-        (reading,) = read_data(path)
-        (asked,) = reading.questions
-        assert (asked.metric, asked.answers, reading.text, asked.text) == (
-            metric,
-            answers,
-            text,
-            question,
-        )
+    asked = [{"question": "Who?", "answers": ["Bo"]}]
+    own = {"title": "T", "text": "Bo is a cat.", "questions": asked}
+    passage = {"id": "p/1", "context": "Bo.", "qas": asked}
+    (document,) = read_data(write(tmp_path / "own.jsonl", own))
+    assert (document.text, document.questions[0].passage) == ("Bo is a cat.", None)
+    (passages,) = read_data(write(tmp_path / "stories.jsonl", passage))
+    (question,) = passages.questions
+    assert (question.id, question.kind, question.passage) == ("p/1/1", "stories", "Bo.")
+    assert question.answers == document.questions[0].answers == ("Bo",)
 
 
 def test_the_example_storys_layout() -> None:
@@ -108,15 +48,6 @@ def test_the_example_storys_layout() -> None:
     assert reading.path.name == "story.pdf"
     assert len(reading.questions) == 40
     assert reading.questions[0].pages == (2, 2)
-
-
-def test_questions_of_the_same_text_share_it(tmp_path: Path) -> None:
-    record = {"context": "Bo.", "question": "Who?", "answer": "Bo"}
-    path = write(tmp_path / "n.jsonl", record, record | {"context": "Cy."}, record)
-    first, second = share_texts(read_data(path))
-    assert len(first.questions) == 2
-    assert len({question.id for question in first.questions}) == 2
-    assert second.text == "Cy."
 
 
 def test_some_questions_of_many(tmp_path: Path) -> None:
@@ -129,14 +60,14 @@ def test_some_questions_of_many(tmp_path: Path) -> None:
         for n in range(9)
     ]
     readings = read_data(write(tmp_path / "stories.jsonl", *records))
-    few = choose(readings, questions=5, each=2, seed=None)
+    few = choose(readings, questions=5, each=2)
     assert [len(one.questions) for one in few] == [2, 2, 1]
     assert [one.id for one in few] == ["d0", "d1", "d2"]
     drawn = choose(readings, questions=6, each=1, seed=1)
     assert len({one.id for one in drawn}) == 6
     assert drawn == choose(readings, questions=6, each=1, seed=1)
     assert drawn != choose(readings, questions=6, each=1, seed=2)
-    assert choose(readings, questions=None, each=None, seed=None) == readings
+    assert choose(readings) == readings
 
 
 @pytest.mark.parametrize(
@@ -144,12 +75,6 @@ def test_some_questions_of_many(tmp_path: Path) -> None:
     [
         ("a.jsonl", {"what": 1}, "layout is not known"),
         ("a.jsonl", {"title": "T", "questions": []}, "record 1 is not of the layout documents"),
-        ("a.jsonl", {"context": "", "input": "", "answer": []}, "its name tells the task"),
-        (
-            "a.jsonl",
-            {"dataset": "gov_report", "all_classes": None, "answers": [], "input": ""},
-            "gov_report has no short answers",
-        ),
     ],
 )
 def test_files_of_no_layout(tmp_path: Path, name: str, record: Any, message: str) -> None:
@@ -180,7 +105,7 @@ def test_documents_are_read_and_asked(
     arms = parse_arms("mplus,gold,bm25-1,window,closed-book")
     readings = read_data(two_documents(tmp_path))
     events = list(qa.run(bench, readings, arms, new_journal("qa", "qa")))
-    noted = [event.line for event in events if isinstance(event, Noted)]
+    noted = [event.line for event in events if isinstance(event, Notice)]
     assert any("gone.txt" in line for line in noted)
     assert any("2 questions" in line and "not in arm gold" in line for line in noted)
     records = [event for event in events if isinstance(event, Record)]
@@ -194,14 +119,8 @@ def test_documents_are_read_and_asked(
     (done,) = read_runs(new_journal("qa", "qa").folder)
     columns = tables_of(figures_of(done))[0].columns
     assert columns == [
-        "questions",
-        "exact match",
-        "F1",
-        "hit",
-        "refused",
-        "page hit@1",
-        "page hit@3",
-        "page hit@5",
+        *("exact hit", "token F1", "exact match", "right chunk in context", "refused"),
+        *("hit@1", "hit@3", "hit@5", "mplus ahead by"),
     ]
 
 
@@ -212,11 +131,11 @@ def test_pages_are_the_gold_chunks_of_a_paged_document() -> None:
     chunks = [Chunk(n, f"Text {n + 1}. ", (5, 6), (n + 1, n + 1)) for n in range(3)]
     question = Question("q", "documents", "Q?", ("a",), pages=(2, 3))
     document = Document("", "", "", "pdf", pages, 3, ())
-    reading = Reading("d", "d", None, (question,))
-    (ask,) = qa.stretch_of(reading, document, chunks).asks
-    assert ask.gold == frozenset({1, 2})
-    assert ask.question.passage == "Text 2. Text 3. "
-    assert (ask.chunks, ask.before, ask.after) == (3, 6, None)
+    reading = Sample("d", "d", None, (question,))
+    (probe,) = qa.stream_of(reading, document, chunks).probes
+    assert probe.gold == frozenset({1, 2})
+    assert probe.question.passage == "Text 2. Text 3. "
+    assert (probe.chunks, probe.before, probe.after) == (3, 6, None)
 
 
 def test_no_document_at_all(
@@ -246,7 +165,7 @@ def test_the_base_sees_its_own_template(bench: Bench) -> None:
 
 def test_a_long_context_is_cut_to_the_budget(bench: Bench) -> None:
     question = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    said = inquiry(bench, "base", question).ask(ARMS["gold"])
+    said = trial(bench, "base", question).ask(ARMS["gold"])
     bare = len(text_prompt(bench, "base", "Who?", ""))
     assert bench.budget + bare - 8 <= said.prompt_tokens <= bench.budget + bare
     assert said.prompt_tokens + LIMIT <= 2048
@@ -291,27 +210,25 @@ def put(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any, s
     return seen
 
 
-def searched(bench: Bench) -> Stretch:
+def searched(bench: Bench) -> Stream:
     """Three chunks to find something in, and one more."""
     texts = [f"The {name} is by the sea in the rain today. " for name in ("boat", "mule", "bell")]
     texts.append("x " * bench.budget + "the very end")
-    return Stretch("s", [tuple(bench.encode(text)) for text in texts], texts)
+    return Stream("s", [tuple(bench.encode(text)) for text in texts], texts)
 
 
-def inquiry(
-    bench: Bench, reader: Any, question: Question, stretch: Stretch | None = None
-) -> Inquiry:
+def trial(bench: Bench, reader: Any, question: Question, stream: Stream | None = None) -> Trial:
     """A question put to a reader with a text of its own."""
-    stretch = stretch or Stretch("s", [], [])
-    ask = Ask(question, DOCUMENT, len(stretch.chunks), None, 0)
-    return Inquiry(bench, reader, stretch, ask, index=Index(stretch.texts))
+    stream = stream or Stream("s", [], [])
+    probe = Probe(question, DOCUMENT, len(stream.chunks), None, 0)
+    return Trial(bench, reader, stream, probe, index=Index(stream.texts))
 
 
 ASKED = Question("q", "k", "Where is the mule by the sea?", ("a",), passage="The passage.")
 
 
 def test_what_the_base_sees(bench: Bench, put: Any) -> None:
-    asked = inquiry(bench, "base", ASKED, searched(bench))
+    asked = trial(bench, "base", ASKED, searched(bench))
     for name in ("closed-book", "gold", "window", "bm25-1", "bm25"):
         asked.ask(ARMS[name])
     prompts = [prompt for _, _, prompt in put]
@@ -333,7 +250,7 @@ def test_what_the_base_sees(bench: Bench, put: Any) -> None:
 
 
 def test_what_the_trained_reader_sees(bench: Bench, put: Any) -> None:
-    put_to = inquiry(bench, "trained", ASKED, searched(bench))
+    put_to = trial(bench, "trained", ASKED, searched(bench))
     names = ("gold-reader", "bm25-1-reader", "gold-memory", "bm25-1-memory")
     said = [put_to.ask(ARMS[name]) for name in names]
     asked, _ = bench.session.loaded.prompt.render(bench.session.tokenizer, ASKED.text)
@@ -358,15 +275,15 @@ def test_what_the_trained_reader_sees(bench: Bench, put: Any) -> None:
 
 def test_a_long_passage_is_remembered_in_chunks(bench: Bench, put: Any) -> None:
     long = Question("q", "k", "Who?", ("a",), passage="rain on the sea " * 400)
-    inquiry(bench, "trained", long).ask(ARMS["gold-memory"])
+    trial(bench, "trained", long).ask(ARMS["gold-memory"])
     ((_, memory, _),) = put
     assert memory.chunks == -(-bench.budget // bench.chunk_tokens)
 
 
 def test_the_trained_reader_answers_by_its_own_weights(bench: Bench) -> None:
     question = Question("q", "k", "Who kept the boat?", ("a",), passage="Ann kept the boat there.")
-    base = inquiry(bench, "base", question).ask(ARMS["gold"])
-    trained = inquiry(bench, "trained", question)
+    base = trial(bench, "base", question).ask(ARMS["gold"])
+    trained = trial(bench, "trained", question)
     said = {name: trained.ask(ARMS[name]).answer for name in ("gold-reader", "gold-memory")}
     assert len({base.answer, *said.values()}) == 3
     network = bench.session.model

@@ -11,16 +11,15 @@ import pytest
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.evaluation import retention
 from mplus_cli.evaluation.arms import ARMS, QUICK, parse_arms
-from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.figures import figures_of
+from mplus_cli.evaluation.figures import figures_of, markdown, tables_of
 from mplus_cli.evaluation.journal import WORK, Journal, RunCard, kept_bytes, read_parts
 from mplus_cli.evaluation.network import long_term_bytes
-from mplus_cli.evaluation.plan import Plan
 from mplus_cli.evaluation.reading import read
 from mplus_cli.evaluation.report import read_runs
-from mplus_cli.evaluation.tables import markdown, tables_of
-from mplus_cli.evaluation.values import ALONE, ANY, UNREAD, Cost, Noted, Record
+from mplus_cli.evaluation.retention import Plan
+from mplus_cli.evaluation.trial import Trial
+from mplus_cli.evaluation.values import ANY, UNREAD, Cost, Notice, Record
 from mplus_cli.wording import size
 
 CHUNK = 32
@@ -54,7 +53,7 @@ def everything(
         }
         for number in range(8)
     ]
-    order: dict[str, Any] = {"tokens": "alone,0,80", "questions": 3, "unread": 1}
+    order: dict[str, Any] = {"tokens": "0,80", "questions": 3, "unread": 1}
     plan = plan_of(CHUNK, lines, ["A sea of rain. " * 90], **order)
     folder = tmp_path_factory.mktemp("all")
     journal = Journal(folder, RunCard("retention", {}, "", {}))
@@ -64,10 +63,9 @@ def everything(
 def test_every_arm_answers_everything_it_can(everything: Any) -> None:
     plan, records, _ = everything
     assert {record.arm for record in records} == set(ARMS)
-    lone = {one.asks[0].question.id for one in plan.alone}
-    places = {(id, ALONE) for id in lone}
-    places |= {(ask.question.id, ask.setting) for ask in plan.stream.asks if ask.setting != ANY}
-    once = {(id, ANY) for id in lone}
+    places = {(one.question.id, one.setting) for one in plan.stream.probes if one.setting != ANY}
+    once = {(one.question.id, ANY) for one in plan.stream.probes if one.setting == ANY}
+    assert len(once) == 3
     never = {place for place in places if place[1] == UNREAD}
     wanted = dict.fromkeys(ARMS, places) | {"closed-book": once | never}
     wanted |= dict.fromkeys(("gold", "gold-reader", "gold-memory"), once)
@@ -102,36 +100,6 @@ def test_arms_answer_differently(everything: Any) -> None:
     assert len(set(answers.values())) == len(answers)
     prompts = {r.arm: r.prompt_tokens for r in records if r.setting == "80"}
     assert prompts["mplus"] < prompts["reread1"] < prompts["reread2"]
-
-
-def test_arms_that_cannot_differ_are_asked_once(
-    bench: Bench,
-    tiny_plan: Callable[..., Plan],
-    new_journal: Callable[..., Journal],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import models.generate
-    import models.recall
-
-    spoken, scans = [], []
-    stream, look_up = models.generate.stream, models.recall.look_up
-
-    def counted(network: Any, memory: Any, found: Any, *rest: Any, **options: Any) -> Any:
-        spoken.append(len(found.recall))
-        return stream(network, memory, found, *rest, **options)
-
-    def scanned(*arguments: Any) -> Any:
-        scans.append(arguments)
-        return look_up(*arguments)
-
-    plan = tiny_plan(tokens="alone", unread=0)
-    monkeypatch.setattr(models.generate, "stream", counted)
-    monkeypatch.setattr(models.recall, "look_up", scanned)
-    records = run(bench, plan, "mplus,stm-only,oracle-recall,reread1", new_journal())
-    assert len(records) == 16
-    # Nothing is in long-term memory, so a question has two prompts: with text, and without.
-    assert spoken == [0] * (2 * 4)
-    assert len(scans) == 4
 
 
 def test_what_bm25_finds_again_is_read_once(
@@ -180,15 +148,14 @@ def test_what_is_to_be_done_is_said_before(
     bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
 ) -> None:
     events = list(retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal()))
-    (planned,) = [event for event in events if isinstance(event, Noted) and not event.is_warning]
+    (planned,) = [event for event in events if isinstance(event, Notice) and not event.is_warning]
     records = [event for event in events if isinstance(event, Record)]
-    # The stream, and each of four chunks alone.
-    assert f"to do: {(len(plan.stream.chunks) + 4) * CHUNK:,} tokens to read" in planned.line
+    assert f"to do: {len(plan.stream.chunks) * CHUNK:,} tokens to read" in planned.line
     assert f", {len(records)} questions" in planned.line
     disk = len(plan.stream.chunks) * CHUNK * long_term_bytes(bench.session.model)
     assert planned.line.endswith(f", and {size(round(disk))} of disk until it is done")
     again = retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal())
-    assert not [event for event in again if isinstance(event, Noted)]
+    assert not [event for event in again if isinstance(event, Notice)]
 
 
 def test_memories_are_gone_and_costs_are_kept(everything: Any) -> None:
@@ -206,19 +173,16 @@ def test_sharing_gives_what_reading_each_alone_gives(
 
     shared = run(bench, plan, "mplus", new_journal())
     for record in shared:
-        if record.setting == ALONE:
-            continue
-        ask = next(
-            a for a in plan.stream.asks if (a.question.id, a.setting) == (record.id, record.setting)
-        )
+        place = record.id, record.setting
+        probe = next(p for p in plan.stream.probes if (p.question.id, p.setting) == place)
         network = bench.network("mplus")
         memory = network.empty_memory()
-        for ids in plan.stream.chunks[: ask.chunks]:
+        for ids in plan.stream.chunks[: probe.chunks]:
             memory = read_chunk(network, memory, ids)
-        said = Inquiry(bench, "mplus", plan.stream, ask, memory=memory).ask(ARMS["mplus"])
+        said = Trial(bench, "mplus", plan.stream, probe, memory=memory).ask(ARMS["mplus"])
         assert said.answer == record.answer
         assert said.present is not None
-        assert record.found == (None if ask.gold is None else ask.gold <= said.present)
+        assert record.found == (None if probe.gold is None else probe.gold <= said.present)
 
 
 def test_the_same_seed_gives_the_same_table(
@@ -293,7 +257,7 @@ def test_the_disk_has_room_or_that_is_said(
     assert run(bench, plan, "closed-book:1", new_journal())
 
 
-def test_an_interrupted_reading_is_not_begun_anew(
+def test_an_interrupted_reading_is_not_begun_again(
     bench: Bench,
     plan: Plan,
     new_journal: Callable[..., Journal],
@@ -310,8 +274,8 @@ def test_an_interrupted_reading_is_not_begun_anew(
         return read(model, memory, ids)
 
     monkeypatch.setattr("models.update.read_chunk", counted)
-    never = [ask for ask in plan.stream.asks if ask.setting == UNREAD]
-    late = replace(plan, alone=(), stream=replace(plan.stream, asks=never))
+    never = [probe for probe in plan.stream.probes if probe.setting == UNREAD]
+    late = replace(plan, stream=replace(plan.stream, probes=never))
     events = retention.run(bench, late, parse_arms("mplus"), new_journal())
     for _ in range(6):  # one before the reading
         next(events)

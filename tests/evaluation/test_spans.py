@@ -14,9 +14,9 @@ from mplus_cli.asking.confidence import FEATURES, FILE
 from mplus_cli.asking.events import Answer
 from mplus_cli.asking.events import Question as Asked
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.asking import Inquiry
 from mplus_cli.evaluation.bench import Bench
-from mplus_cli.evaluation.values import Ask, Question, Stretch
+from mplus_cli.evaluation.trial import Trial
+from mplus_cli.evaluation.values import Probe, Question, Stream
 
 TEXT = (
     "The keeper of the lighthouse was called Orla Finch. She kept a goat named Admiral.\n\n"
@@ -28,6 +28,7 @@ QUESTIONS = (
     "What did the storm take in March?",
     "a goat named Admiral",
     "who?",
+    "Did the storm take the boat?",
 )
 
 
@@ -59,7 +60,7 @@ def test_quoted_answers_as_the_command_does(judged: Path, tmp_path: Path) -> Non
     given = plan([str(tmp_path / "story.txt")], progress=lambda *_: None).given
     assert list(ingest(session, stored, given, Report("story")))
     opened = answering.load_memory(session, stored)
-    stretch = Stretch("story", [()] * len(opened.texts), opened.texts)
+    stream = Stream("story", [()] * len(opened.texts), opened.texts)
 
     said: list[Any] = []
     for text in QUESTIONS:
@@ -69,9 +70,9 @@ def test_quoted_answers_as_the_command_does(judged: Path, tmp_path: Path) -> Non
             if isinstance(event, Answer)
         )
         question = Question(text, "story", text, ("",))
-        ask = Ask(question, "document", len(opened.texts), None, 0)
-        inquiry = Inquiry(Bench(session), "mplus", stretch, ask, memory=opened.memory)
-        quoted = inquiry.ask(ARMS["quoted"])
+        probe = Probe(question, "document", len(opened.texts), None, 0)
+        trial = Trial(Bench(session), "mplus", stream, probe, memory=opened.memory)
+        quoted = trial.ask(ARMS["quoted"])
         assert quoted.answer == answer.answer
         assert list(quoted.ranked[:3]) == [source.chunk for source in answer.sources]
         said.append(quoted.answer)
