@@ -16,7 +16,19 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.commands import ask, chat, config, demo, doctor, find, ingest, memory, model, train
+from mplus_cli.commands import (
+    ask,
+    chat,
+    config,
+    demo,
+    doctor,
+    find,
+    ingest,
+    memory,
+    model,
+    serve,
+    train,
+)
 from mplus_cli.commands import eval as evaluate
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
@@ -125,6 +137,10 @@ app.command(
 )(ask.ask)
 app.command("find", epilog=_EPILOG)(find.find)
 app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
+app.command("serve", epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"))(
+    serve.serve
+)
+app.command("mcp", epilog=_EPILOG)(serve.mcp)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")

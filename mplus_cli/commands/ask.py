@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, settings_of
-from mplus_cli.errors import ExitCode
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 
@@ -63,15 +64,19 @@ def ask(
             help="Decline (exit code 5) rather than risk a wrong answer; never says yes or no.",
         ),
     ] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off", help="With auto, ask the `mplus serve` that runs, if any."
+        ),
+    ] = "off",
 ) -> None:
     """Answer a question from a memory."""
-    from mplus_cli.asking import answering
-    from mplus_cli.asking.events import Question, check
-    from mplus_cli.asking.scope import chunks_outside
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
+    from mplus_cli.asking.events import Event, Question, check
     from mplus_cli.terminal.answer_view import show_answer
 
+    if server not in ("auto", "off"):
+        raise UsageError(f"--server is {server}: give auto or off")
     settings = settings_of(context)
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
@@ -87,12 +92,17 @@ def ask(
     )
     check(asked)
     name = settings.memory if memory is None else memory
-    stored = open_memory(Library(settings.home), name, note=screen.note)
-    chunks_outside(stored, asked.documents, 0)  # before a model is loaded
-    with screen.meter() as meter:
-        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        opened = answering.load_memory(session, stored)
-    events = answering.answer(session, opened, asked)
+    events: Iterator[Event] | None = None
+    if server == "auto":
+        from mplus_cli.server.client import ask_running
+
+        events = ask_running(settings, name, asked, note=screen.note)
+    if events is None:
+        from mplus_cli.api import Mplus
+
+        book = Mplus.with_settings(settings, note=screen.note).memory(name)
+        with screen.meter() as meter:
+            events = book.load(asked, progress=meter.report).answer(asked)
     final = show_answer(
         events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream
     )

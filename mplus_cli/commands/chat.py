@@ -13,16 +13,13 @@ def chat(context: typer.Context, memory: MemoryOption = None) -> None:
 
     Without a terminal, each line of standard input is a question.
     """
-    from mplus_cli.asking import answering
+    from mplus_cli.api import Mplus
     from mplus_cli.asking.conversation import Conversation
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal.chat_view import run_chat
 
     settings = settings_of(context)
-    name = settings.memory if memory is None else memory
-    stored = open_memory(Library(settings.home), name, note=screen.note)
+    book = Mplus.with_settings(settings, note=screen.note).memory(memory)
     with screen.meter() as meter:
-        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        opened = answering.load_memory(session, stored)
-    run_chat(Conversation(session, opened, strict=settings.strict), settings.home / "history")
+        loaded = book.load(progress=meter.report)
+    conversation = Conversation(loaded.session, loaded.opened, strict=settings.strict)
+    run_chat(conversation, settings.home / "history")

@@ -50,9 +50,9 @@ def ingest(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    from mplus_cli.api import Mplus
     from mplus_cli.errors import UsageError
-    from mplus_cli.ingest.job import Report, plan, run
-    from mplus_cli.library.names import validate_name
+    from mplus_cli.ingest.job import Report
     from mplus_cli.terminal.ingest_view import IngestView
 
     settings = settings_of(context)
@@ -62,14 +62,13 @@ def ingest(
                 "-m, --title and --pages are for one memory: leave out --workers and --ray"
             )
         return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
-    name = settings.memory if memory is None else memory
-    validate_name(name)
-    report = Report(name)
     with screen.meter(quiet=quiet) as meter:
         view = IngestView(meter, quiet=quiet, title=title)
-        planned = plan(sources, title=title, pages=pages, progress=meter.report)
+        book = Mplus.with_settings(settings, note=view.note).memory(memory)
+        report = Report(book.name)
+        planned = book.plan(*sources, title=title, pages=pages, progress=meter.report)
         view.warn(planned.notes)
-        for event in run(settings, planned, report, note=view.note, progress=meter.report):
+        for event in book.reading(planned, report, progress=meter.report):
             view.show(event)
     if as_json:
         screen.json_out(report.to_json())
