@@ -20,6 +20,7 @@ from mplus_cli.documents import (
     read_document,
 )
 from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.ingest.changed import Replacement, find_replacement
 from mplus_cli.ingest.pipeline import (
     DocumentFailed,
     DocumentFinished,
@@ -28,6 +29,7 @@ from mplus_cli.ingest.pipeline import (
     read_documents,
 )
 from mplus_cli.ingest.prefetch import is_ahead
+from mplus_cli.ingest.rebuilding import replace_documents
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.runtime.embedded_base import Progress
 from mplus_cli.runtime.session import Note, Session, open_session
@@ -79,6 +81,8 @@ class Plan:
     """Those before the first that can be read; all of them if none can."""
     notes: tuple[str, ...] = ()
     """Lines about what folders have besides."""
+    selects: bool = False
+    """Whether only some pages are read: other pages are no other version of a document."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -127,7 +131,7 @@ def plan(
                 loader = _failing(failure)
                 failures.append(DocumentFailed(index, len(found), source.name, str(failure)))
         loaders.append((source, loader))
-    return Plan(tuple(loaders), tuple(failures), tuple(notes))
+    return Plan(tuple(loaders), tuple(failures), tuple(notes), selects=selected is not None)
 
 
 def open_to_write(
@@ -146,10 +150,20 @@ def open_to_write(
 
 
 def run(
-    settings: Settings, planned: Plan, report: Report, *, note: Note, progress: Progress
+    settings: Settings,
+    planned: Plan,
+    report: Report,
+    *,
+    replaces: Callable[[Replacement], bool],
+    note: Note,
+    progress: Progress,
 ) -> Iterator[Event]:
     """Read what was planned into the memory that `report` names. No model is loaded where no
     document can be read.
+
+    Args:
+        replaces: whether the earlier versions of documents are to leave the memory; if not, it keeps
+            both.
 
     Raises:
         MplusError: as `open_to_write` and `ingest` do.
@@ -159,14 +173,37 @@ def run(
             report.add(failure)
             yield failure
         return
-    session, stored = open_to_write(settings, report.memory, note=note, progress=progress)
-    yield from ingest(session, stored, planned.given, report)
+    library, name = Library(settings.home), report.memory
+    given, replacement = planned.given, None
+    if name in library.names() and not planned.selects:
+        given, replacement = find_replacement(given, library.open(name).documents())
+    wanted = replacement is not None and replaces(replacement)
+    session, stored = open_to_write(settings, name, note=note, progress=progress)
+    if replacement is None or not wanted:
+        yield from ingest(session, stored, given, report)
+        return
+    started = time.perf_counter()
+    for event in replace_documents(session, stored, given, replacement):
+        if isinstance(event, DocumentFinished):
+            report.add(event)
+        yield event
+    report.seconds = time.perf_counter() - started
+    left = [index for index in range(len(given)) if index not in replacement.indices]
+    yield from ingest(session, stored, given, report, only=left)
 
 
 def ingest(
-    session: Session, stored: StoredMemory, given: Sequence[Given], report: Report
+    session: Session,
+    stored: StoredMemory,
+    given: Sequence[Given],
+    report: Report,
+    *,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Event]:
     """Read documents into a memory; `report` is filled as events pass, and complete at the end.
+
+    Args:
+        only: the indices of those to read, ascending; by default all.
 
     Raises:
         MplusError: the memory is being written, is damaged, or the disk is full.
@@ -180,6 +217,7 @@ def ingest(
             given,
             session.plain_tokenizer,
             start=session.loaded.initial_memory,
+            only=only,
         ):
             if isinstance(event, DocumentFinished | DocumentFailed):
                 report.add(event)
@@ -188,7 +226,7 @@ def ingest(
         summary = stored.summary()
         report.tokens = summary.tokens
         report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
-        report.seconds = round(time.perf_counter() - started, 3)
+        report.seconds = round(report.seconds + time.perf_counter() - started, 3)
 
 
 def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
@@ -203,6 +241,7 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
             "chunks": 0,
             "status": "failed",
             "error": event.error,
+            "replaced": False,
         }
     return {
         "path": event.path,
@@ -213,6 +252,7 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
         "chunks": event.chunks,
         "status": event.status,
         "error": None,
+        "replaced": event.replaced,
     }
 
 
