@@ -14,6 +14,7 @@ from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.documents import DocumentError
 from mplus_cli.documents import Source as DocumentSource
 from mplus_cli.ingest import job, pipeline
+from mplus_cli.ingest.changed import Replacement
 from mplus_cli.library import (
     DocumentRow,
     Library,
@@ -28,6 +29,10 @@ from mplus_cli.runtime.embedded_base import Progress
 from mplus_cli.runtime.model_info import describe
 from mplus_cli.runtime.session import Note, open_memory
 from mplus_cli.settings import Flags, Settings, resolve
+
+
+def _keeps_both(_: Replacement) -> bool:
+    return False
 
 
 class Mplus:
@@ -136,13 +141,20 @@ class MemoryHandle:
         return job.plan(arguments, title=title, pages=pages, progress=progress)
 
     def reading(
-        self, planned: job.Plan, report: job.Report | None = None, *, progress: Progress = silent
+        self,
+        planned: job.Plan,
+        report: job.Report | None = None,
+        *,
+        replaces: Callable[[Replacement], bool] = _keeps_both,
+        progress: Progress = silent,
     ) -> Iterator[pipeline.Event]:
         """Read what was planned, as events; closed in the middle, what was committed is kept, and the
         same documents go on from there when they are read again.
 
         Args:
             report: is filled as events pass.
+            replaces: whether the earlier versions of documents that changed are to leave the memory; if
+                not, it keeps both.
 
         Raises:
             MplusError: the memory is being written, is damaged, or the disk is full.
@@ -150,24 +162,30 @@ class MemoryHandle:
         """
         filled = job.Report(self.name) if report is None else report
         session_for = partial(self._mplus.loader.session, progress=progress)
-        return job.run(self._mplus.library, session_for, planned, filled)
+        return job.run(self._mplus.library, session_for, planned, filled, replaces=replaces)
 
     def read(
         self,
         *sources: str | Path,
         title: str | None = None,
         pages: str | None = None,
+        replace: bool = False,
         progress: Callable[[pipeline.Event], None] = silent,
     ) -> job.Report:
         """Read documents into the memory, which is made if there is none; what was read before is not
         read again. The report says which documents could not be read, and why.
+
+        Args:
+            replace: the earlier versions of documents that changed leave the memory, which reads the
+                rest again.
 
         Raises:
             DocumentError: none of them could be read.
             MplusError: as `plan` and `reading` do.
         """
         report = job.Report(self.name)
-        for event in self.reading(self.plan(*sources, title=title, pages=pages), report):
+        planned = self.plan(*sources, title=title, pages=pages)
+        for event in self.reading(planned, report, replaces=lambda _: replace):
             progress(event)
         if report.is_hopeless:
             raise DocumentError(report.failed[0]["error"])

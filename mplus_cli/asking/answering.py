@@ -114,11 +114,22 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     """
     stored.check(session.identity)
     session.check_dtype(stored)
+    rebuilt = stored.view().rebuilt
     memory = stored.load(session.model.device, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
     texts = stored.texts(memory.chunks) if calibration else []
     interrupts.check()
-    return OpenMemory(stored, memory, calibration, tuple(texts))
+    return OpenMemory(stored, memory, calibration, tuple(texts), rebuilt)
+
+
+def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
+    """The memory, loaded again if a document left it since: its chunks have other numbers then.
+
+    Raises:
+        MplusError: it is empty now, or gone.
+    """
+    is_same = opened.stored.view().rebuilt == opened.rebuilt
+    return opened if is_same else load_memory(session, opened.stored)
 
 
 def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:

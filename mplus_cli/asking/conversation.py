@@ -74,6 +74,7 @@ class Conversation:
             quote=self.quote,
             strict=self.strict and self.quote,
         )
+        self.opened = answering.refreshed(self.session, self.opened)
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
@@ -147,6 +148,7 @@ class Conversation:
         if not words:
             raise UsageError("/find needs words, such as /find brass key")
         question = Question(words, documents=self.documents)
+        self.opened = answering.refreshed(self.session, self.opened)
         found = finding.find(self.session, self.opened, question, FOUND)
         return Reply(sources=found) if found else Reply(("nothing near this was found",))
 

@@ -213,6 +213,8 @@ class OpenMemory:
     """How the checkpoint finds by words and how sure it is; None: it says neither."""
     texts: tuple[str, ...] = ()
     """Of every chunk, to find words in; none without a calibration."""
+    rebuilt: str = ""
+    """When a document left it last, as of its loading."""
 
 
 def check(question: Question) -> None:

@@ -23,13 +23,18 @@ def chunks_outside(stored: StoredMemory, names: Sequence[str], chunks: int) -> f
     return frozenset(range(chunks)) - frozenset(stored.chunk_numbers(wanted))
 
 
-def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
-    """The document of a title, path or file name, or of the only one that begins so.
+def find_document(
+    documents: Sequence[DocumentRow], name: str, *, by_number: bool = False
+) -> DocumentRow:
+    """The document of a title, path or file name, or of the only one that begins so; where wanted, of the
+    number that `mplus memory show` gives it before that.
 
     Raises:
         UsageError: there is none, or there are several.
     """
     wanted = name.strip().casefold()
+    if by_number and (numbered := [row for row in documents if str(row.id) == wanted]):
+        return numbered[0]
     known = {document.id: [part.casefold() for part in _names(document)] for document in documents}
     found = [row for row in documents if wanted in known[row.id]]
     if not found and wanted:

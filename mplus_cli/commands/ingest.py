@@ -30,6 +30,13 @@ def ingest(
     pages: Annotated[
         str | None, typer.Option(metavar="A-B", help="Only these pages of a PDF.")
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Put documents that changed in the place of their earlier versions.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -57,9 +64,9 @@ def ingest(
 
     settings = settings_of(context)
     if workers is not None or ray is not None:
-        if memory is not None or title is not None or pages is not None:
+        if replace or any(value is not None for value in (memory, title, pages)):
             raise UsageError(
-                "-m, --title and --pages are for one memory: leave out --workers and --ray"
+                "-m, --title, --pages and --replace are for one memory: leave out --workers and --ray"
             )
         return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
     with screen.meter(quiet=quiet) as meter:
@@ -68,8 +75,18 @@ def ingest(
         report = Report(book.name)
         planned = book.plan(*sources, title=title, pages=pages, progress=meter.report)
         view.warn(planned.notes)
-        for event in book.reading(planned, report, progress=meter.report):
-            view.show(event)
+        events = book.reading(
+            planned,
+            report,
+            replaces=lambda found: replace or view.asks_to_replace(found),
+            progress=meter.report,
+        )
+        try:
+            for event in events:
+                view.show(event)
+        except KeyboardInterrupt:
+            view.interrupted()
+            raise
     if as_json:
         screen.json_out(report.to_json())
     elif not report.is_hopeless:

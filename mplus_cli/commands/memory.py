@@ -156,6 +156,62 @@ def remove(
     screen.note(f'memory "{name}" is removed')
 
 
+@app.command("rm-document")
+def remove_document(
+    context: typer.Context,
+    name: Name,
+    document: Annotated[
+        str,
+        typer.Argument(
+            metavar="DOCUMENT", help="Its number in `mplus memory show`, its title, or its path."
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+) -> None:
+    """Take a document out of a memory. The others are read again, from the text in the memory."""
+    from mplus_cli.asking.scope import find_document
+    from mplus_cli.ingest.rebuilding import remove
+    from mplus_cli.terminal.ingest_view import IngestView
+    from mplus_cli.wording import count
+
+    settings = settings_of(context)
+    stored = _open(context, name)
+    documents = stored.documents()
+    row = find_document(documents, document, by_number=True)
+    others = [other for other in documents if other is not row]
+    chunks = sum(other.chunks_read for other in others)
+    cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"
+    if not yes:
+        if not screen.is_interactive():
+            raise UsageError(
+                f'"{row.title}" is not removed: give --yes where there is no terminal to ask on'
+            )
+        if not screen.confirm(f'Remove "{row.title}"{cost if others else ""}?'):
+            raise MplusError(f'"{row.title}" was not removed')
+    with screen.meter(quiet=quiet) as meter:
+        view = IngestView(meter, quiet=quiet)
+        events = remove(settings, stored, row, note=view.note, progress=meter.report)
+        try:
+            for event in events:
+                view.show(event)
+        except KeyboardInterrupt:
+            view.interrupted()
+            raise
+    if as_json:
+        left = stored.summary()
+        screen.json_out(
+            {
+                "memory": name,
+                "removed": {"number": row.id, "title": row.title, "path": row.path},
+                "documents": left.documents,
+                "tokens": left.tokens,
+            }
+        )
+    view.note(f'"{row.title}" is removed from memory "{name}"')
+
+
 @app.command("path")
 def path(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Print the folder of a memory."""

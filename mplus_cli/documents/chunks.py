@@ -53,7 +53,7 @@ def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) ->
     if chunk_tokens < 1:
         raise ValueError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
     text = document.text
-    ids, ends = _encode(text, tokenizer)
+    ids, ends = encode_text(text, tokenizer)
     places = Places(document)
     chunks: list[Chunk] = []
     start = begin = 0  # of the chunk, in ids and in characters
@@ -66,7 +66,7 @@ def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) ->
     return chunks
 
 
-def _encode(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+def encode_text(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """The ids of `text`, and for each the character up to which it and those before it reach."""
     ids: list[int] = []
     ends: list[int] = []

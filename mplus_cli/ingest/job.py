@@ -20,6 +20,7 @@ from mplus_cli.documents import (
     read_document,
 )
 from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.ingest.changed import Replacement, find_replacement
 from mplus_cli.ingest.pipeline import (
     DocumentFailed,
     DocumentFinished,
@@ -28,6 +29,7 @@ from mplus_cli.ingest.pipeline import (
     read_documents,
 )
 from mplus_cli.ingest.prefetch import is_ahead
+from mplus_cli.ingest.rebuilding import replace_documents
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.runtime.session import Session
 
@@ -80,6 +82,8 @@ class Plan:
     """Those before the first that can be read; all of them if none can."""
     notes: tuple[str, ...] = ()
     """Lines about what folders have besides."""
+    selects: bool = False
+    """Whether only some pages are read: other pages are no other version of a document."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -131,14 +135,23 @@ def plan(
                 loader = _failing(failure)
                 failures.append(DocumentFailed(index, len(found), source.name, str(failure)))
         loaders.append((source, loader))
-    return Plan(tuple(loaders), tuple(failures), tuple(notes))
+    return Plan(tuple(loaders), tuple(failures), tuple(notes), selects=selected is not None)
 
 
 def run(
-    library: Library, session_for: SessionFor, planned: Plan, report: Report
+    library: Library,
+    session_for: SessionFor,
+    planned: Plan,
+    report: Report,
+    *,
+    replaces: Callable[[Replacement], bool],
 ) -> Iterator[Event]:
     """Read what was planned into the memory that `report` names, which is made if there is none. No
     model is asked for where no document can be read.
+
+    Args:
+        replaces: whether the earlier versions of documents are to leave the memory; if not, it keeps
+            both.
 
     Raises:
         MplusError: as `session_for` and `ingest` do.
@@ -150,15 +163,38 @@ def run(
             yield failure
         return
     name = report.memory
-    session = session_for(library.open(name) if name in library.names() else None)
+    known = library.open(name) if name in library.names() else None
+    given, replacement = planned.given, None
+    if known is not None and not planned.selects:
+        given, replacement = find_replacement(given, known.documents())
+    wanted = replacement is not None and replaces(replacement)
+    session = session_for(known)
     stored = library.open_or_create(name, session.identity)
-    yield from ingest(session, stored, planned.given, report)
+    if replacement is None or not wanted:
+        yield from ingest(session, stored, given, report)
+        return
+    started = time.perf_counter()
+    for event in replace_documents(session, stored, given, replacement):
+        if isinstance(event, DocumentFinished):
+            report.add(event)
+        yield event
+    report.seconds = time.perf_counter() - started
+    left = [index for index in range(len(given)) if index not in replacement.indices]
+    yield from ingest(session, stored, given, report, only=left)
 
 
 def ingest(
-    session: Session, stored: StoredMemory, given: Sequence[Given], report: Report
+    session: Session,
+    stored: StoredMemory,
+    given: Sequence[Given],
+    report: Report,
+    *,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Event]:
     """Read documents into a memory; `report` is filled as events pass, and complete at the end.
+
+    Args:
+        only: the indices of those to read, ascending; by default all.
 
     Raises:
         MplusError: the memory is being written, is damaged, or the disk is full.
@@ -172,6 +208,7 @@ def ingest(
             given,
             session.plain_tokenizer,
             start=session.loaded.initial_memory,
+            only=only,
         ):
             if isinstance(event, DocumentFinished | DocumentFailed):
                 report.add(event)
@@ -180,7 +217,7 @@ def ingest(
         summary = stored.summary()
         report.tokens = summary.tokens
         report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
-        report.seconds = round(time.perf_counter() - started, 3)
+        report.seconds = round(report.seconds + time.perf_counter() - started, 3)
 
 
 def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
@@ -195,6 +232,7 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
             "chunks": 0,
             "status": "failed",
             "error": event.error,
+            "replaced": False,
         }
     return {
         "path": event.path,
@@ -205,6 +243,7 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
         "chunks": event.chunks,
         "status": event.status,
         "error": None,
+        "replaced": event.replaced,
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -39,6 +39,8 @@ class SourceLike(Protocol):
 
 Given = tuple[SourceLike, Callable[[], Document]]
 """A source, and what reads it (raising DocumentError where it cannot)."""
+Piece = tuple[Sequence[int], NewChunk]
+"""A chunk: its token ids, and what the memory keeps of it besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,23 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reread:
+    """How far a memory is read again that a document leaves; `chunks_done` is 0 before it begins. Until
+    `Rebuilt` comes, the memory is as it was, whatever else is read meanwhile."""
+
+    documents: int
+    chunks_done: int
+    chunks_total: int
+    tokens: int
+    """Text tokens of all these chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The memory is now the one that was read again."""
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentFinished:
     """A document is in memory to its end: read now, or earlier. Its values as stored."""
 
@@ -96,6 +115,8 @@ class DocumentFinished:
     tokens: int
     chunks: int
     status: Literal["read", "already-read"]
+    replaced: bool = False
+    """Whether an earlier version of it left the memory for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +129,15 @@ class DocumentFailed:
     error: str
 
 
-Event = DocumentStarted | ChunkRead | Committed | DocumentFinished | DocumentFailed
+Event = (
+    DocumentStarted | ChunkRead | Committed | Reread | Rebuilt | DocumentFinished | DocumentFailed
+)
 _KINDS: dict[type, str] = {
     DocumentStarted: "started",
     ChunkRead: "chunk",
     Committed: "committed",
+    Reread: "reread",
+    Rebuilt: "rebuilt",
     DocumentFinished: "finished",
     DocumentFailed: "failed",
 }
@@ -130,6 +155,7 @@ def read_documents(
     tokenizer: Tokenizer,
     *,
     start: Memory | None = None,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Event]:
     """Read documents, in order, into a memory that this model wrote (`StoredMemory.check`).
 
@@ -139,13 +165,14 @@ def read_documents(
 
     Args:
         start: what a memory that has read nothing begins with; by default an empty one.
+        only: the indices of those to read, ascending; by default all.
 
     Raises:
         MplusError: the memory is being written by another process, is damaged, or the disk is full.
     """
     total = len(documents)
     with stored.writer() as writer:
-        session = _Session(stored, model, writer, start)
+        growing = Growing(stored, model, writer, start)
 
         def open_document(load: Callable[[], Document]) -> tuple[Document, list[Chunk]]:
             """A document and its chunks; none of one that is known by now."""
@@ -154,8 +181,9 @@ def read_documents(
                 return document, []
             return document, split_chunks(document, tokenizer, model.config.chunk_tokens)
 
-        opened = one_ahead([partial(open_document, load) for _, load in documents])
-        for index, ((source, _), outcome) in enumerate(zip(documents, opened, strict=True)):
+        indices = range(total) if only is None else only
+        opened = one_ahead([partial(open_document, documents[index][1]) for index in indices])
+        for index, outcome in zip(indices, opened, strict=True):
             try:
                 document, chunks = outcome()
                 known = _find_complete(writer, document.sha256)
@@ -163,14 +191,40 @@ def read_documents(
                     yield _finished(index, total, document.path, known, "already-read")
                     continue
                 if not chunks:
-                    raise DocumentError(f"{source.name} has no text in it")
+                    raise DocumentError(f"{documents[index][0].name} has no text in it")
             except DocumentError as error:
-                yield DocumentFailed(index, total, source.name, str(error))
+                yield DocumentFailed(index, total, documents[index][0].name, str(error))
                 continue
-            yield from session.read(index, total, document, chunks)
+            yield from _read(growing, index, total, document, chunks)
 
 
-class _Session:
+def _read(
+    growing: Growing, index: int, total: int, document: Document, chunks: list[Chunk]
+) -> Iterator[Event]:
+    """Read what is left of a document."""
+    new = _describe(document, chunks)
+    unfinished = _find_unfinished(growing.writer, new)
+    done = unfinished.chunks_read if unfinished else 0
+    yield DocumentStarted(
+        index=index,
+        total=total,
+        path=document.path,
+        title=document.title,
+        pages=new.pages,
+        chunks=len(chunks),
+        chunks_done=done,
+        tokens=new.tokens,
+        warnings=document.warnings,
+    )
+    number = unfinished.id if unfinished else growing.writer.begin_document(new)
+    pieces = [(chunk.ids, _chunk_row(chunk)) for chunk in chunks]
+    tokens = sum(len(chunk.ids) for chunk in chunks[:done])
+    yield from growing.read(index, number, pieces[done:], done, len(chunks), tokens)
+    row = growing.writer.view.documents[number - 1]
+    yield _finished(index, total, document.path, row, "read")
+
+
+class Growing:
     """The memory as it grows under one writer."""
 
     def __init__(
@@ -178,67 +232,52 @@ class _Session:
     ) -> None:
         self._stored = stored
         self._model = model
-        self._writer = writer
+        self.writer = writer
         self._start = start
         self._memory: Memory | None = None
 
     def read(
-        self, index: int, total: int, document: Document, chunks: list[Chunk]
-    ) -> Iterator[Event]:
-        """Read what is left of a document."""
-        new = _describe(document, chunks)
-        unfinished = _find_unfinished(self._writer, new)
-        done = unfinished.chunks_read if unfinished else 0
-        yield DocumentStarted(
-            index=index,
-            total=total,
-            path=document.path,
-            title=document.title,
-            pages=new.pages,
-            chunks=len(chunks),
-            chunks_done=done,
-            tokens=new.tokens,
-            warnings=document.warnings,
-        )
-        number = unfinished.id if unfinished else self._writer.begin_document(new)
-        yield from self._read_chunks(index, number, chunks, done)
-        row = self._writer.view.documents[number - 1]
-        yield _finished(index, total, document.path, row, "read")
-
-    def _read_chunks(
-        self, index: int, number: int, chunks: list[Chunk], done: int
-    ) -> Iterator[Event]:
+        self,
+        index: int,
+        number: int,
+        pieces: Iterable[Piece],
+        done: int,
+        total: int,
+        tokens: int = 0,
+    ) -> Iterator[ChunkRead | Committed]:
+        """Read the next chunks of document `number`, which has `total` and of which `done`, with so many
+        `tokens`, are read."""
         from models.update import read_chunk
 
         memory = self._current()
-        total = len(chunks)
-        tokens = sum(len(chunk.ids) for chunk in chunks[:done])
         pending: list[NewChunk] = []
         committed = time.monotonic()
-        for count, chunk in enumerate(chunks[done:], start=done + 1):
-            memory = read_chunk(self._model, memory, chunk.ids)
-            pending.append(_chunk_row(chunk))
-            tokens += len(chunk.ids)
+        for count, (ids, row) in enumerate(pieces, start=done + 1):
+            memory = read_chunk(self._model, memory, ids)
+            pending.append(row)
+            tokens += len(ids)
             stm, ltm = len(memory.stm), memory.ltm_tokens
-            page = chunk.pages[1] if chunk.pages else None
-            yield ChunkRead(index, count, total, tokens, stm, ltm, page)
+            yield ChunkRead(index, count, total, tokens, stm, ltm, row.last_page)
             if count % COMMIT_CHUNKS == 0 or count == total:
-                memory = self._writer.commit(memory, number, pending)
+                memory = self.writer.commit(memory, number, pending)
                 self._memory = memory
                 pending = []
                 allocator.give_back_freed_memory()
                 committed = time.monotonic()
                 yield Committed(index, count, total, stm, ltm)
             elif time.monotonic() - committed >= INTERIM_SECONDS:
-                self._writer.commit_interim(memory, number, pending)
+                self.writer.commit_interim(memory, number, pending)
                 pending = []
                 committed = time.monotonic()
                 yield Committed(index, count, total, stm, ltm)
+        if pending:  # the document is not read to its end
+            self.writer.commit_interim(memory, number, pending)
+            self._memory = memory
 
     def _current(self) -> Memory:
         """The memory as of the last commit."""
         if self._memory is None:
-            if self._writer.view.state is not None:
+            if self.writer.view.state is not None:
                 like = self._model.empty_memory()
                 self._memory = self._stored.load(self._model.device, like=like)
             else:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mplus_cli import failures
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.extras import require
+from mplus_cli.ingest.changed import Replacement
 from mplus_cli.ingest.job import Report, find_each, plan, run
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.library.names import MAX_LENGTH, validate_name
@@ -150,9 +151,17 @@ def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator
 
     report, warnings = Report(name), list[str]()
     yield BookProgress(name)
+
+    def keep_both(replacement: Replacement) -> bool:
+        warnings.append(f"{replacement.kept} (with -m {name})")
+        return False
+
     try:
         planned = plan(sources, progress=_silent)
-        for event in run(Library(settings.home), partial(_open, settings), planned, report):
+        events = run(
+            Library(settings.home), partial(_open, settings), planned, report, replaces=keep_both
+        )
+        for event in events:
             if isinstance(event, ChunkRead):
                 yield BookProgress(name, event.chunks_done, event.chunks_total)
             elif isinstance(event, DocumentStarted):

@@ -41,6 +41,8 @@ FILE = "memory.db"
 SCHEMA_VERSION = 2
 """The newest format; 1 where long-term memory is exact, so that an older mplus goes on to read it."""
 BUSY_SECONDS = 30.0
+REBUILT = "rebuilt"
+"""In `times`: when a document left the memory last."""
 _FILE = "file/"  # in `times`: how a file was
 
 _SCHEMA = f"""
@@ -76,6 +78,11 @@ Connection = sqlite3.Connection
 def now() -> str:
     """The time as the database writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def now_exactly() -> str:
+    """The time, so exactly that no two moments share it."""
+    return datetime.now(UTC).isoformat()
 
 
 @contextmanager
@@ -185,6 +192,7 @@ def view_within(connection: Connection) -> View:
             times["created"],
             times["updated"],
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
+            str(times.get(REBUILT, "")),
         )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
@@ -207,7 +215,7 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
                 new.digest,
             ),
         )
-        put_times(connection, {f"document/{number}": at})
+        put_times(connection, {f"document/{number}": new.added or at})
     metadata_rows.put_metadata(connection, documents)
 
 

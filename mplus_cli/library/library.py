@@ -10,10 +10,10 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from models.durable import rename, sync_folder
+from models.durable import TEMPORARY, new_folder, recover, rename, sync_folder
 from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails
 from mplus_cli.library import database
 from mplus_cli.library.lock import Locked, Locks
@@ -62,10 +62,11 @@ class Library:
             UsageError: it cannot be the name of one.
             MplusError: there is none of this name.
         """
-        names = self.names()
-        if name not in names:
+        if name not in self.names():
             validate_name(name)
-            raise MplusError(missing_message(name, names))
+            recover(self.folder / name)
+            if name not in (names := self.names()):
+                raise MplusError(missing_message(name, names))
         return self._at(name)
 
     def create(self, name: str, identity: ModelIdentity) -> StoredMemory:
@@ -127,6 +128,35 @@ class Library:
             with disk_errors(), self.locks.names():
                 lock.delete()
 
+    @contextmanager
+    def rebuilding(self, name: str) -> Iterator[tuple[StoredMemory, StoredMemory]]:
+        """A memory that nobody else can write, and an empty one beside it, of the same model, that takes
+        its place in one step when the block ends, and vanishes if it fails.
+
+        Raises:
+            MplusError: there is no such memory, it is being written, or the disk is full.
+        """
+        with disk_errors(), self.locks.names():
+            stored = self.open(name)
+            lock = stored.lock()
+        try:
+            with (
+                disk_errors(),
+                done_unless_power_fails(f'memory "{name}" is rebuilt'),
+                ExitStack() as while_named,
+                new_folder(stored.folder) as folder,
+            ):
+                folder.chmod(FOLDER)
+                view, at = stored.view(), database.now()
+                database.create(folder, name, view.identity, created=view.created, updated=at)
+                yield stored, StoredMemory(folder, name, Locks(folder.with_name("locks")))
+                with database.connect(folder, name) as connection:
+                    database.put_times(connection, {database.REBUILT: database.now_exactly()})
+                # Where names cannot be exchanged, nobody may take this one meanwhile.
+                while_named.enter_context(self.locks.names())
+        finally:
+            lock.release()
+
     def publish(self, folder: Path, name: str) -> StoredMemory:
         """Give a staged memory its name; UsageError if it is taken by now."""
         validate_name(name)
@@ -171,6 +201,13 @@ class Library:
                     lock = self.locks.take(entry.name)
                     shutil.rmtree(entry, ignore_errors=True)
                     lock.delete()
+            elif entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
+                with suppress(Locked):
+                    name = entry.name[1 : -len(TEMPORARY)]
+                    lock = self.locks.take(name)
+                    recover(self.folder / name)
+                    shutil.rmtree(entry, ignore_errors=True)
+                    lock.release()
         for name in self.locks.taken():
             if not (self.folder / name).exists():
                 with suppress(Locked):

@@ -65,6 +65,8 @@ class NewDocument:
     """Hexadecimal, over the token ids of all chunks: only a document cut alike can be resumed."""
     author: str | None = None
     date: str | None = None
+    added: str | None = None
+    """When it was first read; None: now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,8 @@ class View:
     updated: str
     checked: dict[str, str]
     """How each file was (`files.stamp`) when it was written, or last compared with its checksum."""
+    rebuilt: str = ""
+    """When a document left it last, so that its chunks were numbered anew; empty if none did."""
 
     @property
     def interim(self) -> SegmentRow | None:

@@ -20,6 +20,7 @@ def describe(stored: StoredMemory) -> dict[str, Any]:
     identity = stored.identity
     documents = [
         {
+            "number": row.id,
             "path": row.path,
             "title": row.title,
             "author": row.author,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from mplus_cli.ingest.changed import Replacement
 from mplus_cli.ingest.job import Report
 from mplus_cli.ingest.pipeline import (
     ChunkRead,
@@ -13,6 +14,8 @@ from mplus_cli.ingest.pipeline import (
     DocumentFinished,
     DocumentStarted,
     Event,
+    Rebuilt,
+    Reread,
 )
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import screen
@@ -45,6 +48,8 @@ class IngestView:
         self._label = ""
         self._started = 0.0
         self._first_tokens: int | None = None
+        self._kept = 0
+        self._rebuilding = False
 
     def show(self, event: Event) -> None:
         """Show an event."""
@@ -58,8 +63,12 @@ class IngestView:
             self._meter.close()
             if event.total > 1:
                 screen.warning(f"not read: {event.error}")
+        elif isinstance(event, Reread):
+            self._reread(event)
+        elif isinstance(event, Rebuilt):
+            self._rebuilding = False
         elif isinstance(event, Committed):
-            return
+            self._kept = event.chunks_done
 
     def note(self, text: str) -> None:
         """A line, unless quiet."""
@@ -67,12 +76,42 @@ class IngestView:
             self._meter.close()
             screen.note(text)
 
+    def asks_to_replace(self, found: Replacement) -> bool:
+        """Ask whether other versions of documents are to leave the memory; no where nobody can answer."""
+        self._meter.close()
+        if self._quiet or not screen.is_interactive():
+            self.note(found.kept)
+            return False
+        told, them = str(found), "it" if len(found.titles) == 1 else "them"
+        others = count(found.others, "other document")
+        cost = f" and read {others} again ({count(found.chunks, 'chunk')})" if found.others else ""
+        return screen.confirm(f"{told[:1].upper()}{told[1:]}. Replace {them}{cost}?")
+
     def summary(self, report: Report) -> None:
         """The last line."""
         self.note(summary_line(report))
 
+    def interrupted(self) -> None:
+        """A line about what is kept of what was under way, unless quiet."""
+        if self._rebuilding:
+            self.note("the memory is as it was before")
+        elif self._document is not None:
+            of = count(self._document.chunks, "chunk")
+            self.note(f"{self._document.title}: {self._kept:,} of {of} are kept")
+
+    def _reread(self, event: Reread) -> None:
+        self._rebuilding = True
+        if not event.chunks_total:
+            return
+        what = f"reading {count(event.documents, 'other document')} again"
+        if not event.chunks_done:
+            size = f"{count(event.tokens, 'token')}, {count(event.chunks_total, 'chunk')}"
+            self.note(f"{what} ({size})")
+        detail = f"{event.chunks_done}/{event.chunks_total}"
+        self._meter.report(what, event.chunks_done, event.chunks_total, detail)
+
     def _begin(self, event: DocumentStarted) -> None:
-        self._document = event
+        self._document, self._kept = event, event.chunks_done
         self._started, self._first_tokens = time.monotonic(), None
         number = f" {event.index + 1}/{event.total}" if event.total > 1 else ""
         self._label = f"reading{number}"
@@ -97,6 +136,7 @@ class IngestView:
         self._meter.report(self._label, event.chunks_done, event.chunks_total, "  ".join(detail))
 
     def _finish(self, event: DocumentFinished) -> None:
+        self._document = None
         if event.status == "already-read":
             kept = self._title not in (None, event.title)
             why = "; its title stays as it is" if kept else ""

@@ -100,13 +100,14 @@ def _documents(documents: Sequence[dict[str, Any]]) -> Table:
     by_whom = any(document["author"] for document in documents)
     numbers = [("pages", True), ("tokens", True), ("chunks", True)]
     author = [("author", False)] if by_whom else []
-    table = plain_table(("document", False), *author, *numbers, ("read", False))
+    table = plain_table(("#", True), ("document", False), *author, *numbers, ("read", False))
     for document in documents:
         done, chunks = document["chunks_read"], document["chunks"]
         pages = "" if document["pages"] is None else f"{document['pages']:,}"
         state = moment(document["added"]) if done == chunks else f"{done} of {chunks} chunks so far"
         names = [document["title"], *([document["author"] or ""] if by_whom else [])]
         table.add_row(
+            str(document["number"]),
             *(Text(one_line(name)) for name in names),
             pages,
             f"{document['tokens']:,}",

@@ -15,7 +15,7 @@ import pytest
 from mplus_cli.library import Library
 from mplus_cli.library.writer import Writer
 
-FIELDS = {"path", "title", "sha256", "pages", "tokens", "chunks", "status", "error"}
+FIELDS = {"path", "title", "sha256", "pages", "tokens", "chunks", "status", "error", "replaced"}
 REPORT = {"memory", "documents", "tokens", "stm_tokens", "ltm_tokens", "seconds"}
 
 

@@ -59,6 +59,9 @@ def test_interrupted_reading_goes_on(
     assert "Traceback" not in err
     (document,) = library.open("long").documents()
     assert 0 < document.chunks_read < document.chunks
+    kept = re.fullmatch(r"Long: (\d+) of ([\d,]+) chunks are kept", err.splitlines()[-2])
+    assert kept is not None, err
+    assert 64 <= int(kept[1]) <= document.chunks_read
     again = mplus("ingest", long_story, "-m", "long")
     assert again.code == 0
     assert f"going on at chunk {document.chunks_read + 1}" in again.err

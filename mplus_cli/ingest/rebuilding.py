@@ -1,0 +1,208 @@
+"""A document leaves a memory: everything else is read again, in order, from the text that the memory keeps.
+
+A chunk is written behind the one before it, so whatever follows a document in memory was written otherwise
+than it would have been without it. What is left afterwards is equal, byte for byte, to a memory that never
+read the document. Yields typed events and prints nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING
+
+from mplus_cli.documents import Tokenizer, encode_text
+from mplus_cli.errors import MplusError
+from mplus_cli.ingest.changed import Replacement
+from mplus_cli.ingest.pipeline import (
+    ChunkRead,
+    DocumentFailed,
+    DocumentFinished,
+    Event,
+    Given,
+    Growing,
+    Piece,
+    Rebuilt,
+    Reread,
+    read_documents,
+)
+from mplus_cli.library import (
+    ChunkRow,
+    DocumentRow,
+    Library,
+    NewChunk,
+    NewDocument,
+    StoredMemory,
+)
+from mplus_cli.runtime.embedded_base import Progress
+from mplus_cli.runtime.session import Note, Session, open_session
+from mplus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from models.memory import Memory
+    from models.network import MPlusModel
+
+
+def replace_documents(
+    session: Session, stored: StoredMemory, given: Sequence[Given], replacement: Replacement
+) -> Iterator[Event]:
+    """Put new versions of documents, of those given, in the place of the earlier ones: at the end of the
+    reading, in one step, so that a killed process leaves the memory as it was.
+
+    Raises:
+        MplusError: a new version cannot be read, or as for `remove`.
+    """
+    with _rebuilding(session, stored.name, replacement.earlier) as (fresh, events):
+        yield from events
+        for event in read_documents(
+            fresh,
+            session.model,
+            given,
+            session.plain_tokenizer,
+            start=session.loaded.initial_memory,
+            only=sorted(replacement.indices),
+        ):
+            if isinstance(event, DocumentFailed):
+                raise MplusError(f"{event.error}; the earlier version stays in memory")
+            yield replace(event, replaced=True) if isinstance(event, DocumentFinished) else event
+    yield Rebuilt()
+
+
+def remove(
+    settings: Settings, stored: StoredMemory, row: DocumentRow, *, note: Note, progress: Progress
+) -> Iterator[Event]:
+    """Take a document out of a memory. No model is loaded where nothing is left.
+
+    Raises:
+        MplusError: the memory is being written, is damaged, or was written by another model, a text is
+            not cut into tokens as it was, or the disk is full.
+    """
+    if stored.documents() == [row]:
+        with Library(settings.home).rebuilding(stored.name) as (locked, _):
+            _check_unchanged(locked, [row])
+    else:
+        session = open_session(settings, note=note, progress=progress, memory=stored)
+        with _rebuilding(session, stored.name, [row]) as (_, events):
+            yield from events
+    yield Rebuilt()
+
+
+@contextmanager
+def _rebuilding(
+    session: Session, name: str, without: Collection[DocumentRow]
+) -> Iterator[tuple[StoredMemory, Iterator[Event]]]:
+    """What takes the memory's place when the block ends, and the events of reading into it what stays."""
+    with session.library.rebuilding(name) as (stored, fresh):
+        stored.check(session.identity)
+        session.check_dtype(stored)
+        _check_unchanged(stored, without)
+        start = session.loaded.initial_memory
+        model, tokenizer = session.model, session.plain_tokenizer
+        numbers = {row.id for row in without}
+        yield fresh, reread(stored, fresh, model, tokenizer, without=numbers, start=start)
+
+
+def _check_unchanged(stored: StoredMemory, without: Collection[DocumentRow]) -> None:
+    """Check, once nobody else writes, that documents are still those that were chosen."""
+    if not set(without) <= set(stored.documents()):
+        raise MplusError(
+            f'memory "{stored.name}" has changed meanwhile: run the same command again'
+        )
+
+
+def reread(
+    stored: StoredMemory,
+    fresh: StoredMemory,
+    model: MPlusModel,
+    tokenizer: Tokenizer,
+    *,
+    without: Collection[int],
+    start: Memory | None = None,
+) -> Iterator[Reread]:
+    """Read into `fresh`, an empty memory, what `stored` holds but for the documents `without`, by their
+    numbers.
+
+    Args:
+        start: what a memory that has read nothing begins with; by default an empty one.
+
+    Raises:
+        MplusError: a document's text is not cut into tokens as it was, or the disk is full.
+    """
+    view = stored.view()
+    rows = [row for row in stored.all_chunks(view) if row.document_id not in without]
+    documents = {row.id: row for row in view.documents if row.id not in without}
+    pieces = {
+        number: pieces_again(
+            document, [row for row in rows if row.document_id == number], tokenizer
+        )
+        for number, document in documents.items()
+    }
+    tokens = sum(row.tokens for row in rows)
+    yield Reread(len(documents), 0, len(rows), tokens)
+    done = 0
+    with fresh.writer() as writer:
+        growing, numbers = Growing(fresh, model, writer, start), dict[int, int]()
+        for number, run in groupby(rows, key=lambda row: row.document_id):
+            document, positions = documents[number], [row.position for row in run]
+            if number not in numbers:
+                numbers[number] = writer.begin_document(_described(document))
+            events = growing.read(
+                0,
+                numbers[number],
+                pieces[number][positions[0] : positions[-1] + 1],
+                positions[0],
+                document.chunks,
+            )
+            for event in events:
+                if isinstance(event, ChunkRead):
+                    done += 1
+                    yield Reread(len(documents), done, len(rows), tokens)
+
+
+def pieces_again(
+    document: DocumentRow, rows: Sequence[ChunkRow], tokenizer: Tokenizer
+) -> list[Piece]:
+    """The chunks of a document as they were read, from their texts.
+
+    Raises:
+        MplusError: they are not cut into the same tokens any more.
+    """
+    ids, ends = encode_text("".join(row.text for row in rows), tokenizer)
+    stops = list(accumulate(row.tokens for row in rows))
+    cut = [tuple(ids[stop - row.tokens : stop]) for row, stop in zip(rows, stops, strict=True)]
+    letters = list(accumulate(len(row.text) for row in rows))
+    same = len(ids) == stops[-1] and all(
+        ends[stop - 1] == end for stop, end in zip(stops[:-1], letters[:-1], strict=True)
+    )
+    if same and document.complete:
+        same = hashlib.sha256(json.dumps(cut).encode()).hexdigest() == document.digest
+    if not same:
+        raise MplusError(
+            f"{document.title} cannot be read again as it was: its text is no longer cut into the same "
+            "tokens; read the documents you want into a new memory with -m"
+        )
+    return [(part, _chunk(row)) for part, row in zip(cut, rows, strict=True)]
+
+
+def _described(row: DocumentRow) -> NewDocument:
+    return NewDocument(
+        path=row.path,
+        title=row.title,
+        sha256=row.sha256,
+        kind=row.kind,
+        pages=row.pages,
+        tokens=row.tokens,
+        chunks=row.chunks,
+        digest=row.digest,
+        author=row.author,
+        date=row.date,
+        added=row.added or None,
+    )
+
+
+def _chunk(row: ChunkRow) -> NewChunk:
+    return NewChunk(row.text, row.tokens, row.first_page, row.last_page, row.place)

@@ -1,0 +1,203 @@
+"""A document leaves a memory: what is left is a memory that never read it, and a crash changes nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from mplus_cli.errors import MplusError
+from mplus_cli.ingest import pipeline, rebuilding
+from mplus_cli.library import Library
+from mplus_cli.library.privacy import open_to_others
+from mplus_cli.library.verify import verify
+
+
+@pytest.fixture
+def documents(tiny):
+    return [
+        replace(tiny.make_document("alpha", 130, pages=4), author="Ada", date="1815"),
+        tiny.make_document("beta", 70),
+        tiny.make_document("gamma", 90, pages=2),
+    ]
+
+
+def without(tiny, model, home, *numbers, tokenizer=None):
+    """Take documents out of the memory `book`."""
+    with Library(home).rebuilding("book") as (stored, fresh):
+        return list(
+            rebuilding.reread(stored, fresh, model, tokenizer or tiny.Characters(), without=numbers)
+        )
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_what_is_left_never_read_it(tmp_path, tiny, model, small_commits, documents, gone):
+    stored = tiny.make_memory(tmp_path / "one", model, *documents)
+    before = stored.view()
+    left = [document for index, document in enumerate(documents) if index != gone]
+    never = tiny.make_memory(tmp_path / "never", model, *left)
+    events = without(tiny, model, tmp_path / "one", gone + 1)
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+    assert tiny.same_memory(stored, never)
+    assert verify(stored) == []
+    assert [row.id for row in stored.documents()] == [1, 2]
+    added = [row.added for row in before.documents if row.id != gone + 1]
+    assert [row.added for row in stored.documents()] == added
+    view = stored.view()
+    assert (view.created, before.rebuilt) == (before.created, "")
+    assert view.rebuilt
+    total = events[0].chunks_total
+    assert [event.chunks_done for event in events] == list(range(total + 1))
+    assert total == view.chunks
+    assert open_to_others(tmp_path / "one") == []
+    # And it goes on from there as the other one does.
+    for memory in (stored, never):
+        tiny.ingest(memory, model, tiny.make_document("delta", 60))
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+
+
+def test_nothing_is_left(tmp_path, tiny, model, documents):
+    stored = tiny.make_memory(tmp_path, model, documents[0])
+    without(tiny, model, tmp_path, 1)
+    assert stored.is_empty
+    assert stored.documents() == []
+    assert [path.name for path in stored.folder.iterdir()] == ["memory.db"]
+    tiny.ingest(stored, model, documents[0])
+    assert verify(stored) == []
+
+
+def interrupt(tiny, model, stored, document, after, monkeypatch):
+    """Read so many chunks of a document; all of them are kept."""
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "INTERIM_SECONDS", 0.0)
+        events = pipeline.read_documents(stored, model, tiny.given(document), tiny.Characters())
+        for event in events:
+            if isinstance(event, pipeline.Committed) and event.chunks_done == after:
+                events.close()
+
+
+def test_interrupted_readings_stay_in_order(
+    tmp_path, tiny, model, small_commits, documents, monkeypatch
+):
+    """Documents that were read in turns are read again in turns, unfinished ones as far as they were."""
+    alpha, beta, gamma = documents
+
+    def read(home, *, with_beta):
+        stored = tiny.make_memory(home, model)
+        interrupt(tiny, model, stored, alpha, 3, monkeypatch)
+        if with_beta:
+            tiny.ingest(stored, model, beta)
+        interrupt(tiny, model, stored, gamma, 2, monkeypatch)
+        interrupt(tiny, model, stored, alpha, 6, monkeypatch)
+        return stored
+
+    stored = read(tmp_path / "one", with_beta=True)
+    never = read(tmp_path / "never", with_beta=False)
+    without(tiny, model, tmp_path / "one", 2)
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+    assert [row.chunks_read for row in stored.documents()] == [6, 2]
+    assert verify(stored) == []
+    tiny.ingest(stored, model, alpha, gamma)
+    tiny.ingest(never, model, alpha, gamma)
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_text_that_is_cut_otherwise_now(tmp_path, tiny, model, documents, monkeypatch, unfinished):
+    class Shifted(tiny.Characters):
+        def encode(self, text):
+            ids, offsets = super().encode(text)
+            return [number + 1 for number in ids], offsets
+
+    class Halved(tiny.Characters):
+        def encode(self, text):
+            ids, offsets = super().encode(text)
+            return ids[::2], offsets[::2]
+
+    stored = tiny.make_memory(tmp_path, model, documents[0])
+    if unfinished:
+        interrupt(tiny, model, stored, documents[1], 2, monkeypatch)
+    else:
+        tiny.ingest(stored, model, documents[1])
+    before = tiny.tree(tmp_path)
+    with pytest.raises(MplusError, match="beta cannot be read again as it was"):
+        without(tiny, model, tmp_path, 1, tokenizer=Halved() if unfinished else Shifted())
+    assert tiny.tree(tmp_path) == before
+
+
+def test_nobody_else_writes_meanwhile(tmp_path, tiny, model, documents):
+    library = Library(tmp_path)
+    stored = tiny.make_memory(tmp_path, model, documents[0])
+    loaded = stored.load()
+    with library.rebuilding("book"):
+        with pytest.raises(MplusError, match="is being written by another process"):
+            tiny.ingest(stored, model, documents[1])
+        with pytest.raises(MplusError, match="is being written by another process"):
+            library.remove("book")
+        library.create("other", tiny.IDENTITY)  # cleans up, but not what is being made
+        assert stored.load().clock == loaded.clock  # readers see the memory as it was
+    assert stored.is_empty
+
+
+def test_killed_at_random_moments(tmp_path, tiny, model, small_commits, documents):
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    stored = tiny.make_memory(tmp_path / "one", model, *documents)
+    old = tiny.contents(stored.folder)
+    new = tiny.contents(tiny.make_memory(tmp_path / "never", model, *documents[1:]).folder)
+    began = time.monotonic()
+    tiny.make_memory(tmp_path / "timed", model, *documents)
+    usual = time.monotonic() - began
+    chance = random.Random(0)
+    for _ in range(20):
+        pid = os.fork()
+        if pid == 0:
+            without(tiny, model, tmp_path / "one", 1)
+            os._exit(0)
+        time.sleep(chance.uniform(0, usual))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        found = tiny.contents(Library(tmp_path / "one").open("book").folder)
+        assert found in (old, new)
+        if found == new:
+            break
+    Library(tmp_path / "one").create("other", tiny.IDENTITY)
+    assert leftovers(tmp_path / "one") == []
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_killed_before_each_step_to_the_disk(
+    tmp_path, tiny, model, killed_before, monkeypatch, exchange
+):
+    """Also where the system cannot exchange two names."""
+    from models import durable
+
+    if not exchange:
+        monkeypatch.setattr(durable, "_renameat2", lambda *_: False)
+    documents = [tiny.make_document("alpha", 40), tiny.make_document("beta", 40)]
+    never = tiny.contents(tiny.make_memory(tmp_path / "never", model, documents[1]).folder)
+    old = tiny.contents(tiny.make_memory(tmp_path / "made", model, *documents).folder)
+    for number in count(1):
+        home = tmp_path / f"home{number}"
+        shutil.copytree(tmp_path / "made", home)
+        killed = killed_before(number, lambda home=home: without(tiny, model, home, 1))
+        stored = Library(home).open("book")
+        assert tiny.contents(stored.folder) in (old, never)
+        assert verify(stored) == []
+        Library(home).create("other", tiny.IDENTITY)
+        assert leftovers(home) == []
+        if not killed:
+            break
+    assert tiny.contents(stored.folder) == never
+    assert number > 15
+
+
+def leftovers(home):
+    names = {path.name for path in (home / "memories").iterdir()}
+    return sorted(names - {".locks", "book", "other"})
