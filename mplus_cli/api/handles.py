@@ -116,6 +116,7 @@ class MemoryHandle:
         *sources: str | Path | DocumentSource,
         title: str | None = None,
         pages: str | None = None,
+        ocr: bool = False,
         progress: Progress = silent,
     ) -> job.Plan:
         """Find what is to be read, and open the first document that can be read.
@@ -126,6 +127,7 @@ class MemoryHandle:
             sources: files, folders, or "-" for standard input.
             title: what to call the document, where it is one.
             pages: of a PDF, such as "10-20".
+            ocr: recognise its scanned pages (the extra `ocr`).
 
         Raises:
             UsageError: the memory can have no such name, `title` stands with several documents, or
@@ -133,7 +135,7 @@ class MemoryHandle:
         """
         validate_name(self.name)
         arguments = [str(one) if isinstance(one, Path) else one for one in sources]
-        return job.plan(arguments, title=title, pages=pages, progress=progress)
+        return job.plan(arguments, title=title, pages=pages, ocr=ocr, progress=progress)
 
     def reading(
         self, planned: job.Plan, report: job.Report | None = None, *, progress: Progress = silent
@@ -157,6 +159,7 @@ class MemoryHandle:
         *sources: str | Path,
         title: str | None = None,
         pages: str | None = None,
+        ocr: bool = False,
         progress: Callable[[pipeline.Event], None] = silent,
     ) -> job.Report:
         """Read documents into the memory, which is made if there is none; what was read before is not
@@ -167,7 +170,8 @@ class MemoryHandle:
             MplusError: as `plan` and `reading` do.
         """
         report = job.Report(self.name)
-        for event in self.reading(self.plan(*sources, title=title, pages=pages), report):
+        planned = self.plan(*sources, title=title, pages=pages, ocr=ocr)
+        for event in self.reading(planned, report):
             progress(event)
         if report.is_hopeless:
             raise DocumentError(report.failed[0]["error"])
