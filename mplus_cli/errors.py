@@ -34,6 +34,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def partial(total: int, failed: int) -> ExitCode:
+    """The exit code where `failed` of `total` documents could not be read."""
+    if not failed:
+        return ExitCode.DONE
+    return ExitCode.FAILED if failed == total else ExitCode.PARTIAL
+
+
 class MplusError(Exception):
     """A failure whose message is one line that says what is wrong and what to do."""
 

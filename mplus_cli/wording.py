@@ -63,3 +63,15 @@ def labelled_pages(pages: tuple[int, int] | None, where: Place | None) -> str:
     first, last = where.labels
     labels = first if pages[0] == pages[1] else f"{first}-{last}"
     return f"p. {labels} ({numbers.removeprefix('p. ')})"
+
+
+def duration(seconds: float | None) -> str:
+    """ "40 s", "3 min", "2 h 10 min"; nothing for nothing."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

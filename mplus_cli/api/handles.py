@@ -121,6 +121,7 @@ class MemoryHandle:
         *sources: str | Path | DocumentSource,
         title: str | None = None,
         pages: str | None = None,
+        ocr: bool = False,
         progress: Progress = silent,
     ) -> job.Plan:
         """Find what is to be read, and open the first document that can be read.
@@ -131,6 +132,7 @@ class MemoryHandle:
             sources: files, folders, or "-" for standard input.
             title: what to call the document, where it is one.
             pages: of a PDF, such as "10-20".
+            ocr: recognise its scanned pages (the extra `ocr`).
 
         Raises:
             UsageError: the memory can have no such name, `title` stands with several documents, or
@@ -138,7 +140,7 @@ class MemoryHandle:
         """
         validate_name(self.name)
         arguments = [str(one) if isinstance(one, Path) else one for one in sources]
-        return job.plan(arguments, title=title, pages=pages, progress=progress)
+        return job.plan(arguments, title=title, pages=pages, ocr=ocr, progress=progress)
 
     def reading(
         self,
@@ -170,6 +172,7 @@ class MemoryHandle:
         title: str | None = None,
         pages: str | None = None,
         replace: bool = False,
+        ocr: bool = False,
         progress: Callable[[pipeline.Event], None] = silent,
     ) -> job.Report:
         """Read documents into the memory, which is made if there is none; what was read before is not
@@ -184,7 +187,7 @@ class MemoryHandle:
             MplusError: as `plan` and `reading` do.
         """
         report = job.Report(self.name)
-        planned = self.plan(*sources, title=title, pages=pages)
+        planned = self.plan(*sources, title=title, pages=pages, ocr=ocr)
         for event in self.reading(planned, report, replaces=lambda _: replace):
             progress(event)
         if report.is_hopeless:

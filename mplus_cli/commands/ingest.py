@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mplus_cli.commands import preview
 from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
 from mplus_cli.terminal import screen
 
@@ -37,6 +38,12 @@ def ingest(
             help="Put documents that changed in the place of their earlier versions.",
         ),
     ] = False,
+    ocr: Annotated[
+        bool,
+        typer.Option(
+            "--ocr", help="Recognise scanned pages of a PDF (Latin, Greek, Chinese, Japanese)."
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -53,27 +60,49 @@ def ingest(
             show_default=False,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be read and how long it takes; read nothing."
+        ),
+    ] = False,
+    text: Annotated[
+        bool,
+        typer.Option("--text", help="Write the text that the model would see; read nothing."),
+    ] = False,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
     from mplus_cli.api import Mplus
     from mplus_cli.errors import UsageError
-    from mplus_cli.ingest.job import Report
+    from mplus_cli.ingest.job import Report, plan
     from mplus_cli.terminal.ingest_view import IngestView
 
     settings = settings_of(context)
-    if workers is not None or ray is not None:
-        if replace or any(value is not None for value in (memory, title, pages)):
+    if dry_run or text:
+        if (dry_run and text) or (text and as_json):
             raise UsageError(
-                "-m, --title, --pages and --replace are for one memory: leave out --workers and --ray"
+                "--text writes text, and --dry-run or --json a report: give one of them"
+            )
+        if workers is not None or ray is not None:
+            raise UsageError("--dry-run and --text read nothing: leave out --workers and --ray")
+        show = preview.show_text if text else preview.show_table
+        with screen.meter(quiet=quiet) as meter:
+            planned = plan(sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
+            return show(settings, planned, meter, as_json=as_json, quiet=quiet)
+    if workers is not None or ray is not None:
+        if replace or ocr or any(value is not None for value in (memory, title, pages)):
+            raise UsageError(
+                "-m, --title, --pages, --replace and --ocr are for one memory: "
+                "leave out --workers and --ray"
             )
         return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
     with screen.meter(quiet=quiet) as meter:
         view = IngestView(meter, quiet=quiet, title=title)
         book = Mplus.with_settings(settings, note=view.note).memory(memory)
         report = Report(book.name)
-        planned = book.plan(*sources, title=title, pages=pages, progress=meter.report)
+        planned = book.plan(*sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
         view.warn(planned.notes)
         events = book.reading(
             planned,
@@ -91,14 +120,7 @@ def ingest(
         screen.json_out(report.to_json())
     elif not report.is_hopeless:
         view.summary(report)
-    if report.is_hopeless:
-        alone = len(report.failed) == 1
-        screen.error(
-            report.failed[0]["error"]
-            if alone
-            else f"none of the {len(report.failed)} documents could be read"
-        )
-    return report.exit_code
+    return preview.end([document["error"] for document in report.documents])
 
 
 def _read_shelf(

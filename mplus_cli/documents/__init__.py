@@ -5,7 +5,7 @@ cuts that text into chunks of at most so many tokens, each of which knows its pl
 tensors, the terminal, or where memories are stored; a tokenizer is anything with `encode`.
 """
 
-from mplus_cli.documents.chunks import Chunk, Tokenizer, encode_text, split_chunks
+from mplus_cli.documents.chunks import Chunk, Tokenizer, count_tokens, encode_text, split_chunks
 from mplus_cli.documents.model import Document, DocumentError, Heading, Page, PageRange, Source
 from mplus_cli.documents.reading import read_document
 from mplus_cli.documents.sources import find_sources
@@ -19,6 +19,7 @@ __all__ = [
     "PageRange",
     "Source",
     "Tokenizer",
+    "count_tokens",
     "encode_text",
     "find_sources",
     "read_document",

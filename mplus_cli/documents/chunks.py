@@ -66,6 +66,11 @@ def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) ->
     return chunks
 
 
+def count_tokens(document: Document, tokenizer: Tokenizer) -> int:
+    """How many ids its text has, in whatever chunks."""
+    return len(encode_text(document.text, tokenizer)[0])
+
+
 def encode_text(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """The ids of `text`, and for each the character up to which it and those before it reach."""
     ids: list[int] = []

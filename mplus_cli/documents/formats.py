@@ -37,10 +37,17 @@ def is_plain(data: bytes, suffix: str) -> bool:
 
 
 def parse(
-    data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
+    data: bytes,
+    label: str,
+    suffix: str,
+    pages: PageRange | None,
+    progress: Progress | None,
+    *,
+    ocr: bool = False,
 ) -> Parts:
-    """The parts of a document. `label` is how messages call it. Raises DocumentError."""
-    parts = _parse(data, label, suffix, pages, progress)
+    """The parts of a document. `label` is how messages call it; with `ocr`, pages of a PDF that have no
+    text are recognised. Raises DocumentError."""
+    parts = _parse(data, label, suffix, pages, progress, ocr=ocr)
     if parts.headings:
         return parts
     from mplus_cli.documents.headings import find_headings, markdown_headings
@@ -51,13 +58,19 @@ def parse(
 
 
 def _parse(
-    data: bytes, label: str, suffix: str, pages: PageRange | None, progress: Progress | None
+    data: bytes,
+    label: str,
+    suffix: str,
+    pages: PageRange | None,
+    progress: Progress | None,
+    *,
+    ocr: bool,
 ) -> Parts:
     kind = sniff(data, suffix)
     if kind == "pdf":
         from mplus_cli.documents.pdf import read_pdf
 
-        return read_pdf(data, label, pages, progress)
+        return read_pdf(data, label, pages, progress, ocr=ocr)
     if pages is not None:
         raise DocumentError(f"{label} has no page numbers: only a PDF can be read in part")
     if kind == "epub":
@@ -104,8 +117,9 @@ def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
 def _markup_parts(data: bytes, kind: Kind) -> Parts:
     from mplus_cli.documents.encoding import decode
     from mplus_cli.documents.fictionbook import authorship, to_html
-    from mplus_cli.documents.markup import parse_markup, read_web_page
+    from mplus_cli.documents.markup import parse_markup
     from mplus_cli.documents.metadata import author_of, date_of
+    from mplus_cli.documents.web_page import read_web_page
 
     if kind == "html":
         found = read_web_page(data)

@@ -25,9 +25,16 @@ def parse_isolated(
     suffix: str,
     pages: PageRange | None,
     progress: Callable[[int, int], None] | None,
+    *,
+    ocr: bool = False,
 ) -> Parts:
     """As `formats.parse`, of which the process is made. Raises DocumentError."""
-    asked = {"label": label, "suffix": suffix, "pages": str(pages) if pages else None}
+    asked = {
+        "label": label,
+        "suffix": suffix,
+        "pages": str(pages) if pages else None,
+        "ocr": ocr,
+    }
     seconds = CPU_SECONDS + 2 * (len(data) >> 20)
     limits = {
         "memory": MEMORY_BYTES + 4 * len(data),
@@ -72,6 +79,7 @@ def _parts(values: dict[str, Any]) -> Parts:
         headings=tuple(Heading(*heading) for heading in values["headings"]),
         author=values["author"],
         date=values["date"],
+        recognised=values["recognised"],
     )
 
 
@@ -85,6 +93,7 @@ def _values(parts: Parts) -> dict[str, Any]:
         "headings": [[one.start, one.level, one.title] for one in parts.headings],
         "author": parts.author,
         "date": parts.date,
+        "recognised": parts.recognised,
     }
 
 
@@ -109,13 +118,13 @@ def _parsed(asked: dict[str, Any], out: IO[bytes]) -> Parts:
 
     def progress(done: int, total: int) -> None:
         nonlocal shown
-        if (share := 100 * done // max(total, 1)) > shown or done == total:
+        if (share := 100 * done // max(total, 1)) != shown or done == total:
             shown = share
             worker.send(out, {"progress": [done, total]})
 
     pages = PageRange.parse(asked["pages"]) if asked["pages"] else None
     data = sys.stdin.buffer.read()
-    parts = parse(data, asked["label"], asked["suffix"], pages, progress)
+    parts = parse(data, asked["label"], asked["suffix"], pages, progress, ocr=asked["ocr"])
     if sum(len(page.text) for page in parts.pages) > asked["characters"]:
         most = asked["characters"] // 1_000_000
         raise DocumentError(f"{asked['label']} has more than {most} million characters: split it")

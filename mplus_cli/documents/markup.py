@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from mplus_cli.documents.characters import SOFT_HYPHEN, clean_characters
+from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.encoding import decode
+from mplus_cli.documents.markup_writer import Writer
 from mplus_cli.documents.model import Heading
 from mplus_cli.documents.note_marks import NoteMarks
 from mplus_cli.documents.page_metadata import PageMetadata
@@ -27,7 +28,7 @@ _BLOCKS = frozenset(
         *("table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"),
     }
 )
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _TIGHT = frozenset({"li", "tr", "dd", "dt"})  # one line each, not a paragraph each
 _DECLARED = re.compile(
     rb"""(?:<meta[^<>]{0,200}charset\s*=|<\?xml[^<>]{0,100}encoding\s*=)[\s"']*([\w.:-]{1,40})""",
@@ -39,9 +40,7 @@ _SELF_CLOSED = re.compile(
     r"(\s[^<>]{0,500})?/>",
     re.IGNORECASE,
 )
-_CONTENT = re.compile(r"<(?:main|article)\b", re.IGNORECASE)
 _XML_HEAD = re.compile(r"^\s*<\?xml[^<>]{0,300}\?>")
-_SPACES = re.compile(r"[^\S\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +60,22 @@ class Markup:
 
 def read_markup(data: bytes) -> Markup:
     """An HTML or XHTML file. Raises `encoding.BinaryData`."""
-    return parse_markup(decode(data, _declared(data)))
+    return parse_markup(decode(data, declared_encoding(data)))
 
 
-def read_web_page(data: bytes) -> Markup:
-    """As `read_markup`, for a page of the web: what frames it is left out, pictures are described.
-
-    Its own head and foot go where the page says which part is its content (`main`, `article`).
-    """
-    return _read(decode(data, _declared(data)), _WebReader)
-
-
-def _declared(data: bytes) -> str | None:
+def declared_encoding(data: bytes) -> str | None:
+    """The encoding that a file says it has."""
     match = _DECLARED.search(data[:4096])
     return match.group(1).decode("ascii", "replace") if match else None
 
 
 def parse_markup(markup: str) -> Markup:
     """Decoded HTML."""
-    return _read(markup, _Reader)
+    return read_with(markup, Reader)
 
 
-def _read(markup: str, make_reader: "type[_Reader]") -> Markup:
+def read_with(markup: str, make_reader: "Callable[[str], Reader]") -> Markup:
+    """Decoded HTML, as a reader understands it, which `make_reader` makes of the markup."""
     from lxml import etree  # type: ignore[import-untyped]
 
     markup = _SELF_CLOSED.sub(r"<\1\2></\1>", _XML_HEAD.sub("", markup))
@@ -108,65 +101,11 @@ def _without_cdata(markup: str) -> str:
     return "".join(pieces)
 
 
-class _Writer:
-    """Collects inline text and breaks it into paragraphs and lines."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.length = 0  # of what is done
-        self.current: list[str] = []
-        self.separator = ""
-        self.pre = 0
-        self.headings: list[Heading] = []
-
-    def inline(self, text: str) -> None:
-        text = clean_characters(text).replace(SOFT_HYPHEN, "")
-        self.current.append(text if self.pre else re.sub(r"\s+", " ", text))
-
-    def line_break(self) -> None:
-        self.current.append("\n")
-
-    def end_block(self, separator: str) -> None:
-        """End the paragraph, if there is one; the larger of the separators asked for counts."""
-        text = "".join(self.current)
-        self.current = []
-        if self.pre:
-            text = text.strip("\n").rstrip()
-        else:
-            text = "\n".join(line.strip() for line in _SPACES.sub(" ", text).split("\n"))
-            text = re.sub(r"\n{2,}", "\n\n", text).strip()
-        if text.strip(" |\n"):
-            if self.done:
-                self._put(self.separator)
-            self._put(text.removesuffix(" |"))
-            self.separator = separator
-        elif len(separator) > len(self.separator):
-            self.separator = separator
-
-    def _put(self, text: str) -> None:
-        self.done.append(text)
-        self.length += len(text)
-
-    def next_start(self) -> int:
-        """The character at which the paragraph that is being written will begin."""
-        return self.length + (len(self.separator) if self.done else 0)
-
-    def end_heading(self, level: int, mark: int) -> None:
-        """Make what was written since there were `mark` pieces a heading."""
-        text = "".join(self.done[mark:]).lstrip()
-        if text:
-            self.headings.append(Heading(self.length - len(text), level, " ".join(text.split())))
-
-    def text(self) -> str:
-        self.end_block("\n\n")
-        return "".join(self.done)
-
-
-class _Reader:
+class Reader:
     """Takes the events of an HTML parser, and writes what is text and not hidden."""
 
-    def __init__(self, markup: str) -> None:
-        self.writer = _Writer()
+    def __init__(self, markup: str, writer: Writer | None = None) -> None:
+        self.writer = writer or Writer()
         self.notes = NoteMarks(self.writer)
         self.stated = PageMetadata()
         self.anchors: dict[str, int] = {}
@@ -192,7 +131,7 @@ class _Reader:
             self.hidden_at = len(self.open)
             return
         _enter(name, self.writer)
-        if name in _HEADINGS:
+        if name in HEADINGS:
             self.marks.append(len(self.writer.done))
         self.notes.enter(name, attributes)
         for key in ("id", "name"):
@@ -240,7 +179,7 @@ class _Reader:
     def _leave(self, name: str) -> None:
         self.notes.leave(name)
         _leave(name, self.writer)
-        if name in _HEADINGS:
+        if name in HEADINGS:
             self.writer.end_heading(int(name[1]), self.marks.pop())
 
     def markup(self) -> Markup:
@@ -257,31 +196,13 @@ class _Reader:
         return Markup(title, text.strip(), headings, self.anchors, stated.authors, stated.date)
 
 
-class _WebReader(_Reader):
-    """Leaves out the page's own head and foot, and puts the description of a picture in its place."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__(markup)
-        self.has_content = bool(_CONTENT.search(markup))
-
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        super().start(tag, attributes)
-        if tag.lower() == "img" and not self.hidden_at:
-            self.writer.inline(f" {attributes.get('alt', '')} ")
-
-    def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
-        frames = self.has_content and name in ("header", "footer")
-        inside = self.counts["main"] or self.counts["article"]
-        return (frames and not inside) or super().hides(name, attributes)
-
-
 def _hidden(name: str, attributes: Mapping[str, str]) -> bool:
     if name in _DROPPED or "hidden" in attributes:
         return True
     return "display:none" in attributes.get("style", "").replace(" ", "").lower()
 
 
-def _enter(name: str, writer: _Writer) -> None:
+def _enter(name: str, writer: Writer) -> None:
     if name == "br":
         writer.line_break()
     elif name in _BLOCKS and name not in {"td", "th"}:
@@ -291,7 +212,7 @@ def _enter(name: str, writer: _Writer) -> None:
         writer.pre += name == "pre"
 
 
-def _leave(name: str, writer: _Writer) -> None:
+def _leave(name: str, writer: Writer) -> None:
     if name in {"td", "th"}:
         writer.current.append(" | ")
     elif name in _BLOCKS:

@@ -9,7 +9,8 @@ from mplus_cli.documents.model import Heading, Kind, Page
 class Parts:
     """The format's name, the title the file gives itself ("" if none), pages and so on.
 
-    `author` and `date` are what `metadata` leaves of those the file states.
+    `author` and `date` are what `metadata` leaves of those the file states; `recognised` counts the pages
+    that were read by OCR.
     """
 
     kind: Kind
@@ -20,3 +21,4 @@ class Parts:
     headings: tuple[Heading, ...] = ()
     author: str | None = None
     date: str | None = None
+    recognised: int = 0

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mplus_cli.documents import pdf_process
+from mplus_cli.documents import pdf_process, recognition
 from mplus_cli.documents.characters import clean_characters
 from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.joining import join_lines
@@ -18,7 +18,7 @@ from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.pdf_outline import outline_headings
 from mplus_cli.documents.pdf_process import Extraction
 from mplus_cli.documents.placed import Piece, Placed
-from mplus_cli.documents.running_heads import running_lines
+from mplus_cli.documents.running_heads import Section, running_lines
 
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
 _LENGTH = re.compile(rb"/Linearized\b[^<>]{0,200}/L\s{1,9}(\d{1,12})\b")
@@ -29,13 +29,25 @@ def read_pdf(
     label: str,
     pages: PageRange | None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    ocr: bool = False,
 ) -> Parts:
-    """The pages of a PDF, or of its part `pages`. Raises DocumentError; `label` names the file."""
+    """The pages of a PDF, or of its part `pages`. Raises DocumentError; `label` names the file.
+
+    With `ocr`, pages without text are recognised.
+    """
     got = _extract(data, label, pages, progress)
     first, last = _selection(got.count, label, pages)
     numbers = range(first, min(last, first + pdf_process.MAX_PAGES - 1) + 1)
+    recognised = _recognise(data, got, numbers, label, progress) if ocr else 0
     raw = [got.lines.get(number, []) for number in numbers]
-    texts = _clean(raw)
+    sections = [
+        (level, title, page - first)
+        for level, title, page in got.outline
+        if isinstance(level, int) and isinstance(title, str) and isinstance(page, int)
+    ]
+    sections.sort(key=lambda section: section[2])
+    texts = _clean(raw, sections)
     left = sum(bool(text.strip()) for text in texts)
     repeats = left * 2 < sum(bool(lines) for lines in raw)
     if repeats:  # what is most of the text is no running head, or the rest is pictures
@@ -48,19 +60,22 @@ def read_pdf(
             raise _damaged(label)
         if _is_cut_short(data):
             raise DocumentError(f"{label} is damaged (cut short): get a fresh copy")
-        raise DocumentError(f"{label} has no text (scanned?): run OCR on it first")
+        raise DocumentError(_scanned(label, tried=ocr))
     read = [
         Page(number, text, clean_characters(got.labels.get(number, "")).strip() or None)
         for number, text in zip(numbers, texts, strict=True)
     ]
     skipped = [number for number in sorted(got.skipped) if number in numbers]
-    warnings = _warnings(read, skipped)
+    warnings = _warnings(read, skipped, tried=ocr)
     if _is_cut_short(data):
         warnings.insert(0, f"{label} is damaged (cut short): what is left of it was read")
     if len(numbers) < last - first + 1:
         warnings.append(f"only {len(numbers)} pages were read: choose others by a page range")
     if repeats and len(read) > 1:
-        warnings.append("most pages hold only a header or page number (scanned?): run OCR on it")
+        warnings.append("most pages hold only a header or page number (scanned?)")
+    if recognised:
+        some = "1 page was" if recognised == 1 else f"{recognised} pages were"
+        warnings.append(f"{some} read by OCR: expect misread letters")
     return Parts(
         "pdf",
         sane_title(got.title),
@@ -70,6 +85,7 @@ def read_pdf(
         outline_headings(got.outline, read),
         author=author_of([got.author]),
         date=year_of(got.date),
+        recognised=recognised,
     )
 
 
@@ -115,6 +131,34 @@ def _run(
     return got
 
 
+def _recognise(
+    data: bytes,
+    got: Extraction,
+    numbers: Sequence[int],
+    label: str,
+    progress: Callable[[int, int], None] | None,
+) -> int:
+    """Fill in the pages of `got` that have no text; how many there are that have some now."""
+    empty = [number for number in numbers if not any(map(_line, got.lines.get(number, ())))]
+    count = 0
+    for done, (number, lines) in enumerate(recognition.recognise(data, empty, label), start=1):
+        if progress:
+            progress(done, len(empty))
+        if lines:
+            got.lines[number] = lines
+            count += 1
+            if number in got.skipped:
+                got.skipped.remove(number)
+    return count
+
+
+def _scanned(label: str, *, tried: bool) -> str:
+    """The line for a file without text."""
+    if tried:
+        return f"{label} has no text, and OCR finds none in its pictures"
+    return f"{label} has no text (scanned?): {recognition.advice()} to read it"
+
+
 def _selection(count: int, label: str, pages: PageRange | None) -> tuple[int, int]:
     try:
         return (pages or PageRange(None, None)).within(count)
@@ -137,7 +181,12 @@ def _damaged(label: str) -> DocumentError:
     return DocumentError(f"{label} is not a readable PDF (damaged or truncated): get a fresh copy")
 
 
-def _clean(pages: Sequence[list[list[Any]]], *, keep_heads: bool = False) -> list[str]:
+def _clean(
+    pages: Sequence[list[list[Any]]],
+    sections: Sequence[Section] = (),
+    *,
+    keep_heads: bool = False,
+) -> list[str]:
     """The clean text of each page, running heads dropped (or not) and paragraphs joined."""
     placed = [[line for raw in page if (line := _line(raw))] for page in pages]
     kept: list[list[Placed | str]] = []
@@ -145,7 +194,7 @@ def _clean(pages: Sequence[list[list[Any]]], *, keep_heads: bool = False) -> lis
     texts = [
         [_text(page[index]) for index in order] for page, order in zip(placed, orders, strict=True)
     ]
-    heads: list[set[int]] = [set() for _ in pages] if keep_heads else running_lines(texts)
+    heads: list[set[int]] = [set() for _ in pages] if keep_heads else running_lines(texts, sections)
     for page, order, dropped in zip(placed, orders, heads, strict=True):
         gone = {order[index] for index in dropped}
         kept.append([line for index, line in enumerate(page) if index not in gone])
@@ -177,7 +226,7 @@ def _top_to_bottom(page: Sequence[Placed | str]) -> list[int]:
     return sorted(range(len(page)), key=heights.__getitem__)
 
 
-def _warnings(pages: Sequence[Page], skipped: Sequence[int]) -> list[str]:
+def _warnings(pages: Sequence[Page], skipped: Sequence[int], *, tried: bool) -> list[str]:
     warnings = []
     if skipped:
         some = "page" if len(skipped) == 1 else "pages"
@@ -186,7 +235,8 @@ def _warnings(pages: Sequence[Page], skipped: Sequence[int]) -> list[str]:
     empty = [page for page in pages if not page.text.strip() and page.number not in set(skipped)]
     if len(empty) >= 2 and len(empty) * 5 >= len(pages):
         share = f"{len(empty)} of {len(pages)} pages"
-        warnings.append(f"{share} have no text (scanned?): run OCR to read them too")
+        advice = "" if tried else f": {recognition.advice()} to read them too"
+        warnings.append(f"{share} have no text (scanned?){advice}")
     return warnings
 
 

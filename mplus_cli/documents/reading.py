@@ -25,25 +25,27 @@ def read_document(
     pages: PageRange | None = None,
     title: str | None = None,
     stdin: BinaryIO | None = None,
+    ocr: bool = False,
     progress: Progress | None = None,
 ) -> Document:
     """Read `source` into clean text.
 
-    `pages` selects physical pages of a PDF; `title` replaces the one the file gives itself; `stdin`
+    `pages` selects physical pages of a PDF, and with `ocr` those without text are recognised (the
+    extra `ocr`); `title` replaces the one the file gives itself; `stdin`
     is read where the source is stdin; `progress` is called with (done, total) parts. Raises
     DocumentError for whatever cannot be read.
     """
     data = _bytes(source, stdin)
     if not data.strip(b" \t\r\n\x0b\x0c\0"):
         raise DocumentError(f"{source.label} is empty")
-    parts = _parts(data, source, pages, progress)
+    parts = _parts(data, source, pages, progress, ocr=ocr)
     if not any(page.text.strip() for page in parts.pages):
         nothing = "is empty" if parts.kind in ("text", "markdown") else "has no text in it"
         raise DocumentError(f"{source.label} {nothing}")
     return Document(
         path=source.name,
         title=(title or "").strip() or parts.title or _readable_stem(source),
-        sha256=_digest(data, pages),
+        sha256=_digest(data, pages, recognised=bool(parts.recognised)),
         kind=parts.kind,
         pages=parts.pages,
         page_count=parts.page_count,
@@ -95,23 +97,30 @@ def _read_pipe(path: Path, label: str) -> bytes:
             return (first or b"") + file.read(MAX_BYTES)
 
 
-def _digest(data: bytes, pages: PageRange | None) -> str:
+def _digest(data: bytes, pages: PageRange | None, *, recognised: bool) -> str:
     import hashlib
 
     digest = hashlib.sha256(data)
     if pages is not None:
         digest.update(f"\0pages {pages}".encode())
+    if recognised:  # another text than the same file gave before
+        digest.update(b"\0ocr")
     return digest.hexdigest()
 
 
 def _parts(
-    data: bytes, source: Source, pages: PageRange | None, progress: Progress | None
+    data: bytes,
+    source: Source,
+    pages: PageRange | None,
+    progress: Progress | None,
+    *,
+    ocr: bool,
 ) -> Parts:
     suffix = source.path.suffix.lower() if source.path else ""
     parse = formats.parse
     if len(data) > PLAIN_BYTES or not formats.is_plain(data, suffix):
         from mplus_cli.documents.isolated import parse_isolated as parse
-    return parse(data, source.label, suffix, pages, progress)
+    return parse(data, source.label, suffix, pages, progress, ocr=ocr)
 
 
 def _readable_stem(source: Source) -> str:

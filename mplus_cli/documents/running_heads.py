@@ -4,9 +4,11 @@ Knows a page as a list of texts, from top to bottom; nothing of coordinates or P
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
+Section = tuple[int, str, int]
+"""The level of a part of the document, its title, and the index of the page on which it begins."""
 _DEPTH = 3  # lines from the edge that can be heads or feet
 _MAX_GAP = 4  # pages between two sights of the same head: facing pages, a plate, a chapter's start
 _MIN_SIGHTS = 3
@@ -17,20 +19,39 @@ _BARE = re.compile(
     rf"\W*(?:(?:page|p\.|pg\.|seite|page:)\s*)?(\d{{1,4}}|{_ROMAN})(?:\s*(?:of|/|von)\s*\d+)?\W*",
     re.IGNORECASE,
 )
+_CONTINUED = re.compile(
+    r"[(\[]?(?:"
+    r"continue[sd]? (?:on|from|overleaf)(?: the)?(?: (?:next|previous|following|preceding|last))?"
+    r"(?: page| p\.)?(?: \d{1,4})?"
+    r"|fortsetzung (?:auf der nächsten|der vorherigen|von der vorherigen) seite"
+    r"|suite (?:sur la page suivante|de la page précédente)"
+    r"|(?:continúa en la próxima|proviene de la) página(?: anterior)?"
+    r")\.{0,3}[)\]]?",
+    re.IGNORECASE,
+)
+"""What Sphinx, LaTeX and others write where a listing or a table is broken."""
+_PARTS = frozenset({"chapter", "part", "section", "appendix", "kapitel", "chapitre"})
 _NUMERALS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 
 
-def running_lines(pages: Sequence[Sequence[str]]) -> list[set[int]]:
-    """For each page, the indices of the lines that are heads, feet or bare page numbers."""
+def running_lines(
+    pages: Sequence[Sequence[str]], sections: Sequence[Section] = ()
+) -> list[set[int]]:
+    """For each page, the indices of the lines that are heads, feet or bare page numbers.
+
+    `sections` are the parts of the document, in order: a line at the edge that says in which the page is
+    is a head, wherever it stands but where the part begins.
+    """
     tops = [_edge(page, from_top=True) for page in pages]
     bottoms = [_edge(page, from_top=False) for page in pages]
     dropped: list[set[int]] = [set() for _ in pages]
     for edges in (tops, bottoms):
         heads = _recurring(pages, edges)
-        numbers = _page_numbers(pages, edges) | _counting(pages, edges)
+        heads |= _page_numbers(pages, edges) | _counting(pages, edges)
+        heads |= _titles(pages, edges, sections) | _continued(pages, edges)
         for page, edge in enumerate(edges):
             for index in edge:
-                if (page, index) not in heads and (page, index) not in numbers:
+                if (page, index) not in heads:
                     break
                 dropped[page].add(index)
     return dropped
@@ -121,6 +142,52 @@ def _counting(pages: Sequence[Sequence[str]], edges: Sequence[list[int]]) -> set
                     sights[value - page, last].append((page, index))
     runs = [run for found in sights.values() for run in _runs(found)]
     return {sight for run in runs if len(run) > _MIN_SIGHTS for sight in run}
+
+
+def _titles(
+    pages: Sequence[Sequence[str]], edges: Sequence[list[int]], sections: Sequence[Section]
+) -> set[tuple[int, int]]:
+    """(page, line) of lines that are titles of sections which began on a page before, or which stand on
+    the page a second time, where they begin."""
+    found: set[tuple[int, int]] = set()
+    waiting = deque(sections)
+    open_: list[tuple[int, str]] = []
+    for page, edge in enumerate(edges):
+        here = [key for _, key in open_]
+        fresh: list[str] = []
+        while waiting and waiting[0][2] <= page:
+            level, title, start = waiting.popleft()
+            open_ = [(above, key) for above, key in open_ if above < level]
+            open_.append((level, _title_key(title)))
+            (fresh if start == page else here).append(open_[-1][1])
+        if not here and not fresh:
+            continue
+        keys = [_title_key(line) if len(line) <= _MAX_LENGTH else "" for line in pages[page]]
+        for index in edge:
+            key = keys[index]
+            if key and (key in here or (key in fresh and keys.count(key) > 1)):
+                found.add((page, index))
+    return found
+
+
+def _title_key(text: str) -> str:
+    """The words of a title or a head, without the numbers around them; empty if they are no words."""
+    words = re.findall(r"\w+", text.casefold())
+    while words and (words[0].isdecimal() or words[0] in _PARTS):
+        words.pop(0)
+    while words and words[-1].isdecimal():
+        words.pop()
+    return " ".join(words) if any(len(word) > 2 for word in words) else ""
+
+
+def _continued(pages: Sequence[Sequence[str]], edges: Sequence[list[int]]) -> set[tuple[int, int]]:
+    """(page, line) of lines that say no more than that something goes on over the page's end."""
+    return {
+        (page, index)
+        for page, edge in enumerate(edges)
+        for index in edge
+        if _CONTINUED.fullmatch(pages[page][index].strip()[:_MAX_LENGTH])
+    }
 
 
 def _number(text: str) -> int | None:

@@ -18,8 +18,9 @@ from mplus_cli.documents import (
     Source,
     find_sources,
     read_document,
+    recognition,
 )
-from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.errors import ExitCode, MplusError, UsageError, partial
 from mplus_cli.ingest.changed import Replacement, find_replacement
 from mplus_cli.ingest.pipeline import (
     DocumentFailed,
@@ -56,9 +57,7 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """Whether all documents are in memory, some, or none."""
-        if not self.failed:
-            return ExitCode.DONE
-        return ExitCode.FAILED if self.is_hopeless else ExitCode.PARTIAL
+        return partial(len(self.documents), len(self.failed))
 
     @property
     def is_hopeless(self) -> bool:
@@ -95,6 +94,7 @@ def plan(
     *,
     title: str | None = None,
     pages: str | None = None,
+    ocr: bool = False,
     progress: Callable[[str, int, int | None], None],
 ) -> Plan:
     """Find the sources, and read up to the first that can be read: before a model is loaded.
@@ -103,8 +103,11 @@ def plan(
         arguments: files, folders or "-" as the command line has them, or sources that were found.
 
     Raises:
+        MplusError: `ocr`, and the extra of this name is not installed.
         UsageError: `title` with several sources, or a page range that is none.
     """
+    if ocr and not recognition.is_installed():
+        raise MplusError(f"OCR is not installed: install it with: {recognition.INSTALL}")
     try:
         selected = PageRange.parse(pages) if pages is not None else None
     except DocumentError as error:
@@ -120,7 +123,7 @@ def plan(
                 progress(f"opening {source.label}", done, total)
 
         report(0, None)
-        return read_document(source, pages=selected, title=title, progress=report)
+        return read_document(source, pages=selected, title=title, ocr=ocr, progress=report)
 
     loaders: list[Given] = []
     failures: list[DocumentFailed] = []

@@ -60,9 +60,8 @@ class IngestView:
         elif isinstance(event, DocumentFinished):
             self._finish(event)
         elif isinstance(event, DocumentFailed):
-            self._meter.close()
             if event.total > 1:
-                screen.warning(f"not read: {event.error}")
+                self.fail(event.error)
         elif isinstance(event, Reread):
             self._reread(event)
         elif isinstance(event, Rebuilt):
@@ -141,6 +140,11 @@ class IngestView:
             kept = self._title not in (None, event.title)
             why = "; its title stays as it is" if kept else ""
             self.note(f"{event.title}: already read{why}")
+
+    def fail(self, error: str) -> None:
+        """A line about a document that could not be read, beside others."""
+        self._meter.close()
+        screen.warning(f"not read: {error}")
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Lines about what was not read, unless quiet."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mplus_cli.documents import recognition
 from mplus_cli.library import Library
 from mplus_cli.library.writer import Writer
 
@@ -242,3 +243,18 @@ def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_s
     assert "Traceback" not in err
     with library().open("long").writer():
         pass  # no worker holds it any more
+
+
+def test_ocr_that_is_not_installed(
+    mplus: Any, tiny: Path, make_pdf: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before anything is read; without the option, a scanned PDF names the same command."""
+    monkeypatch.setattr(recognition, "_ENGINE", ("no_such_engine",))
+    scan = make_pdf("scan.pdf", "")
+    result = mplus("ingest", "--ocr", scan)
+    assert (result.code, result.error) == (
+        1,
+        "OCR is not installed: install it with: pip install 'mplus[ocr]'",
+    )
+    result = mplus("ingest", scan, "--workers", "2", "--ocr")
+    assert result.code == 2 and "--ocr" in result.error

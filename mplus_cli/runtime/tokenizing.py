@@ -1,0 +1,42 @@
+"""The tokenizer of a model, and how fast it reads, without the model. Loads no weights, fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mplus_cli.errors import MismatchError, MplusError, UsageError
+from mplus_cli.runtime.downloads import model_folder
+from mplus_cli.runtime.pace import seconds_per_token
+from mplus_cli.runtime.tokens import PlainTokenizer
+from mplus_cli.settings import Settings
+
+
+def measure(
+    settings: Settings, note: Callable[[str], None]
+) -> tuple[PlainTokenizer, float | None] | None:
+    """The tokenizer, and the seconds that reading a token takes (None if that cannot be told).
+
+    None where the model is not here: `note` is told so.
+
+    Raises:
+        MplusError: there is no such model, or its tokenizer is damaged.
+    """
+    try:
+        folder = model_folder(settings)
+    except UsageError:
+        raise
+    except MplusError as error:
+        note(f"tokens are not counted: {error}")
+        return None
+    return _load(folder, settings.model), seconds_per_token(folder, settings.device)
+
+
+def _load(folder: Path, name: str) -> PlainTokenizer:
+    from models.checkpoints import CheckpointError
+    from models.checkpoints.base import load_tokenizer
+
+    try:
+        return PlainTokenizer(load_tokenizer(folder))
+    except (CheckpointError, OSError, ValueError) as error:
+        raise MismatchError(f"{name}: the tokenizer cannot be read: {error}") from error
