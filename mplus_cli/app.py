@@ -16,9 +16,21 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.commands import ask, chat, config, demo, doctor, find, ingest, memory, model, train
+from mplus_cli.commands import (
+    ask,
+    chat,
+    completion,
+    config,
+    demo,
+    doctor,
+    find,
+    ingest,
+    memory,
+    model,
+    train,
+)
 from mplus_cli.commands import eval as evaluate
-from mplus_cli.errors import ExitCode, MplusError, UsageError
+from mplus_cli.errors import EXIT_CODES, ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
@@ -41,11 +53,14 @@ Start here:
   mplus ingest book.pdf
   mplus ask "Who is the captain of the ship?"
   mplus chat
-"""
+
+\b
+Exit codes:
+""" + "".join(f"  {code:<5}{what.replace('`', '')}\n" for code, what in EXIT_CODES.items())
 _GROUPS = (["memory"], ["model"], ["eval"], ["config"])
 """Command lines that only begin a command: its help is meant."""
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
-_SWITCHES = ("--offline", "--debug")
+_SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
 
 app = typer.Typer(
     name="mplus",
@@ -93,6 +108,13 @@ def global_options(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network; also HF_HUB_OFFLINE.")
     ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Results and errors only: no progress, no passages."),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also what is in force, and what answers took.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (
         False
     ),
@@ -104,6 +126,8 @@ def global_options(
     ] = False,
 ) -> None:
     """Read whole books into a latent memory and ask it questions, offline, on this machine."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other: give one of them")
     context.obj = Flags(model, device, dtype, home, offline, debug)
 
 
@@ -132,6 +156,9 @@ app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
 app.add_typer(evaluate.app, name="eval", epilog=_EPILOG)
 app.command("doctor", epilog=_EPILOG)(doctor.doctor)
 app.command("demo", epilog=_EPILOG)(demo.demo)
+app.command("completion", epilog=_examples("mplus completion --install", "mplus completion zsh"))(
+    completion.completion
+)
 
 
 def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: False) -> int:
@@ -147,9 +174,30 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
         return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return guarded(
-        command, debug="--debug" in own, as_json="--json" in own, interrupted=interrupted
-    )
+    tells: screen.Tells = "usual"
+    if not {"-v", "--verbose"}.isdisjoint(own):
+        tells = "much"
+    if not {"-q", "--quiet"}.isdisjoint(own):
+        tells = "little"
+    with screen.telling(tells):
+        return guarded(
+            command, debug="--debug" in own, as_json="--json" in own, interrupted=interrupted
+        )
+
+
+def complete(shell: str, given: Sequence[str]) -> int:
+    """Tell a shell what the word under its cursor may become."""
+    from mplus_cli.completion.shells import replies
+    from mplus_cli.completion.words import safely
+
+    known = (*_WITH_VALUE, *_SWITCHES)
+
+    def command() -> None:
+        root = typer.main.get_command(app)
+        for line in replies(shell, given, lambda words: safely(root, words, known)):
+            screen.out(line)
+
+    return guarded(command, debug=False)
 
 
 def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:

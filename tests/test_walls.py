@@ -33,7 +33,7 @@ FLOORS = (
     ("wording",),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
     ("runtime", "config_file"),
-    ("asking", "ingest", "training"),
+    ("asking", "ingest", "training", "completion"),
     ("evaluation",),
     ("terminal",),
     ("commands",),

@@ -100,12 +100,20 @@ class Retrieved:
 
     sources: tuple[Source, ...]
 
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`."""
+        return {"event": "retrieved", "sources": [source.to_json() for source in self.sources]}
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's text."""
 
     text: str
+
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`."""
+        return {"event": "text", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,10 @@ class Answer:
         """The object of `mplus ask --json`."""
         values = asdict(self) | {"sources": [source.to_json() for source in self.sources]}
         return values | {"refused": self.refused}
+
+    def to_event(self) -> dict[str, Any]:
+        """The last line of `mplus ask --jsonl`."""
+        return {"event": "answer", **self.to_json()}
 
     @property
     def refused(self) -> bool:
@@ -174,6 +186,11 @@ def check(question: Question) -> None:
     """
     if not question.text.strip():
         raise UsageError('the question is empty: for example: mplus ask "Who is the narrator?"')
+    check_options(question)
+
+
+def check_options(question: Question) -> None:
+    """Check all of a question but its text; UsageError if a number is out of range."""
     if question.max_new_tokens is not None and question.max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens is {question.max_new_tokens}: give 1 or more")
     if not (math.isfinite(question.temperature) and question.temperature >= 0):

@@ -19,7 +19,7 @@ def demo(context: typer.Context) -> None:
 
     report = Report(story.MEMORY)
     with screen.meter() as meter:
-        view = IngestView(meter, quiet=False)
+        view = IngestView(meter)
         planned = plan([str(story.story_file())], progress=meter.report)
         session, stored = open_to_write(
             settings_of(context), story.MEMORY, note=view.note, progress=meter.report

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, MemoryOption, settings_of
-from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.commands.common import DocumentOption, MemoryOption, one_of, settings_of
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 
@@ -32,8 +32,7 @@ def find(
     from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal.answer_view import show_found
 
-    if as_json and as_lines:
-        raise UsageError("--json and --jsonl are two forms of the same: give one of them")
+    one_of(json=as_json, jsonl=as_lines)
     settings = settings_of(context)
     asked = Question(words, documents=tuple(document or ()))
     check(asked)

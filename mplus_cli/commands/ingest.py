@@ -47,7 +47,6 @@ def ingest(
         ),
     ] = None,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
     from mplus_cli.errors import UsageError
@@ -61,12 +60,12 @@ def ingest(
             raise UsageError(
                 "-m, --title and --pages are for one memory: leave out --workers and --ray"
             )
-        return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
+        return _read_shelf(settings, sources, workers, ray, as_json=as_json)
     name = settings.memory if memory is None else memory
     validate_name(name)
     report = Report(name)
-    with screen.meter(quiet=quiet) as meter:
-        view = IngestView(meter, quiet=quiet, title=title)
+    with screen.meter() as meter:
+        view = IngestView(meter, title=title)
         planned = plan(sources, title=title, pages=pages, progress=meter.report)
         view.warn(planned.notes)
         for event in run(settings, planned, report, note=view.note, progress=meter.report):
@@ -92,7 +91,6 @@ def _read_shelf(
     address: str | None,
     *,
     as_json: bool,
-    quiet: bool,
 ) -> int:
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest import shelf
@@ -105,10 +103,12 @@ def _read_shelf(
         if address is None
         else shelf.RayCluster(address)
     )
-    books = shelf.name_memories(arguments, screen.warning if not quiet else lambda _: None)
+    books = shelf.name_memories(
+        arguments, (lambda _: None) if screen.is_quiet() else screen.warning
+    )
     report = shelf.ShelfReport()
-    with screen.meter(quiet=quiet) as meter:
-        view = ShelfView(meter, len(books), quiet=quiet)
+    with screen.meter() as meter:
+        view = ShelfView(meter, len(books))
         for event in shelf.read_shelf(books, settings, engine):
             report.add(event)
             view.show(event)

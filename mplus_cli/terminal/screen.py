@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from mplus_cli.visible import escaped, one_line, visible
 
@@ -29,10 +31,28 @@ _LINE_SECONDS = 30.0
 """Between a meter's plain lines."""
 _PACE_SECONDS = 120.0
 """That a bar's time left is worked out of: steps of very different length follow each other."""
+Tells = Literal["little", "usual", "much"]
+_tells: ContextVar[Tells] = ContextVar("tells", default="usual")
+"""`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
 _open_line = [False]
 """Whether what was printed last ended in the middle of a line."""
 _SPACE = re.compile(r"\s+")
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@contextmanager
+def telling(tells: Tells) -> Iterator[None]:
+    """How much is said on stderr, for the block."""
+    token = _tells.set(tells)
+    try:
+        yield
+    finally:
+        _tells.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether no progress, no notes and no passages are wanted (`--quiet`)."""
+    return _tells.get() == "little"
 
 
 def out(text: str) -> None:
@@ -65,7 +85,18 @@ def json_line(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """A line on stderr; on a terminal, broken between words."""
+    """A line on stderr, unless quiet; on a terminal, broken between words."""
+    if not is_quiet():
+        _say(text)
+
+
+def detail(text: str) -> None:
+    """A line on stderr that only `--verbose` shows."""
+    if _tells.get() == "much":
+        dim(text)
+
+
+def _say(text: str) -> None:
     line = one_line(text)
     if is_terminal():
         columns = _console(stderr=True).width
@@ -83,8 +114,9 @@ def dim(text: str) -> None:
 
 
 def aside(text: str) -> None:
-    """An indented line on stderr."""
-    _plain(sys.stderr, f"  {one_line(text)}")
+    """An indented line on stderr, unless quiet."""
+    if not is_quiet():
+        _plain(sys.stderr, f"  {one_line(text)}")
 
 
 def quotation(
@@ -115,12 +147,12 @@ def quotation(
 
 def warning(text: str) -> None:
     """A warning on stderr."""
-    note(f"mplus: warning: {text}")
+    _say(f"mplus: warning: {text}")
 
 
 def error(text: str) -> None:
     """A failure on stderr: one line."""
-    note(f"mplus: error: {text}")
+    _say(f"mplus: error: {text}")
 
 
 def interrupted() -> None:
@@ -159,6 +191,11 @@ def show(renderable: RenderableType) -> None:
 def is_terminal() -> bool:
     """Whether stderr is one, so that things may move."""
     return sys.stderr.isatty()
+
+
+def moves() -> bool:
+    """Whether what is drawn on stderr may be drawn anew: not on `TERM=dumb`, nor for a screen reader."""
+    return is_terminal() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def is_interactive() -> bool:
@@ -201,7 +238,7 @@ def confirm(question: str) -> bool:
 @contextmanager
 def meter(*, quiet: bool = False) -> Iterator[Meter]:
     """A progress display on stderr for as long as the block runs."""
-    shown = Meter(quiet=quiet)
+    shown = Meter(quiet=quiet or is_quiet())
     try:
         yield shown
     finally:
@@ -213,7 +250,7 @@ class Meter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._moves = is_terminal() and not quiet
+        self._moves = moves() and not quiet
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""
