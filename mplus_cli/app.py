@@ -25,8 +25,10 @@ from mplus_cli.commands import (
     doctor,
     find,
     ingest,
-    memory,
+    log,
+    memory_files,
     model,
+    start,
     train,
 )
 from mplus_cli.commands import eval as evaluate
@@ -67,6 +69,7 @@ app = typer.Typer(
     epilog=_START,
     add_completion=False,
     rich_markup_mode=None,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -129,6 +132,8 @@ def global_options(
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other: give one of them")
     context.obj = Flags(model, device, dtype, home, offline, debug)
+    if context.invoked_subcommand is None:
+        start.start(context)
 
 
 app.command(
@@ -149,7 +154,10 @@ app.command(
 )(ask.ask)
 app.command("find", epilog=_EPILOG)(find.find)
 app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
-app.add_typer(memory.app, name="memory", epilog=_EPILOG)
+app.command("log", epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"))(
+    log.log
+)
+app.add_typer(memory_files.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")
 app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
@@ -170,8 +178,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
 
     def command() -> int | None:
         options, rest = hoist(_with_full_sources(arguments))
-        is_bare = not rest or rest in _GROUPS
-        return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
+        return _main(app, [*options, *rest, *(["--help"] if rest in _GROUPS else [])], "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     tells: screen.Tells = "usual"

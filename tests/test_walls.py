@@ -32,7 +32,7 @@ FLOORS = (
     ("errors", "place", "visible", "__version__"),
     ("wording",),
     ("settings", "extras", "failures", "example_story", "documents", "library"),
-    ("runtime", "config_file"),
+    ("runtime", "config_file", "history"),
     ("asking", "ingest", "training", "completion"),
     ("evaluation",),
     ("terminal",),

@@ -154,6 +154,16 @@ class Answer:
         return self.reason == "whole" or is_refusal(self.answer)
 
 
+def usage_words(usage: Usage) -> str:
+    """What an answer took, in words."""
+    return (
+        f"{usage.prompt_tokens:,} tokens read and {usage.new_tokens:,} written, "
+        f"{usage.recalled_tokens:,} of {usage.ltm_tokens:,} long-term and {usage.stm_tokens:,} "
+        f"short-term memory tokens seen; first token after {usage.seconds_to_first_token:.1f} s, "
+        f"all after {usage.seconds:.1f} s"
+    )
+
+
 def is_refusal(answer: str) -> bool:
     """Whether an answer says that the text does not tell."""
     return normalise(REFUSAL) in normalise(answer)

@@ -101,6 +101,8 @@ def ask(
     from mplus_cli.asking.events import Question, check
     from mplus_cli.asking.scope import chunks_outside
     from mplus_cli.asking.template import read_template
+    from mplus_cli.history.record import Record
+    from mplus_cli.history.store import History
     from mplus_cli.library import Library
     from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal import answer_view
@@ -147,6 +149,7 @@ def ask(
         )
     if final is not None:
         answer_view.show_usage(final)
+        Record(History(settings.home), "ask", settings.history, screen.warning).add(final.to_json())
     return ExitCode.REFUSED if asked.strict and final and final.refused else ExitCode.DONE
 
 

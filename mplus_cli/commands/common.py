@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mplus_cli.errors import UsageError
 from mplus_cli.settings import Flags, Settings, resolve
 from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.library import StoredMemory
 
 MemoryOption = Annotated[
     str | None,
@@ -40,6 +43,14 @@ def settings_of(context: typer.Context) -> Settings:
         f"{found.config_file or 'none'}"
     )
     return found
+
+
+def stored_memory(context: typer.Context, name: str | None) -> StoredMemory:
+    """The memory of a name, or the one that is meant where none is given."""
+    from mplus_cli.library import Library
+
+    settings = settings_of(context)
+    return Library(settings.home).open(settings.memory if name is None else name)
 
 
 def one_of(**given: bool) -> None:

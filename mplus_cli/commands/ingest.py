@@ -20,7 +20,7 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, folders of these, or - for stdin.",
+            help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, their folders, or - for stdin.",
         ),
     ],
     memory: MemoryOption = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mplus_cli.asking.events import Answer, Event, Source, TextDelta
+from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
@@ -69,13 +69,7 @@ def show_filled(events: Iterable[Event], fill: Callable[[dict[str, Any]], str]) 
 
 def show_usage(answer: Answer) -> None:
     """What an answer took, where that is wanted (`--verbose`)."""
-    usage = answer.usage
-    screen.detail(
-        f"{usage.prompt_tokens:,} tokens read and {usage.new_tokens:,} written, "
-        f"{usage.recalled_tokens:,} of {usage.ltm_tokens:,} long-term and {usage.stm_tokens:,} "
-        f"short-term memory tokens seen; first token after {usage.seconds_to_first_token:.1f} s, "
-        f"all after {usage.seconds:.1f} s"
-    )
+    screen.detail(usage_words(answer.usage))
 
 
 def _last(events: Iterable[Event]) -> Answer | None:

@@ -228,6 +228,16 @@ def width() -> int:
     return _console(stderr=False).width
 
 
+def read_line(prompt: str) -> str:
+    """A line that is typed at a plain prompt; EOFError at the end of the input."""
+    _write(sys.stderr, prompt)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
 def confirm(question: str) -> bool:
     """Ask a yes-or-no question; no is the default."""
     _write(sys.stderr, f"{one_line(question)} [y/N] ")
