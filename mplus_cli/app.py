@@ -26,6 +26,7 @@ from mplus_cli.commands import (
     find,
     ingest,
     log,
+    memory,
     memory_files,
     model,
     start,
@@ -157,7 +158,11 @@ app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.c
 app.command("log", epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"))(
     log.log
 )
-app.add_typer(memory_files.app, name="memory", epilog=_EPILOG)
+memory.app.command("fork")(memory_files.fork)
+memory.app.command("du")(memory_files.disk_usage)
+memory.app.command("gc")(memory_files.collect_garbage)
+memory.app.command("export")(memory_files.export)
+app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")
 app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)

@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import DocumentOption, JsonOption, settings_of, stored_memory
-from mplus_cli.commands.memory import Name, OptionalName, app
+from mplus_cli.commands.memory import Name, OptionalName
 from mplus_cli.terminal import screen
 
 
-@app.command("fork")
 def fork(
     context: typer.Context,
     name: Name,
@@ -28,7 +27,6 @@ def fork(
     screen.note(f'memory "{new}" begins as a copy of "{name}": mplus ingest -m {new} ...')
 
 
-@app.command("du")
 def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show what each memory takes on the disk."""
     from mplus_cli.library import Library
@@ -48,7 +46,6 @@ def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
         screen.note("what is left over goes with: mplus memory gc")
 
 
-@app.command("gc")
 def collect_garbage(context: typer.Context, as_json: JsonOption = False) -> None:
     """Delete what killed processes left. What a memory needs, or a living process writes, stays."""
     from mplus_cli.runtime.leftovers import collect
@@ -64,7 +61,6 @@ def collect_garbage(context: typer.Context, as_json: JsonOption = False) -> None
         screen.note("nothing was left over")
 
 
-@app.command("export")
 def export(
     context: typer.Context,
     name: OptionalName = None,

@@ -57,8 +57,9 @@ class IngestView:
             self._meter.close()
             if event.total > 1:
                 screen.warning(f"not read: {event.error}")
-        elif isinstance(event, Committed):
-            return
+        elif isinstance(event, Committed) and screen.is_verbose():
+            self._meter.close()
+            screen.detail(f"{event.chunks_done:,} of {event.chunks_total:,} chunks are kept")
 
     def note(self, text: str) -> None:
         """A line, unless quiet."""

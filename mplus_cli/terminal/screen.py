@@ -55,6 +55,11 @@ def is_quiet() -> bool:
     return _tells.get() == "little"
 
 
+def is_verbose() -> bool:
+    """Whether details are wanted (`--verbose`)."""
+    return _tells.get() == "much"
+
+
 def out(text: str) -> None:
     """A line on stdout."""
     _write(sys.stdout, text.replace("\n", " ") + "\n")
@@ -92,7 +97,7 @@ def note(text: str) -> None:
 
 def detail(text: str) -> None:
     """A line on stderr that only `--verbose` shows."""
-    if _tells.get() == "much":
+    if is_verbose():
         dim(text)
 
 

@@ -32,19 +32,19 @@ def show_start(summaries: Sequence[MemorySummary], memory: str, download: int | 
         _paragraph(f"Memories: {', '.join(shown)}.")
         names = [summary.name for summary in summaries]
         which = "" if memory in names else f" -m {names[0]}"
-        steps = (
-            (f'mplus ask{which} "..."', "ask a question"),
-            (f"mplus chat{which}", "a conversation"),
-            ("mplus ingest book.pdf", "read more"),
-        )
+        steps = {
+            f'mplus ask{which} "..."': "ask a question",
+            f"mplus chat{which}": "a conversation",
+            "mplus ingest book.pdf": "read more",
+        }
     else:
         _paragraph("Nothing is read yet. Begin with one of these:")
-        steps = (
-            ("mplus ingest book.pdf", "read a book, page or folder"),
-            ("mplus demo", "read an example, and ask it"),
-        )
+        steps = {
+            "mplus ingest book.pdf": "read a book, page or folder",
+            "mplus demo": "read an example, and ask it",
+        }
     screen.out("")
-    for command, what in steps:
+    for command, what in steps.items():
         screen.out(f"  {command:<26} {what}")
     screen.out("")
     if download is not None:

@@ -183,6 +183,7 @@ def test_quiet_and_verbose(mplus: Any, book: str, story: Path) -> None:
     assert "first token after" in verbose.err and "home " in verbose.err
     assert "first token" not in usual.err
     assert mplus("ingest", story, "-m", book, "--quiet").err == ""
+    assert "chunks are kept" in mplus("ingest", story, "-m", "more", "-v").err
     assert mplus("memory", "rename", book, "other", "-q").err == ""
     assert 'no memory "gone"' in mplus("memory", "show", "gone", "-q").error
 
