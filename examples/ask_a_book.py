@@ -1,4 +1,4 @@
-"""Read a document into a memory and ask it a question, with the library that `mplus` is made of.
+"""Read a document into a memory and ask it a question.
 
     python examples/ask_a_book.py examples/story/story.pdf "What is the name of the ferry?"
 
@@ -9,33 +9,21 @@ from __future__ import annotations
 
 import sys
 
-from mplus_cli import settings
-from mplus_cli.asking import answering
-from mplus_cli.asking.events import Answer, Question, TextDelta
-from mplus_cli.ingest import job
-from mplus_cli.ingest.pipeline import ChunkRead
-from mplus_cli.runtime.session import open_session
+from mplus_cli import Answer, Mplus, TextDelta
 
 
 def main(path: str, question: str) -> None:
-    session = open_session(
-        settings.resolve(settings.Flags()),
-        note=print,
-        progress=lambda what, done, total: None,
-    )
-    stored = session.library.open_or_create("example", session.identity)
-    plan = job.plan([path], progress=lambda what, done, total: None)
-    for event in job.ingest(session, stored, plan.given, job.Report("example")):
-        if isinstance(event, ChunkRead):
-            print(f"\rread {event.chunks_done} of {event.chunks_total} chunks", end="", flush=True)
-    print()
-    memory = answering.load_memory(session, stored)
-    for part in answering.answer(session, memory, Question(question, max_new_tokens=80)):
-        if isinstance(part, TextDelta):
-            print(part.text, end="", flush=True)
-        elif isinstance(part, Answer):
+    book = Mplus().memory("example")
+    report = book.read(path)
+    print(f"{report.tokens} tokens are in memory")
+    for event in book.stream(question):
+        if isinstance(event, TextDelta):
+            print(event.text, end="", flush=True)
+        elif isinstance(event, Answer):
             print()
-            for source in part.sources:
+            if event.is_unsure:
+                print(f"not sure ({event.reason}): {event.answer}")
+            for source in event.sources:
                 print(f"  {source.document}, pages {source.pages}, {source.score:.1%}")
 
 

@@ -1,3 +1,42 @@
-"""The `mplus` command-line tool: documents, libraries of memories, sessions and the screen."""
+"""The `mplus` command-line tool: documents, libraries of memories, sessions and the screen.
+
+`Mplus` is the tool in Python; `docs/python.md` has it with what it takes and gives.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mplus_cli.api import LoadedMemory, MemoryHandle, Mplus
+    from mplus_cli.asking.events import Answer, Question, Retrieved, Source, TextDelta
+    from mplus_cli.errors import MplusError
 
 __version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "LoadedMemory",
+    "MemoryHandle",
+    "Mplus",
+    "MplusError",
+    "Question",
+    "Retrieved",
+    "Source",
+    "TextDelta",
+]
+
+_WHERE = {
+    **dict.fromkeys(("LoadedMemory", "MemoryHandle", "Mplus"), "mplus_cli.api"),
+    **dict.fromkeys(
+        ("Answer", "Question", "Retrieved", "Source", "TextDelta"), "mplus_cli.asking.events"
+    ),
+    "MplusError": "mplus_cli.errors",
+}
+"""Imported when they are asked for, so that `mplus --help` stays quick."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)

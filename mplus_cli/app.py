@@ -29,6 +29,7 @@ from mplus_cli.commands import (
     memory,
     memory_files,
     model,
+    serve,
     start,
     train,
 )
@@ -162,6 +163,10 @@ memory.app.command("fork")(memory_files.fork)
 memory.app.command("du")(memory_files.disk_usage)
 memory.app.command("gc")(memory_files.collect_garbage)
 memory.app.command("export")(memory_files.export)
+app.command("serve", epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"))(
+    serve.serve
+)
+app.command("mcp", epilog=_EPILOG)(serve.mcp)
 app.add_typer(memory.app, name="memory", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mplus_cli.asking.events import Answer, Event, Question, check
+from mplus_cli.asking.events import Answer, Question, check
 from mplus_cli.errors import ExitCode, UsageError, disk_errors
 
 Id = str | int
@@ -126,13 +126,6 @@ def ask_each(
             continue
         tally.answered += 1
         yield Answered(wanted.id, found)
-
-
-def complete(events: Iterable[Event]) -> Answer:
-    """The answer at the end of its events."""
-    *_, last = events
-    assert isinstance(last, Answer)
-    return last
 
 
 @contextmanager

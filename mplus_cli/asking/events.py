@@ -5,7 +5,9 @@ Knows no model and no screen.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +82,21 @@ class Source:
             "answer_span": _listed(self.answer_span),
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Source:
+        """The source of which `to_json` made this."""
+        place = values["place"]
+        return cls(
+            document=values["document"],
+            pages=_pair(values["pages"]),
+            chunk=values["chunk"],
+            score=values["score"],
+            text=values["text"],
+            place=Place.loads(json.dumps(place)) if place else None,
+            quote_span=_pair(values["quote_span"]),
+            answer_span=_pair(values["answer_span"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -144,6 +161,13 @@ class Answer:
         values = asdict(self) | {"sources": [source.to_json() for source in self.sources]}
         return values | {"refused": self.refused}
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Answer:
+        """The answer of which `to_json` made this."""
+        own = {name: value for name, value in values.items() if name != "refused"}
+        sources = tuple(map(Source.from_json, own.pop("sources")))
+        return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
+
     def to_event(self) -> dict[str, Any]:
         """The last line of `mplus ask --jsonl`."""
         return {"event": "answer", **self.to_json()}
@@ -169,11 +193,36 @@ def is_refusal(answer: str) -> bool:
     return normalise(REFUSAL) in normalise(answer)
 
 
+def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:
+    return None if values is None else (values[0], values[1])
+
+
 def _listed(span: tuple[int, int] | None) -> list[int] | None:
     return None if span is None else list(span)
 
 
 Event = Retrieved | TextDelta | Answer
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """An event as programs get it, its kind in `event`."""
+    if isinstance(event, Retrieved):
+        return {"event": "retrieved", "sources": [source.to_json() for source in event.sources]}
+    if isinstance(event, TextDelta):
+        return {"event": "text", "text": event.text}
+    return {"event": "answer", **event.to_json()}
+
+
+def event_from_json(values: Mapping[str, Any]) -> Event:
+    """The event of which `event_to_json` made this; KeyError, TypeError or ValueError for others."""
+    kind = values["event"]
+    if kind == "retrieved":
+        return Retrieved(tuple(map(Source.from_json, values["sources"])))
+    if kind == "text":
+        return TextDelta(values["text"])
+    if kind != "answer":
+        raise ValueError(f"{kind} is no event of an answer")
+    return Answer.from_json({name: value for name, value in values.items() if name != "event"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,7 @@ from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
-    from mplus_cli.asking.events import OpenMemory, Question
-    from mplus_cli.runtime.session import Session
+    from mplus_cli.asking.events import Question
     from mplus_cli.settings import Settings
 
 
@@ -95,18 +95,22 @@ def ask(
             help="Decline (exit code 5) rather than risk a wrong answer; never says yes or no.",
         ),
     ] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off", help="With auto, ask the `mplus serve` that runs, if any."
+        ),
+    ] = "off",
 ) -> int:
     """Answer a question from a memory."""
-    from mplus_cli.asking import answering
-    from mplus_cli.asking.events import Question, check
-    from mplus_cli.asking.scope import chunks_outside
+    from mplus_cli.asking.events import Event, Question, check
     from mplus_cli.asking.template import read_template
     from mplus_cli.history.record import Record
     from mplus_cli.history.store import History
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal import answer_view
 
+    if server not in ("auto", "off"):
+        raise UsageError(f"--server is {server}: give auto or off")
     settings = settings_of(context)
     one_of(json=as_json, jsonl=as_lines, template=template is not None, questions=bool(questions))
     if question is None and questions is None:
@@ -132,12 +136,17 @@ def ask(
             raise UsageError("--questions has the questions: leave out the one on the command line")
         return _ask_each(settings, name, questions, asked, output)
     check(asked)
-    stored = open_memory(Library(settings.home), name, note=screen.note)
-    chunks_outside(stored, asked.documents, 0)  # before a model is loaded
-    with screen.meter() as meter:
-        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        opened = answering.load_memory(session, stored)
-    events = answering.answer(session, opened, asked)
+    events: Iterator[Event] | None = None
+    if server == "auto":
+        from mplus_cli.server.client import ask_running
+
+        events = ask_running(settings, name, asked, note=screen.note)
+    if events is None:
+        from mplus_cli.api import Mplus
+
+        book = Mplus.with_settings(settings, note=screen.note).memory(name)
+        with screen.meter() as meter:
+            events = book.load(asked, progress=meter.report).answer(asked)
     if as_lines:
         final = answer_view.show_events(events)
     elif fill is not None:
@@ -156,27 +165,22 @@ def ask(
 def _ask_each(
     settings: Settings, name: str, questions: str, like: Question, output: Path | None
 ) -> int:
-    from functools import cache
-
-    from mplus_cli.asking import answering, batch
+    from mplus_cli.api import Mplus, silent
+    from mplus_cli.asking import batch
     from mplus_cli.asking.events import Answer, check_options
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
+    from mplus_cli.runtime.session import open_memory
     from mplus_cli.terminal.batch_view import show_batch
 
     check_options(like)
-    stored = open_memory(Library(settings.home), name, note=screen.note)
+    library = Mplus.with_settings(settings, note=screen.note)
+    book = library.memory(name)
+    open_memory(library.library, name, note=screen.note)  # what is to be known of it is said once
     kept = None if output is None else batch.open_output(output)
     tally = batch.Tally()
     with batch.opened(questions, sys.stdin.buffer) as lines, screen.meter() as meter:
 
-        @cache
-        def load() -> tuple[Session, OpenMemory]:
-            session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-            return session, answering.load_memory(session, stored)
-
         def answer(question: Question) -> Answer:
-            return batch.complete(answering.answer(*load(), question))
+            return book.load(question, progress=meter.report, note=silent).ask(question)
 
         wanted = batch.read_questions(lines, questions, like)
         show_batch(batch.ask_each(wanted, answer, kept, name, tally), kept, tally, meter)

@@ -21,24 +21,23 @@ def chat(
 
     Without a terminal, each line of standard input is a question.
     """
-    from mplus_cli.asking import answering
+    from mplus_cli.api import Mplus
     from mplus_cli.asking.conversation import Conversation
     from mplus_cli.history.record import Record
     from mplus_cli.history.store import History, latest_chat
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
     from mplus_cli.terminal.chat_view import run_chat
 
     settings = settings_of(context)
     history = History(settings.home)
     kept = latest_chat(history, memory) if goes_on else None
-    name = (kept.memory if kept else settings.memory) if memory is None else memory
-    stored = open_memory(Library(settings.home), name, note=screen.note)
+    name = kept.memory if kept is not None else memory
+    book = Mplus.with_settings(settings, note=screen.note).memory(name)
     with screen.meter() as meter:
-        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        opened = answering.load_memory(session, stored)
+        loaded = book.load(progress=meter.report)
     record = Record(history, "chat", settings.history, screen.warning)
-    conversation = Conversation(session, opened, strict=settings.strict, record=record)
+    conversation = Conversation(
+        loaded.session, loaded.opened, strict=settings.strict, record=record
+    )
     if kept is not None:
         conversation.resume(str(kept.id))
     run_chat(conversation, settings.home / "history" if settings.history else None)

@@ -11,25 +11,21 @@ from mplus_cli.terminal import screen
 def demo(context: typer.Context) -> None:
     """Read the example story into the memory "demo" and ask it three questions."""
     from mplus_cli import example_story as story
-    from mplus_cli.asking import answering
+    from mplus_cli.api import Mplus
     from mplus_cli.asking.events import Question
-    from mplus_cli.ingest.job import Report, ingest, open_to_write, plan
     from mplus_cli.terminal.answer_view import show_answer
     from mplus_cli.terminal.ingest_view import IngestView
 
-    report = Report(story.MEMORY)
     with screen.meter() as meter:
         view = IngestView(meter)
-        planned = plan([str(story.story_file())], progress=meter.report)
-        session, stored = open_to_write(
-            settings_of(context), story.MEMORY, note=view.note, progress=meter.report
-        )
-        for event in ingest(session, stored, planned.given, report):
+        book = Mplus.with_settings(settings_of(context), note=view.note).memory(story.MEMORY)
+        planned = book.plan(story.story_file(), progress=meter.report)
+        for event in book.reading(planned, progress=meter.report):
             view.show(event)
-    opened = answering.load_memory(session, stored)
+    loaded = book.load()
     for question in story.questions():
         screen.note("")
         screen.out(f"> {question}")
-        show_answer(answering.answer(session, opened, Question(question)))
+        show_answer(loaded.answer(Question(question)))
     screen.note("")
     screen.note(f'ask your own: mplus ask -m {story.MEMORY} "..."')

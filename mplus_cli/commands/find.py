@@ -25,22 +25,15 @@ def find(
     ] = False,
 ) -> None:
     """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
-    from mplus_cli.asking import answering, finding
-    from mplus_cli.asking.events import Question, check
-    from mplus_cli.asking.scope import chunks_outside
-    from mplus_cli.library import Library
-    from mplus_cli.runtime.session import open_memory, open_session
+    from mplus_cli.api import Mplus
+    from mplus_cli.asking.events import Question
     from mplus_cli.terminal.answer_view import show_found
 
     one_of(json=as_json, jsonl=as_lines)
-    settings = settings_of(context)
     asked = Question(words, documents=tuple(document or ()))
-    check(asked)
-    stored = open_memory(Library(settings.home), settings.memory if memory is None else memory)
-    chunks_outside(stored, asked.documents, 0)  # before a model is loaded
+    book = Mplus.with_settings(settings_of(context), note=screen.note).memory(memory)
     with screen.meter() as meter:
-        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        found = finding.find(session, answering.load_memory(session, stored), asked, count)
+        found = book.load(asked, progress=meter.report).find(asked, count)
     if as_json:
         screen.json_out([source.to_json() for source in found])
     elif as_lines:

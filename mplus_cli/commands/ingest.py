@@ -20,7 +20,7 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, their folders, or - for stdin.",
+            help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, folders, or - for stdin.",
         ),
     ],
     memory: MemoryOption = None,
@@ -49,9 +49,9 @@ def ingest(
     as_json: JsonOption = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    from mplus_cli.api import Mplus
     from mplus_cli.errors import UsageError
-    from mplus_cli.ingest.job import Report, plan, run
-    from mplus_cli.library.names import validate_name
+    from mplus_cli.ingest.job import Report
     from mplus_cli.terminal.ingest_view import IngestView
 
     settings = settings_of(context)
@@ -61,14 +61,13 @@ def ingest(
                 "-m, --title and --pages are for one memory: leave out --workers and --ray"
             )
         return _read_shelf(settings, sources, workers, ray, as_json=as_json)
-    name = settings.memory if memory is None else memory
-    validate_name(name)
-    report = Report(name)
     with screen.meter() as meter:
         view = IngestView(meter, title=title)
-        planned = plan(sources, title=title, pages=pages, progress=meter.report)
+        book = Mplus.with_settings(settings, note=view.note).memory(memory)
+        report = Report(book.name)
+        planned = book.plan(*sources, title=title, pages=pages, progress=meter.report)
         view.warn(planned.notes)
-        for event in run(settings, planned, report, note=view.note, progress=meter.report):
+        for event in book.reading(planned, report, progress=meter.report):
             view.show(event)
     if as_json:
         screen.json_out(report.to_json())

@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import mplus_cli
-
 Message = dict[str, Any]
 
 
@@ -43,7 +41,7 @@ def messages(
         WorkerStopped: it crashed, or was silent for `first_seconds` at first or `seconds` later.
     """
     data.seek(0)
-    package_root = str(Path(mplus_cli.__file__).parent.parent)
+    package_root = str(Path(__file__).parents[2])
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
         command,

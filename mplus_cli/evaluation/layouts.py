@@ -116,7 +116,7 @@ def _documents(line: Line, path: Path, number: int) -> Sample:
     """{"title", "text" or "path", "questions": [{"question", "answers", "passage"?, "pages"?}]}; the
     example story has its file under "document"."""
     id, title = f"{path.stem}/{number}", str(line.get("title") or f"{path.stem} {number + 1}")
-    file = None if "text" in line else path.parent / line.get("document", line.get("path"))
+    file = None if "text" in line else path.parent / (line.get("document") or line["path"])
     if "document" in line and file:
         id = title = file.stem
     questions = []

@@ -187,8 +187,11 @@ def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
         yield [f"`{run}`: {where}", f"{ours.column} {ours.show()} (n {ours.count})", *cells]
     told = [one for one in figures if one.experiment == "story" and one.arm == "quoted"]
     for run in dict.fromkeys(one.run for one in told):
-        own = [one for one in told if one.run == run and one.count]
-        shown = [f"{one.column} {round(one.value * one.count)} of {one.count}" for one in own]
+        shown = [
+            f"{one.column} {round(one.value * one.count)} of {one.count}"
+            for one in told
+            if one.run == run and one.count
+        ]
         yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(RIVALS)]
 
 

@@ -29,9 +29,10 @@ from mplus_cli.ingest.pipeline import (
 )
 from mplus_cli.ingest.prefetch import is_ahead
 from mplus_cli.library import Library, StoredMemory
-from mplus_cli.runtime.embedded_base import Progress
-from mplus_cli.runtime.session import Note, Session, open_session
-from mplus_cli.settings import Settings
+from mplus_cli.runtime.session import Session
+
+SessionFor = Callable[[StoredMemory | None], Session]
+"""Gives the model that is to write a memory; None: a memory that is new."""
 
 
 @dataclass(slots=True)
@@ -86,13 +87,16 @@ class Plan:
 
 
 def plan(
-    arguments: Sequence[str],
+    arguments: Sequence[str | Source],
     *,
     title: str | None = None,
     pages: str | None = None,
     progress: Callable[[str, int, int | None], None],
 ) -> Plan:
     """Find the sources, and read up to the first that can be read: before a model is loaded.
+
+    Args:
+        arguments: files, folders or "-" as the command line has them, or sources that were found.
 
     Raises:
         UsageError: `title` with several sources, or a page range that is none.
@@ -130,36 +134,24 @@ def plan(
     return Plan(tuple(loaders), tuple(failures), tuple(notes))
 
 
-def open_to_write(
-    settings: Settings, name: str, *, note: Note, progress: Progress
-) -> tuple[Session, StoredMemory]:
-    """Load the model, and open the memory that it is to write; make that if there is none.
-
-    Raises:
-        UsageError: there is no such model or device.
-        MismatchError: the model is damaged, or another one wrote the memory.
-    """
-    library = Library(settings.home)
-    known = library.open(name) if name in library.names() else None
-    session = open_session(settings, note=note, progress=progress, memory=known)
-    return session, library.open_or_create(name, session.identity)
-
-
 def run(
-    settings: Settings, planned: Plan, report: Report, *, note: Note, progress: Progress
+    library: Library, session_for: SessionFor, planned: Plan, report: Report
 ) -> Iterator[Event]:
-    """Read what was planned into the memory that `report` names. No model is loaded where no
-    document can be read.
+    """Read what was planned into the memory that `report` names, which is made if there is none. No
+    model is asked for where no document can be read.
 
     Raises:
-        MplusError: as `open_to_write` and `ingest` do.
+        MplusError: as `session_for` and `ingest` do.
+        MismatchError: another model wrote the memory.
     """
     if planned.is_hopeless:
         for failure in planned.failures:
             report.add(failure)
             yield failure
         return
-    session, stored = open_to_write(settings, report.memory, note=note, progress=progress)
+    name = report.memory
+    session = session_for(library.open(name) if name in library.names() else None)
+    stored = library.open_or_create(name, session.identity)
     yield from ingest(session, stored, planned.given, report)
 
 
@@ -217,16 +209,17 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
 
 
 def find_each(
-    arguments: Sequence[str], note: Callable[[str], None]
+    arguments: Sequence[str | Source], note: Callable[[str], None]
 ) -> Iterator[tuple[Source, DocumentError | None]]:
     """The sources of all arguments, each file once; an argument that cannot be found stands for itself,
     with what is wrong with it. `note` is told what folders hold besides."""
     seen: set[Path | None] = set()
     for argument in arguments:
         try:
-            sources = find_sources([argument], note)
+            sources = [argument] if isinstance(argument, Source) else find_sources([argument], note)
         except DocumentError as error:
-            yield Source(Path(argument.replace("\0", "?")), argument), error
+            name = str(argument)
+            yield Source(Path(name.replace("\0", "?")), name), error
             continue
         for source in sources:
             identity = source.path.resolve() if source.path is not None else None

@@ -12,9 +12,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mplus_cli.documents import Chunk, Document, DocumentError, Tokenizer, split_chunks
 from mplus_cli.ingest.prefetch import one_ahead
@@ -109,6 +109,18 @@ class DocumentFailed:
 
 
 Event = DocumentStarted | ChunkRead | Committed | DocumentFinished | DocumentFailed
+_KINDS: dict[type, str] = {
+    DocumentStarted: "started",
+    ChunkRead: "chunk",
+    Committed: "committed",
+    DocumentFinished: "finished",
+    DocumentFailed: "failed",
+}
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """An event as programs get it, its kind in `event`."""
+    return {"event": _KINDS[type(event)], **asdict(event)}
 
 
 def read_documents(

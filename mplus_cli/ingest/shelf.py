@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,7 +33,9 @@ from mplus_cli import failures
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.extras import require
 from mplus_cli.ingest.job import Report, find_each, plan, run
+from mplus_cli.library import Library, StoredMemory
 from mplus_cli.library.names import MAX_LENGTH, validate_name
+from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,7 +152,7 @@ def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator
     yield BookProgress(name)
     try:
         planned = plan(sources, progress=_silent)
-        for event in run(settings, planned, report, note=_silent, progress=_silent):
+        for event in run(Library(settings.home), partial(_open, settings), planned, report):
             if isinstance(event, ChunkRead):
                 yield BookProgress(name, event.chunks_done, event.chunks_total)
             elif isinstance(event, DocumentStarted):
@@ -307,6 +310,10 @@ def _slug(stem: str) -> str:
     if not name:
         raise UsageError(f'"{stem}" gives no name for a memory: read it on its own with -m NAME')
     return name
+
+
+def _open(settings: Settings, memory: StoredMemory | None) -> Session:
+    return open_session(settings, note=_silent, progress=_silent, memory=memory)
 
 
 def _silent(*_: object) -> None:

@@ -1,0 +1,81 @@
+"""What every route has in hand: the library, the worker, and how questions and documents go to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mplus_cli.api import MemoryHandle, Mplus, silent
+from mplus_cli.asking.events import Event, Question, Source, event_to_json
+from mplus_cli.errors import MplusError
+from mplus_cli.ingest.job import Plan, Report
+from mplus_cli.ingest.pipeline import event_to_json as reading_to_json
+from mplus_cli.server.worker import Job, Worker
+
+
+class MissingError(MplusError):
+    """There is no memory of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line that a user should see before an answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A library, and the thread that its model computes in."""
+
+    mplus: Mplus
+    worker: Worker
+
+    def memory(self, name: str) -> MemoryHandle:
+        """A memory that is there; MissingError if it is not."""
+        handle = self.mplus.memory(name)
+        if name not in self.mplus.library.names():
+            try:
+                _ = handle.stored  # says which name was probably meant
+            except MplusError as error:
+                raise MissingError(str(error)) from error
+        return handle
+
+    def ask(self, name: str, question: Question) -> Job:
+        """The events of an answer, notes before them."""
+        handle = self.memory(name)
+
+        def work() -> Iterator[Note | Event]:
+            notes: list[str] = []
+            loaded = handle.load(question, note=notes.append)
+            yield from map(Note, notes)
+            yield from loaded.answer(question)
+
+        return self.worker.submit(work)
+
+    def find(self, name: str, question: Question, count: int) -> Job:
+        """The passages near some words, as one value."""
+        handle = self.memory(name)
+
+        def work() -> Iterator[tuple[Source, ...]]:
+            yield handle.load(question, note=silent).find(question, count)
+
+        return self.worker.submit(work)
+
+    def read(self, handle: MemoryHandle, planned: Plan) -> Job:
+        """The events of a reading as JSON values, and its report at the end."""
+
+        def work() -> Iterator[dict[str, Any]]:
+            report = Report(handle.name)
+            yield from map(reading_to_json, handle.reading(planned, report))
+            yield {"event": "report", **report.to_json()}
+
+        return self.worker.submit(work, reading=True)
+
+
+def answer_to_json(event: Note | Event) -> dict[str, Any]:
+    """An event of an answer as programs get it."""
+    if isinstance(event, Note):
+        return {"event": "note", "text": event.text}
+    return event_to_json(event)

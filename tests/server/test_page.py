@@ -1,0 +1,118 @@
+"""The built-in page in a headless Chromium: drop a file in, ask, click a source, read it in its chapter."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, live: Any) -> Iterator[Any]:
+    """The page; fails at its end if it logged an error or asked anyone but its own server."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    wrong: list[str] = []
+    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    own = (live.address, "data:", "blob:")
+    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(own) else None)
+    opened.goto(live.address)
+    expect(opened.locator("#memory option[value=book]")).to_be_attached()
+    yield opened
+    context.close()
+    # A refusal is shown on the page, and the browser notes it of itself.
+    assert [text for text in wrong if "status of 422" not in text] == []
+
+
+def test_ask_and_read_the_source_in_its_chapter(page: Any) -> None:
+    page.select_option("#memory", "book")
+    page.wait_for_selector("#strip rect")
+    page.fill("#question", "What is the book about?")  # what it answers is known: nothing is said
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".source")
+    page.wait_for_selector("#text mark")
+    assert page.inner_text("article h3") == "What is the book about?"
+    said = page.inner_text(".said")
+    assert said and said != "…"
+    assert page.inner_text("#where") == "Moonfleet"
+    sources = page.query_selector_all(".source")
+    assert len(sources) == 3
+    # By the keyboard: focus and Enter open another source.
+    sources[1].focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".source:nth-of-type(2)[aria-current=true]")
+    quote = " ".join(page.inner_text(".source[aria-current=true] span").split())
+    page.wait_for_url(re.compile("#book/"))
+    marked = " ".join(page.inner_text("#text mark").split())
+    assert marked and (marked in quote or quote in marked)
+    # The strip is a slider: its keys walk through the book.
+    strip = page.locator("#strip")
+    strip.focus()
+    page.keyboard.press("Home")
+    expect(strip).to_have_attribute("aria-valuenow", "0")
+    page.keyboard.press("ArrowDown")
+    expect(strip).to_have_attribute("aria-valuenow", "1")
+
+
+def test_a_dropped_file_becomes_a_memory(page: Any, tmp_path: Path, live: Any) -> None:
+    hostile = tmp_path / "<img src=x onerror=alert(1)>.txt"
+    hostile.write_text("The goat \u202eadmiral <b>bold</b> ate the 🐐 logbook. " * 20)
+    page.select_option("#memory", "")
+    page.fill("#name", "goats")
+    page.set_input_files("#file", hostile)
+    expect(page.locator("#memory")).to_have_value("goats")
+    assert "is in memory “goats”" in page.inner_text("#answers")
+    page.fill("#question", "What ate the logbook?")
+    page.click("#send")
+    page.wait_for_selector("#text mark")
+    text = page.inner_text("#text")
+    assert "<b>bold</b>" in text and "\u202e" not in text
+    assert page.inner_text("#text > mark").strip().endswith((".", "🐐 logbook"))
+    assert page.query_selector("#text b, #answers img") is None
+
+
+def test_failures_show_as_words(page: Any, live: Any) -> None:
+    page.select_option("#memory", "book")
+    page.set_input_files("#file", {"name": "empty.txt", "mimeType": "text/plain", "buffer": b" "})
+    page.wait_for_selector("#answers .bad")
+    assert "empty.txt is empty" in page.inner_text("#answers .bad")
+    page.goto(f"{live.address}#book/1")
+    page.reload()
+    expect(page.locator("#text")).to_contain_text("Ratsey")
+
+
+def test_narrow_dark_and_the_page_of_the_api(page: Any, live: Any) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 380, "height": 700})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 380, "nothing hangs over on a narrow screen"
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark == "rgb(22, 25, 29)"
+    page.goto(f"{live.address}docs")
+    page.wait_for_selector("details summary")
+    page.click("details:has-text('/api/memories/{name}/ask') summary")
+    assert "max_new_tokens" in page.inner_text("body")
