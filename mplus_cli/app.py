@@ -155,28 +155,47 @@ app.command(
     ),
 )(ask.ask)
 app.command("find", epilog=_EPILOG)(find.find)
-app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
-app.command("log", epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"))(
-    log.log
-)
+app.command(
+    "chat",
+    short_help="Ask a memory questions, one after the other.",
+    epilog=_examples("mplus chat", "mplus chat -m work"),
+)(chat.chat)
+app.command(
+    "log",
+    short_help="Show what was asked and answered.",
+    epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
+)(log.log)
 memory.app.command("fork")(memory_files.fork)
 memory.app.command("du")(memory_files.disk_usage)
 memory.app.command("gc")(memory_files.collect_garbage)
 memory.app.command("export")(memory_files.export)
-app.command("serve", epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"))(
-    serve.serve
-)
-app.command("mcp", epilog=_EPILOG)(serve.mcp)
-app.add_typer(memory.app, name="memory", epilog=_EPILOG)
+app.command(
+    "serve",
+    short_help="Serve memories over HTTP, with a web page.",
+    epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
+)(serve.serve)
+app.command("mcp", short_help="Give an assistant the memories over MCP.", epilog=_EPILOG)(serve.mcp)
+app.add_typer(memory.app, name="memory", short_help="Look after memories.", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")
-app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
-app.add_typer(evaluate.app, name="eval", epilog=_EPILOG)
-app.command("doctor", epilog=_EPILOG)(doctor.doctor)
-app.command("demo", epilog=_EPILOG)(demo.demo)
-app.command("completion", epilog=_examples("mplus completion --install", "mplus completion zsh"))(
-    completion.completion
+app.command(
+    "train",
+    short_help="Train a checkpoint of your own.",
+    epilog=_EPILOG,
+    help=_unwrapped(train.HELP),
+)(train.train)
+app.add_typer(
+    evaluate.app, name="eval", short_help="Measure how well a model remembers.", epilog=_EPILOG
 )
+app.command("doctor", short_help="Check the installation.", epilog=_EPILOG)(doctor.doctor)
+app.command("demo", short_help="Read an example story, and ask about it.", epilog=_EPILOG)(
+    demo.demo
+)
+app.command(
+    "completion",
+    short_help="Complete command lines in your shell.",
+    epilog=_examples("mplus completion --install", "mplus completion zsh"),
+)(completion.completion)
 
 
 def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: False) -> int:

@@ -190,3 +190,11 @@ def test_alone_it_says_what_to_do_next(mplus: Any, own_home: Path) -> None:
     shown = mplus().out
     assert "work (damaged)" in shown and 'mplus ask "..."' in shown
     assert all(len(line) <= 60 for line in (first.out + shown).splitlines() if "xxx" not in line)
+
+
+def test_what_a_command_does_is_told_whole(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of the list of commands is cut short, at 60 columns and at 80."""
+    for columns in ("60", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = mplus("--help").out.split("Commands:")[1].split("\n\n")[0]
+        assert "..." not in shown, shown
