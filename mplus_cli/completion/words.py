@@ -44,8 +44,8 @@ class _Line:
     command: Any
     path: tuple[str, ...]
     """The commands that were named."""
-    placed: int
-    """How many of the command's arguments are given."""
+    placed: tuple[str, ...]
+    """The command's arguments so far."""
     wanting: Any
     """The option that still wants its value, or None."""
 
@@ -75,7 +75,7 @@ def complete(root: Any, words: Sequence[str], global_options: Sequence[str]) -> 
         return _fitting(shown, typed)
     arguments = [one for one in line.command.params if one.param_type_name == "argument"]
     rest = arguments[-1:] if arguments and arguments[-1].nargs == -1 else []
-    argument = ([*arguments[line.placed :], *rest, None])[0]
+    argument = ([*arguments[len(line.placed) :], *rest, None])[0]
     return _fitting(_values(argument, line, before), typed, argument)
 
 
@@ -85,8 +85,9 @@ def _fitting(words: Iterable[Word], typed: str, parameter: Any = None) -> Comple
 
 
 def _read(root: Any, words: Sequence[str]) -> _Line:
-    command, placed, wanting = root, 0, None
+    command, wanting = root, None
     path: tuple[str, ...] = ()
+    placed: tuple[str, ...] = ()
     for word in words:
         if wanting is not None:
             wanting = None
@@ -96,7 +97,7 @@ def _read(root: Any, words: Sequence[str]) -> _Line:
         elif word in getattr(command, "commands", {}):
             command, path = command.commands[word], (*path, word)
         else:
-            placed += 1
+            placed = (*placed, word)
     return _Line(command, path, placed, wanting)
 
 
@@ -132,7 +133,8 @@ def _values(parameter: Any, line: _Line, before: Sequence[str]) -> Iterator[Word
     elif parameter.name == "memory" or is_name:
         yield from map(Word, Library(_home(before)).names())
     elif parameter.name == "document":
-        yield from _documents(before)
+        named = line.placed[:1] if line.path[:1] == ("memory",) else ()
+        yield from _documents(before, *named)
     elif parameter.name == "key":
         yield from (Word(name, key.about) for name, key in KEYS.items())
     elif parameter.name == "dtype":
@@ -141,13 +143,12 @@ def _values(parameter: Any, line: _Line, before: Sequence[str]) -> Iterator[Word
         yield from map(Word, parameter.metavar.split("|"))
 
 
-def _documents(before: Sequence[str]) -> Iterator[Word]:
-    """The titles in the memory that the line names, or in the default one."""
-    name = _given(before, "-m", "--memory")
-    settings = resolve(Flags())
+def _documents(before: Sequence[str], named: str | None = None) -> Iterator[Word]:
+    """The titles in the memory that the line names, or in the one that is meant where none is named."""
+    name = named or _given(before, "-m", "--memory") or resolve(Flags()).memory
     library = Library(_home(before))
-    if (name or settings.memory) in library.names():
-        for document in library.open(name or settings.memory).documents():
+    if name in library.names():
+        for document in library.open(name).documents():
             yield Word(one_line(document.title), one_line(document.path))
 
 

@@ -53,6 +53,8 @@ def completed(line: str, *rest: str) -> list[str]:
         ("memory rename book", "x", []),
         ("ask -m book --document", "The", [HOSTILE]),
         ("ask -m gone --document", "", []),
+        ("memory export books --document", "The", [HOSTILE]),
+        ("memory fork bo", "", []),
         ("ask", "--no-st", ["--no-stream", "--no-strict"]),
         ("ask", "--off", ["--offline"]),
         ("ask --device", "c", ["cpu", "cuda"]),
