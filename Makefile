@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit oldest newest docs clean
+.PHONY: demo test lint types unit oldest newest man docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,11 @@ oldest newest:
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install --quiet $(if $(filter oldest,$@),--constraint constraints-oldest.txt) --editable '.[dev]'
 	.venv-$@/bin/python -m pytest -q $(EDGES)
+
+# The two pages that are made from the commands' help; a test compares them with it.
+man: $(VENV)/.installed
+	$(BIN)/python man/generate.py
+	$(BIN)/python -m typer mplus_cli.app utils docs --name mplus --output docs/cli.md
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -22,9 +22,12 @@ def main() -> None:
     try:
         signal.signal(signal.SIGINT, interrupts)
         sys.unraisablehook = without_interrupts(sys.unraisablehook)
-        from mplus_cli.app import run
+        from mplus_cli import app
 
-        code = run(sys.argv[1:], interrupted=lambda: interrupts.seen)
+        if shell := os.environ.get("_MPLUS_COMPLETE"):
+            code = app.complete(shell, sys.argv[2:])
+        else:
+            code = app.run(sys.argv[1:], interrupted=lambda: interrupts.seen)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     finally:

@@ -19,18 +19,22 @@ from mplus_cli import __version__, failures
 from mplus_cli.commands import (
     ask,
     chat,
+    completion,
     config,
     demo,
     doctor,
     find,
     ingest,
+    log,
     memory,
+    memory_files,
     model,
     serve,
+    start,
     train,
 )
 from mplus_cli.commands import eval as evaluate
-from mplus_cli.errors import ExitCode, MplusError, UsageError
+from mplus_cli.errors import EXIT_CODES, ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
@@ -53,17 +57,21 @@ Start here:
   mplus ingest book.pdf
   mplus ask "Who is the captain of the ship?"
   mplus chat
-"""
+
+\b
+Exit codes:
+""" + "".join(f"  {code:<5}{what.replace('`', '')}\n" for code, what in EXIT_CODES.items())
 _GROUPS = (["memory"], ["model"], ["eval"], ["config"])
 """Command lines that only begin a command: its help is meant."""
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
-_SWITCHES = ("--offline", "--debug")
+_SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
 
 app = typer.Typer(
     name="mplus",
     epilog=_START,
     add_completion=False,
     rich_markup_mode=None,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -105,6 +113,13 @@ def global_options(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Never use the network; also HF_HUB_OFFLINE.")
     ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Results and errors only: no progress, no passages."),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also what is in force, and what answers took.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (
         False
     ),
@@ -116,7 +131,11 @@ def global_options(
     ] = False,
 ) -> None:
     """Read whole books into a latent memory and ask it questions, offline, on this machine."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other: give one of them")
     context.obj = Flags(model, device, dtype, home, offline, debug)
+    if context.invoked_subcommand is None:
+        start.start(context)
 
 
 app.command(
@@ -136,18 +155,47 @@ app.command(
     ),
 )(ask.ask)
 app.command("find", epilog=_EPILOG)(find.find)
-app.command("chat", epilog=_examples("mplus chat", "mplus chat -m work"))(chat.chat)
-app.command("serve", epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"))(
-    serve.serve
-)
-app.command("mcp", epilog=_EPILOG)(serve.mcp)
-app.add_typer(memory.app, name="memory", epilog=_EPILOG)
+app.command(
+    "chat",
+    short_help="Ask a memory questions, one after the other.",
+    epilog=_examples("mplus chat", "mplus chat -m work"),
+)(chat.chat)
+app.command(
+    "log",
+    short_help="Show what was asked and answered.",
+    epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
+)(log.log)
+memory.app.command("fork")(memory_files.fork)
+memory.app.command("du")(memory_files.disk_usage)
+memory.app.command("gc")(memory_files.collect_garbage)
+memory.app.command("export")(memory_files.export)
+app.command(
+    "serve",
+    short_help="Serve memories over HTTP, with a web page.",
+    epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
+)(serve.serve)
+app.command("mcp", short_help="Give an assistant the memories over MCP.", epilog=_EPILOG)(serve.mcp)
+app.add_typer(memory.app, name="memory", short_help="Look after memories.", epilog=_EPILOG)
 app.add_typer(model.app, name="model", epilog=_EPILOG)
 app.add_typer(config.app, name="config")
-app.command("train", epilog=_EPILOG, help=_unwrapped(train.HELP))(train.train)
-app.add_typer(evaluate.app, name="eval", epilog=_EPILOG)
-app.command("doctor", epilog=_EPILOG)(doctor.doctor)
-app.command("demo", epilog=_EPILOG)(demo.demo)
+app.command(
+    "train",
+    short_help="Train a checkpoint of your own.",
+    epilog=_EPILOG,
+    help=_unwrapped(train.HELP),
+)(train.train)
+app.add_typer(
+    evaluate.app, name="eval", short_help="Measure how well a model remembers.", epilog=_EPILOG
+)
+app.command("doctor", short_help="Check the installation.", epilog=_EPILOG)(doctor.doctor)
+app.command("demo", short_help="Read an example story, and ask about it.", epilog=_EPILOG)(
+    demo.demo
+)
+app.command(
+    "completion",
+    short_help="Complete command lines in your shell.",
+    epilog=_examples("mplus completion --install", "mplus completion zsh"),
+)(completion.completion)
 
 
 def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: False) -> int:
@@ -159,13 +207,33 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
 
     def command() -> int | None:
         options, rest = hoist(_with_full_sources(arguments))
-        is_bare = not rest or rest in _GROUPS
-        return _main(app, [*options, *rest, *(["--help"] if is_bare else [])], "mplus")
+        return _main(app, [*options, *rest, *(["--help"] if rest in _GROUPS else [])], "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return guarded(
-        command, debug="--debug" in own, as_json="--json" in own, interrupted=interrupted
-    )
+    tells: screen.Tells = "usual"
+    if not {"-v", "--verbose"}.isdisjoint(own):
+        tells = "much"
+    if not {"-q", "--quiet"}.isdisjoint(own):
+        tells = "little"
+    with screen.telling(tells):
+        return guarded(
+            command, debug="--debug" in own, as_json="--json" in own, interrupted=interrupted
+        )
+
+
+def complete(shell: str, given: Sequence[str]) -> int:
+    """Tell a shell what the word under its cursor may become."""
+    from mplus_cli.completion.shells import replies
+    from mplus_cli.completion.words import safely
+
+    known = (*_WITH_VALUE, *_SWITCHES)
+
+    def command() -> None:
+        root = typer.main.get_command(app)
+        for line in replies(shell, given, lambda words: safely(root, words, known)):
+            screen.out(line)
+
+    return guarded(command, debug=False)
 
 
 def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     MISMATCH = 3
     """A memory or a model does not fit, or is damaged."""
     PARTIAL = 4
-    """Some documents could not be read; the others were."""
+    """Some documents or questions could not be read; the others were."""
     REFUSED = 5
     """`ask --strict`: there is no answer that is likely enough to be right."""
     INTERRUPTED = 130
@@ -39,6 +39,18 @@ def partial(total: int, failed: int) -> ExitCode:
     if not failed:
         return ExitCode.DONE
     return ExitCode.FAILED if failed == total else ExitCode.PARTIAL
+
+
+EXIT_CODES = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed, or `find` found nothing",
+    ExitCode.USAGE: "the command line or a setting is not valid",
+    ExitCode.MISMATCH: "a memory or a model does not fit, or is damaged",
+    ExitCode.PARTIAL: "some documents or questions could not be read; the others were",
+    ExitCode.REFUSED: "`ask --strict`: there is no answer that is likely enough to be right",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""What each exit code means, as the help and the documentation say it."""
 
 
 class MplusError(Exception):

@@ -42,6 +42,7 @@ KEYS = {
     "memory": Key(DEFAULT_MEMORY, "the memory that is meant where none is named"),
     "offline": Key(False, "never use the network", "HF_HUB_OFFLINE"),
     "strict": Key(False, "decline to answer rather than risk a wrong answer"),
+    "history": Key(True, "keep questions and answers (`mplus log`)"),
 }
 """Every setting, in the order they are shown in; `home` is the platform's data folder by default."""
 
@@ -76,6 +77,8 @@ class Settings:
     offline: bool
     strict: bool = False
     """Whether no answer is wanted rather than one that is likely to be wrong."""
+    history: bool = True
+    """Whether questions and answers are kept."""
     config_file: Path | None = None
     """The config file that was read; None: there is none."""
 

@@ -50,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the sources, built with the setuptools that are installed."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "sources"
-    wanted = ("models", "mplus_cli", "examples", "pyproject.toml", "README.md", "LICENSE")
+    wanted = ("models", "mplus_cli", "examples", "man", "pyproject.toml", "README.md", "LICENSE")
     for name in wanted:
         if (ROOT / name).is_dir():
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -71,6 +71,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     ).stdout.split()
     assert set(tracked) <= held  # weights, recipes and py.typed among them
     assert {"mplus_cli/demo/story.pdf", "mplus_cli/demo/questions.json"} <= held
+    assert any(name.endswith("share/man/man1/mplus.1") for name in held)
     assert not [name for name in held if name.startswith(("tests/", "benchmarks/"))]
 
 

@@ -24,7 +24,7 @@ from models.schema import Whole, check, shown
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
 """Special tokens that end a turn in chat templates, besides the end-of-text ids."""
 
-_HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
+HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def fetch_from_hub(reference: str) -> Path:
     try:
         with quiet():
             folder = snapshot_download(
-                reference, allow_patterns=list(_HUB_FILES), local_files_only=offline
+                reference, allow_patterns=list(HUB_FILES), local_files_only=offline
             )
     except LocalEntryNotFoundError as error:
         why = "the network is off" if offline else "the Hub cannot be reached"

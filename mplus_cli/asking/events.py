@@ -117,12 +117,20 @@ class Retrieved:
 
     sources: tuple[Source, ...]
 
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`."""
+        return {"event": "retrieved", "sources": [source.to_json() for source in self.sources]}
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's text."""
 
     text: str
+
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`."""
+        return {"event": "text", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +168,24 @@ class Answer:
         sources = tuple(map(Source.from_json, own.pop("sources")))
         return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
 
+    def to_event(self) -> dict[str, Any]:
+        """The last line of `mplus ask --jsonl`."""
+        return {"event": "answer", **self.to_json()}
+
     @property
     def refused(self) -> bool:
         """Whether it gives no answer: then the sources are the nearest passages."""
         return self.reason == "whole" or is_refusal(self.answer)
+
+
+def usage_words(usage: Usage) -> str:
+    """What an answer took, in words."""
+    return (
+        f"{usage.prompt_tokens:,} tokens read and {usage.new_tokens:,} written, "
+        f"{usage.recalled_tokens:,} of {usage.ltm_tokens:,} long-term and {usage.stm_tokens:,} "
+        f"short-term memory tokens seen; first token after {usage.seconds_to_first_token:.1f} s, "
+        f"all after {usage.seconds:.1f} s"
+    )
 
 
 def is_refusal(answer: str) -> bool:
@@ -225,6 +247,11 @@ def check(question: Question) -> None:
     """
     if not question.text.strip():
         raise UsageError('the question is empty: for example: mplus ask "Who is the narrator?"')
+    check_options(question)
+
+
+def check_options(question: Question) -> None:
+    """Check all of a question but its text; UsageError if a number is out of range."""
     if question.max_new_tokens is not None and question.max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens is {question.max_new_tokens}: give 1 or more")
     if not (math.isfinite(question.temperature) and question.temperature >= 0):

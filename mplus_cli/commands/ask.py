@@ -4,23 +4,54 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, settings_of
+from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, one_of, settings_of
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.asking.events import Question
+    from mplus_cli.settings import Settings
 
 
 def ask(
     context: typer.Context,
     question: Annotated[
-        str, typer.Argument(metavar="QUESTION", help="The question, or - to read it from stdin.")
-    ],
+        str | None,
+        typer.Argument(metavar="QUESTION", help="The question, or - to read it from stdin."),
+    ] = None,
     memory: MemoryOption = None,
     document: DocumentOption = None,
     as_json: JsonOption = False,
+    as_lines: Annotated[
+        bool, typer.Option("--jsonl", help="Print each event as a line of JSON, as it comes.")
+    ] = False,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Print this Jinja template with the fields of --json, "
+            "such as '{{ answer }} ({{ sources[0].document }})'.",
+        ),
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask each line of a JSON Lines file, or of stdin with -; answers are such lines too.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append the answers to --questions there; those that it has are not asked again.",
+        ),
+    ] = None,
     sources: Annotated[
         bool,
         typer.Option("--sources/--no-sources", help="Show the passages the answer rests on."),
@@ -70,17 +101,26 @@ def ask(
             metavar="auto|off", help="With auto, ask the `mplus serve` that runs, if any."
         ),
     ] = "off",
-) -> None:
+) -> int:
     """Answer a question from a memory."""
     from mplus_cli.asking.events import Event, Question, check
-    from mplus_cli.terminal.answer_view import show_answer
+    from mplus_cli.asking.template import read_template
+    from mplus_cli.history.record import Record
+    from mplus_cli.history.store import History
+    from mplus_cli.terminal import answer_view
 
     if server not in ("auto", "off"):
         raise UsageError(f"--server is {server}: give auto or off")
     settings = settings_of(context)
+    one_of(json=as_json, jsonl=as_lines, template=template is not None, questions=bool(questions))
+    if question is None and questions is None:
+        raise UsageError("missing argument 'QUESTION' (see mplus ask --help)")
+    if output is not None and questions is None:
+        raise UsageError("--output is for the answers to --questions: give both")
+    fill = None if template is None else read_template(template)
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
-        text,
+        text or "",
         documents=tuple(document or ()),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
@@ -90,8 +130,12 @@ def ask(
         quote=quote,
         strict=settings.strict if strict is None else strict,
     )
-    check(asked)
     name = settings.memory if memory is None else memory
+    if questions is not None:
+        if question is not None:
+            raise UsageError("--questions has the questions: leave out the one on the command line")
+        return _ask_each(settings, name, questions, asked, output)
+    check(asked)
     events: Iterator[Event] | None = None
     if server == "auto":
         from mplus_cli.server.client import ask_running
@@ -103,8 +147,41 @@ def ask(
         book = Mplus.with_settings(settings, note=screen.note).memory(name)
         with screen.meter() as meter:
             events = book.load(asked, progress=meter.report).answer(asked)
-    final = show_answer(
-        events, as_json=as_json, sources=sources, whole=full_sources, stream=not no_stream
-    )
-    if asked.strict and final is not None and final.refused:
-        raise typer.Exit(ExitCode.REFUSED)
+    if as_lines:
+        final = answer_view.show_events(events)
+    elif fill is not None:
+        final = answer_view.show_filled(events, fill)
+    else:
+        shows = sources and not screen.is_quiet()
+        final = answer_view.show_answer(
+            events, as_json=as_json, sources=shows, whole=full_sources, stream=not no_stream
+        )
+    if final is not None:
+        answer_view.show_usage(final)
+        Record(History(settings.home), "ask", settings.history, screen.warning).add(final.to_json())
+    return ExitCode.REFUSED if asked.strict and final and final.refused else ExitCode.DONE
+
+
+def _ask_each(
+    settings: Settings, name: str, questions: str, like: Question, output: Path | None
+) -> int:
+    from mplus_cli.api import Mplus, silent
+    from mplus_cli.asking import batch
+    from mplus_cli.asking.events import Answer, check_options
+    from mplus_cli.runtime.session import open_memory
+    from mplus_cli.terminal.batch_view import show_batch
+
+    check_options(like)
+    library = Mplus.with_settings(settings, note=screen.note)
+    book = library.memory(name)
+    open_memory(library.library, name, note=screen.note)  # what is to be known of it is said once
+    kept = None if output is None else batch.open_output(output)
+    tally = batch.Tally()
+    with batch.opened(questions, sys.stdin.buffer) as lines, screen.meter() as meter:
+
+        def answer(question: Question) -> Answer:
+            return book.load(question, progress=meter.report, note=silent).ask(question)
+
+        wanted = batch.read_questions(lines, questions, like)
+        show_batch(batch.ask_each(wanted, answer, kept, name, tally), kept, tally, meter)
+    return tally.exit_code

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mplus_cli.commands.common import MemoryOption, settings_of
 from mplus_cli.terminal import screen
 
 
-def chat(context: typer.Context, memory: MemoryOption = None) -> None:
+def chat(
+    context: typer.Context,
+    memory: MemoryOption = None,
+    goes_on: Annotated[
+        bool, typer.Option("--continue", "-c", help="Go on with the last conversation.")
+    ] = False,
+) -> None:
     """Ask a memory questions one after the other; /help lists the commands.
 
     Without a terminal, each line of standard input is a question.
     """
     from mplus_cli.api import Mplus
     from mplus_cli.asking.conversation import Conversation
+    from mplus_cli.history.record import Record
+    from mplus_cli.history.store import History, latest_chat
     from mplus_cli.terminal.chat_view import run_chat
 
     settings = settings_of(context)
-    book = Mplus.with_settings(settings, note=screen.note).memory(memory)
+    history = History(settings.home)
+    kept = latest_chat(history, memory) if goes_on else None
+    name = kept.memory if kept is not None else memory
+    book = Mplus.with_settings(settings, note=screen.note).memory(name)
     with screen.meter() as meter:
         loaded = book.load(progress=meter.report)
-    conversation = Conversation(loaded.session, loaded.opened, strict=settings.strict)
-    run_chat(conversation, settings.home / "history")
+    record = Record(history, "chat", settings.history, screen.warning)
+    conversation = Conversation(
+        loaded.session, loaded.opened, strict=settings.strict, record=record
+    )
+    if kept is not None:
+        conversation.resume(str(kept.id))
+    run_chat(conversation, settings.home / "history" if settings.history else None)

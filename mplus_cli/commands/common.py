@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mplus_cli.errors import UsageError
 from mplus_cli.settings import Flags, Settings, resolve
+from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.library import StoredMemory
 
 MemoryOption = Annotated[
     str | None,
@@ -32,4 +37,24 @@ def flags_of(context: typer.Context) -> Flags:
 
 def settings_of(context: typer.Context) -> Settings:
     """The settings in force; UsageError if one is not valid."""
-    return resolve(flags_of(context))
+    found = resolve(flags_of(context))
+    screen.detail(
+        f"home {found.home}, model {found.model}, device {found.device}, config file "
+        f"{found.config_file or 'none'}"
+    )
+    return found
+
+
+def stored_memory(context: typer.Context, name: str | None) -> StoredMemory:
+    """The memory of a name, or the one that is meant where none is given."""
+    from mplus_cli.library import Library
+
+    settings = settings_of(context)
+    return Library(settings.home).open(settings.memory if name is None else name)
+
+
+def one_of(**given: bool) -> None:
+    """Check that at most one of several options that exclude each other is given; UsageError if not."""
+    names = [f"--{name}" for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise UsageError(f"{names[0]} and {names[1]} exclude each other: give one of them")

@@ -17,7 +17,7 @@ def demo(context: typer.Context) -> None:
     from mplus_cli.terminal.ingest_view import IngestView
 
     with screen.meter() as meter:
-        view = IngestView(meter, quiet=False)
+        view = IngestView(meter)
         book = Mplus.with_settings(settings_of(context), note=view.note).memory(story.MEMORY)
         planned = book.plan(story.story_file(), progress=meter.report)
         for event in book.reading(planned, progress=meter.report):

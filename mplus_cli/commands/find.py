@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, MemoryOption, settings_of
-from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.commands.common import DocumentOption, MemoryOption, one_of, settings_of
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 
@@ -29,8 +29,7 @@ def find(
     from mplus_cli.asking.events import Question
     from mplus_cli.terminal.answer_view import show_found
 
-    if as_json and as_lines:
-        raise UsageError("--json and --jsonl are two forms of the same: give one of them")
+    one_of(json=as_json, jsonl=as_lines)
     asked = Question(words, documents=tuple(document or ()))
     book = Mplus.with_settings(settings_of(context), note=screen.note).memory(memory)
     with screen.meter() as meter:

@@ -71,7 +71,6 @@ def ingest(
         typer.Option("--text", help="Write the text that the model would see; read nothing."),
     ] = False,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
     from mplus_cli.api import Mplus
@@ -88,18 +87,18 @@ def ingest(
         if workers is not None or ray is not None:
             raise UsageError("--dry-run and --text read nothing: leave out --workers and --ray")
         show = preview.show_text if text else preview.show_table
-        with screen.meter(quiet=quiet) as meter:
+        with screen.meter() as meter:
             planned = plan(sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
-            return show(settings, planned, meter, as_json=as_json, quiet=quiet)
+            return show(settings, planned, meter, as_json=as_json)
     if workers is not None or ray is not None:
         if replace or ocr or any(value is not None for value in (memory, title, pages)):
             raise UsageError(
                 "-m, --title, --pages, --replace and --ocr are for one memory: "
                 "leave out --workers and --ray"
             )
-        return _read_shelf(settings, sources, workers, ray, as_json=as_json, quiet=quiet)
-    with screen.meter(quiet=quiet) as meter:
-        view = IngestView(meter, quiet=quiet, title=title)
+        return _read_shelf(settings, sources, workers, ray, as_json=as_json)
+    with screen.meter() as meter:
+        view = IngestView(meter, title=title)
         book = Mplus.with_settings(settings, note=view.note).memory(memory)
         report = Report(book.name)
         planned = book.plan(*sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
@@ -130,7 +129,6 @@ def _read_shelf(
     address: str | None,
     *,
     as_json: bool,
-    quiet: bool,
 ) -> int:
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest import shelf
@@ -143,10 +141,12 @@ def _read_shelf(
         if address is None
         else shelf.RayCluster(address)
     )
-    books = shelf.name_memories(arguments, screen.warning if not quiet else lambda _: None)
+    books = shelf.name_memories(
+        arguments, (lambda _: None) if screen.is_quiet() else screen.warning
+    )
     report = shelf.ShelfReport()
-    with screen.meter(quiet=quiet) as meter:
-        view = ShelfView(meter, len(books), quiet=quiet)
+    with screen.meter() as meter:
+        view = ShelfView(meter, len(books))
         for event in shelf.read_shelf(books, settings, engine):
             report.add(event)
             view.show(event)

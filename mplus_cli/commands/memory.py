@@ -168,7 +168,6 @@ def remove_document(
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> None:
     """Take a document out of a memory. The others are read again, from the text in the memory."""
     from mplus_cli.asking.scope import find_document
@@ -190,8 +189,8 @@ def remove_document(
             )
         if not screen.confirm(f'Remove "{row.title}"{cost if others else ""}?'):
             raise MplusError(f'"{row.title}" was not removed')
-    with screen.meter(quiet=quiet) as meter:
-        view = IngestView(meter, quiet=quiet)
+    with screen.meter() as meter:
+        view = IngestView(meter)
         events = remove(settings, stored, row, note=view.note, progress=meter.report)
         try:
             for event in events:

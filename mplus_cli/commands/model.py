@@ -59,7 +59,7 @@ def pull(context: typer.Context, name: OptionalModel = None, as_json: JsonOption
 
     settings = _settings(context, name)
     with screen.meter() as meter:
-        folder = downloads.pull(settings, progress=meter.report)
+        folder = downloads.pull(settings, note=screen.note, progress=meter.report)
     if as_json:
         screen.json_out({"model": name or settings.model, "path": str(folder)})
     screen.note(f"{name or settings.model} is here: {folder}")

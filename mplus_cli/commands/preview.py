@@ -13,16 +13,14 @@ if TYPE_CHECKING:
     from mplus_cli.terminal.screen import Meter
 
 
-def show_table(
-    settings: Settings, planned: Plan, meter: Meter, *, as_json: bool, quiet: bool
-) -> int:
+def show_table(settings: Settings, planned: Plan, meter: Meter, *, as_json: bool) -> int:
     """What would be read."""
     from mplus_cli.ingest.preview import preview, to_json
     from mplus_cli.runtime.tokenizing import measure
     from mplus_cli.terminal import preview_view
     from mplus_cli.terminal.ingest_view import IngestView
 
-    view = IngestView(meter, quiet=quiet)
+    view = IngestView(meter)
     view.warn(planned.notes)
     measured = None if planned.is_hopeless else measure(settings, view.note)
     found = []
@@ -39,16 +37,14 @@ def show_table(
     return end([one.error for one in found])
 
 
-def show_text(
-    settings: Settings, planned: Plan, meter: Meter, *, as_json: bool, quiet: bool
-) -> int:
+def show_text(settings: Settings, planned: Plan, meter: Meter, *, as_json: bool) -> int:
     """The text that the model would see, one document after the other."""
     from mplus_cli.documents import DocumentError
     from mplus_cli.ingest.preview import open_each
     from mplus_cli.terminal import preview_view
     from mplus_cli.terminal.ingest_view import IngestView
 
-    view = IngestView(meter, quiet=quiet)
+    view = IngestView(meter)
     view.warn(planned.notes)
     errors: list[str | None] = []
     for name, document in open_each(planned):

@@ -151,12 +151,16 @@ def remove_unnamed(folder: Path, view: View) -> None:
 
     What cannot be deleted (on Windows, a file that a reader has mapped) waits for the next time.
     """
+    for path in unnamed(folder, view):
+        with suppress(OSError):
+            path.unlink()
+
+
+def unnamed(folder: Path, view: View) -> list[Path]:
+    """The files of ours that a commit does not name."""
     named = named_files(view)
-    for path in _files(folder):
-        name = path.relative_to(folder).as_posix()
-        if name not in named and _OURS.fullmatch(name):
-            with suppress(OSError):
-                path.unlink()
+    found = [(path, path.relative_to(folder).as_posix()) for path in _files(folder)]
+    return [path for path, name in found if name not in named and _OURS.fullmatch(name)]
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -22,8 +22,9 @@ from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.stored import StoredMemory
 from mplus_cli.library.values import MemorySummary, ModelIdentity
 
-_NEW = ".new-"
-_TRASH = ".trash-"
+NEW = ".new-"
+TRASH = ".trash-"
+"""How the names of hidden folders begin: of memories that are made, and that are removed."""
 
 
 class Library:
@@ -107,7 +108,7 @@ class Library:
 
     def remove(self, name: str) -> None:
         """Delete a memory; MplusError if there is no such memory, or it is being written."""
-        trash = self.folder / f"{_TRASH}{secrets.token_hex(8)}"
+        trash = self.folder / f"{TRASH}{secrets.token_hex(8)}"
         with self._changing(), done_unless_power_fails(f'memory "{name}" is removed'):
             stored = self.open(name)
             with stored.lock().deleted_at_end():
@@ -118,7 +119,7 @@ class Library:
     def staging(self) -> Iterator[Path]:
         """A hidden folder in which a memory is made; it is deleted unless it was published."""
         with self._changing():
-            folder = self.folder / f"{_NEW}{secrets.token_hex(8)}"
+            folder = self.folder / f"{NEW}{secrets.token_hex(8)}"
             lock = self.locks.take(folder.name)
             folder.mkdir(FOLDER)
         try:
@@ -170,6 +171,12 @@ class Library:
             rename(folder, self.folder / name)
         return self._at(name)
 
+    def clean(self) -> None:
+        """Delete what interrupted processes left beside the memories, as every change of a name does."""
+        if self.folder.is_dir():
+            with self._changing():
+                pass
+
     def _check_free(self, name: str) -> None:
         if (self.folder / name).exists():
             raise UsageError(f'there is already a memory "{name}": choose another name')
@@ -194,9 +201,9 @@ class Library:
         """Delete what interrupted processes left, locks without a memory too; what a living one makes is
         locked."""
         for entry in list(self.folder.iterdir()):
-            if entry.name.startswith(_TRASH):
+            if entry.name.startswith(TRASH):
                 shutil.rmtree(entry, ignore_errors=True)
-            elif entry.name.startswith(_NEW):
+            elif entry.name.startswith(NEW):
                 with suppress(Locked):
                     lock = self.locks.take(entry.name)
                     shutil.rmtree(entry, ignore_errors=True)

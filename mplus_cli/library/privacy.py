@@ -32,7 +32,7 @@ def close_to_others(home: Path) -> None:
 
 def _parts(home: Path) -> Iterator[Path]:
     """The memories and what was asked of them; the model and its folder are no secret."""
-    yield from (home / "memories", home / "history")
+    yield from (home / "memories", home / "history", home / "history.db")
 
 
 def _open(paths: Iterator[Path]) -> Iterator[Path]:

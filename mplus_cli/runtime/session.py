@@ -118,7 +118,7 @@ def load_model(
         os.environ["HF_HUB_OFFLINE"] = "1"
     if choice.base is not None:
         if not catalog.is_base_present(settings.home) and not settings.offline:
-            note("the base model (90 MB) is fetched once, and converted")
+            note(embedded_base.BEFORE)
         embedded_base.ensure(settings.home, offline=settings.offline, progress=progress)
     progress("loading the model", 0, None)
     with garbage.held_back():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from mplus_cli.asking.events import Answer, Event, Source, TextDelta
+from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
@@ -45,6 +46,30 @@ def show_answer(
     if sources and not final.is_unsure:
         show_evidence(final, whole=whole)
     return final
+
+
+def show_events(events: Iterable[Event]) -> Answer | None:
+    """Each event as a line of JSON, as it comes; the answer."""
+    final: Answer | None = None
+    for event in events:
+        screen.json_line(event.to_event())
+        screen.flush()
+        if isinstance(event, Answer):
+            final = event
+    return final
+
+
+def show_filled(events: Iterable[Event], fill: Callable[[dict[str, Any]], str]) -> Answer | None:
+    """The answer in a form of the user's own."""
+    final = _last(events)
+    if final is not None:
+        screen.piece(f"{fill(final.to_json())}\n")
+    return final
+
+
+def show_usage(answer: Answer) -> None:
+    """What an answer took, where that is wanted (`--verbose`)."""
+    screen.detail(usage_words(answer.usage))
 
 
 def _last(events: Iterable[Event]) -> Answer | None:

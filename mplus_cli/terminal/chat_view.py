@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.durable import make_folder
-from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command
+from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command, status
 from mplus_cli.asking.events import Answer, TextDelta
-from mplus_cli.errors import MplusError
+from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import interrupts
 from mplus_cli.terminal import screen
-from mplus_cli.terminal.answer_view import final_text, show_answer, show_evidence, show_source
+from mplus_cli.terminal.answer_view import (
+    final_text,
+    show_answer,
+    show_evidence,
+    show_source,
+    show_usage,
+)
 from mplus_cli.terminal.streaming import growing_markdown
+from mplus_cli.visible import one_line
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer
+
+_WITH_FILES = ("/ingest ", "/export ")
 
 
-def run_chat(conversation: Conversation, history: Path) -> None:
-    """Talk until the end of the input. At a terminal Ctrl-C stops what is being done, not the chat."""
+def run_chat(conversation: Conversation, history: Path | None) -> None:
+    """Talk until the end of the input. At a terminal Ctrl-C stops what is being done, not the chat.
+
+    Args:
+        history: where the lines that are typed are kept; None: nowhere.
+    """
     interactive = screen.is_conversation()
     if interactive:
         screen.dim(greeting(conversation))
@@ -36,12 +50,17 @@ def run_chat(conversation: Conversation, history: Path) -> None:
         try:
             if is_command(line):
                 reply = conversation.command(line)
+                if reply.edits:
+                    reply = _edited(conversation, reply.edits)
                 if reply.quits:
                     return
                 _show_reply(reply)
-            elif interactive:
+                if reply.ingests:
+                    _ingest(conversation, reply.ingests)
+                line = reply.asks
+            if line and interactive:
                 _stream(conversation, line)
-            else:
+            elif line:
                 show_answer(conversation.ask(line), sources=False)
         except MplusError as error:
             screen.error(str(error))
@@ -67,6 +86,38 @@ def _stream(conversation: Conversation, line: str) -> None:
         show_evidence(final)
         if final.is_unsure:
             screen.piece(f"{final_text(final)}\n")
+        show_usage(final)
+
+
+def _edited(conversation: Conversation, question: str) -> Reply:
+    """The question as the user leaves it in an editor, to be asked in the place of the last."""
+    from mplus_cli.terminal.editor import edit_text
+
+    if not screen.is_conversation():
+        raise UsageError("/edit needs the new question here, such as /edit Who keeps the goat?")
+    text = edit_text(question)
+    return conversation.command(f"/edit {text}") if text else Reply(("nothing is asked",))
+
+
+def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
+    """Read documents into the memory that is asked."""
+    from mplus_cli.ingest.job import Report, ingest, plan
+    from mplus_cli.terminal.ingest_view import IngestView
+
+    stored = conversation.opened.stored
+    report = Report(stored.name)
+    with screen.meter() as meter:
+        view = IngestView(meter)
+        planned = plan(sources, progress=meter.report)
+        view.warn(planned.notes)
+        if planned.is_hopeless:
+            raise MplusError(planned.failures[0].error)
+        try:
+            for event in ingest(conversation.session, stored, planned.given, report):
+                view.show(event)
+        finally:
+            conversation.reload()
+    view.summary(report)
 
 
 def _show_reply(reply: Reply) -> None:
@@ -74,6 +125,10 @@ def _show_reply(reply: Reply) -> None:
         screen.dim(text)
     for source in reply.sources:
         show_source(source, whole=reply.whole)
+    if reply.drawn is not None:
+        from mplus_cli.terminal.memory_view import map_picture
+
+        screen.show(map_picture(reply.drawn, screen.width(), unicode=screen.has_unicode()))
 
 
 def _piped() -> Iterator[str]:
@@ -81,12 +136,12 @@ def _piped() -> Iterator[str]:
         yield line.encode("utf-8", "replace").decode()
 
 
-def _typed(conversation: Conversation, history: Path) -> Iterator[str]:
-    """Lines from the prompt. Ctrl-C clears what is typed, Ctrl-D ends."""
-    session = _prompt_session(conversation, history)
+def _typed(conversation: Conversation, history: Path | None) -> Iterator[str]:
+    """Lines from the prompt, a plain one on a plain terminal. Ctrl-C clears what is typed, Ctrl-D ends."""
+    ask = _prompt_session(conversation, history).prompt if screen.moves() else screen.read_line
     while True:
         try:
-            line = session.prompt("> ")
+            line = ask("> ")
         except KeyboardInterrupt:
             continue
         except EOFError:
@@ -94,11 +149,9 @@ def _typed(conversation: Conversation, history: Path) -> Iterator[str]:
         yield line.encode("utf-8", "replace").decode()
 
 
-def _prompt_session(conversation: Conversation, history: Path) -> PromptSession[str]:
+def _prompt_session(conversation: Conversation, history: Path | None) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-    from prompt_toolkit.document import Document
-    from prompt_toolkit.history import FileHistory
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     keys = KeyBindings()
@@ -107,20 +160,35 @@ def _prompt_session(conversation: Conversation, history: Path) -> PromptSession[
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    class Commands(Completer):
-        def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
-            typed = document.text_before_cursor
-            for whole in conversation.completions(typed):
-                yield Completion(whole, start_position=-len(typed))
-
-    _make_private(history)
+    if history is not None:
+        _make_private(history)
     return PromptSession(
-        history=FileHistory(str(history)),
-        completer=Commands(),
+        history=InMemoryHistory() if history is None else FileHistory(str(history)),
+        completer=_completer(conversation),
         complete_while_typing=False,
         key_bindings=keys,
         prompt_continuation="  ",
+        bottom_toolbar=lambda: one_line(status(conversation)),
     )
+
+
+def _completer(conversation: Conversation) -> Completer:
+    """What completes commands, and behind them names of memories, documents and files."""
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+    from prompt_toolkit.document import Document
+
+    files = PathCompleter(expanduser=True)
+
+    class Commands(Completer):
+        def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
+            typed = document.text_before_cursor
+            if typed.startswith(_WITH_FILES):
+                rest = typed.partition(" ")[2]
+                yield from files.get_completions(Document(rest), event)
+            for whole in conversation.completions(typed):
+                yield Completion(whole, start_position=-len(typed))
+
+    return Commands()
 
 
 def _make_private(history: Path) -> None:

@@ -40,9 +40,8 @@ def summary_line(report: Report) -> str:
 class IngestView:
     """Shows events as they come."""
 
-    def __init__(self, meter: screen.Meter, *, quiet: bool, title: str | None = None) -> None:
+    def __init__(self, meter: screen.Meter, *, title: str | None = None) -> None:
         self._meter = meter
-        self._quiet = quiet
         self._title = title
         self._document: DocumentStarted | None = None
         self._label = ""
@@ -68,17 +67,20 @@ class IngestView:
             self._rebuilding = False
         elif isinstance(event, Committed):
             self._kept = event.chunks_done
+            if screen.is_verbose():
+                self._meter.close()
+                screen.detail(f"{event.chunks_done:,} of {event.chunks_total:,} chunks are kept")
 
     def note(self, text: str) -> None:
         """A line, unless quiet."""
-        if not self._quiet:
+        if not screen.is_quiet():
             self._meter.close()
             screen.note(text)
 
     def asks_to_replace(self, found: Replacement) -> bool:
         """Ask whether other versions of documents are to leave the memory; no where nobody can answer."""
         self._meter.close()
-        if self._quiet or not screen.is_interactive():
+        if screen.is_quiet() or not screen.is_interactive():
             self.note(found.kept)
             return False
         told, them = str(found), "it" if len(found.titles) == 1 else "them"
@@ -148,20 +150,17 @@ class IngestView:
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Lines about what was not read, unless quiet."""
-        if warnings and not self._quiet:
+        for text in () if screen.is_quiet() else warnings:
             self._meter.close()
-        for text in warnings:
-            if not self._quiet:
-                screen.warning(text)
+            screen.warning(text)
 
 
 class ShelfView:
     """Shows several books that are read at once: one meter for all, a line for each at its end."""
 
-    def __init__(self, meter: screen.Meter, books: int, *, quiet: bool) -> None:
+    def __init__(self, meter: screen.Meter, books: int) -> None:
         self._meter = meter
         self._books = books
-        self._quiet = quiet
         self._finished = 0
         self._under_way: dict[str, BookProgress] = {}
 
@@ -183,15 +182,14 @@ class ShelfView:
             )
 
     def _finish(self, event: BookFinished) -> None:
-        if not self._quiet:
-            for text in event.warnings:
-                screen.warning(f"{event.name}: {text}")
+        for text in () if screen.is_quiet() else event.warnings:
+            screen.warning(f"{event.name}: {text}")
         if event.error is not None:
             screen.warning(f'memory "{event.name}": {event.error}')
             return
         for document in event.report.failed:
             screen.warning(f"not read: {document['error']}")
-        if not self._quiet and not event.report.is_hopeless:
+        if not event.report.is_hopeless:
             screen.note(summary_line(event.report))
 
 

@@ -1,4 +1,4 @@
-"""How memories look in tables and pictures. Builds what `rich` draws; prints nothing."""
+"""How memories look in tables and pictures, and as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.library import ChunkPlace, MemoryMap, MemorySummary
+from mplus_cli.library import ChunkPlace, DocumentRow, MemoryMap, MemorySummary
+from mplus_cli.library.space import Usage
+from mplus_cli.terminal import screen
 from mplus_cli.visible import one_line
 from mplus_cli.wording import moment, size
 
@@ -89,6 +91,28 @@ def description(described: dict[str, Any]) -> RenderableType:
     if not described["documents"]:
         return facts
     return Group(facts, Text(), _documents(described["documents"]))
+
+
+def usage_table(found: Iterable[Usage], width: int) -> Table:
+    """The table of `mplus memory du`."""
+    numbers = ("total", "long-term", "short-term", "text", "shared", "left over")
+    shown = numbers[:1] if width < _NARROW else numbers
+    table = plain_table(("name", False), *((title, True) for title in shown))
+    for one in found:
+        parts = (one.total, one.long_term, one.short_term, one.text, one.shared, one.left_over)
+        table.add_row(Text(one.name), *(size(part) for part in parts[: len(shown)]))
+    return table
+
+
+def show_texts(texts: Iterable[tuple[DocumentRow, str]], *, named: bool) -> None:
+    """The texts of documents on stdout, one after the other; `named`: each below its title."""
+    for number, (row, text) in enumerate(texts):
+        if number:
+            screen.out("")
+        if named:
+            screen.out(f"# {one_line(row.title)}")
+            screen.out("")
+        screen.piece(text if text.endswith("\n") else f"{text}\n")
 
 
 def _recorded(tokens: Any) -> str:

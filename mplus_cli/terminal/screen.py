@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from mplus_cli.visible import escaped, one_line, visible
 
@@ -29,10 +31,33 @@ _LINE_SECONDS = 30.0
 """Between a meter's plain lines."""
 _PACE_SECONDS = 120.0
 """That a bar's time left is worked out of: steps of very different length follow each other."""
+Tells = Literal["little", "usual", "much"]
+_tells: ContextVar[Tells] = ContextVar("tells", default="usual")
+"""`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
 _open_line = [False]
 """Whether what was printed last ended in the middle of a line."""
 _SPACE = re.compile(r"\s+")
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@contextmanager
+def telling(tells: Tells) -> Iterator[None]:
+    """How much is said on stderr, for the block."""
+    token = _tells.set(tells)
+    try:
+        yield
+    finally:
+        _tells.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether no progress, no notes and no passages are wanted (`--quiet`)."""
+    return _tells.get() == "little"
+
+
+def is_verbose() -> bool:
+    """Whether details are wanted (`--verbose`)."""
+    return _tells.get() == "much"
 
 
 def out(text: str) -> None:
@@ -65,7 +90,18 @@ def json_line(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """A line on stderr; on a terminal, broken between words."""
+    """A line on stderr, unless quiet; on a terminal, broken between words."""
+    if not is_quiet():
+        _say(text)
+
+
+def detail(text: str) -> None:
+    """A line on stderr that only `--verbose` shows."""
+    if is_verbose():
+        dim(text)
+
+
+def _say(text: str) -> None:
     line = one_line(text)
     if is_terminal():
         columns = _console(stderr=True).width
@@ -83,8 +119,9 @@ def dim(text: str) -> None:
 
 
 def aside(text: str) -> None:
-    """An indented line on stderr."""
-    _plain(sys.stderr, f"  {one_line(text)}")
+    """An indented line on stderr, unless quiet."""
+    if not is_quiet():
+        _plain(sys.stderr, f"  {one_line(text)}")
 
 
 def quotation(
@@ -115,12 +152,12 @@ def quotation(
 
 def warning(text: str) -> None:
     """A warning on stderr."""
-    note(f"mplus: warning: {text}")
+    _say(f"mplus: warning: {text}")
 
 
 def error(text: str) -> None:
     """A failure on stderr: one line."""
-    note(f"mplus: error: {text}")
+    _say(f"mplus: error: {text}")
 
 
 def interrupted() -> None:
@@ -161,6 +198,11 @@ def is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def moves() -> bool:
+    """Whether what is drawn on stderr may be drawn anew: not on `TERM=dumb`, nor for a screen reader."""
+    return is_terminal() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
 def is_interactive() -> bool:
     """Whether someone sits there to type."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
@@ -191,6 +233,16 @@ def width() -> int:
     return _console(stderr=False).width
 
 
+def read_line(prompt: str) -> str:
+    """A line that is typed at a plain prompt; EOFError at the end of the input."""
+    _write(sys.stderr, prompt)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
 def confirm(question: str) -> bool:
     """Ask a yes-or-no question; no is the default."""
     _write(sys.stderr, f"{one_line(question)} [y/N] ")
@@ -201,7 +253,7 @@ def confirm(question: str) -> bool:
 @contextmanager
 def meter(*, quiet: bool = False) -> Iterator[Meter]:
     """A progress display on stderr for as long as the block runs."""
-    shown = Meter(quiet=quiet)
+    shown = Meter(quiet=quiet or is_quiet())
     try:
         yield shown
     finally:
@@ -213,7 +265,7 @@ class Meter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._moves = is_terminal() and not quiet
+        self._moves = moves() and not quiet
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""

@@ -71,11 +71,16 @@ def growing_text() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def growing_markdown() -> Iterator[Callable[[str], None]]:
-    """What draws an answer's whole text so far as Markdown on stdout, until the block ends."""
+    """What draws an answer's whole text so far as Markdown on stdout, until the block ends; where nothing
+    may be drawn anew, plain text."""
     from rich.live import Live
     from rich.markdown import Markdown
     from rich.spinner import Spinner
 
+    if not screen.moves():
+        with growing_text() as write:
+            yield _rest_of(write)
+        return
     console, text = screen.console(), ""
 
     def grow(whole: str) -> None:
@@ -88,6 +93,18 @@ def growing_markdown() -> Iterator[Callable[[str], None]]:
             yield grow
         finally:
             live.update(Markdown(visible(text), hyperlinks=False))
+
+
+def _rest_of(write: Callable[[str], None]) -> Callable[[str], None]:
+    """What writes of a whole text the part that is new."""
+    written = 0
+
+    def grow(whole: str) -> None:
+        nonlocal written
+        write(whole[written:])
+        written = len(whole)
+
+    return grow
 
 
 @contextmanager

@@ -152,12 +152,12 @@ def spawn() -> Callable[..., Any]:
     """Start a command line on a terminal of 100 columns and 30 lines."""
     import pexpect
 
-    def run(*arguments: str | Path) -> Any:
+    def run(*arguments: str | Path, **changes: str) -> Any:
         program, *rest = command(*arguments)
         return pexpect.spawn(
             program,
             rest,
-            env=environment(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1"),
+            env=environment(**{"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **changes}),
             encoding="utf-8",
             codec_errors="replace",
             timeout=60,

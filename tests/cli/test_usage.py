@@ -12,6 +12,7 @@ import pytest
 from mplus_cli import __version__, failures
 from mplus_cli.app import hoist
 from mplus_cli.errors import MismatchError
+from mplus_cli.library import Library, ModelIdentity
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_usage_error_is_one_line(mplus: Any, line: str, said: str) -> None:
 
 
 def test_help(mplus: Any) -> None:
-    for line in ([], ["--help"], ["-h"], ["--offline"]):
+    for line in (["--help"], ["-h"]):
         result = mplus(*line)
         assert result.code == 0
         for command in ("ingest", "ask", "chat", "memory", "model", "doctor", "demo"):
@@ -53,7 +54,15 @@ def test_help(mplus: Any) -> None:
 
 def test_help_reads_as_plain_text(mplus: Any) -> None:
     """No types of Python, no boxes; it fits 80 columns but for the examples, which are not broken."""
-    for line in ([], ["ingest"], ["ask"], ["memory", "show"], ["train"]):
+    for line in (
+        [],
+        ["ingest"],
+        ["ask"],
+        ["config", "set"],
+        ["log"],
+        ["memory", "show"],
+        ["train"],
+    ):
         shown = mplus(*line, "--help").out
         assert "<bool>" not in shown and "[[" not in shown and "(default)" not in shown
         assert shown.isascii()
@@ -163,3 +172,29 @@ def test_warnings_of_libraries_are_for_debug(debug: bool) -> None:
     assert done.returncode == 0, done.stderr
     said = "past_key_values" in done.stderr, "of a log" in done.stderr
     assert said == (debug, debug), done.stderr
+
+
+def test_alone_it_says_what_to_do_next(mplus: Any, own_home: Path) -> None:
+    """Within 60 columns, whatever there is; it imports no model."""
+    first = mplus()
+    assert first.code == 0 and first.err == ""
+    assert "mplus ingest book.pdf" in first.out and "mplus demo" in first.out
+    assert "downloads the model once: 92.9 MB" in first.out and "mplus --help" in first.out
+    library = Library(own_home / "mplus")
+    for name in ("work", "x" * 90):
+        library.create(name, ModelIdentity("m", "f" * 64, {}))
+    shown = mplus("--offline").out
+    assert "work (0 documents)" in shown and 'mplus ask -m work "..."' in shown
+    library.create("default", ModelIdentity("m", "f" * 64, {}))
+    (library.folder / "work" / "memory.db").write_bytes(b"x")
+    shown = mplus().out
+    assert "work (damaged)" in shown and 'mplus ask "..."' in shown
+    assert all(len(line) <= 60 for line in (first.out + shown).splitlines() if "xxx" not in line)
+
+
+def test_what_a_command_does_is_told_whole(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of the list of commands is cut short, at 60 columns and at 80."""
+    for columns in ("60", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = mplus("--help").out.split("Commands:")[1].split("\n\n")[0]
+        assert "..." not in shown, shown

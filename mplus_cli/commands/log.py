@@ -1,0 +1,62 @@
+"""`mplus log`: what was asked and answered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.errors import UsageError
+from mplus_cli.terminal import screen
+
+
+def log(
+    context: typer.Context,
+    conversation: Annotated[
+        str | None,
+        typer.Argument(metavar="NUMBER|NAME", help="Show this one. Default: list the last ones."),
+    ] = None,
+    search: Annotated[
+        str, typer.Option(metavar="WORDS", help="Only those that have all these words.")
+    ] = "",
+    memory: Annotated[
+        str | None, typer.Option("--memory", "-m", metavar="NAME", help="Only of this memory.")
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="At most N.")] = 20,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete this one, or all with NUMBER all.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List, search, show and delete the questions and answers that are kept on this machine."""
+    from mplus_cli.history.store import History
+    from mplus_cli.terminal.history_view import listed_table, show_conversation
+
+    history = History(settings_of(context).home)
+    if delete:
+        if conversation is None:
+            raise UsageError("--delete needs the number of a conversation, or all")
+        wanted = None if conversation == "all" else [history.find(conversation)[0].id]
+        removed = history.remove(wanted)
+        if as_json:
+            screen.json_out({"removed": removed})
+        screen.note(f"{removed:,} removed from {history.path}")
+        return
+    if conversation is not None:
+        kept, turns = history.find(conversation)
+        if as_json:
+            told = [{"at": turn.at, **turn.details} for turn in turns]
+            screen.json_out({**kept.to_json(), "turns": told})
+        else:
+            show_conversation(kept, turns)
+        return
+    if count < 1:
+        raise UsageError(f"-n is {count}: give a whole number from 1")
+    found = history.listed(count, memory=memory, words=search)
+    if as_json:
+        screen.json_out({"conversations": [kept.to_json() for kept in found]})
+    elif found:
+        screen.show(listed_table(found, screen.width()))
+    else:
+        screen.note("nothing of this is kept")

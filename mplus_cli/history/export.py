@@ -1,0 +1,62 @@
+"""A conversation as Markdown or JSON, for a file of the user's own. Knows no screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.durable import new_file
+from mplus_cli.errors import UsageError, disk_errors
+from mplus_cli.place import Place
+from mplus_cli.visible import one_line
+from mplus_cli.wording import place
+
+
+def export(path: Path, memory: str, details: Sequence[Mapping[str, Any]]) -> None:
+    """Write a conversation to a new file: JSON where its name ends so, else Markdown.
+
+    Raises:
+        UsageError: there is such a file.
+        MplusError: it cannot be written.
+    """
+    if path.exists():
+        raise UsageError(f"{path} is there already: choose another name")
+    text = to_json(memory, details) if path.suffix.lower() == ".json" else markdown(memory, details)
+    with disk_errors(), new_file(path, mode=0o600, replace=False) as file:
+        file.write(text.encode("utf-8", "replace"))
+
+
+def to_json(memory: str, details: Sequence[Mapping[str, Any]]) -> str:
+    """A conversation as one JSON object."""
+    return (
+        json.dumps({"memory": memory, "turns": list(details)}, indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def markdown(memory: str, details: Sequence[Mapping[str, Any]]) -> str:
+    """A conversation as Markdown: each question a heading, its answer, and where that stands."""
+    lines = [f"# Asked of {one_line(memory)}", ""]
+    for turn in details:
+        lines += [f"## {one_line(turn['question'])}", "", turn["answer"].strip(), ""]
+        lines += [f"- {where}" for where in places(turn)]
+        lines += [""] if turn["sources"] else []
+    return "\n".join(lines)
+
+
+def places(turn: Mapping[str, Any]) -> Iterator[str]:
+    """Where the sources of an answer stand, each once, the best with its words."""
+    seen = set()
+    for number, source in enumerate(turn["sources"]):
+        pages = source["pages"] and (source["pages"][0], source["pages"][1])
+        spot = _spot(source.get("place"))
+        where = one_line(place(source["document"], pages, spot))
+        if where not in seen:
+            seen.add(where)
+            quote = one_line(source.get("quote") or "")
+            yield f'{where}: "{quote}"' if quote and not number else where
+
+
+def _spot(told: Any) -> Place | None:
+    return Place.loads(json.dumps(told)) if told else None

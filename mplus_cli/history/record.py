@@ -1,0 +1,55 @@
+"""Whether and where a conversation is kept. What cannot be kept is said once, and hinders no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mplus_cli.errors import MplusError
+from mplus_cli.history.store import History, check_name
+
+
+@dataclass(slots=True)
+class Record:
+    """The place of one conversation in the history; `id` None: it has none yet."""
+
+    history: History
+    command: str
+    wanted: bool
+    """Whether turns are kept without being asked to (`history` in the settings)."""
+    warn: Callable[[str], None]
+    id: int | None = None
+
+    def add(self, details: Mapping[str, Any]) -> None:
+        """Keep a turn, where that is wanted."""
+        if not self.wanted:
+            return
+        try:
+            if self.id is None:
+                self.id = self.history.begin(self.command, details["memory"], details["model"])
+            self.history.add(self.id, details)
+        except MplusError as error:
+            self.wanted = False
+            self.warn(f"questions and answers are not kept: {error}")
+
+    def drop_last(self) -> None:
+        """Forget the last turn, which is asked again."""
+        if self.id is not None:
+            self.history.drop_last(self.id)
+
+    def save(self, name: str, turns: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the conversation under a name, and what comes of it from now on.
+
+        Raises:
+            UsageError: it cannot be called so.
+            MplusError: it cannot be kept.
+        """
+        check_name(name)
+        if self.id is None and turns:
+            self.id = self.history.begin(self.command, turns[-1]["memory"], turns[-1]["model"])
+            for details in turns:
+                self.history.add(self.id, details)
+        if self.id is not None:
+            self.history.rename(self.id, name)
+        self.wanted = True

@@ -1,0 +1,260 @@
+"""The file of questions and answers: conversations, and the turns of each.
+
+Sources are kept with their quotes and places, without the chunks' whole texts: those are the memory's.
+What is removed is written over. Knows no model and no screen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from models.durable import make_folder
+from mplus_cli.errors import DISK_FULL, MplusError, UsageError, disk_errors
+from mplus_cli.library.privacy import FILE, FOLDER
+
+NAME = "history.db"
+_VERSION = 1
+_BUSY_SECONDS = 10.0
+_LONGEST_NAME = 100
+_LEFT_OUT = ("text", "quote_span", "answer_span")
+"""Of a source: they repeat or point into the memory's text."""
+_SCHEMA = """
+CREATE TABLE conversations (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT '', command TEXT NOT NULL,
+    memory TEXT NOT NULL, model TEXT NOT NULL, started TEXT NOT NULL);
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL
+        REFERENCES conversations (id) ON DELETE CASCADE,
+    at TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, details TEXT NOT NULL);
+CREATE INDEX turns_conversation ON turns (conversation);
+"""
+_LISTED = """
+SELECT c.id, c.name, c.command, c.memory, c.model, c.started, max(t.at), count(t.id),
+    (SELECT question FROM turns WHERE conversation = c.id ORDER BY id LIMIT 1)
+FROM conversations c JOIN turns t ON t.conversation = c.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and its answer. `details` is the object of `mplus ask --json` without long texts."""
+
+    at: str
+    question: str
+    answer: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversation as it is listed. Times are UTC, ISO 8601."""
+
+    id: int
+    name: str
+    command: str
+    """`ask` or `chat`."""
+    memory: str
+    model: str
+    started: str
+    updated: str
+    turns: int
+    question: str
+    """The first."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class History:
+    """The file under `home`; it is made when something is first kept."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / NAME
+
+    def begin(self, command: str, memory: str, model: str, name: str = "") -> int:
+        """The id of a new conversation, which is listed once it has a turn."""
+        if not self.path.exists():
+            with disk_errors():
+                make_folder(self.path.parent, mode=FOLDER)
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, FILE))
+        values = (name, command, memory, model, _now())
+        with self._opened() as connection:
+            made = connection.execute(
+                "INSERT INTO conversations (name, command, memory, model, started) "
+                "VALUES (?, ?, ?, ?, ?)",
+                values,
+            )
+            return int(made.lastrowid or 0)
+
+    def add(self, conversation: int, details: Mapping[str, Any]) -> None:
+        """Keep a turn: the object of `mplus ask --json`."""
+        values = (conversation, _now(), *_texts(details), json.dumps(short(details)))
+        with self._opened() as connection:
+            connection.execute(
+                "INSERT INTO turns (conversation, at, question, answer, details) "
+                "VALUES (?, ?, ?, ?, ?)",
+                values,
+            )
+
+    def drop_last(self, conversation: int) -> None:
+        """Forget the last turn of a conversation: it is asked again."""
+        with self._opened() as connection:
+            connection.execute(
+                "DELETE FROM turns WHERE id = (SELECT max(id) FROM turns WHERE conversation = ?)",
+                (conversation,),
+            )
+
+    def rename(self, conversation: int, name: str) -> None:
+        """Give a conversation a name."""
+        with self._opened() as connection:
+            connection.execute(
+                "UPDATE conversations SET name = ? WHERE id = ?", (name, conversation)
+            )
+
+    def listed(
+        self,
+        limit: int,
+        *,
+        memory: str | None = None,
+        words: str = "",
+        command: str | None = None,
+    ) -> list[Kept]:
+        """The newest conversations, newest first.
+
+        Args:
+            words: all of them must stand in its name, its questions or its answers.
+        """
+        if not self.path.exists():
+            return []
+        where, values = ["1"], list[Any]()
+        for column, wanted in (("memory", memory), ("command", command)):
+            if wanted is not None:
+                where.append(f"c.{column} = ?")
+                values.append(wanted)
+        for word in words.split():
+            where.append(
+                "(c.name LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns s WHERE "
+                "s.conversation = c.id AND (s.question LIKE ? ESCAPE '\\' "
+                "OR s.answer LIKE ? ESCAPE '\\')))"
+            )
+            values += [_pattern(word)] * 3
+        query = (
+            f"{_LISTED} WHERE {' AND '.join(where)} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?"
+        )
+        with self._opened() as connection:
+            return [Kept(*row) for row in connection.execute(query, (*values, limit))]
+
+    def find(self, wanted: str) -> tuple[Kept, list[Turn]]:
+        """A conversation by its number or its name; UsageError if there is none."""
+        rows: list[Any] = []
+        if self.path.exists():
+            number = int(wanted) if wanted.isascii() and wanted.isdigit() else -1
+            which = "c.id = ? OR (c.name = ? AND c.name <> '')"
+            query = f"{_LISTED} WHERE {which} GROUP BY c.id ORDER BY c.id DESC"
+            with self._opened() as connection:
+                rows = connection.execute(query, (min(number, 1 << 62), wanted)).fetchall()
+                turns = connection.execute(
+                    "SELECT at, question, answer, details FROM turns WHERE conversation = ? "
+                    "ORDER BY id",
+                    (rows[0][0] if rows else -1,),
+                ).fetchall()
+        if not rows:
+            raise UsageError(
+                f"there is no conversation {wanted!r}: `mplus log` lists those there are"
+            )
+        found = [
+            Turn(at, question, answer, json.loads(told)) for at, question, answer, told in turns
+        ]
+        return Kept(*rows[0]), found
+
+    def remove(self, conversations: Sequence[int] | None) -> int:
+        """Delete conversations, or all of them; how many there were."""
+        if not self.path.exists():
+            return 0
+        with self._opened() as connection:
+            if conversations is None:
+                return connection.execute("DELETE FROM conversations").rowcount
+            return sum(
+                connection.execute("DELETE FROM conversations WHERE id = ?", (one,)).rowcount
+                for one in conversations
+            )
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The database in one transaction; MplusError if it is damaged or cannot be written."""
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA secure_delete = ON")
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    self._prepare(connection)
+                    yield connection
+        except (sqlite3.Error, ValueError) as error:
+            raise self._explained(error) from error
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise MplusError(f"{self.path} was written by a newer mplus: upgrade mplus")
+        if version == 0:
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _explained(self, error: Exception) -> MplusError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return MplusError(DISK_FULL)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return MplusError("the history is being written by another process: try again")
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
+            return MplusError(f"{self.path} cannot be used: {error}: check it and its permissions")
+        return MplusError(f"{self.path} is damaged ({error}): move it away, and a new one is made")
+
+
+def latest_chat(history: History, memory: str | None) -> Kept:
+    """The last conversation, with a memory or with any; UsageError if there is none."""
+    for kept in history.listed(1, memory=memory, command="chat"):
+        return kept
+    raise UsageError("no conversation is kept yet: begin one with mplus chat")
+
+
+def short(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The object of `mplus ask --json` without what the memory keeps itself."""
+    sources = [
+        {name: value for name, value in source.items() if name not in _LEFT_OUT}
+        for source in details["sources"]
+    ]
+    return {**details, "sources": sources}
+
+
+def check_name(name: str) -> None:
+    """Check a conversation's name; UsageError if it is empty, a number or too long."""
+    if not name or name.isdigit() or len(name) > _LONGEST_NAME:
+        raise UsageError(f"a conversation cannot be called {name!r}: give it a short name")
+
+
+def _texts(details: Mapping[str, Any]) -> tuple[str, str]:
+    return _storable(details["question"]), _storable(details["answer"])
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _pattern(word: str) -> str:
+    escaped = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{_storable(escaped)}%"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

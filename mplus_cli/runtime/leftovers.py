@@ -1,0 +1,14 @@
+"""What killed processes left under a home: of memories, and of a model that was being fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mplus_cli.library import Library
+from mplus_cli.library.space import collect as collect_memories
+from mplus_cli.runtime import embedded_base
+
+
+def collect(home: Path) -> list[tuple[Path, int]]:
+    """Delete it, but for what a living process writes; what went, with its bytes."""
+    return [*collect_memories(Library(home)), *embedded_base.collect(home)]

@@ -1,0 +1,182 @@
+"""Conversations that last: `ask` and `chat` keep them, `log` shows them, chat goes on with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from mplus_cli import settings
+from mplus_cli.asking import answering
+from mplus_cli.asking.conversation import Conversation, status
+from mplus_cli.errors import UsageError
+from mplus_cli.history.record import Record
+from mplus_cli.history.store import History
+from mplus_cli.runtime.session import open_session
+
+SHORT = ("--max-new-tokens", "6")
+
+
+@pytest.fixture
+def conversation(book: str) -> Conversation:
+    """A conversation with the short text, that is kept."""
+    given = settings.resolve(settings.Flags())
+    opened = open_session(given, note=lambda _: None, progress=lambda *_: None)
+    memory = answering.load_memory(opened, opened.library.open(book))
+    record = Record(History(given.home), "chat", True, pytest.fail)
+    return Conversation(opened, memory, record=record)
+
+
+def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
+    answer = mplus("ask", "Who keeps the goat?", "-m", book, "--json", *SHORT).json
+    (listed,) = mplus("log", "--json").json["conversations"]
+    assert (listed["id"], listed["command"], listed["memory"], listed["turns"]) == (
+        1,
+        "ask",
+        book,
+        1,
+    )
+    shown = mplus("log", "1", "--json").json
+    assert shown["turns"][0]["answer"] == answer["answer"]
+    assert "Who keeps the goat?" in mplus("log").out
+    text = mplus("log", "1").out
+    assert "> Who keeps the goat?" in text and "  Story" in text
+    assert "Who keeps" in mplus("log", "--search", "goat").out
+    assert "nothing of this is kept" in mplus("log", "--search", "zebra").err
+    assert "there is no conversation '9'" in mplus("log", "9").error
+    assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
+    assert mplus("log", "--json").json == {"conversations": []}
+    assert "needs the number" in mplus("log", "--delete").error
+
+
+def test_one_setting_keeps_nothing(mplus: Any, book: str) -> None:
+    assert mplus("config", "set", "history", "off").code == 0
+    mplus("ask", "Who?", "-m", book, *SHORT)
+    mplus("chat", "-m", book, stdin="who?\n")
+    assert {entry.name for entry in Path(os.environ["MPLUS_HOME"]).iterdir()} == {"memories"}
+
+
+def test_a_history_that_cannot_be_written_is_a_warning(mplus: Any, book: str) -> None:
+    (Path(os.environ["MPLUS_HOME"]) / "history.db").mkdir()
+    result = mplus("ask", "Who?", "-m", book, *SHORT)
+    assert result.code == 0 and result.out
+    assert "questions and answers are not kept" in result.err
+
+
+def test_chat_goes_on_with_the_last_conversation(mplus: Any, book: str, tmp_path: Path) -> None:
+    assert mplus("chat", "-m", book, stdin="who?\n").code == 0
+    talk = tmp_path / "talk.json"
+    result = mplus("chat", "--continue", stdin=f"why?\n/export {talk}\n/stats\n")
+    assert result.code == 0, result.err
+    assert "2 answers in this conversation" in result.err and "long-term" in result.err
+    (listed,) = mplus("log", "--json").json["conversations"]
+    assert listed["turns"] == 2
+    told = json.loads(talk.read_text())
+    assert [turn["question"] for turn in told["turns"]] == ["who?", "why?"]
+    assert "no conversation is kept yet" in mplus("chat", "-c", "-m", "other").error
+
+
+def ask(conversation: Conversation, text: str) -> str:
+    *_, last = conversation.ask(text)
+    return str(last.answer)  # type: ignore[union-attr]
+
+
+def test_retry_and_edit_take_the_last_turn_back(conversation: Conversation) -> None:
+    for line in ("/retry", "/edit", "/edit x", "/save x", "/export x"):
+        with pytest.raises(UsageError):
+            conversation.command(line)
+    ask(conversation, "who?")
+    ask(conversation, "why?")
+    assert conversation.command("/retry").asks == "why?"
+    assert [question for question, _ in conversation.turns] == ["who?"]
+    assert conversation.command("/edit").edits == "who?"
+    assert conversation.command("/edit Where is it?").asks == "Where is it?"
+    assert conversation.turns == conversation.details == []
+    ask(conversation, "Where is it?")
+    assert conversation.record is not None
+    ((kept, turns),) = [conversation.record.history.find("1")]
+    assert [turn.question for turn in turns] == ["Where is it?"] and kept.turns == 1
+
+
+def test_resume_brings_back_turns_and_memory(
+    conversation: Conversation, mplus: Any, story: Path
+) -> None:
+    answer = ask(conversation, "who?")
+    assert conversation.command("/save talk").lines[0].startswith('kept as "talk"')
+    assert mplus("ingest", story, "-m", "other", "-q").code == 0
+    conversation.command("/memory other")
+    assert conversation.details == []
+    assert conversation.command("/resume").lines == ("talk  book: who?",)
+    assert conversation.completions("/resume t") == ["/resume talk"]
+    assert conversation.command("/resume talk").lines == ('memory "book"; after:', "> who?")
+    assert conversation.turns == [("who?", answer)]
+    assert conversation.opened.stored.name == "book"
+    ask(conversation, "why?")
+    assert conversation.record is not None
+    assert conversation.record.history.find("talk")[0].turns == 2
+    conversation.command("/clear")
+    ask(conversation, "and then?")
+    assert len(conversation.record.history.listed(9)) == 2
+    with pytest.raises(UsageError, match="there is no conversation"):
+        conversation.command("/resume gone")
+
+
+def test_map_stats_and_the_bar(conversation: Conversation) -> None:
+    drawn = conversation.command("/map").drawn
+    assert drawn is not None and len(drawn.documents) == 1
+    assert len(conversation.command("/stats").lines) == 2
+    ask(conversation, "who?")
+    assert "first token after" in conversation.command("/stats").lines[2]
+    assert status(conversation).startswith("book | ") and " s | /help" in status(conversation)
+
+
+def test_reading_in_a_chat(mplus: Any, book: str, tmp_path: Path) -> None:
+    other = tmp_path / "white whale.txt"
+    other.write_text("The whale was white. Its name was Moby. " * 3)
+    lines = f"/ingest {other}\n/document white whale\n/ingest {tmp_path}/gone.txt\n/ingest\n/map\n"
+    result = mplus("chat", "-m", book, stdin=lines)
+    assert '"White Whale" alone is asked' in result.err, result.err
+    assert "gone.txt" in result.err and "/ingest needs files" in result.err
+    assert "White Whale" in result.out
+
+
+def test_in_a_terminal(
+    book: str, spawn: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files complete, the bar shows the memory, the editor's question is asked."""
+    (tmp_path / "letter.txt").write_text("A letter. " * 20)
+    monkeypatch.setenv("EDITOR", "sed -i s/who/whom/")
+    child = spawn("chat", "-m", book, PROMPT_TOOLKIT_NO_CPR="0")
+    child.expect_exact("\x1b[6n")  # where is the cursor? the bar is drawn below
+    child.send("\x1b[5;1R")
+    child.expect_exact("memory tokens")
+    child.send(f"/ingest {tmp_path}/let\t")
+    child.expect_exact("ter.txt")
+    child.send("\x15who is it?\r")
+    child.expect_exact("Story")
+    child.expect_exact("\x1b[?2004h")
+    child.send("/edit\r")
+    child.expect_exact("Story")
+    child.expect_exact("\x1b[?2004h")
+    child.sendeof()
+    child.wait()
+    _, turns = History(Path(os.environ["MPLUS_HOME"])).find("1")
+    assert [turn.question for turn in turns] == ["whom is it?"]
+
+
+def test_without_motion(book: str, spawn: Any) -> None:
+    """TERM=dumb: no spinner, no colour, nothing drawn anew."""
+    child = spawn("ask", "who?", "-m", book, *SHORT, TERM="dumb")
+    child.expect(pexpect.EOF)
+    assert "\x1b" not in child.before and "Story" in child.before
+    child = spawn("chat", "-m", book, TERM="dumb")
+    child.expect_exact("> ")
+    child.send("who?\r")
+    child.expect_exact("Story")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    assert "\x1b[" not in child.before

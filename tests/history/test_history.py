@@ -1,0 +1,159 @@
+"""The file of questions and answers: what is kept, found, forgotten, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.history.export import export
+from mplus_cli.history.record import Record
+from mplus_cli.history.store import History, latest_chat
+
+
+def answer(question: str, text: str = "The keeper.", memory: str = "book") -> dict[str, Any]:
+    place = {"section": ["Part *1*"], "labels": None, "from": 0.0, "to": 0.5}
+    source = {
+        "document": "Story",
+        "pages": [2, 3],
+        "place": place,
+        "chunk": 0,
+        "score": 0.5,
+        "text": "A SECRET. The keeper.",
+        "quote": "The keeper.",
+        "quote_span": [10, 21],
+    }
+    return {
+        "question": question,
+        "answer": text,
+        "memory": memory,
+        "model": "tiny",
+        "sources": [source, source],
+        "usage": {"seconds": 0.1},
+        "reason": "stop",
+    }
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "home")
+
+
+def kept(history: History, *questions: str, command: str = "chat", memory: str = "book") -> Record:
+    record = Record(history, command, True, pytest.fail)
+    for question in questions:
+        record.add(answer(question, memory=memory))
+    return record
+
+
+def test_conversations_are_kept_listed_and_found(history: History) -> None:
+    assert history.listed(5) == [] and history.remove(None) == 0
+    kept(history, "Who keeps 100% of the lamp?", "Why?")
+    kept(history, "Who is the whale?", memory="whales", command="ask")
+    assert [(line.id, line.turns, line.question) for line in history.listed(5)] == [
+        (2, 1, "Who is the whale?"),
+        (1, 2, "Who keeps 100% of the lamp?"),
+    ]
+    assert [line.id for line in history.listed(1)] == [2]
+    assert [line.id for line in history.listed(5, memory="book")] == [1]
+    for words, found in (("LAMP 100% keeper", [1]), ("keeper", [2, 1]), ("1_0", []), ("'", [])):
+        assert [line.id for line in history.listed(5, words=words)] == found
+    line, turns = history.find("1")
+    assert (line.memory, [turn.question for turn in turns][1]) == ("book", "Why?")
+    assert turns[0].details["sources"][0]["quote"] == "The keeper."
+    assert latest_chat(history, None).id == 1
+    for gone in ("3", "x", "9" * 40, ""):
+        with pytest.raises(UsageError, match="there is no conversation"):
+            history.find(gone)
+    with pytest.raises(UsageError, match="no conversation is kept"):
+        latest_chat(history, "whales")
+
+
+def test_it_is_private_and_what_is_removed_is_gone(history: History) -> None:
+    """Whole chunks stay in the memory; deleted rows are written over."""
+    kept(history, "Where is the treasure buried?")
+    assert stat.S_IMODE(history.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(history.path.parent.stat().st_mode) == 0o700
+    data = history.path.read_bytes()
+    assert b"treasure" in data and b"SECRET" not in data
+    assert history.remove([1, 7]) == 1
+    assert b"treasure" not in history.path.read_bytes()
+    assert [entry.name for entry in history.path.parent.iterdir()] == ["history.db"]
+
+
+def test_names_and_turns_taken_back(history: History) -> None:
+    record = kept(history, "a", "b")
+    record.drop_last()
+    record.save("talk", [])
+    assert [turn.question for turn in history.find("talk")[1]] == ["a"]
+    for name in ("", "12", "x" * 101):
+        with pytest.raises(UsageError):
+            record.save(name, [])
+
+
+def test_what_is_not_wanted_is_kept_only_when_asked(history: History) -> None:
+    record = Record(history, "chat", False, pytest.fail)
+    record.add(answer("a"))
+    assert not history.path.exists()
+    record.save("talk", [answer("a")])
+    record.add(answer("b"))
+    assert [turn.question for turn in history.find("talk")[1]] == ["a", "b"]
+
+
+def test_a_damaged_file_hinders_no_answer(history: History) -> None:
+    history.path.parent.mkdir()
+    history.path.write_bytes(b"not a database, but long enough to be read as one " * 40)
+    said: list[str] = []
+    record = Record(history, "ask", True, said.append)
+    record.add(answer("a"))
+    record.add(answer("b"))
+    (line,) = said
+    assert "are not kept" in line and "is damaged" in line
+    with pytest.raises(MplusError, match="move it away"):
+        history.listed(5)
+
+
+def test_a_newer_file_is_left_alone(history: History) -> None:
+    kept(history, "a")
+    import sqlite3
+
+    with sqlite3.connect(history.path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    with pytest.raises(MplusError, match="newer mplus"):
+        history.listed(5)
+
+
+def test_two_write_at_once(history: History) -> None:
+    def keep(name: str) -> None:
+        kept(history, *"abcd", memory=name)
+
+    threads = [threading.Thread(target=keep, args=(name,)) for name in "012"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted((line.memory, line.turns) for line in history.listed(9)) == [
+        ("0", 4),
+        ("1", 4),
+        ("2", 4),
+    ]
+
+
+def test_export(history: History, tmp_path: Path) -> None:
+    markdown, data = tmp_path / "talk.md", tmp_path / "talk.JSON"
+    export(markdown, "book", [answer("Who\n# is it?")])
+    text = markdown.read_text()
+    assert (
+        "\n## Who # is it?\n\nThe keeper.\n\n- Story, p. 2-3" in text and text.count("- Story") == 1
+    )
+    export(data, "book", [answer("Who?")])
+    assert json.loads(data.read_text())["turns"][0]["question"] == "Who?"
+    with pytest.raises(UsageError, match="is there already"):
+        export(markdown, "book", [])
+    with pytest.raises(MplusError, match="cannot write"):
+        export(tmp_path / "gone" / "x.md", "book", [])
