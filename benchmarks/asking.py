@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.generate import Generated, Sampling, stream
+from models.generate import Generated, stream
 from models.memory import Memory
 from models.recall import look_up
+from models.sampling import Sampling
 from mplus_cli.runtime.session import Session
 
 QUESTION = "Who keeps the lighthouse, and what did the keeper write in the logbook that night?"

@@ -14,8 +14,9 @@ from benchmarks.asking import QUESTION, prompt_ids
 from benchmarks.common import Figure, alternate, as_loaded, parser, report, session, story_ids
 from benchmarks.synthetic import grown
 from models.fast_decode import FastDecoder, join
-from models.generate import Sampling, decode, draw, prefill
+from models.generate import prefill
 from models.recall import look_up
+from models.sampling import Sampling, decode, draw
 
 
 def main() -> None:

@@ -161,7 +161,7 @@ class Reading:
     stand outside the best one."""
     quote_weight: float = setting(0.0, _WEIGHT, counts="never")
     """What it costs an answer, in nats a token, to leave the text of the chunks in its prefix, where the
-    caller has that text (`models.generate.Guide`); 0: nothing."""
+    caller has that text (`models.sampling.Guide`); 0: nothing."""
     lookahead: int = setting(1, Whole(1, 256), counts="never")
     """Tokens, the likeliest, of which a greedy answer takes that which goes on best, one token ahead; for
     its first few tokens. 1: the likeliest itself."""

@@ -1,4 +1,4 @@
-"""The process: the first thing that runs, so that Ctrl-C is one quiet line from then on.
+"""The process: runs first, so that Ctrl-C is one quiet line from the start.
 
 Imports nothing heavy before the signal handler is in place. Knows no command.
 """
@@ -17,7 +17,7 @@ from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
 def main() -> None:
     """Run `mplus` with the arguments of the process, and exit."""
     interrupts = Interrupts()
-    # Threads that spin while they wait cost nothing alone, and half the speed beside other programs.
+    # Threads that spin while waiting are harmless alone, but halve the speed beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         signal.signal(signal.SIGINT, interrupts)
@@ -36,7 +36,7 @@ def main() -> None:
         from mplus_cli.terminal import screen
 
         screen.interrupted()
-        # Not sys.exit: if Ctrl-C fell into code that an extension was running, Python would now
+        # Not sys.exit: if Ctrl-C interrupted code that an extension was running, Python would now
         # kill itself with the signal instead of giving this code.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -1,7 +1,6 @@
-"""The command line: its commands, the global options, and what a failure looks like.
+"""The command line: its commands, the global options, and failures as one line.
 
-Global options may stand anywhere on the line. Knows no command's work: each command module imports
-what it needs when it runs.
+Global options may come anywhere on the line. Each command module imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ Start here:
 Exit codes:
 """ + "".join(f"  {code:<5}{what.replace('`', '')}\n" for code, what in EXIT_CODES.items())
 _GROUPS = (["memory"], ["model"], ["eval"], ["config"])
-"""Command lines that only begin a command: its help is meant."""
+"""Command lines that only begin a command, and show its help."""
 _WITH_VALUE = ("--model", "--device", "--dtype", "--home")
 _SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
 
@@ -77,8 +76,8 @@ app = typer.Typer(
 
 
 def _unwrapped(text: str) -> str:
-    """Help text as one line a paragraph, to be wrapped at the terminal's width; a paragraph that is
-    indented keeps its lines."""
+    """Help text with each paragraph on one line, to be wrapped at the terminal's width; indented
+    paragraphs keep their lines."""
     paragraphs = text.split("\n\n")
     return "\n\n".join(
         f"\b\n{paragraph}" if paragraph.startswith("    ") else " ".join(paragraph.split())
@@ -202,7 +201,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
     """Run a command line and return its exit code; failures are one line on stderr.
 
     Args:
-        interrupted: whether Ctrl-C came, however it shows.
+        interrupted: whether Ctrl-C came, even if the exception was swallowed.
     """
 
     def command() -> int | None:
@@ -248,8 +247,8 @@ def guarded(
     as_json: bool = False,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> int:
-    """A command's exit code; however it fails, that is one line on stderr, and with `as_json` an
-    object with `error` and `exit_code` on stdout."""
+    """A command's exit code; any failure is one line on stderr and, with `as_json`, an object with
+    `error` and `exit_code` on stdout."""
 
     def fail(message: str, code: ExitCode | int) -> int:
         screen.error(message)
@@ -281,10 +280,10 @@ def _guarded(
     except OutputLost as lost:
         close_output()
         if isinstance(lost.__cause__, BrokenPipeError):
-            return ExitCode.DONE  # whoever read it has seen enough
+            return ExitCode.DONE  # the reader of the pipe has left
         screen.error(f"the output could not be written: {lost}")
         return ExitCode.FAILED
-    except BrokenPipeError:  # of stderr: what was to be done is not done
+    except BrokenPipeError:  # stderr is closed: the work is not done
         close_output()
         return ExitCode.FAILED
     except Exception as error:
@@ -304,8 +303,8 @@ def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
 
 
 def _with_full_sources(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--sources full` as the one option that the parser knows: `--sources` is a
-    switch too, and the parser has no options whose value may be missing."""
+    """The arguments with `--sources full` as one option: `--sources` is a switch too, and the parser has
+    no options whose value is optional."""
     full: list[str] = []
     for number, argument in enumerate(arguments):
         if argument == "--":
@@ -320,10 +319,10 @@ def _with_full_sources(arguments: Sequence[str]) -> list[str]:
 
 
 def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The global options, wherever they stood before `--`, and the rest of the arguments.
+    """The global options from anywhere before `--`, and the rest of the arguments.
 
     Raises:
-        UsageError: one of them is last and has no value.
+        UsageError: the last one has no value.
     """
     first: list[str] = []
     rest: list[str] = []
@@ -359,6 +358,6 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _options(context: Any) -> list[str]:
-    """The options that a command takes, its own and the global ones."""
+    """The options of a command, its own and the global ones."""
     own = [name for parameter in context.command.params for name in parameter.opts]
     return [name for name in own if name.startswith("-")] + [*_WITH_VALUE, *_SWITCHES]

@@ -1,7 +1,4 @@
-"""Exit codes, and the errors that a user can cause.
-
-Knows no terminal: the screen module renders an error as one line.
-"""
+"""Exit codes, and the errors that a user can cause, each with a message of one line."""
 
 from __future__ import annotations
 
@@ -72,7 +69,7 @@ class MismatchError(MplusError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a system call failed for want of space."""
+    """Whether a system call failed for lack of space."""
     return isinstance(error, OSError) and error.errno in _FULL
 
 
@@ -86,7 +83,7 @@ def disk_errors() -> Iterator[None]:
 
 
 def explained(error: OSError) -> MplusError:
-    """A failed system call that was to write, as a line that says what to do."""
+    """A failed write as a line that says what to do."""
     if is_disk_full(error):
         return MplusError(DISK_FULL)
     if isinstance(error, BlockingIOError):
@@ -100,7 +97,7 @@ def explained(error: OSError) -> MplusError:
 
 @contextmanager
 def done_unless_power_fails(what: str) -> Iterator[None]:
-    """Turn `Unconfirmed` into an MplusError that says what is done all the same."""
+    """Turn `Unconfirmed` into an MplusError that says what was done nevertheless."""
     try:
         yield
     except Unconfirmed as error:

@@ -1,4 +1,4 @@
-"""The example story of `mplus demo`: where it is, and what to ask of it. Knows no model."""
+"""The example story of `mplus demo`: where it is, and what to ask about it. Knows no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mplus_cli.errors import MplusError
 
 MEMORY = "demo"
 ASKED = (3, 8, 35)
-"""The questions that are asked, by their ids."""
+"""The ids of the questions that are asked."""
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "demo", _HERE.parent / "examples" / "story")
 

@@ -9,7 +9,7 @@ from mplus_cli.errors import MplusError
 
 
 def require(module: str, extra: str = "eval") -> Any:
-    """A module of an extra; MplusError that says what to install if it is not there."""
+    """A module of an extra; MplusError that says what to install if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

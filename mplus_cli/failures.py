@@ -31,7 +31,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         reason = error.strerror or str(error) or type(error).__name__
         return f"{what}{reason}: check the path and its permissions", ExitCode.FAILED
     if isinstance(error, ModuleNotFoundError):
-        return f"{error}: install mplus again with all it depends on", ExitCode.FAILED
+        return f"{error}: reinstall mplus with its dependencies", ExitCode.FAILED
     name = type(error).__name__
     return f"{name}: {error}: this is a bug of mplus; --debug shows where", ExitCode.FAILED
 
@@ -52,6 +52,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _is_loaded(module: str, name: str, error: BaseException) -> bool:
-    """Whether the error is of a class in a module; one not imported cannot have raised it."""
+    """Whether the error's class is in a module; a module that is not imported cannot have raised it."""
     found = sys.modules.get(module)
     return found is not None and isinstance(error, getattr(found, name))

@@ -1,6 +1,6 @@
-"""Where a stretch of a document stands, in the document's own terms.
+"""Where a chunk stands in its document, in the document's own terms.
 
-A value that documents give, memories keep and the screen words. Knows none of them.
+Documents make it, memories keep it, and the screen puts it into words.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The section a stretch stands in, what its pages are labelled, and how far in it is."""
+    """The section of a chunk, the labels of its pages, and its position in the text."""
 
     section: tuple[str, ...] = ()
     """Titles from the outermost part to the innermost: ("Part 2", "Chapter 7"); () if unknown."""
     labels: tuple[str, str] | None = None
-    """What is printed on its first and last page ("iv"); None where pages have no labels."""
+    """The labels printed on its first and last page ("iv"); None if pages have no labels."""
     start: float = 0.0
     end: float = 1.0
     """Its first and last character, as shares of the document's text, 0 to 1."""
@@ -33,7 +33,7 @@ class Place:
         }
 
     def dumps(self) -> str:
-        """As a memory keeps it; `loads` reads it."""
+        """The text that a memory keeps; `loads` reads it."""
         return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":"))
 
     @classmethod

@@ -73,10 +73,10 @@ class Settings:
     dtype: str
     home: Path
     memory: str
-    """The memory that is meant where none is named."""
+    """The memory to use when none is named."""
     offline: bool
     strict: bool = False
-    """Whether no answer is wanted rather than one that is likely to be wrong."""
+    """Whether to give no answer rather than one that is likely to be wrong."""
     history: bool = True
     """Whether questions and answers are kept."""
     config_file: Path | None = None
@@ -142,7 +142,7 @@ def trace(flags: Flags, environment: Mapping[str, str] | None = None) -> Resolve
 
 
 def config_path(env: Mapping[str, str]) -> Path | None:
-    """The config file: the one `MPLUS_CONFIG` names, else the user's if it is there."""
+    """The config file: the one `MPLUS_CONFIG` names, or the user's if it exists."""
     path = config_place(env)
     if _is_file(path):
         return path
@@ -162,7 +162,7 @@ def config_place(env: Mapping[str, str]) -> Path:
 
 
 def default_config_path() -> Path:
-    """Where the user's config file is looked for."""
+    """Where the user's config file is expected."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("mplus", appauthor=False)) / "config.toml"
@@ -230,7 +230,7 @@ def _default_home() -> str:
 
 
 def _folder(given: str | Path, origin: str) -> Path:
-    """A folder by its path, `~` and `~user` for a home; UsageError where that is nobody's."""
+    """A folder by its path, `~` and `~user` standing for a home; UsageError if there is no such user."""
     try:
         return Path(given).expanduser().absolute()
     except (RuntimeError, OSError) as error:
@@ -240,5 +240,5 @@ def _folder(given: str | Path, origin: str) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name too long, a folder that may not be entered
+    except OSError:  # the name is too long, or a folder may not be entered
         return False

@@ -1,22 +1,21 @@
-"""Text as a reader may see it: without characters that steer a terminal, reorder a line or hide.
+"""Text that is safe to show: without characters that control a terminal, reorder a line or hide text.
 
-Titles, file names, passages, answers and the messages that quote them were written by others. The
-screen passes all that it writes through `visible`; JSON keeps every character, as an escape.
-Knows no screen.
+Titles, file names, passages, answers and the messages that quote them were written by others. The screen
+passes everything it writes through `visible`; JSON keeps every character, as an escape. Knows no screen.
 """
 
 from __future__ import annotations
 
 import re
 
-# Ranges of code points. Left alone: private use and unassigned ones, which show as some glyph or box.
+# Ranges of code points. Private use and unassigned ones are left alone: they show as a glyph or box.
 _CONTROLS = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff"
 _BREAKS = "\x0b-\x0d\x1c-\x1f\x85\u2028\u2029"
 _HIDDEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""Bidirectional controls, spaces without width, letters without ink, tags (Unicode's
+"""Bidirectional controls, zero-width spaces, invisible letters, tags (Unicode's
 Default_Ignorable_Code_Point, but for the joiners)."""
 _JOINERS = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f"
 """Joiners and variation selectors, which shape the characters around them."""
@@ -24,7 +23,7 @@ _JOINED = (
     "\u0600-\u180a\u1810-\u1cff\u20e3\u2190-\u2bff\u3030\u303d\u3297\u3299\ua840-\uabff"
     "\ufb50-\ufdff\ufe0f\ufe70-\ufefc\U00010a00-\U00011fff\U0001f000-\U0001faff"
 )
-"""What they may shape: Arabic, the Indic scripts and their neighbours, Mongolian, pictures."""
+"""What they may shape: Arabic, the Indic scripts and their neighbours, Mongolian, emoji."""
 
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _BREAK = re.compile(f"[{_BREAKS}]")
@@ -40,8 +39,8 @@ _SPACE = re.compile(r"\s+")
 def visible(text: str) -> str:
     """Text as it may go to a terminal or a file that is read as text.
 
-    Control characters become question marks, other line ends than "\\n" become spaces, and what has
-    no width vanishes, unless it joins letters or pictures that are written so (Persian, emoji).
+    Control characters become question marks, line ends other than "\\n" become spaces, and characters
+    without width are dropped, unless they join letters or emoji that need them (as in Persian).
     """
     if text.isascii() and text.isprintable():
         return text
@@ -55,7 +54,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(dumped: str) -> str:
-    """JSON text with all that `visible` would change written as escapes: it means the same."""
+    """JSON text with the same meaning, in which everything that `visible` would change is escaped."""
     if dumped.isascii() and "\x7f" not in dumped:
         return dumped
     return _ESCAPED.sub(_escape, dumped)

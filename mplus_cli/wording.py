@@ -25,14 +25,14 @@ def size(number: int) -> str:
 
 
 def moment(text: str) -> str:
-    """A stored time in the user's time zone, to the minute; nothing for nothing."""
+    """A stored time in the user's time zone, to the minute; empty if there is none."""
     if not text:
         return ""
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def page_range(pages: tuple[int, int] | None) -> str:
-    """ "p. 12" or "p. 12-13"; nothing where there are no pages."""
+    """ "p. 12" or "p. 12-13"; empty if there are no pages."""
     if pages is None:
         return ""
     first, last = pages
@@ -42,8 +42,7 @@ def page_range(pages: tuple[int, int] | None) -> str:
 def place(document: str, pages: tuple[int, int] | None, where: Place | None = None) -> str:
     """A source in words: `Walden, "Winter Animals", 64 %`, `Book, p. iv (4), "Part 2 > Chapter 7"`.
 
-    The document, its pages where it has some, the section it stands in, and where there are no
-    pages how far into the document it begins.
+    The document, its pages or how far into the document it begins, and its section.
     """
     parts = [document, labelled_pages(pages, where)]
     if where and where.section:
@@ -54,7 +53,7 @@ def place(document: str, pages: tuple[int, int] | None, where: Place | None = No
 
 
 def labelled_pages(pages: tuple[int, int] | None, where: Place | None) -> str:
-    """ "p. 12-13", and "p. iv (4)" where a page is labelled otherwise than by its number."""
+    """ "p. 12-13", and "p. iv (4)" if the label of a page is not its number."""
     numbers = page_range(pages)
     if pages is None or where is None or where.labels is None:
         return numbers

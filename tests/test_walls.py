@@ -49,7 +49,7 @@ MODEL_FLOORS = (
     ("packing", "retriever"),
     ("network",),
     ("update", "scan", "fast_decode", "spans"),
-    ("recall",),
+    ("recall", "sampling"),
     ("generate", "evidence"),
     ("checkpoints",),
     ("training",),

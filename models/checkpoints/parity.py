@@ -22,10 +22,11 @@ from torch import Tensor
 
 from models.checkpoints.loaded import CheckpointError, explained
 from models.checkpoints.published import load_network
-from models.generate import Sampling, decode, prefill
+from models.generate import prefill
 from models.memory import Memory, merge
 from models.network import MPlusModel
 from models.recall import TokenRecall
+from models.sampling import Sampling, decode
 from models.update import encode, read_chunk
 
 EXACT = 0.0

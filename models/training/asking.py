@@ -1,8 +1,8 @@
-"""Questions that a model asks of any text: labelled questions are few, text is not.
+"""Question generation: labelled questions are few, text is not.
 
-A copy of the base learns two tasks from labelled passages: to put a question to a text (text ->
-answer and question), and to answer one (text and question -> answer). Then it asks of any text,
-and a question is kept where reading the text with it gives the answer back: round-trip
+A copy of the base learns two tasks from labelled passages: to ask a question about a text (text -> answer
+    and question), and to answer one (text and question -> answer). Then it asks about any text, and a
+    question is kept if reading the text with it gives the answer back: round-trip
 consistency, Alberti et al. 2019 (arXiv 1906.05416), with one model for both tasks. Knows text, ids and
 a plain causal language model.
 
@@ -22,14 +22,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.training.data import DataError, Encoder, Passage, Question
+from models.training.excerpts import around
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.rows import IGNORED
 
-_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]”’]*\s+")
 _OPEN = re.compile(r"\b(?:he|she|it|they|him|her|his|them|their|this|these|i|you|we|my|me)\b", re.I)
 _SCORED = 4
-"""Examples read for their answer's probability take as much room as a quarter of those asked:
-their logits are kept."""
+"""Scoring an answer's probability keeps logits, so a batch holds a quarter of the examples that
+generation does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +37,24 @@ class AskingConfig:
     """How questions are learned, asked and chosen."""
 
     window: int = 1000
-    """Characters of text a question is put to, at most."""
+    """Characters of text a question is asked about, at most."""
     epochs: float = 2.0
     batch: int = 64
     """Examples a training step."""
     learning_rate: float = 1.5e-4
     warmup: int = 40
     each: int = 5
-    """Questions asked of every text, before any is left out."""
+    """Questions generated for every text, before any is dropped."""
     asked_at_once: int = 1024
-    """Questions asked at a time."""
+    """Questions generated at a time."""
     temperature: float = 0.9
     top_k: int = 40
     most_ids: int = 44
-    """Ids of an answer with its question, at most."""
+    """Tokens of an answer with its question, at most."""
     most_words: int = 8
     """Words of an answer, at most."""
     least_probability: float = 0.3
-    """How likely the answer must be to whoever reads text and question."""
+    """How likely the model must find the answer, given the text and the question."""
     seed: int = 0
 
 
@@ -69,22 +69,22 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A text and those of its questions that were kept."""
+class GeneratedQuestions:
+    """A text and the questions about it that were kept."""
 
     text: str
     questions: tuple[Question, ...]
     tried: int
-    """How many questions were asked of it."""
+    """How many questions were generated."""
 
 
-class Asker:
-    """A causal language model that learns to ask and to answer; its weights are changed.
+class QuestionGenerator:
+    """A causal language model that learns to ask and to answer; training changes its weights.
 
     Args:
         llama: a `LlamaForCausalLM`.
-        start: the id that texts begin with.
-        end: the id that ends what the model writes.
+        start: the id that begins a text.
+        end: the id that ends a generation.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Asker:
         """Train on labelled passages, for the configured epochs.
 
         Raises:
-            DataError: none of their answers stands in its passage.
+            DataError: no answer occurs in its passage.
         """
         config, draw = self._config, random.Random(self._config.seed)
         torch.manual_seed(config.seed)
@@ -113,7 +113,7 @@ class Asker:
         optimiser = MasterAdamW([(weights, config.learning_rate)], weight_decay=0.0, clip=1.0)
         examples = [pair for passage in passages for pair in self._examples(passage, draw)]
         if not examples:
-            raise DataError("there is nothing to learn from: no answer stands in its passage")
+            raise DataError("there is nothing to learn from: no answer occurs in its passage")
         steps = max(int(config.epochs * len(examples) / config.batch), 1)
         order: list[int] = []
         for step in range(steps):
@@ -128,8 +128,9 @@ class Asker:
         self._llama.requires_grad_(False)
 
     @torch.no_grad()
-    def ask(self, texts: Sequence[str]) -> Iterator[Asked]:
-        """Ask of texts of at most `window` characters; yields as many, longest first."""
+    def ask(self, texts: Sequence[str]) -> Iterator[GeneratedQuestions]:
+        """Ask about texts of at most `window` characters; yields one result a text, longest text
+        first."""
         config = self._config
         torch.manual_seed(config.seed + 1)
         prompts = [(self._ask_prompt(text), text) for text in texts]
@@ -147,7 +148,7 @@ class Asker:
     def _examples(
         self, passage: Passage, draw: random.Random
     ) -> Iterator[tuple[list[int], list[int]]]:
-        """Both tasks of every question of a passage whose answer stands in it."""
+        """Both tasks for every question whose answer occurs in its passage."""
         for question in passage.questions:
             answers = [answer for answer in question.answers if answer in passage.text]
             if not answers:
@@ -168,7 +169,7 @@ class Asker:
         return [self._start, *self._encode(f"{text}\n\nQuestion: {question}\nAnswer:")]
 
     def _padded(self, examples: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
-        """Ids (B, T) and what follows each (B, T), IGNORED where nothing is to be told."""
+        """Ids (B, T) and the next ids to predict (B, T), IGNORED where there is no target."""
         longest = max(len(prompt) + len(target) for prompt, target in examples) - 1
         longest += -longest % 32
         ids = torch.full((len(examples), longest), self._end)
@@ -180,7 +181,7 @@ class Asker:
         return ids.to(self._llama.device), targets.to(self._llama.device)
 
     def _losses(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Nats of each example's target (B,). What pads stands behind: a causal mask is enough."""
+        """Nats of each example's target (B,). Padding is on the right, so a causal mask is enough."""
         hidden = self._llama.model(input_ids=ids, use_cache=False).last_hidden_state
         asked = targets != IGNORED
         logits = self._llama.lm_head(hidden[asked]).float()
@@ -189,7 +190,7 @@ class Asker:
         return losses.new_zeros(len(ids)).index_add(0, rows, losses)
 
     def _written(self, prompts: Sequence[list[int]]) -> list[list[str]]:
-        """What the model writes after each prompt, `each` times."""
+        """`each` generations for each prompt."""
         config = self._config
         longest = max(map(len, prompts))
         ids = torch.full((len(prompts), longest), self._end)
@@ -210,12 +211,12 @@ class Asker:
         )
         texts = []
         for row in out[:, longest:].tolist():
-            # What did not come to its end is no question.
+            # A generation that was cut off is no question.
             texts.append(self._decode(row[: row.index(self._end)]) if self._end in row else "")
         return [texts[at : at + config.each] for at in range(0, len(texts), config.each)]
 
     def _parsed(self, written: str, text: str) -> tuple[str, str] | None:
-        """Answer and question of what was written, where they are fit to be asked."""
+        """Answer and question of a generation; None if they are not fit to be asked."""
         answer, found, question = written.partition("\nQuestion:")
         answer, question = answer.strip(), " ".join(question.split())
         words = question.split()
@@ -231,8 +232,8 @@ class Asker:
 
     def _chosen(
         self, texts: Sequence[str], pairs: Sequence[Sequence[tuple[str, str]]]
-    ) -> Iterator[Asked]:
-        """Those that a reader of the text would answer so, each answer and question once."""
+    ) -> Iterator[GeneratedQuestions]:
+        """The pairs whose answer the model itself finds likely, each answer and question once."""
         flat = [(at, *pair) for at, own in enumerate(pairs) for pair in dict.fromkeys(own)]
         likely: list[float] = []
         size = max(self._config.asked_at_once // _SCORED, 1)
@@ -248,7 +249,7 @@ class Asker:
             if probability >= self._config.least_probability:
                 kept[at].setdefault(answer.lower(), Question(question, (answer,)))
         for text, own in zip(texts, kept, strict=True):
-            yield Asked(text, tuple(own.values()), self._config.each)
+            yield GeneratedQuestions(text, tuple(own.values()), self._config.each)
 
 
 def stands_alone(question: str) -> bool:
@@ -257,56 +258,14 @@ def stands_alone(question: str) -> bool:
     return bool(names) or not _OPEN.search(question)
 
 
-def around(text: str, at: int, size: int) -> str:
-    """Whole sentences of a text around a place, at most `size` characters (or `size` of them)."""
-    if len(text) <= size:
-        return text
-    starts = [0, *(match.end() for match in _SENTENCE.finditer(text)), len(text)]
-    first = max(number for number, start in enumerate(starts[:-1]) if start <= at)
-    last = first + 1
-    while True:
-        grown = False
-        for begin, stop in ((first, last + 1), (first - 1, last)):
-            if begin < 0 or stop >= len(starts):
-                continue
-            if starts[stop] - starts[begin] <= size:
-                first, last, grown = begin, stop, True
-        if not grown:
-            break
-    found = text[starts[first] : starts[last]].strip()
-    if len(found) <= size:
-        return found
-    begin = max(min(at - size // 2, len(text) - size), 0)
-    return text[begin : begin + size]
-
-
-def windows(books: Sequence[str], count: int, size: int, seed: int) -> list[str]:
-    """Stretches of whole sentences of at most `size` characters from anywhere in books, the longer
-    the book the more."""
-    draw = random.Random(seed)
-    lengths = [len(book) for book in books]
-    found: list[str] = []
-    for book in draw.choices(books, lengths, k=count) if books else ():
-        start = draw.randrange(max(len(book) - 2 * size, 1))
-        stretch = " ".join(book[start : start + 2 * size].split())
-        found.append(around(stretch, len(stretch) // 2, size))
-    return found
-
-
-def part_of(passage: Passage, size: int, draw: random.Random) -> str:
-    """A stretch of a passage of at most `size` characters: all of it where it fits."""
-    text = passage.text
-    return around(text, draw.randrange(max(len(text), 1)), size)
-
-
 def with_questions(
-    passages: Sequence[Passage], parts: Sequence[str], asked: Sequence[Asked]
+    passages: Sequence[Passage], parts: Sequence[str], asked: Sequence[GeneratedQuestions]
 ) -> list[Passage]:
-    """Passages with what was asked of their parts beside their own questions, then other texts with
-    theirs; what is left without a question is left out.
+    """Passages with their own questions and those generated about their excerpts, then other texts with
+    theirs; those without a question are dropped.
 
     Args:
-        parts: of each passage the part that was asked of.
+        parts: the excerpt of each passage that was asked about.
     """
     by_text: dict[str, list[Question]] = {}
     for one in asked:

@@ -1,4 +1,4 @@
-"""What a training step takes and gives, as values.
+"""The inputs and outputs of a training step, as values.
 
 Shapes: S streams, T text tokens, K memory tokens a chunk, L layers, M layers with memory, D hidden
 size, H key/value heads, d head size, R retriever layers, Q questions a stream, q question tokens,
@@ -17,33 +17,33 @@ from models.training.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step reads and is asked; streams with less than others are padded."""
+    """What one step reads and is asked; shorter streams are padded."""
 
     chunks: Tensor
     """(S, T) ids to write."""
     tails: Tensor
-    """(L, S, k, D) what each stream's update pass sees before its chunk, detached."""
+    """(L, S, k, D) the tail that each stream's update pass reads before its chunk, detached."""
     past: Remembered
-    """The streams' earlier chunks, a ring of slots each."""
-    crowd: Tensor
-    """(S, N) slots of the chunks that are looked up or stand in the prefix; -1: none."""
+    """The streams' earlier chunks, in a ring buffer each."""
+    candidates: Tensor
+    """(S, N) slots of the chunks that are looked up or are in the prefix; -1: none."""
     order: Tensor
-    """(S, C) what stands at each place in the prefix: 0 the new chunk, i the crowd's i-th, counted
-    from 1; -1: nothing (on the right)."""
+    """(S, C) the chunk at each place in the prefix: 0 for the new chunk, i for the i-th of `candidates`,
+    from 1; -1 for none (on the right)."""
     rows: Rows
     questions: Tensor
     """(S, Q, q) bare questions; the first ones are those of the row's answers, in order."""
     real: Tensor
-    """(S, Q, q) which of their tokens are no padding."""
+    """(S, Q, q) which of their tokens are not padding."""
     answered: Tensor
-    """(S,) how many pieces of the row are answers: the first ones."""
+    """(S,) how many examples of the row are answers: the first ones."""
     gold: Tensor
-    """(S, Q) which chunk answers, numbered as in `order`; -1: none does, or it is not to be learned."""
+    """(S, Q) the chunk that answers, numbered as in `order`; -1: none, or not trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Mean losses of one step in nats; a kind the batch lacks is 0."""
+    """Mean losses of one step in nats; 0 for a kind that the batch lacks."""
 
     answer: Tensor
     continuation: Tensor
@@ -61,4 +61,4 @@ class Written:
     """(M, S, K, H, d), unrotated."""
     values: Tensor
     normed: Tensor
-    """(R, S, K, D): the states as the retriever's layers see them."""
+    """(R, S, K, D): the normed states that the retriever's layers take."""

@@ -1,8 +1,8 @@
-"""Questions that any text asks by itself: a sentence with a name, number or word left out.
+"""Cloze questions: a sentence with a name, number or word left out.
 
-They need no labels, so readers can practise on every page of a book (the idea of unsupervised
-question answering by cloze translation, arXiv 1906.04980). Some other words are left out too, so
-that the sentence has to be recognised rather than continued. Knows text only.
+They need no labels, so the readers can train on every page of a book (the idea of unsupervised
+question answering by cloze translation, arXiv 1906.04980). Some other words are left out too, so that the
+sentence must be found in memory and not just continued. Knows text only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 from models.training.fact_words import SMALL_NUMBERS, TENS
 
 LEAST_WORDS, MOST_WORDS = 7, 45
-"""Sentences of so many words are asked about."""
+"""Length of the sentences that are asked about, in words."""
 AROUND = 14
-"""Words of a sentence that are kept on each side of the answer, at most."""
+"""Words kept on each side of the answer, at most."""
 LEFT_OUT = 0.15
-"""Chance of each other word to be left out."""
+"""Chance that any other word is left out."""
 
 _NUMBER_WORDS = (*SMALL_NUMBERS[2:], *TENS, "hundred")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
@@ -35,7 +35,7 @@ _SPANS = (
 def clozes(text: str, count: int, draw: random.Random) -> list[tuple[str, str]]:
     """Up to `count` questions about sentences of a text, with their answers."""
     sentences = [" ".join(part.split()) for part in _SENTENCE_END.split(text)]
-    # The first and the last may be parts of sentences.
+    # The first and the last may be cut off.
     fit = [s for s in sentences[1:-1] if LEAST_WORDS <= s.count(" ") + 1 <= MOST_WORDS]
     chosen = draw.sample(fit, min(count, len(fit)))
     made = (_cloze(sentence, draw) for sentence in chosen)
@@ -47,7 +47,7 @@ def _cloze(sentence: str, draw: random.Random) -> tuple[str, str] | None:
     found = [(word, matches) for word, matches in kinds if matches]
     if not found:
         return None
-    # Plain words stand in every sentence: names and numbers first, mostly.
+    # Every sentence has plain words: names and numbers mostly come first.
     word, matches = found[-1] if draw.random() < 0.25 else draw.choice(found)
     match = draw.choice(matches)
     left, right = (

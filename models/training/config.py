@@ -1,4 +1,5 @@
-"""A training run as data: what is trained, on what, for how long. Read, validated and saved whole.
+"""The settings of a training run: what is trained, on what, for how long. Read, validated and saved
+whole.
 
 Knows no tensors; `models.training.loop` carries it out.
 """
@@ -15,7 +16,7 @@ from models.config import ConfigError, MPlusConfig
 from models.durable import recover
 
 LAST = "last"
-"""The folder in a run's that has what the run needs to go on."""
+"""The subfolder with what a run needs to resume."""
 _SHARES = (
     "past",
     "fresh",
@@ -34,7 +35,7 @@ class TrainingConfig:
     """One stage of training. Token counts are text tokens unless said otherwise."""
 
     model: dict[str, Any] = field(default_factory=dict)
-    """Fields of `MPlusConfig` for the checkpoint that comes out."""
+    """Fields of `MPlusConfig` for the checkpoint that is trained."""
     qa: tuple[str, ...] = ()
     """JSON-lines files of passages with questions (`.jsonl` or `.jsonl.gz`)."""
     books: tuple[str, ...] = ()
@@ -44,21 +45,21 @@ class TrainingConfig:
 
     steps: int = 1000
     streams: int = 2
-    """Chunks written a step, each the next of a stream of text of its own."""
+    """Chunks written a step, each from a stream of text of its own."""
     questions: int = 6
     """Questions asked of each stream a step, at most."""
     continuations: int = 1
-    """Passages of memory each stream continues word for word a step."""
+    """Passages that each stream repeats from memory, word for word, a step."""
     continuation_tokens: int = 96
     cue_tokens: int = 12
-    """Tokens of a continuation that are given."""
+    """Tokens of a continuation that are shown as its prompt."""
     new_text: bool = False
-    """Whether each stream also goes on, for `continuation_tokens`, with the text that follows its book
-    text and was not read: a reader that only answers and repeats is no language model any more."""
+    """Whether each stream also predicts the next `continuation_tokens` of its book, which were not read:
+    a reader trained only to answer and repeat stops being a language model."""
     continuation_weight: float = 1.0
-    """Weight of the loss of continuations; that of answers has 1."""
+    """Weight of the loss of continuations; answers weigh 1."""
     distractors: int = 4
-    """Other chunks in the prefix, at most; each step draws how many."""
+    """Other chunks in the prefix, at most; the number is drawn at each step."""
     past: float = 0.3
     """Share of steps whose questions may be about earlier chunks of the stream."""
     fresh: float = 0.3
@@ -66,31 +67,32 @@ class TrainingConfig:
     unanswerable: float = 0.1
     """Share of questions whose passage was not read: the answer is the refusal."""
     sisters: float = 0.0
-    """Share of those that are about the passage which the stream reads next: with `topics`, one of the
+    """Share of those that are about the passage that the stream reads next: with `topics`, one of the
     same topic."""
     near_misses: float = 0.0
-    """Share of passages that lose a sentence before they are written; what only it answered is asked,
-    and the answer is the refusal. The same share of stretches of facts is asked for one that they lack."""
+    """Share of passages that lose a sentence before they are written; the questions that only it answered
+    are asked, and the answer is the refusal. The same share of groups of facts is asked for one that is
+    missing."""
     facts: float = 0.15
     """Share of passages that are made-up facts."""
     spans: int = 0
-    """Train only on answers of at most this many words that stand in their passage; 0: on all."""
+    """Train only on answers of at most this many words that occur in their passage; 0: on all."""
     passage_questions: int = 0
-    """Questions of a passage that are drawn at each reading of it, at most; 0: all. Sets with dozens a
-    passage outweigh others without it."""
+    """Questions drawn each time a passage is read, at most; 0: all. Without it, data sets with dozens a
+    passage outweigh the others."""
     padding: float = 0.3
     """Chance after each passage that the rest of its chunk is book text."""
     clozes: int = 0
-    """Questions made of the sentences of each passage and page themselves, at most."""
+    """Cloze questions made from the sentences of each passage and page, at most."""
     topics: int = 0
-    """Draw passages topic by topic, of this many topics: neighbours in a stream are alike, and
-    harder to tell apart; 0: in random order."""
+    """Number of topics to draw passages by, one after the other: neighbours in a stream are then alike,
+    and harder to tell apart; 0: in random order."""
     pool: int = 32
     """Recent chunks kept as distractors and as the retriever's negatives."""
     negatives: int = 14
-    """Chunks besides the right one the retriever chooses among, per step."""
+    """Wrong chunks that the retriever chooses among, per step."""
     recall_questions: int = 0
-    """Questions about those chunks that the retriever alone is asked, per stream and step."""
+    """Questions about those chunks that train the retriever alone, per stream and step."""
 
     learning_rate: float = 5e-4
     retriever_learning_rate: float = 1e-3
@@ -157,6 +159,6 @@ class TrainingConfig:
 
 
 def has_saved(folder: Path) -> bool:
-    """Whether a run in this folder was saved, so that it goes on and does not begin."""
+    """Whether this folder holds a saved run, to resume."""
     recover(folder / LAST)
     return (folder / LAST).exists()

@@ -1,4 +1,4 @@
-"""The curves of a run as CSV files in its folder: one row a step, in step order, no step twice.
+"""The curves of a run as CSV files in its folder: one row a step, in order, each step once.
 
 Knows files and figures, no model.
 """
@@ -16,7 +16,7 @@ LOG, VALIDATION = "log.csv", "validation.csv"
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:
-    """Add a row; the first one brings the header."""
+    """Add a row; the first one writes the header."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
@@ -42,17 +42,17 @@ def forget_after(path: Path, step: int) -> None:
 
 
 def settle(path: Path) -> None:
-    """Put the rows that were added on the disk."""
+    """Sync the rows that were added to disk."""
     if path.exists():
         with path.open("r+b") as file:
             sync_file(file)
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:
-    """Every column of a curve by name; without a file, none.
+    """Every column of a curve by name; none without a file.
 
     Raises:
-        ValueError: a row that is not numbers, or has not as many as the header.
+        ValueError: a row holds something other than numbers, or does not match the header.
     """
     if not path.exists():
         return {}
@@ -69,7 +69,7 @@ def read_curves(path: Path) -> dict[str, list[float]]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file that is whole or as it was."""
+    """Replace a file in one step."""
     with new_file(path) as file:
         file.write(text.encode())
 

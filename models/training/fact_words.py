@@ -1,6 +1,6 @@
 """The words that made-up facts are made of. Data only.
 
-A surname and a place name are put together from pieces: no surname is a place name, and neither is
+A surname and a place name are put together from examples: no surname is a place name, and neither is
 likely to be in any book.
 """
 

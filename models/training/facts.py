@@ -16,13 +16,13 @@ from models.training import fact_words as words
 from models.training.fact_templates import TRAINED, Template
 
 _TRIES = 100
-"""Names drawn before one is lengthened: with fewer left, most draws are of used ones."""
+"""Draws of a name before it is lengthened: by then most names are used."""
 _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiou])")
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A sentence, a question about it, and its answer, which the sentence holds word for word."""
+    """A sentence, a question about it, and its answer, which occurs in the sentence word for word."""
 
     sentence: str
     question: str
@@ -30,11 +30,11 @@ class Fact:
 
 
 class FactMaker:
-    """Draws facts; every person, place, ship, inn, company and book is new within its lifetime.
+    """Draws facts; no person, place, ship, inn, company or book comes twice.
 
     Args:
         seed: facts are the same for the same seed and templates.
-        templates: `TRAINED`, or `HELD_OUT` for shapes that no training has seen.
+        templates: `TRAINED`, or `HELD_OUT` for templates that no training has seen.
     """
 
     def __init__(self, seed: int | str, templates: Sequence[Template] = TRAINED) -> None:
@@ -54,7 +54,7 @@ class FactMaker:
         )
 
     def _value(self, field: str) -> str:
-        """What stands for a field of a template; a name of its own where it has to be unique."""
+        """The value of a template's field; a new name where it has to be unique."""
         draw = self._random
         if field in _NAMES:
             return self._new(_NAMES[field])
@@ -77,13 +77,13 @@ class FactMaker:
 
 
 def place(draw: random.Random) -> str:
-    """One of some 18,000 names of towns."""
+    """One of some 18,000 town names."""
     parts = (words.STARTS, words.MIDDLES, words.PLACE_ENDS)
     return "".join(draw.choice(part) for part in parts)
 
 
 def surname(draw: random.Random) -> str:
-    """One of some 3,000 names, none of them a town's."""
+    """One of some 3,000 surnames, none of them a town's."""
     return draw.choice(words.STARTS) + draw.choice(words.SURNAME_ENDS)
 
 

@@ -1,8 +1,8 @@
 """The training loop: batches in, a checkpoint and its curves out; stops and resumes anywhere.
 
-State lives in the run's folder: `config.json` (the settings in force; a resume with others keeps the
-old as `config-until-<step>.json`), the curves, and `last/` (weights, optimiser, data position and
-random states, replaced in one step). Yields typed events; prints nothing.
+State lives in the run's folder: `config.json` (the settings in force; resuming with others keeps the old
+ones as `config-until-<step>.json`), the curves, and `last/` (weights, optimiser, data position and random
+states, replaced in one step). Yields typed events; prints nothing.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.checkpoints import own_weights
 from models.config import ConfigError
 from models.durable import new_folder
 from models.network import MPlusModel
@@ -30,6 +28,7 @@ from models.training.optimiser import MasterAdamW, cosine
 from models.training.processes import Processes
 from models.training.sampler import Sampler
 from models.training.trainee import Trainee
+from models.training.weights import load_weights, read_weights, trained_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ Event = Step | Validated | Saved
 
 
 class Run:
-    """A run in a folder; `events` carries it on from where it stopped."""
+    """A run in a folder; `events` continues it from where it stopped."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class Run:
         return self._step
 
     def close(self) -> None:
-        """Stop what draws the run's text."""
+        """Stop drawing text."""
         self._sampler.close()
 
     def events(self, until: int | None = None) -> Iterator[Event]:
@@ -136,7 +135,7 @@ class Run:
         return Step(self._step, answer, continuation, retriever, recall, gradient, seconds)
 
     def save(self) -> Path:
-        """Write everything the run needs to go on, in one step; the main process does."""
+        """Write everything the run needs to resume, in one step; only the main process writes."""
         last = self.folder / LAST
         samplers = self._processes.gather(self._sampler.state())
         if not self._processes.is_main:
@@ -171,7 +170,7 @@ class Run:
         self._sampler.restore(position["samplers"][self._processes.rank])
 
     def _record_config(self) -> None:
-        """Keep the settings in force; what another part of the run had keeps its own file."""
+        """Write the settings in force; those of an earlier part of the run keep a file of their own."""
         path, text = self.folder / "config.json", self.config.to_json()
         before = path.read_text(encoding="utf-8") if path.exists() else text
         kept = self.folder / f"config-until-{self._step}.json"
@@ -191,7 +190,7 @@ class Run:
 
 
 def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
-    """Reading and recall in one figure, in nats."""
+    """The weighted sum of the losses, in nats."""
     reading = losses.answer + config.continuation_weight * losses.continuation
     return reading + config.retriever_weight * losses.retriever
 
@@ -199,7 +198,7 @@ def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
 def parameter_groups(
     trainee: Trainee, config: TrainingConfig
 ) -> list[tuple[list[nn.Parameter], float]]:
-    """The weights that learn, with their rates: adapters, then the retriever."""
+    """The weights to train, with their learning rates: adapters, then the retriever."""
     for parameter in trainee.parameters():
         parameter.requires_grad_(False)
     adapters = [
@@ -212,87 +211,6 @@ def parameter_groups(
     for weight in (*adapters, *retriever):
         weight.requires_grad_(True)
     return [(adapters, config.learning_rate), (retriever, config.retriever_learning_rate)]
-
-
-def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
-    """Adapters and retriever by name."""
-    llama = {
-        f"llama.{name}": weight.detach().contiguous()
-        for name, weight in trainee.llama.named_parameters()
-        if "_lora." in name
-    }
-    retriever = {
-        f"retriever.{name}": weight.detach().contiguous()
-        for name, weight in trainee.retriever.named_parameters()
-    }
-    return llama | retriever
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """`trained_weights` from a file, or from the folder of a checkpoint of ours.
-
-    Raises:
-        ConfigError: the file is damaged.
-        CheckpointError: the checkpoint is.
-    """
-    if path.is_dir():
-        return _checkpoint_weights(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ConfigError(f"{path} is damaged: {error}") from None
-
-
-def _checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Adapters and retriever of a checkpoint, as fresh adapters (`attach_adapters`) would hold them."""
-    adapters, retriever = own_weights(folder)
-    weights = {f"retriever.{name}": value for name, value in retriever.items()}
-    for name, adapter in adapters.items():
-        for layer, (a, b) in adapter.weights.items():
-            weights[f"llama.{layer}.lora_A.{name}.weight"] = a
-            # Fresh adapters have an alpha of twice their rank.
-            weights[f"llama.{layer}.lora_B.{name}.weight"] = b * (adapter.scale / 2)
-    return weights
-
-
-def mean_weights(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The mean of weights from `trained_weights`, taken in float32. Runs that went apart from the same
-    weights often do better together: model soups, Wortsman et al. 2022 (arXiv 2203.05482).
-
-    Raises:
-        ConfigError: they are of different geometries.
-    """
-    first = parts[0]
-    for other in parts[1:]:
-        if {name: value.shape for name, value in first.items()} != {
-            name: value.shape for name, value in other.items()
-        }:
-            raise ConfigError("the weights are of different geometries: they have no mean")
-    if len(parts) == 1:
-        return first
-    return {
-        name: torch.stack([part[name].float() for part in parts]).mean(dim=0).to(value.dtype)
-        for name, value in first.items()
-    }
-
-
-def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
-    """Adapters and retriever from `trained_weights`; what is not among them stays as it is.
-
-    Raises:
-        ConfigError: they are of another geometry.
-    """
-    own = dict(trainee.named_parameters())
-    unknown = weights.keys() - own.keys()
-    if unknown:
-        raise ConfigError(f"the weights are of other layers: this run has no {min(unknown)}")
-    for name, value in weights.items():
-        if value.shape != own[name].shape:
-            shapes = f"{list(value.shape)}, here {list(own[name].shape)}"
-            raise ConfigError(f"the weights are of another geometry: {name} is {shapes}")
-    with torch.no_grad():
-        for name, value in weights.items():
-            own[name].copy_(value)
 
 
 def _values(losses: Losses) -> tuple[float, float, float, float]:

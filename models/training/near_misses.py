@@ -1,6 +1,6 @@
-"""Questions that a passage nearly answers: the sentence that says it is left out before it is written.
+"""Near misses: questions about a passage whose answering sentence is left out before it is written.
 
-A reader that never meets such questions answers wherever the passage is about the right thing (the
+A reader that never sees such questions answers whenever the passage is on the right topic (the
 unanswerable questions of SQuAD 2.0 are of this kind, Rajpurkar et al. 2018, arXiv 1806.03822). Knows
 text only.
 """
@@ -16,7 +16,7 @@ from itertools import pairwise
 from models.matching import hit
 
 MOST = 2
-"""Questions about the sentence left out that are asked, at most: dense sets have dozens of them."""
+"""Questions asked about the sentence left out, at most: some data sets have dozens a sentence."""
 _BREAK = re.compile(r"(?<=[.!?])[\"')\]”’]*\s+(?=[\"'(\[“‘]?[A-Z0-9])")
 
 
@@ -28,11 +28,11 @@ class LeftOut:
     missed: tuple[int, ...]
     """Questions that only the sentence answered, `MOST` of them at most."""
     kept: tuple[int, ...]
-    """Questions that others answer and it did not; what it answered among others is in neither."""
+    """Questions that only other sentences answer; those that it answered too are in neither."""
 
 
 def leave_out(text: str, answers: Sequence[Sequence[str]], draw: random.Random) -> LeftOut | None:
-    """A text without a sentence that alone holds the answer to a question; None where there is none.
+    """A text without a sentence that alone answers a question; None if there is no such sentence.
 
     Args:
         answers: the gold answers of each question.

@@ -16,7 +16,7 @@ from models.compat import copy_each
 
 
 class MasterAdamW:
-    """Steps masters in float32 and copies them to the weights, so that small steps are not lost."""
+    """Updates float32 masters and copies them to the weights, so that small steps are not lost."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Draws a run's text in processes of its own, some steps ahead, so that a GPU need not wait for it.
+"""Draws a run's text in separate processes, some steps ahead, so that a GPU does not wait for it.
 
 The draws are those of `Inline`, whatever the number of processes.
 """
@@ -17,10 +17,10 @@ from models.training.data import DataError
 from models.training.stream import Draw, Stream
 
 AHEAD = 6
-"""Steps drawn before they are asked for, by each process."""
+"""Steps that each process draws ahead."""
 
 MakeStreams = Callable[[Sequence[int]], list[Stream]]
-"""Stream numbers to the streams; has to survive being sent to another process."""
+"""Stream numbers to streams; must be picklable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class _Drawn:
 
 
 class Prefetched:
-    """The streams' parts of each step, from processes that share the streams.
+    """The streams' parts of each step, drawn by processes that divide the streams among themselves.
 
     Args:
-        make: what makes the streams.
+        make: makes the streams.
         numbers: the streams' numbers.
         processes: how many processes draw.
     """
@@ -42,15 +42,15 @@ class Prefetched:
     def __init__(self, make: MakeStreams, numbers: Sequence[int], processes: int) -> None:
         self._make, self._numbers = make, list(numbers)
         self._count = min(processes, len(numbers))
-        self._artists: list[_Artist] = []
+        self._workers: list[_Worker] = []
         self._states: list[dict[str, Any]] = []
 
     def next(self) -> list[Draw]:
-        if not self._artists:
+        if not self._workers:
             self._start(None)
-        drawn = [artist.next() for artist in self._artists]
-        self._states = _dealt([part.states for part in drawn])
-        return _dealt([part.draws for part in drawn])
+        drawn = [worker.next() for worker in self._workers]
+        self._states = _interleaved([part.states for part in drawn])
+        return _interleaved([part.draws for part in drawn])
 
     def states(self) -> list[dict[str, Any]]:
         return self._states
@@ -61,18 +61,18 @@ class Prefetched:
 
     def close(self) -> None:
         """Stop the processes."""
-        for artist in self._artists:
-            artist.close()
-        self._artists = []
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
 
     def _start(self, states: Sequence[dict[str, Any]] | None) -> None:
         for at in range(self._count):
             own = None if states is None else list(states[at :: self._count])
-            self._artists.append(_Artist(self._make, self._numbers[at :: self._count], own))
+            self._workers.append(_Worker(self._make, self._numbers[at :: self._count], own))
 
 
-class _Artist:
-    """A process that draws, and the thread that takes what it drew."""
+class _Worker:
+    """A process that draws, and the thread that receives what it drew."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class _Artist:
             target=_draw, args=(make, numbers, states, sender), daemon=True
         )
         self._process.start()
-        sender.close()  # or its end would not be noticed
+        sender.close()  # otherwise its end would go unnoticed
         self._drawn: queue.Queue[_Drawn | ValueError] = queue.Queue(AHEAD)
         self._thread = threading.Thread(target=self._take, args=(receiver,), daemon=True)
         self._thread.start()
@@ -107,19 +107,19 @@ class _Artist:
                 continue
 
     def _take(self, receiver: Connection[Any, _Drawn | ValueError]) -> None:
-        """Take what is drawn until there is no more; what a thread of its own does."""
+        """Receive draws until there are no more; runs in a thread of its own."""
         while True:
             try:
                 self._drawn.put(receiver.recv())
             except (EOFError, OSError):
-                self._drawn.put(ValueError("a process that draws training text has died"))
+                self._drawn.put(ValueError("a process that draws training text died"))
                 return
 
 
-def _dealt(hands: Sequence[Sequence[Any]]) -> list[Any]:
-    """What was dealt out in turns, in its first order."""
-    count = len(hands)
-    return [hands[at % count][at // count] for at in range(sum(map(len, hands)))]
+def _interleaved(shares: Sequence[Sequence[Any]]) -> list[Any]:
+    """The items of shares dealt out in turns, in their original order."""
+    count = len(shares)
+    return [shares[at % count][at // count] for at in range(sum(map(len, shares)))]
 
 
 def _draw(
@@ -128,7 +128,8 @@ def _draw(
     states: Sequence[dict[str, Any]] | None,
     sender: Connection[_Drawn | ValueError, Any],
 ) -> None:
-    """Draw for ever; what a process of its own does. Data that cannot be read is said, not raised."""
+    """Draw for ever; runs in a process of its own. Data that cannot be read is sent back as a message,
+    not raised."""
     try:
         streams = make(numbers)
     except DataError as error:

@@ -1,7 +1,7 @@
-"""The processes a run is spread over: `accelerate launch`, `torchrun`, or just this one.
+"""The processes that share a run: of `accelerate launch` or `torchrun`, or just this one.
 
-Only adapters and retriever learn, some 40 MB of gradients, so averaging them after the backward
-pass is all the data parallelism there is to do.
+Only adapters and retriever learn, some 40 MB of gradients, so averaging them after the backward pass is
+all that data parallelism takes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Processes:
 
     @classmethod
     def join(cls, device: torch.device | str) -> Processes:
-        """Join the group that the launcher describes in the environment; alone without one.
+        """Join the group that the launcher describes in the environment; without one, stand alone.
 
         Args:
             device: this process's, see `own_device`.
@@ -35,7 +35,7 @@ class Processes:
         if not distributed.is_initialized():
             on_gpu = torch.device(device).type == "cuda"
             if on_gpu and ":" in str(device):
-                torch.cuda.set_device(device)  # what gathers objects over NCCL uses the current one
+                torch.cuda.set_device(device)  # NCCL gathers objects on the current device
             distributed.init_process_group("nccl" if on_gpu else "gloo")
         return cls(distributed.get_rank(), size)
 
@@ -44,10 +44,10 @@ class Processes:
         return self.rank == 0
 
     def share(self, count: int) -> range:
-        """Which of `count` streams are this process's.
+        """The numbers of this process's streams, of `count`.
 
         Raises:
-            ValueError: they do not divide evenly.
+            ValueError: the streams do not divide evenly among the processes.
         """
         if count % self.size:
             raise ValueError(f"{count} streams do not divide among {self.size} processes")
@@ -63,7 +63,7 @@ class Processes:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
         gradients = [weight.grad for weight in learning if weight.grad is not None]
-        # One exchange: hundreds of small ones cost more than a step's arithmetic.
+        # In one exchange: hundreds of small ones cost more than a step's arithmetic.
         flat = torch.cat([gradient.flatten().float() for gradient in gradients])
         distributed.all_reduce(flat)
         flat.div_(self.size)
@@ -86,6 +86,6 @@ class Processes:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """A device as one process of several has it: a GPU each, numbered by the launcher."""
+    """The device of this process: one GPU each, numbered by the launcher."""
     number = os.environ.get("LOCAL_RANK", "")
     return torch.device(f"cuda:{number}") if str(device) == "cuda" and number else device

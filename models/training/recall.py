@@ -1,6 +1,7 @@
-"""How the retriever learns: to tell the chunk a question is about from others.
+"""Training the retriever to tell the chunk a question is about from others.
 
-Contrastive cross-entropy over whole chunks, scored as in use (late interaction), on detached states.
+Contrastive cross-entropy over whole chunks, scored as at inference (late interaction), on detached
+states.
 
 Shapes: as in `models.training.batch`; P retriever width, T row tokens.
 """
@@ -20,11 +21,12 @@ from models.training.batch import Batch
 
 
 def chunk_scores(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor | None:
-    """Scores (S, Q, 1 + N) of each stream's chunks, the new one and the crowd's, for its questions;
-    -inf where there is no chunk. None where nobody asks for scores.
+    """Scores (S, Q, 1 + N) of each stream's chunks, the new one and the candidates, for its questions;
+    -inf where there is no chunk. None if no loss needs scores.
 
     Args:
-        normed: what the step wrote (R, S, K, D), detached, as the retriever's layers see it.
+        normed: the states that the step wrote (R, S, K, D), detached, as the retriever's layers take
+            them.
     """
     retriever = model.retriever
     if not isinstance(retriever, MaxSimRetriever):
@@ -32,16 +34,16 @@ def chunk_scores(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor | No
     learns = any(weight.requires_grad for weight in retriever.parameters())
     if not (learns or model.config.reading.relevance_weight):
         return None
-    crowd = batch.crowd
-    streams = torch.arange(len(crowd), device=crowd.device)[:, None]
+    candidates = batch.candidates
+    streams = torch.arange(len(candidates), device=candidates.device)[:, None]
     states = question_states(model, batch.questions)
     total: Tensor | None = None
     for row, (state, new, past) in enumerate(zip(states, normed, batch.past.normed, strict=True)):
-        chunks = torch.cat([new[:, None], past[streams, crowd.clamp(min=0)]], dim=1)
+        chunks = torch.cat([new[:, None], past[streams, candidates.clamp(min=0)]], dim=1)
         scores = score_candidates(retriever, row, state, batch.real, chunks)
         total = scores if total is None else total + scores
     assert total is not None, "a retriever has layers"
-    there = functional.pad(crowd >= 0, (1, 0), value=True)
+    there = functional.pad(candidates >= 0, (1, 0), value=True)
     return total.masked_fill(~there[:, None], -torch.inf)
 
 
@@ -51,7 +53,7 @@ def recall_loss(scores: Tensor | None, batch: Batch) -> tuple[Tensor, Tensor]:
     Mean over a stream's questions, then over streams.
 
     Args:
-        scores: of `chunk_scores`.
+        scores: from `chunk_scores`.
     """
     gold, there = batch.gold, batch.gold >= 0
     if scores is None or not scores.requires_grad:
@@ -68,7 +70,7 @@ def recall_loss(scores: Tensor | None, batch: Batch) -> tuple[Tensor, Tensor]:
 def prefix_relevance(
     model: MPlusModel, batch: Batch, scores: Tensor | None, normed: Tensor
 ) -> Tensor | None:
-    """What the retriever's scores add to the attention logits of the prefix, as in use
+    """What the retriever's scores add to the attention logits of the prefix, as at inference
     (`models.relevance`): (S, T, 1 + C K) for every token of the rows; None for nothing.
 
     The gradient of the answers flows into the retriever through the chunks' scores, not through
@@ -91,22 +93,22 @@ def prefix_relevance(
         config, near = model.config, _near_question(model, batch, normed)
         near = near_weight(near, config.reading.window_weight, config.reading.window_limit)
         tokens = (tokens + near).clamp(min=LEAST_RELEVANCE)
-    # Padding and pieces without a question take the last row, of zeros; BOS counts in full.
+    # Padding and examples without a question take the last row, of zeros; BOS is not weighed.
     tokens = functional.pad(tokens, (1, 0, 0, 1))
-    pieces = batch.rows.pieces
-    asked = (pieces >= 0) & (pieces < batch.answered[:, None])
-    which = torch.where(asked, pieces, most)
+    examples = batch.rows.examples
+    asked = (examples >= 0) & (examples < batch.answered[:, None])
+    which = torch.where(asked, examples, most)
     return tokens.gather(1, which[:, :, None].expand(-1, -1, tokens.shape[2]))
 
 
 @torch.no_grad()
 def _near_question(model: MPlusModel, batch: Batch, normed: Tensor) -> Tensor:
-    """How much worse than the best window of its chunk the windows around each memory token of the
-    prefix fit the questions: (S, Q, C K), see `models.relevance.nearness`."""
+    """How much worse the windows around each memory token of the prefix fit the questions than the best
+    window of its chunk: (S, Q, C K), see `models.relevance.nearness`."""
     retriever = model.retriever
     assert isinstance(retriever, MaxSimRetriever), "there are scores"
     order = batch.order
-    slots = functional.pad(batch.crowd, (1, 0)).gather(1, order.clamp(min=0)).clamp(min=0)
+    slots = functional.pad(batch.candidates, (1, 0)).gather(1, order.clamp(min=0)).clamp(min=0)
     stream = torch.arange(len(order), device=order.device)[:, None]
     similarities = []
     for row, states in enumerate(question_states(model, batch.questions)):
@@ -125,11 +127,11 @@ def score_candidates(
 ) -> Tensor:
     """Scores (S, Q, C), of one retriever layer, of chunks (S, C, K, D) for questions (S, Q, q, D).
 
-    The maxima are looked for without gradients and computed again with them: their gradient touches
-    one key a query and chunk, and a backward pass over all similarities would be dense.
+    The maxima are found without gradients and computed again with them: their gradient reaches one key
+        per query and chunk, while a backward pass over all similarities would be dense.
 
     Args:
-        real: (S, Q, q) which question tokens are no padding.
+        real: (S, Q, q) which question tokens are not padding.
     """
     count, each = chunks.shape[1:3]
     queries = retriever.queries(row, states).flatten(1, 2)  # (S, Q q, P)

@@ -1,7 +1,7 @@
-"""What a stream is asked in one step: questions and continuations packed into one row of ids.
+"""What a stream is asked in one step: questions and continuations, packed into one row of ids.
 
-The pieces of a row do not see each other; each stands right behind the memory, at the positions an
-answer has in use. Knows ids and masks, no model.
+The examples of a row do not see each other; each follows the memory directly, at the positions it has at
+inference. Knows ids and masks, no model.
 
 Shapes: S streams, T row tokens, n prefix tokens.
 """
@@ -17,12 +17,12 @@ from torch.nn import functional
 
 IGNORED = -100
 ROUND = 64
-"""Rows are padded to a multiple of this: kernels are prepared anew for every new length."""
+"""Rows are padded to a multiple of this: kernels are set up again for every new length."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A prompt and what shall follow it."""
+class Example:
+    """A prompt and its target."""
 
     prompt: tuple[int, ...]
     target: tuple[int, ...]
@@ -32,16 +32,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One row of pieces a stream, padded to the longest."""
+    """One row of examples per stream, padded to the longest."""
 
     ids: Tensor
     """(S, T)."""
     targets: Tensor
     """(S, T): the id to predict at each position, or IGNORED."""
     offsets: Tensor
-    """(S, T): position within the piece."""
-    pieces: Tensor
-    """(S, T): number of the piece, -1 for padding."""
+    """(S, T): position within the example."""
+    examples: Tensor
+    """(S, T): number of the example, -1 for padding."""
     kinds: Tensor
     """(S, T): 1 where the target belongs to an answer, 2 to a continuation, else 0."""
 
@@ -53,10 +53,10 @@ class Rows:
 
         Args:
             seen: (S, n) which prefix tokens a stream has.
-            relevance: (S, T, n) added to the logits of those.
+            relevance: (S, T, n) added to their attention logits.
         """
         length = self.ids.shape[1]
-        same = self.pieces[:, :, None] == self.pieces[:, None, :]
+        same = self.examples[:, :, None] == self.examples[:, None, :]
         causal = torch.ones(length, length, dtype=torch.bool, device=self.ids.device).tril()
         prefix = seen[:, None, :].expand(-1, length, -1)
         allowed = torch.cat([prefix, same & causal], dim=2)
@@ -69,21 +69,21 @@ class Rows:
 _KINDS = {"answer": 1, "continuation": 2}
 
 
-def pack(streams: Sequence[Sequence[Piece]], pad: int) -> Rows:
-    """Rows of the pieces of each stream, one after the other."""
+def pack(streams: Sequence[Sequence[Example]], pad: int) -> Rows:
+    """Rows of each stream's examples, one after the other."""
     columns: list[list[list[int]]] = []
-    for pieces in streams:
+    for examples in streams:
         ids: list[int] = []
         targets: list[int] = []
         offsets: list[int] = []
         numbers: list[int] = []
         kinds: list[int] = []
-        for number, piece in enumerate(pieces):
-            whole = [*piece.prompt, *piece.target]
-            lead = len(piece.prompt) - 1
+        for number, example in enumerate(examples):
+            whole = [*example.prompt, *example.target]
+            lead = len(example.prompt) - 1
             ids += whole[:-1]
-            targets += [IGNORED] * lead + list(piece.target)
-            kinds += [0] * lead + [_KINDS[piece.kind]] * len(piece.target)
+            targets += [IGNORED] * lead + list(example.target)
+            kinds += [0] * lead + [_KINDS[example.kind]] * len(example.target)
             offsets += range(len(whole) - 1)
             numbers += [number] * (len(whole) - 1)
         columns.append([ids, targets, offsets, numbers, kinds])

@@ -1,7 +1,7 @@
-"""Makes the batches of a run of what its streams draw, and keeps what they wrote.
+"""Makes the batches of a run from what its streams draw, and keeps what was written.
 
-`state` and `restore` carry a run over a pause (a stream's past starts anew, as at the start of a
-document). Shapes: as in `models.training.batch`.
+`state` and `restore` let a run resume (a stream's past starts empty, as at the start of a document).
+Shapes: as in `models.training.batch`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.training.rows import pack
 from models.training.stream import Draw, Stream
 
 ROUND = 8
-"""Questions are padded to a multiple of this: kernels are prepared anew for every new length."""
+"""Questions are padded to a multiple of this: kernels are set up again for every new length."""
 
 
 class Drawing(Protocol):
@@ -34,14 +34,14 @@ class Drawing(Protocol):
         """The streams' states after the last step drawn."""
 
     def restore(self, states: Sequence[dict[str, Any]]) -> None:
-        """Go on from states of the streams."""
+        """Continue from these states of the streams."""
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
 
 
 class Inline:
-    """Drawn in this process, when they are needed."""
+    """Draws in this process, when a step needs it."""
 
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._streams = list(streams)
@@ -74,7 +74,7 @@ class Sampler:
         self._drawn = 0
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, as JSON values."""
+        """What `restore` needs to continue from here, as JSON values."""
         return {"drawn": self._drawn, "streams": self._drawing.states()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ class Sampler:
         """The next batch, on the model's device."""
         drawn = self._drawing.next()
         self._drawn += 1
-        # Of the step alone: all streams of a run draw the same, whatever process they are in.
+        # Seeded by the step alone, so that all streams of a run draw the same in any process.
         if random.Random(f"{self._config.seed} {self._drawn}").random() < self._config.fresh:
             self._tails = None
         device, streams = self._model.device, len(drawn)
@@ -106,9 +106,9 @@ class Sampler:
             chunks=torch.tensor([draw.ids for draw in drawn]).to(device),
             tails=self._tail(streams),
             past=self._remembered(streams),
-            crowd=_table([draw.crowd for draw in drawn]).to(device),
+            candidates=_table([draw.candidates for draw in drawn]).to(device),
             order=_table([draw.order for draw in drawn]).to(device),
-            rows=pack([draw.pieces for draw in drawn], self._pad).to(device),
+            rows=pack([draw.examples for draw in drawn], self._pad).to(device),
             questions=questions.to(device),
             real=(torch.arange(longest) < lengths[:, :, None]).to(device),
             answered=torch.tensor([draw.answered for draw in drawn]).to(device),
@@ -116,7 +116,7 @@ class Sampler:
         )
 
     def remember(self, written: Written) -> None:
-        """Keep what a step wrote, as the streams' past and as distractors of steps to come."""
+        """Keep what a step wrote, as the streams' past and as distractors for later steps."""
         self._tails = written.states
         past = self._remembered(written.keys.shape[1])
         past.put(self._read % self._config.pool, written.keys, written.values, written.normed)

@@ -22,28 +22,24 @@ from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
+from models.training.chunks import ChunkMaker, Corpus
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
-from models.training.data import (
-    ChunkMaker,
-    Corpus,
-    read_books,
-    read_passages,
-    spans_only,
-)
-from models.training.loop import Run, load_weights, mean_weights, read_weights
+from models.training.data import read_books, read_passages, spans_only
+from models.training.loop import Run
 from models.training.prefetch import Prefetched
 from models.training.processes import Processes
 from models.training.sampler import Inline, Sampler
 from models.training.stream import Stream, Wording
 from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
+from models.training.weights import load_weights, mean_weights, read_weights
 
 PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
 ENCODED = 30_000
-"""Texts whose ids are kept."""
+"""Texts whose ids are cached."""
 
 COUNTED_OF_BOOK = 20_000
-"""Characters of each book that token ids are counted in."""
+"""Characters of each book in which token ids are counted."""
 
 
 def start(
@@ -55,16 +51,16 @@ def start(
     dtype: torch.dtype = torch.bfloat16,
     weights: Sequence[Path] = (),
     processes: Processes | None = None,
-    drawers: int = 0,
+    data_workers: int = 0,
 ) -> tuple[Run, Any]:
     """A run in `folder`, new or resumed, and the base's tokenizer.
 
     Args:
         base: folder of the base model in Hugging Face's format.
-        processes: those the run is spread over; each builds its own share of the streams.
-        drawers: processes that draw the text ahead; 0: it is drawn in this one.
-        weights: `weights.safetensors` of earlier stages, or folders of checkpoints of ours on the same
-            base; a new run starts from their mean.
+        processes: those that share the run; each builds its own share of the streams.
+        data_workers: processes that draw the text ahead; 0: it is drawn in this one.
+        weights: `weights.safetensors` of earlier stages, or folders of our checkpoints on the same base;
+            a new run starts from their mean.
 
     Raises:
         ConfigError, DataError, CheckpointError: one line each.
@@ -77,8 +73,8 @@ def start(
     processes = processes or Processes()
     numbers = processes.share(config.streams)
     drawing: Inline | Prefetched
-    if drawers:
-        drawing = Prefetched(make, numbers, drawers)
+    if data_workers:
+        drawing = Prefetched(make, numbers, data_workers)
     else:
         drawing = Inline(make(numbers))
     reads = config.train_update or config.train_generate
@@ -94,7 +90,7 @@ def start(
 
 
 def _merge_writer(model: MPlusModel, base: Any) -> None:
-    """Have a writer that does not learn write with merged weights, as in use, which takes less time.
+    """Have an update decoder that is not trained write with merged weights, which is faster.
 
     Args:
         base: the base once more, which becomes the writer.
@@ -109,7 +105,7 @@ def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
     """The network with fresh adapters and retriever on a base, everything in the base's type."""
     mplus, dtype = config.mplus, llama.dtype
     attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
-    # By name also at rank 0: an adapter that is not there leaves the base, whatever the other does.
+    # Named also at rank 0: without its own adapter a decoder is the base, whatever the other has.
     update, generate = Decoder(llama, UPDATE), Decoder(llama, GENERATE)
     retriever = make_retriever(mplus.retriever, generate.layers, generate.hidden)
     retriever.to(llama.device, dtype)
@@ -124,7 +120,7 @@ def answer_end(tokenizer: Any, stop_ids: frozenset[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StreamMaker:
-    """Makes a run's streams, in whatever process they are to be drawn."""
+    """Makes a run's streams, in whichever process draws them."""
 
     config: TrainingConfig
     base: Path
@@ -158,7 +154,7 @@ class StreamMaker:
         return streams
 
     def wording(self, tokenizer: Any) -> Wording:
-        """How questions are put to a base. What is asked again and again is encoded once."""
+        """How questions are put to a base. Questions that recur are encoded once."""
 
         @lru_cache(ENCODED)
         def encode(text: str) -> list[int]:
@@ -198,4 +194,4 @@ def _validation(
     probes = make_probes(
         wording.encode, held_out, filler, size, config.validation_questions, seed=7
     )
-    return lambda: validate(model.anew(), wording, tokenizer.decode, probes, crowd=7)
+    return lambda: validate(model.anew(), wording, tokenizer.decode, probes, distractors=7)

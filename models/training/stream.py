@@ -1,7 +1,7 @@
-"""Streams of training text: what each reads next, what it is asked, and what stands around it.
+"""Streams of training text: what each reads next, what it is asked, and what else is in the prefix.
 
-All that is random about a run is drawn here, of a stream's own numbers, so a run is the same
-however its streams are spread over processes. Knows text and ids, no tensors.
+Everything random about a run is drawn here, from each stream's own generator, so a run is the same
+however its streams are divided among processes. Knows text and ids, no tensors.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.prompts import REFUSAL
+from models.training.chunks import ChunkMaker, ChunkText
 from models.training.config import TrainingConfig
-from models.training.data import ChunkMaker, ChunkText, Encoder, Question
-from models.training.rows import Piece
+from models.training.data import Encoder, Question
+from models.training.rows import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +32,26 @@ class Wording:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One stream's part of a step. Chunks are numbered: 0 the new one, then `crowd`'s, from 1."""
+    """One stream's part of a step. Chunks are numbered: 0 is the new one, the candidates follow from
+    1."""
 
     ids: tuple[int, ...]
     """The chunk to write."""
-    crowd: tuple[int, ...]
-    """Slots of the earlier chunks that are looked up or stand in the prefix."""
+    candidates: tuple[int, ...]
+    """Slots of the earlier chunks that are looked up or are in the prefix."""
     order: tuple[int, ...]
     """The chunks in the prefix, first to last."""
-    pieces: tuple[Piece, ...]
-    """What is asked of memory: answers, then continuations, of what was read and of what was not."""
+    examples: tuple[Example, ...]
+    """The examples: answers, then continuations of text that was read and of text that was not."""
     questions: tuple[tuple[tuple[int, ...], int], ...]
     """Bare questions, those of the answers first, with the chunk to find; -1: none."""
     answered: int
-    """How many pieces are answers."""
+    """How many examples are answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question about chunk `about`, None where nothing answers it."""
+    """A question about chunk `about`; None if nothing answers it."""
 
     question: str
     answer: str
@@ -58,14 +60,14 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """A chunk that was read: its number in the stream, and what it answers."""
+    """A chunk that was read: its number in the stream, and the questions it answers."""
 
     number: int
     questions: tuple[Question, ...]
 
 
 class Stream:
-    """One stream of text, and what it has read of late."""
+    """One stream of text, and what it has read recently."""
 
     def __init__(self, config: TrainingConfig, maker: ChunkMaker, wording: Wording, seed: int):
         self._config, self._maker, self._wording = config, maker, wording
@@ -74,7 +76,7 @@ class Stream:
         self._read = 0
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, as JSON values; the past starts anew."""
+        """What `restore` needs to continue from here, as JSON values; the past starts empty."""
         version, internal, gauss = self._random.getstate()
         return {"maker": self._maker.state(), "random": [version, list(internal), gauss]}
 
@@ -89,23 +91,23 @@ class Stream:
         text = self._maker.chunk()
         others = self._some(draw.randint(0, config.distractors))
         place = draw.randint(0, len(others))
-        crowd = list(others)
+        candidates = list(others)
         if config.train_retriever:
             more = (chunk for chunk in self._some(config.negatives) if chunk not in others)
-            crowd += list(more)[: max(config.negatives - len(others), 0)]
-        number = {chunk.number: at for at, chunk in enumerate(crowd, 1)} | {self._read: 0}
+            candidates += list(more)[: max(config.negatives - len(others), 0)]
+        number = {chunk.number: at for at, chunk in enumerate(candidates, 1)} | {self._read: 0}
         asked = self._ask(text, others)
-        pieces = [self._piece(one) for one in asked]
+        examples = [self._example(one) for one in asked]
         if config.train_retriever:
-            asked += self._looked_up(crowd)
+            asked += self._looked_up(candidates)
         order = [number[chunk.number] for chunk in others]
         order.insert(place, 0)
         done = Draw(
             ids=text.ids,
-            crowd=tuple(chunk.number % config.pool for chunk in crowd),
+            candidates=tuple(chunk.number % config.pool for chunk in candidates),
             order=tuple(order),
-            pieces=(
-                *pieces,
+            examples=(
+                *examples,
                 *(self._continuation(text) for _ in range(config.continuations)),
                 *self._going_on(text),
             ),
@@ -116,7 +118,7 @@ class Stream:
                 )
                 for one in asked
             ),
-            answered=len(pieces),
+            answered=len(examples),
         )
         self._past.append(_Chunk(self._read, text.questions))
         self._read += 1
@@ -145,31 +147,31 @@ class Stream:
                 asked.append(self._worded(own.pop(), self._read))
         return asked
 
-    def _looked_up(self, crowd: Sequence[_Chunk]) -> list[_Asked]:
-        """Questions about the retriever's candidates, to be looked up and not answered."""
-        past = [(question, chunk.number) for chunk in crowd for question in chunk.questions]
+    def _looked_up(self, candidates: Sequence[_Chunk]) -> list[_Asked]:
+        """Questions about the candidates, for the retriever alone."""
+        past = [(question, chunk.number) for chunk in candidates for question in chunk.questions]
         count = min(self._config.recall_questions, len(past))
         return [self._worded(*entry) for entry in self._random.sample(past, count)]
 
     def _worded(self, question: Question, about: int) -> _Asked:
         return _Asked(question.text, self._random.choice(question.answers), about)
 
-    def _piece(self, asked: _Asked) -> Piece:
+    def _example(self, asked: _Asked) -> Example:
         wording = self._wording
         prompt, answer = wording.prompt(asked.question)[0], wording.encode(asked.answer)
-        return Piece(tuple(prompt), (*answer, wording.end), "answer")
+        return Example(tuple(prompt), (*answer, wording.end), "answer")
 
-    def _continuation(self, text: ChunkText) -> Piece:
-        """A passage of the new chunk, to go on with word for word."""
+    def _continuation(self, text: ChunkText) -> Example:
+        """A passage of the new chunk, to repeat word for word."""
         ids, config = text.ids, self._config
         length = min(config.continuation_tokens, len(ids))
         start = self._random.randint(0, len(ids) - length)
         part = ids[start : start + length]
-        return Piece(part[: config.cue_tokens], part[config.cue_tokens :], "continuation")
+        return Example(part[: config.cue_tokens], part[config.cue_tokens :], "continuation")
 
-    def _going_on(self, text: ChunkText) -> tuple[Piece, ...]:
-        """What follows the book text of the new chunk and was not read, as running text."""
+    def _going_on(self, text: ChunkText) -> tuple[Example, ...]:
+        """The text that follows the new chunk's book text and was not read, as running text."""
         ids = text.following[: self._config.continuation_tokens]
         if not self._config.new_text or len(ids) < self._config.cue_tokens:
             return ()
-        return (Piece(ids[:1], ids[1:], "continuation"),)
+        return (Example(ids[:1], ids[1:], "continuation"),)

@@ -1,7 +1,7 @@
-"""Passages in an order where those about the same things follow each other.
+"""Orders passages so that those on one topic follow each other.
 
-Chunks of one topic are the hard negatives of a retriever: drawn at random from thousands of
-passages, negatives are told apart by any rare word. Bags of words only; knows no tensors.
+Chunks on one topic are a retriever's hard negatives: negatives drawn at random from thousands of passages
+can be told apart by any rare word. Bags of words only; knows no tensors.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _ROUNDS = 2
 
 
 def by_topic(vectors: NDArray[np.float32], topics: int, draw: random.Random) -> list[int]:
-    """The numbers of all texts, topic by topic; topics and the texts inside one in random order.
+    """The numbers of all texts, topic by topic; topics, and the texts within one, in random order.
 
-    Spherical k-means over TF-IDF, a few rounds from random seeds: it need not be good, only alike.
+    Spherical k-means over TF-IDF, a few rounds from random seeds: rough clusters are enough.
 
     Args:
-        vectors: one a text, see `tf_idf`.
+        vectors: one per text, from `tf_idf`.
     """
     if not len(vectors):
         return []
@@ -49,7 +49,7 @@ def by_topic(vectors: NDArray[np.float32], topics: int, draw: random.Random) -> 
 
 
 def tf_idf(texts: Sequence[str]) -> NDArray[np.float32]:
-    """A unit vector (texts, BUCKETS) for the words of each text, rare ones counting more."""
+    """A unit TF-IDF vector (texts, BUCKETS) for each text."""
     counts = np.zeros((len(texts), BUCKETS), dtype=np.float32)
     for row, text in enumerate(texts):
         buckets = [zlib.crc32(word.encode()) % BUCKETS for word in _WORD.findall(text.lower())]

@@ -1,9 +1,9 @@
-"""One training step of M+: write a chunk of every stream, read it back among others, score recall.
+"""One training step of M+: write a chunk of every stream, answer from it among others, score recall.
 
 Gradients flow from the answers through the generate adapter and the new memory tokens into the
-update adapter. Chunks of earlier steps are in the prefix too, detached: they cost no writing, and
-teach the readers to find their way among distractors. The retriever learns beside them, on detached
-states, to tell the chunk a question is about from others (contrastive cross-entropy).
+update adapter. Chunks of earlier steps are in the prefix too, detached: they need not be written again,
+and teach the reader to ignore distractors. The retriever is trained alongside, on detached states, to
+tell the chunk a question is about from others (contrastive cross-entropy).
 
 Shapes: as in `models.training.batch`; T row tokens, n = 1 + C K prefix tokens.
 """
@@ -29,7 +29,7 @@ class Trainee(nn.Module):
         super().__init__()
         self.llama = model.generate.llama
         self.retriever = model.retriever
-        self._model = [model]  # a list: the model is no submodule of this one
+        self._model = [model]  # in a list, so that the model is not a submodule of this one
 
     @property
     def model(self) -> MPlusModel:
@@ -114,20 +114,21 @@ class Trainee(nn.Module):
         return hidden
 
     def _reading_losses(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Of answers and of continuations: every piece of a stream counts the same, however long."""
+        """Losses of answers and of continuations: every example of a stream counts the same, whatever its
+        length."""
         asked = rows.targets != IGNORED
         logits = self.model.generate.final(hidden[asked])
         losses = functional.cross_entropy(logits.float(), rows.targets[asked], reduction="none")
-        streams, kinds, most = len(rows.ids), rows.kinds[asked], int(rows.pieces.max()) + 1
+        streams, kinds, most = len(rows.ids), rows.kinds[asked], int(rows.examples.max()) + 1
         stream = torch.arange(streams, device=kinds.device)[:, None].expand(rows.ids.shape)
-        piece = (stream * most + rows.pieces)[asked]
+        example = (stream * most + rows.examples)[asked]
         return tuple(  # type: ignore[return-value]
-            _mean_of_pieces(losses, piece, kinds == kind, (streams, most)) for kind in (1, 2)
+            _mean_of_examples(losses, example, kinds == kind, (streams, most)) for kind in (1, 2)
         )
 
 
 class RetrieverTrainee(Trainee):
-    """The same network where the retriever alone learns: chunks are written, nothing is read."""
+    """The same network with only the retriever trained: chunks are written, nothing is answered."""
 
     def forward(self, batch: Batch) -> tuple[Losses, Written]:
         with torch.no_grad():
@@ -140,12 +141,12 @@ class RetrieverTrainee(Trainee):
 
 
 class _Layout:
-    """Which chunk stands where in the prefix, for all layers."""
+    """The place of each chunk in the prefix, for all layers."""
 
     def __init__(self, batch: Batch) -> None:
-        order, crowd = batch.order, batch.crowd
+        order, candidates = batch.order, batch.candidates
         self._is_own = (order == 0)[:, :, None, None, None]
-        slots = functional.pad(crowd, (1, 0))  # the new chunk's is not looked at
+        slots = functional.pad(candidates, (1, 0))  # the new chunk's is not used
         self._slots = slots.gather(1, order.clamp(min=0)).clamp(min=0)  # (S, C)
         self._streams = torch.arange(len(order), device=order.device)[:, None]
 
@@ -156,19 +157,19 @@ class _Layout:
         return torch.where(self._is_own, own[:, None], chosen).flatten(1, 2)
 
 
-def _mean_of_pieces(
-    losses: Tensor, piece: Tensor, chosen: Tensor, shape: tuple[int, int]
+def _mean_of_examples(
+    losses: Tensor, example: Tensor, chosen: Tensor, shape: tuple[int, int]
 ) -> Tensor:
-    """Mean over streams of the mean over each one's pieces of their mean losses.
+    """Mean over streams of the mean over each one's examples of their mean losses.
 
     Args:
-        piece: the piece each loss belongs to, counted through all streams.
+        example: the example that each loss belongs to, numbered across all streams.
         chosen: which losses count; a stream without one counts 0.
-        shape: streams, and pieces a stream at most.
+        shape: streams, and the most examples a stream has.
     """
     empty = losses.new_zeros(shape[0] * shape[1])
-    sums = empty.index_add(0, piece[chosen], losses[chosen])
-    counts = empty.index_add(0, piece[chosen], torch.ones_like(losses[chosen]))
+    sums = empty.index_add(0, example[chosen], losses[chosen])
+    counts = empty.index_add(0, example[chosen], torch.ones_like(losses[chosen]))
     means = (sums / counts.clamp(min=1)).view(shape)
     present = (counts > 0).view(shape).sum(dim=1).clamp(min=1)
     return (means.sum(dim=1) / present).mean()

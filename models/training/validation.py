@@ -1,6 +1,7 @@
-"""A quick look at how well a checkpoint in training reads: exact hits on held-out passages.
+"""A quick check during training: exact hits on held-out passages.
 
-The full experiments are another module's; this one is small enough to run every few hundred steps.
+The full experiments are in `mplus_cli.evaluation`; this one is small enough to run every few hundred
+steps.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
 from models.recall import look_up
 from models.scan import score_chunks
-from models.training.data import ChunkMaker, Encoder, Passage, Question
+from models.training.chunks import ChunkMaker
+from models.training.data import Encoder, Passage, Question
 from models.training.stream import Wording
 from models.update import write
 
@@ -57,19 +59,19 @@ def validate(
     wording: Wording,
     decode: Callable[[list[int]], str],
     probes: Sequence[Probe],
-    crowd: int,
+    distractors: int,
 ) -> dict[str, float]:
-    """Exact hit with the passage's chunk alone in memory, and with `crowd` others read after it;
-    and how often the retriever puts the right chunk first among all probes' chunks.
+    """Exact hits with only the passage's chunk in memory, and with `distractors` others read after it;
+    and how often the retriever ranks the right chunk first among those of all probes.
 
-    Every chunk is written once, as the first of a document, and laid out with others as asked.
+    Every chunk is written once, as the first of a document, and combined with others as needed.
     """
     alone, among, first = 0, 0, 0
     written = [_written(model, probe, number) for number, probe in enumerate(probes)]
     everything = _memory(model, written)
     for number, probe in enumerate(probes):
         prompt, query = wording.prompt(probe.question.text)
-        around = [written[(number + step) % len(probes)] for step in range(crowd + 1)]
+        around = [written[(number + step) % len(probes)] for step in range(distractors + 1)]
         for chunks in (around[:1], around):
             memory = _memory(model, chunks)
             found = look_up(model, memory, query)
@@ -91,7 +93,7 @@ def _written(model: MPlusModel, probe: Probe, number: int) -> Tokens:
 
 
 def _memory(model: MPlusModel, chunks: Sequence[Tokens]) -> Memory:
-    """A memory with these chunks in short-term memory."""
+    """A memory that holds these chunks in short-term memory."""
     empty, tokens = model.empty_memory(), concatenate(chunks)
     ages = torch.arange(len(tokens) - 1, -1, -1, device=model.device)[None]
     numbers = int(tokens.chunks.max()) + 1

@@ -255,7 +255,8 @@ def _span(asked: Asked) -> Iterator[Event]:
 
 def _spoken(asked: Asked) -> Iterator[Event]:
     """An answer in the reader's own words, as they come."""
-    from models.generate import Finished, Generated, Recalled, Sampling, stream
+    from models.generate import Finished, Generated, Recalled, stream
+    from models.sampling import Sampling
 
     session, question = asked.session, asked.draft.question
     events = stream(

@@ -25,7 +25,7 @@ from mplus_cli.runtime.spelling import Spelling
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.generate import Guide
+    from models.sampling import Guide
 
 VERDICTS = ("Yes", "No")
 ALWAYS = (REFUSAL, *VERDICTS)
@@ -155,7 +155,7 @@ def guide_along(
 
 @dataclass(frozen=True)
 class Quote:
-    """Where an answer stands in the texts it may quote (a `models.generate.Guide`)."""
+    """Where an answer stands in the texts it may quote (a `models.sampling.Guide`)."""
 
     source: Quotable
     places: tuple[int, ...] | None = None

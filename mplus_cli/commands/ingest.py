@@ -131,15 +131,15 @@ def _read_shelf(
     as_json: bool,
 ) -> int:
     from mplus_cli.errors import UsageError
-    from mplus_cli.ingest import shelf
+    from mplus_cli.ingest import engines, shelf
     from mplus_cli.terminal.ingest_view import ShelfView
 
     if workers is not None and address is not None:
         raise UsageError("--workers is for this machine and --ray for a cluster: give one of them")
     engine = (
-        shelf.LocalProcesses(1 if workers is None else workers)
+        engines.LocalProcesses(1 if workers is None else workers)
         if address is None
-        else shelf.RayCluster(address)
+        else engines.RayCluster(address)
     )
     books = shelf.name_memories(
         arguments, (lambda _: None) if screen.is_quiet() else screen.warning

@@ -83,10 +83,14 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="Plot the log of a run into its curves.png, and exit."),
     ] = None,
-    drawers: Annotated[
+    data_workers: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Prepare the data in N processes, so that a GPU does not wait."
+            "--data-workers",
+            "--drawers",
+            metavar="N",
+            min=0,
+            help="Prepare the data in N processes, so that a GPU does not wait.",
         ),
     ] = 0,
     fields: Annotated[
@@ -120,7 +124,7 @@ def train(
     if recipe is None or out is None:
         raise UsageError(f"give a recipe ({', '.join(recipes())}, or a file) and --out FOLDER")
     order = TrainingOrder(
-        recipe, out, base, tuple(weights or ()), tuple(changes or ()), export, until, drawers
+        recipe, out, base, tuple(weights or ()), tuple(changes or ()), export, until, data_workers
     )
     total = read_recipe(order).steps
     speaks = is_main_process()

@@ -1,4 +1,4 @@
-"""The converter's command line: one command a set, the same options for all."""
+"""The converter's command line: one command per set, the same options for all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ Out = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="A .jsonl or .jsonl.gz file to write.")
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="At most N questions (or books), drawn.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="At most N questions (or books), drawn at random."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the random draw.")]
 
@@ -71,7 +72,10 @@ def covid_qa(
     files: Files,
     out: Out,
     window: Annotated[
-        int, typer.Option(min=200, metavar="N", help="Characters of an article around an answer.")
+        int,
+        typer.Option(
+            min=200, metavar="N", help="Characters of the article to keep around an answer."
+        ),
     ] = 1500,
     limit: Limit = None,
     seed: Seed = 0,
@@ -89,7 +93,7 @@ def books(
     limit: Limit = None,
     seed: Seed = 0,
 ) -> int:
-    """Plain-text books, without what Project Gutenberg puts around them."""
+    """Plain-text books, without Project Gutenberg's headers and footers."""
     read: list[Book] = []
     failed: list[DataSetError] = []
     for path in book_files.book_files(sources):
@@ -126,15 +130,18 @@ def asked(
         ),
     ],
     books: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Books to ask of as well.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Books to ask about as well.")
     ] = None,
-    windows: Annotated[int, typer.Option(min=0, help="Stretches of books to ask of.")] = 10_000,
-    each: Annotated[int, typer.Option(min=1, help="Questions asked of every text.")] = 5,
-    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the labelled ones.")] = 2.0,
+    windows: Annotated[int, typer.Option(min=0, help="Excerpts of books to ask about.")] = 10_000,
+    each: Annotated[int, typer.Option(min=1, help="Questions generated for every text.")] = 5,
+    epochs: Annotated[
+        float, typer.Option(min=0.01, help="Passes over the labelled passages.")
+    ] = 2.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     seed: Seed = 0,
 ) -> None:
-    """More questions: a copy of a base learns to ask, and asks of passages and books (for a GPU)."""
+    """Question generation: a copy of a base learns to ask, and asks about passages and books (for a
+    GPU)."""
     from mplus_cli.datasets.asked import AskingOrder, asked_records
 
     order = AskingOrder(qa, books or [], windows if books else 0, base, device, epochs, each, seed)

@@ -1,6 +1,6 @@
-"""More labelled questions than there are labels: a copy of a base learns to ask, and asks of any text.
+"""Question generation: a copy of a base learns to ask from labelled passages, and asks about any text.
 
-Knows files and a base's folder; learning and asking is `models.training.asking`.
+Knows files and a base's folder; `models.training.asking` learns and asks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class AskingOrder:
-    """What is to be asked of, and how."""
+    """What to ask about, and how."""
 
     qa: Sequence[Path]
-    """Labelled passages: learned from, and asked of."""
+    """Labelled passages: to learn from, and to ask about."""
     books: Sequence[Path]
     windows: int
-    """Stretches of the books that are asked of."""
+    """Excerpts of the books to ask about."""
     base: Path
     device: str
     epochs: float
@@ -33,7 +33,7 @@ class AskingOrder:
 
 
 def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, Any]]:
-    """The labelled passages with what was asked of them too, then stretches of books.
+    """The labelled passages with the questions generated about them, then excerpts of books with theirs.
 
     Raises:
         DataSetError: data or base do not fit.
@@ -41,7 +41,7 @@ def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, 
     from models.checkpoints import CheckpointError, default_dtype
     from models.checkpoints.base import load_base
     from models.prompts import encode_plain
-    from models.training import asking
+    from models.training import asking, excerpts
     from models.training.data import DataError, read_books, read_passages
     from models.training.start import answer_end
     from mplus_cli.runtime.session import find_device
@@ -56,7 +56,7 @@ def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, 
     except (DataError, CheckpointError, OSError) as error:
         raise DataSetError(str(error)) from error
     tokenizer = base.tokenizer
-    asker = asking.Asker(
+    asker = asking.QuestionGenerator(
         base.llama,
         lambda text: encode_plain(tokenizer, text),
         lambda ids: str(tokenizer.decode(ids)),
@@ -70,8 +70,8 @@ def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, 
     except DataError as error:
         raise DataSetError(str(error)) from error
     draw = random.Random(order.seed)
-    parts = [asking.part_of(passage, config.window, draw) for passage in passages]
-    stretches = asking.windows(books, order.windows, config.window, order.seed)
+    parts = [excerpts.part_of(passage, config.window, draw) for passage in passages]
+    stretches = excerpts.windows(books, order.windows, config.window, order.seed)
     texts = list(dict.fromkeys([*parts, *stretches]))
     found = []
     for asked in asker.ask(texts):

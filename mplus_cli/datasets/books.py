@@ -1,6 +1,6 @@
-"""Plain-text books to records: what Project Gutenberg puts around them is taken off.
+"""Plain-text books to records, without Project Gutenberg's headers and footers.
 
-The text is what `mplus ingest` would read of the same file.
+The text is what `mplus ingest` would read from the same file.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LAST = re.compile(r"\n\s*End of (?:the )?Project Gutenberg.*\Z", re.DOTALL | re
 
 
 def book_files(given: Sequence[Path]) -> list[Path]:
-    """The files that are meant: those named, and every .txt file below a folder, by name.
+    """The files that were named, and every .txt file below a named folder, by name.
 
     Raises:
-        DataSetError: there is nothing there.
+        DataSetError: there is no such file.
     """
     files: list[Path] = []
     for path in given:
@@ -44,13 +44,13 @@ def read_book(path: Path) -> Book:
     """One book.
 
     Raises:
-        DataSetError: it cannot be read, is no text, or has none.
+        DataSetError: it cannot be read, is not text, or is empty.
     """
     data = read_bytes(path)
     try:
         parts, head = read_plain(data), decode(data)
     except BinaryData:
-        raise DataSetError(f"{path} is no text") from None
+        raise DataSetError(f"{path} is not text") from None
     text = "".join(page.text for page in parts.pages)
     text = _LAST.sub("", _FIRST.sub("", text)).strip()
     if not text:

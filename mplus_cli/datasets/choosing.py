@@ -1,4 +1,4 @@
-"""A part of a set, drawn with a seed and left in its order. Knows no files."""
+"""A random part of a set, in its original order. Knows no files."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def draw_books(books: Sequence[Book], limit: int | None, seed: int) -> list[Book
 
 
 def question_count(passages: Sequence[Passage]) -> int:
-    """How many questions passages have."""
+    """The number of questions of passages."""
     return sum(len(passage.questions) for passage in passages)

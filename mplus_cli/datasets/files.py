@@ -18,10 +18,10 @@ from mplus_cli.errors import disk_errors
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content, unzipped where the name ends in .gz.
+    """A file's content, decompressed if the name ends in .gz.
 
     Raises:
-        DataSetError: it is not there, or damaged.
+        DataSetError: it is missing or damaged.
     """
     try:
         data = path.read_bytes()
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataSetError(f"{path} is no UTF-8 text: is it the right file?") from None
+        raise DataSetError(f"{path} is not UTF-8 text: is it the right file?") from None
 
 
 def read_json(path: Path) -> Any:
@@ -47,10 +47,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file, a JSON list or JSON lines of objects; what is missing or null is "".
+    """Rows of a CSV file, or of a JSON list or JSON lines of objects; missing and null values are "".
 
     Raises:
-        DataSetError: no row has one of the columns, or it is no table.
+        DataSetError: a column is missing, or the file is not a table.
     """
     rows = _csv_rows(path) if ".csv" in path.suffixes else _json_rows(path)
     missing = [name for name in columns if not any(name in row for row in rows)]
@@ -61,7 +61,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 @contextmanager
 def layout(path: Path, name: str) -> Iterator[None]:
-    """Turn what goes wrong in taking a JSON value apart into a DataSetError."""
+    """Turn errors in taking a JSON value apart into a DataSetError."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
@@ -70,24 +70,24 @@ def layout(path: Path, name: str) -> Iterator[None]:
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines, gzipped where the name ends in .gz; the same records give the same bytes.
+    """Write JSON lines, gzipped if the name ends in .gz; the same records give the same bytes.
 
     Raises:
-        MplusError: it cannot be written; what was there is left as it was.
+        MplusError: it cannot be written; an existing file is left as it was.
     """
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     data = lines.encode("utf-8", "replace")
     with disk_errors(), new_file(path) as file:
-        # No time and no name inside: the bytes depend on the records alone.
+        # Without a time or a name inside, the bytes depend on the records alone.
         file.write(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def _csv_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        # The csv module wants the line ends inside of quotes as they are.
+        # The csv module needs line ends inside quotes as they are.
         return list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
     except csv.Error as error:
-        raise DataSetError(f"{path} is no CSV file: {error}") from None
+        raise DataSetError(f"{path} is not a CSV file: {error}") from None
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
         lines = enumerate(text.splitlines(), 1)
         rows = [_parse(line, f"{path}:{number}") for number, line in lines if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
-        raise DataSetError(f"{path} is no list of objects: is it the right file?")
+        raise DataSetError(f"{path} is not a list of objects: is it the right file?")
     return list(rows)
 
 

@@ -1,4 +1,4 @@
-"""The public sets in the layouts they are published in, each to passages with questions.
+"""Public sets in their published layouts, each to passages with questions.
 
 Layouts: SQuAD v1.1 (rajpurkar.github.io/SQuAD-explorer), DPR's retriever data for Natural Questions
 (github.com/facebookresearch/DPR), the FairytaleQA release on the Hub (WorkInTheDark/FairytaleQA),
@@ -25,18 +25,19 @@ def squad(paths: Sequence[Path]) -> list[Passage]:
     """SQuAD's JSON, version 1.1; the unanswerable questions of 2.0 are left out.
 
     Raises:
-        DataSetError: as all functions here, for a file that is missing or laid out otherwise.
+        DataSetError: as for all functions here, a file is missing or has another layout.
     """
     return passages_of("squad", [one for path in paths for one in _squad(path)])
 
 
 def natural_questions(paths: Sequence[Path]) -> list[Passage]:
-    """DPR's `biencoder-nq-dev.json`: each question with the first positive that holds an answer."""
+    """DPR's `biencoder-nq-dev.json`: each question with the first positive passage that holds an
+    answer."""
     return passages_of("nq", [one for path in paths for one in _natural_questions(path)])
 
 
 def fairytale_qa(paths: Sequence[Path]) -> list[Passage]:
-    """FairytaleQA's tables (CSV, JSON or JSON lines), one row a question."""
+    """FairytaleQA's tables (CSV, JSON or JSON lines), one row per question."""
     rows = [row for path in paths for row in read_table(path, _FAIRYTALE)]
     return passages_of(
         "fairytaleqa",
@@ -53,7 +54,7 @@ def fairytale_qa(paths: Sequence[Path]) -> list[Passage]:
 
 
 def narrative_qa(folder: Path, split: str) -> list[Passage]:
-    """A clone of NarrativeQA's repository: the questions of a split on summaries of the stories.
+    """A clone of NarrativeQA's repository: a split's questions about summaries of the stories.
 
     Raises:
         UsageError: no such split.
@@ -80,7 +81,7 @@ def narrative_qa(folder: Path, split: str) -> list[Passage]:
 
 
 def covid_qa(paths: Sequence[Path], size: int, seed: int) -> list[Passage]:
-    """COVID-QA's JSON: windows of about `size` characters of the articles, around the answers."""
+    """COVID-QA's JSON: windows of about `size` characters of the articles around the answers."""
     asked: list[Asked] = []
     for path in paths:
         with layout(path, "COVID-QA"):
@@ -124,7 +125,7 @@ def _paragraphs(whole: Any) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def _spans(context: str, qa: dict[str, Any]) -> list[Span]:
-    """The first answer of a question that stands where the set says, or else anywhere."""
+    """The first answer of a question that stands where the set says, or failing that anywhere."""
     for answer in qa["answers"]:
         text, start = answer["text"].strip(), int(answer["answer_start"])
         lead = len(answer["text"]) - len(answer["text"].lstrip())
@@ -135,12 +136,12 @@ def _spans(context: str, qa: dict[str, Any]) -> list[Span]:
 
 
 def _inside(context: str, answers: Sequence[str]) -> tuple[str, ...]:
-    """The answers that stand in a context, whatever their case."""
+    """The answers that occur in a context, whatever their case."""
     text = context.lower()
     return tuple(answer for answer in answers if answer.strip().lower() in text)
 
 
 def _dictionary(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError("the whole is no object")
+        raise TypeError("the file is not an object")
     return value

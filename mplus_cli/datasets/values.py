@@ -1,4 +1,4 @@
-"""What a converted set consists of, in the form that `models.training.data` reads."""
+"""The parts of a converted set, in the form that `models.training.data` reads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mplus_cli.errors import MplusError
 
 
 class DataSetError(MplusError):
-    """A file that is not there or not in the layout it should have; one line."""
+    """A file is missing or not in the expected layout; one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question of a set as it comes: what about, and which answers count."""
+    """One question of a set: its context, and the answers that count."""
 
     group: str
     """The article or story that the context is from."""
@@ -53,7 +53,8 @@ class Book:
 
 
 def passages_of(source: str, asked: Iterable[Asked]) -> list[Passage]:
-    """Questions gathered by context, contexts in the order they come; those without answer go."""
+    """Questions grouped by context, contexts in order of appearance; questions without an answer are
+    dropped."""
     gathered: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {}
     for one in asked:
         question, context = " ".join(one.question.split()), one.context.strip()

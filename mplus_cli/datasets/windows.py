@@ -12,7 +12,7 @@ _SENTENCE_START = re.compile(r"(?:^|\n+|(?<=[.!?])\s+)(?=\S)")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An answer where it stands in an article: characters `start` to `stop`."""
+    """An answer and its place in an article: characters `start` to `stop`."""
 
     start: int
     stop: int
@@ -23,11 +23,11 @@ class Span:
 def windows(
     text: str, spans: Sequence[Span], size: int, seed: str
 ) -> list[tuple[str, tuple[Span, ...]]]:
-    """Stretches of whole sentences of about `size` characters, each with the answers inside it.
+    """Windows of whole sentences of about `size` characters, each with the answers inside it.
 
-    Answers that stand close together share a window, in which they stand at a random place: one
-    that is always in the middle would teach where to look. An answer longer than `size` has a
-    window of its own, cut at its ends.
+    Answers close together share a window, at a random place in it: answers that are always in the middle
+        would teach the reader where to look. An answer longer than `size` has a window of its own, cut at
+        its ends.
     """
     draw = random.Random(seed)
     starts = [match.end() for match in _SENTENCE_START.finditer(text)]
@@ -38,7 +38,7 @@ def windows(
         before = draw.randint(0, room)
         low = max(0, min(first - before, len(text) - size))
         high = min(len(text), max(low + size, last))
-        # Whole sentences, as long as the answers stay inside.
+        # Cut to whole sentences, where the answers stay inside.
         low = min([at for at in starts if low <= at <= first], default=low)
         high = max([at for at in starts if last <= at <= high], default=high)
         found.append((text[low:high].strip(), tuple(group)))
@@ -46,7 +46,7 @@ def windows(
 
 
 def _groups(spans: Sequence[Span], size: int) -> list[list[Span]]:
-    """Spans in order, together as long as they take up no more than half a window."""
+    """Spans in order, grouped while they take up no more than half a window."""
     groups: list[list[Span]] = []
     for span in spans:
         if groups and span.stop - groups[-1][0].start <= size // 2:

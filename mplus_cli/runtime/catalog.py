@@ -27,26 +27,26 @@ Kind = Literal["builtin", "installed", "folder", "file", "hub"]
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model that was named, before anything of it is loaded."""
+    """A model that was named, before it is loaded."""
 
     name: str
-    """What its memories will say wrote them."""
+    """The name that its memories record."""
     kind: Kind
     reference: str | Path
-    """What `models.checkpoints.load` is to load."""
+    """The argument of `models.checkpoints.load`."""
     base: Path | None = None
-    """The folder of its base, where that is the embedded one."""
+    """The folder of its base, if that is the embedded one."""
     trained: bool = True
     """False: known to have identity memory only."""
 
     @property
     def note(self) -> str:
-        """What a user should know of it, or nothing."""
+        """What a user should know about it; often empty."""
         return "" if self.trained else UNTRAINED
 
 
 def base_folder(home: Path) -> Path:
-    """Where the embedded base is, once it was fetched."""
+    """Where the embedded base is, once fetched."""
     return home / "base" / BASE
 
 
@@ -58,7 +58,7 @@ def find(model: str, home: Path) -> ModelChoice:
     """The model that a name, folder, `.gguf` file or Hub id means.
 
     Raises:
-        UsageError: it means none.
+        UsageError: there is no such model.
     """
     for choice in builtin(home):
         if model == choice.name:
@@ -75,7 +75,9 @@ def find(model: str, home: Path) -> ModelChoice:
     except (FileNotFoundError, NotADirectoryError):
         pass  # a Hub id, or nothing: below
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{shown(model)} is no model: {reason(error)}: check the path") from error
+        raise UsageError(
+            f"{shown(model)} is not a model: {reason(error)}: check the path"
+        ) from error
     if path.is_dir():
         name = path.resolve().name
         return ModelChoice(name, "folder", path, _embedded_base(path, home), _is_trained(path))
@@ -119,7 +121,7 @@ def weights_folder() -> Path:
 
 
 def every(home: Path) -> Iterator[ModelChoice]:
-    """All models that can be named here: those of mplus, those installed, those fetched."""
+    """All models that can be named here: built in, installed and fetched."""
     yield from builtin(home)
     folder = home / "models"
     if folder.is_dir():
@@ -140,7 +142,7 @@ def fetched() -> Iterator[tuple[str, Path]]:
 
 
 def _written(path: Path) -> float:
-    """When a snapshot was fetched; long ago where its link leads nowhere."""
+    """When a snapshot was fetched; the epoch if its link is broken."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -148,7 +150,7 @@ def _written(path: Path) -> float:
 
 
 def _hub_cache() -> Path:
-    """The Hub client's cache. A home that does not exist is no user's: then there is no cache."""
+    """The Hub client's cache; None for a user without a home."""
     given, home = os.environ.get("HF_HUB_CACHE"), os.environ.get("HF_HOME")
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     named = given or (f"{home}/hub" if home else f"{cache}/huggingface/hub")
@@ -171,7 +173,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def card(folder: Path) -> dict[str, Any]:
-    """The card of a checkpoint of ours, or an empty object."""
+    """The card of one of our checkpoints, or an empty object."""
     return _json(folder / CARD)
 
 
@@ -180,7 +182,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one where there is none: loading says what is wrong."""
+    """A JSON object, or an empty one if there is none: loading reports what is wrong."""
     try:
         return read_object(path)
     except (OSError, ValueError):

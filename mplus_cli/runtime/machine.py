@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on, and the versions it was measured with."""
+"""The machine and the versions that a figure was measured with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """What the processor calls itself."""
+    """The model name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(errors="replace").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

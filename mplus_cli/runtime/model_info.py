@@ -1,4 +1,4 @@
-"""What there is to say about memories and models, as JSON values. Knows no screen."""
+"""Descriptions of memories and models, as JSON values. Knows no screen."""
 
 from __future__ import annotations
 
@@ -125,5 +125,5 @@ def describe_model(choice: catalog.ModelChoice, loaded: Loaded, base: Path) -> d
 
 
 def _licence(base: Path) -> str | None:
-    """The base's licence, where it is known."""
+    """The base's licence, if known."""
     return "Apache-2.0" if base.name == catalog.BASE else None

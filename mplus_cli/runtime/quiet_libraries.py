@@ -1,4 +1,4 @@
-"""Warnings of libraries, which are written for developers, kept from the user's terminal."""
+"""Keeps the warnings of libraries, which are written for developers, off the user's terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """No library's warning, and no line of its log below an error, for the block."""
+    """No warnings from libraries, and none of their log lines below an error, during the block."""
     disabled = logging.root.manager.disable
     verbosity = os.environ.get("TRANSFORMERS_VERBOSITY")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # for processes started in the block
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # for processes that the block starts
     logging.disable(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Some libraries put a filter of their own in front when they are imported.
+        # Some libraries put their own filter first when they are imported.
         warnings.showwarning = lambda *_, **__: None
         try:
             yield

@@ -1,4 +1,4 @@
-"""A model in memory and the library it works with: what every command that reads or answers needs.
+"""A loaded model and the library it works with: what every command that reads or answers needs.
 
 Knows settings, the catalog and the library; no screen. Imports torch only when a model is loaded.
 """
@@ -58,12 +58,12 @@ class Session:
 
     @cached_property
     def spelling(self) -> Spelling | None:
-        """How the model's vocabulary spells text; None where it does so in no known way."""
+        """How the model's vocabulary spells text; None if that is not known."""
         return Spelling.of(self.loaded.tokenizer)
 
     @property
     def identity(self) -> ModelIdentity:
-        """What memories record of this model."""
+        """What memories record about this model."""
         config = self.loaded.model.config.to_dict()
         return ModelIdentity(self.loaded.name, self.loaded.fingerprint, config)
 
@@ -84,22 +84,22 @@ def open_session(
     progress: embedded_base.Progress,
     memory: StoredMemory | None = None,
 ) -> Session:
-    """Load the model that the settings name, its base fetched if need be.
+    """Load the model that the settings name, fetching its base if necessary.
 
     Args:
-        memory: one that the model is to read: unless a dtype was asked for, its own is used.
+        memory: the memory to read: its dtype is used unless another was asked for.
 
     Raises:
         UsageError: there is no such model or device.
-        MismatchError: the model is damaged, or cannot be had offline.
+        MismatchError: the model is damaged, or cannot be fetched offline.
     """
     choice = catalog.find(settings.model, settings.home)
     dtype = settings.dtype
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
     loaded = load_model(settings, choice, dtype, note=note, progress=progress)
-    choice = replace(choice, trained=loaded.trained)  # which a folder's files may not tell
-    interrupts.check()  # imports swallow it now and then
+    choice = replace(choice, trained=loaded.trained)  # a folder's files may not say
+    interrupts.check()  # imports sometimes swallow it
     if not choice.trained:
         note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
     return Session(loaded, choice, Library(settings.home))
@@ -113,7 +113,7 @@ def load_model(
     note: Note,
     progress: embedded_base.Progress,
 ) -> Loaded:
-    """Load a model under the name it was chosen by; raises as `open_session` does."""
+    """Load a model under the name that was given; raises as `open_session` does."""
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     if choice.base is not None:
@@ -134,7 +134,7 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded
     is_own = choice.base is not None and choice.reference != choice.base
     ahead = merge_ahead(choice, device, dtype) if is_own else None
 
-    from models import checkpoints  # takes seconds, in which weights are merged
+    from models import checkpoints  # takes seconds, during which weights are merged
     from models.fast_decode import optimise_for_device
 
     try:
@@ -158,8 +158,8 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded
 def merge_ahead(
     choice: catalog.ModelChoice, device: torch.device, dtype: str
 ) -> MergedAhead | None:
-    """Merge the adapters of a built-in checkpoint in a thread, while the network is imported; None
-    where a device does it faster."""
+    """Merge the adapters of a built-in checkpoint in a thread while the network is imported; None if a
+    device is faster."""
     if device.type != "cpu" or choice.base is None:
         return None
     import torch
@@ -173,7 +173,7 @@ def merge_ahead(
 
 
 def find_device(wanted: str) -> torch.device:
-    """The device that is meant; UsageError if it is not there."""
+    """The device that was asked for; UsageError if it is not available."""
     import torch
 
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -189,7 +189,7 @@ def find_device(wanted: str) -> torch.device:
 
 
 def thread_count() -> int:
-    """Threads to compute with: one a physical core, unless OMP_NUM_THREADS says otherwise."""
+    """Threads to compute with: one per physical core, unless OMP_NUM_THREADS says otherwise."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if re.fullmatch("[0-9]{1,4}", asked) and int(asked) > 0:
         return int(asked)
@@ -202,10 +202,10 @@ def thread_count() -> int:
 
 
 def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> StoredMemory:
-    """A memory that can be asked; `note` is told which documents it does not know to their end.
+    """A memory that can be asked; `note` is told which documents it has not read to the end.
 
     Raises:
-        MplusError: there is none of this name, or it is empty.
+        MplusError: there is no memory of this name, or it is empty.
     """
     stored = library.open(name)
     is_read_now = stored.is_being_written
@@ -229,7 +229,7 @@ def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> 
 
 
 def memory_dtype(stored: StoredMemory) -> str | None:
-    """The type of a memory's tensors, from the header of a file; None if it cannot be told."""
+    """The dtype of a memory's tensors, from the header of a file; None if unknown."""
     state = stored.view().state
     if state is None:
         return None

@@ -14,20 +14,20 @@ class Spelling:
     """How a vocabulary spells text: bytes as characters of its own, or a mark for the space."""
 
     find: Callable[[str], int | None]
-    """A spelled token's id; None where there is no such token."""
+    """The id of a spelled token; None if there is no such token."""
     special: Collection[int]
     """Ids that spell no text."""
     letters: Mapping[int, str] | None
-    """Byte to the character that stands for it; None: characters stand for themselves."""
+    """The character that stands for each byte; None: characters stand for themselves."""
     space: str
 
     @classmethod
     def of(cls, tokenizer: Any) -> Spelling | None:
-        """The spelling of a `transformers` tokenizer; None where it is of no kind that is known."""
+        """The spelling of a `transformers` tokenizer; None if its kind is not known."""
         found = tokenizer("a b", add_special_tokens=False)["input_ids"]
         tokens = tokenizer.convert_ids_to_tokens(found)
         special = frozenset(tokenizer.get_added_vocab().values())
-        find = tokenizer.backend_tokenizer.token_to_id  # building the whole table takes longer
+        find = tokenizer.backend_tokenizer.token_to_id  # faster than building the whole table
         if any(token.startswith(_METASPACE) for token in tokens):
             return cls(find, special, None, _METASPACE)
         from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -38,7 +38,7 @@ class Spelling:
         return cls(find, special, letters, space) if known else None
 
     def spell(self, text: str) -> str:
-        """Text as the vocabulary's tokens would show it."""
+        """Text as the vocabulary's tokens spell it."""
         if self.letters is None:
             return text.replace(" ", self.space)
         return "".join(self.letters[byte] for byte in text.encode("utf-8"))

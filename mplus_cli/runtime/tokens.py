@@ -1,4 +1,4 @@
-"""Text to token ids with offsets, and ids back to text as they come. Knows no model."""
+"""Text to token ids with offsets, and ids back to text as they arrive. Knows no model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BROKEN = "\ufffd"
 
 
 class PlainTokenizer:
-    """What cutting documents needs: ids and offsets of text in which nothing is special."""
+    """Token ids and offsets of a document's text, in which nothing is a special token."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -34,18 +34,18 @@ class PlainTokenizer:
 
 
 class AnswerText:
-    """An answer's text as its ids come: never half a character, no space around the whole."""
+    """An answer's text as its ids arrive: no half characters, and no space around it."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
-        self._start = 0  # ids from here on are decoded anew with each id
+        self._start = 0  # ids from here on are decoded again with each new one
         self._done = 0  # ids before this one are in the text
-        self._space = ""  # held back: it may turn out to be the end
+        self._space = ""  # held back, since it may be the end
         self.text = ""
 
     def push(self, id: int) -> str:
-        """The text that is certain with this id; often nothing."""
+        """The text that is final with this id; often empty."""
         self._ids.append(id)
         before = self._decode(self._start, self._done)
         after = self._decode(self._start, len(self._ids))

@@ -1,1 +1,1 @@
-"""A training run as the command line has it: folder, recipe and curves."""
+"""A training run as the command line starts it: recipe, folder and curves."""

@@ -1,5 +1,5 @@
-"""The curves of a training run as a PNG, by matplotlib: losses above, and below them the shares of
-right ones, where the run measured any.
+"""The curves of a training run as a PNG, by matplotlib: losses above, and below them accuracy, where the
+run measured it.
 
 Knows the run's CSV files; draws with a fixed style.
 """
@@ -19,14 +19,14 @@ _WIDTH, _PANEL = 8, 3.2
 _DPI = 150
 _LOSSES = ("answer", "continuation", "retriever")
 _WINDOW = 50
-"""Steps that a line is the mean of: single steps differ more than a run changes."""
+"""Window of the running mean, in steps: single steps vary more than a run changes."""
 
 
 def draw_curves(folder: Path) -> Path:
     """Draw log.csv and validation.csv of a run into curves.png in its folder.
 
     Raises:
-        UsageError: there is no run, or a curve is damaged.
+        UsageError: there is no run in the folder, or a curve is damaged.
         MplusError: matplotlib is not installed.
     """
     from models.training.curves import LOG, VALIDATION, read_curves
@@ -58,7 +58,7 @@ def draw_curves(folder: Path) -> Path:
 
 
 def running_means(values: Sequence[float], window: int) -> list[float]:
-    """The mean of each value and those before it, `window` in all where there are as many."""
+    """The mean of each value and those before it, up to `window` in all."""
     sums = [0.0, *accumulate(values)]
     starts = [max(stop - window, 0) for stop in range(1, len(sums))]
     return [
@@ -68,14 +68,14 @@ def running_means(values: Sequence[float], window: int) -> list[float]:
 
 def _draw_losses(axes: Any, log: dict[str, list[float]]) -> None:
     for number, name in enumerate(_LOSSES):
-        if any(log.get(name, ())):  # a loss that the run has not is 0 throughout
+        if any(log.get(name, ())):  # a loss that the run does not have is 0 throughout
             colour = f"C{number}"
             axes.plot(log["step"], log[name], color=colour, alpha=0.2, linewidth=0.6)
             means = running_means(log[name], _WINDOW)
             axes.plot(log["step"], means, color=colour, label=name)
     axes.set_ylabel("loss, nats")
     every = sorted(value for name in _LOSSES for value in log.get(name, ()))
-    # A few single steps are far out: they are cut off, so that the means can be read.
+    # A few steps lie far outside and are cut off, so that the means stay readable.
     axes.set_ylim(0, max(every[int(len(every) * 0.995)], 1e-3) if every else None)
     _finish(axes, f"Losses, means of {_WINDOW} steps")
 
@@ -90,7 +90,7 @@ def _draw_shares(axes: Any, log: dict[str, list[float]], checks: dict[str, list[
         axes.plot(checks["step"], checks[name], label=f"{name}, held out", **style)
     axes.set_ylabel("share")
     axes.set_ylim(0, 1)
-    _finish(axes, "Share of right ones")
+    _finish(axes, "Accuracy")
 
 
 def _finish(axes: Any, title: str) -> None:

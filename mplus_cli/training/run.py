@@ -1,4 +1,4 @@
-"""A training run as the command line starts it: a recipe, its data, a base, and a folder.
+"""A training run as the command line starts it: from a recipe, its data, a base and a folder.
 
 Knows settings and where the embedded base is; the training itself is `models.training`. Prints
 nothing: yields the run's events.
@@ -37,12 +37,12 @@ class TrainingOrder:
     """`name=value` settings that replace the recipe's."""
     export: Path | None
     until: int | None
-    drawers: int = 0
+    data_workers: int = 0
     """Processes that draw the text ahead."""
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one of a launched group that speaks and writes."""
+    """Whether this process is the one of its group that prints and writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -55,10 +55,10 @@ def recipes() -> dict[str, Path]:
 
 
 def read_recipe(order: TrainingOrder) -> TrainingConfig:
-    """The configuration an order means, with its changes.
+    """The configuration that was asked for, with its changes.
 
     Raises:
-        UsageError: no such recipe, or a setting that does not fit.
+        UsageError: there is no such recipe, or a setting is wrong.
     """
     from models.config import ConfigError
     from models.training.config import TrainingConfig, has_saved
@@ -80,7 +80,7 @@ def read_recipe(order: TrainingOrder) -> TrainingConfig:
 def train(
     settings: Settings, order: TrainingOrder, *, progress: embedded_base.Progress
 ) -> Iterator[Event]:
-    """Start or resume a run and carry it on; at its end, write the checkpoint if asked to.
+    """Start or resume a run; at its end, write the checkpoint if asked to.
 
     Raises:
         UsageError: the recipe, its data or the base does not fit.
@@ -109,7 +109,7 @@ def train(
             dtype=dtype,
             weights=order.weights,
             processes=processes,
-            drawers=order.drawers,
+            data_workers=order.data_workers,
         )
         try:
             yield from run.events(order.until)
@@ -126,13 +126,13 @@ def train(
 def find_base(
     settings: Settings, base: str | None, progress: embedded_base.Progress
 ) -> tuple[Path, str]:
-    """The base's folder, and how a checkpoint is to refer to it."""
+    """The base's folder, and the reference to it that a checkpoint keeps."""
     if base is None:
         folder = embedded_base.ensure(settings.home, offline=settings.offline, progress=progress)
         return folder, catalog.BASE
     path = Path(base).expanduser()
     if not (path / "config.json").is_file():
-        raise UsageError(f"{base} is no model folder in Hugging Face's format (config.json)")
+        raise UsageError(f"{base} is not a model folder in Hugging Face's format (config.json)")
     return path, str(path.resolve())
 
 

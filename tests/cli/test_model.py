@@ -90,7 +90,7 @@ def test_pull_and_everything_after(mplus: Any, shelf: Path) -> None:
     assert "untrained: identity memory" in mplus(*chosen, "model", "show").out
     report = mplus(*chosen, "doctor", "--json").json
     checks = {check["name"]: check for check in report["checks"]}
-    assert checks["base model"]["message"].endswith("checksums right")
+    assert checks["base model"]["message"].endswith("checksums match")
     assert "untrained" in checks["model"]["message"]
 
 
@@ -194,7 +194,7 @@ def test_two_at_once(shelf: Path) -> None:
         thread.join()
     assert failed == []
     assert said.count("converting the base model") == 1
-    assert "waiting for another mplus that fetches the base model" in said
+    assert "waiting for another mplus to fetch the base model" in said
     assert embedded_base.damage(catalog.base_folder(home())) is None
 
 

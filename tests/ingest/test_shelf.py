@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from mplus_cli.errors import ExitCode, MplusError, UsageError
+from mplus_cli.ingest.engines import LocalProcesses, RayCluster
 from mplus_cli.ingest.job import Report, ingest, plan
 from mplus_cli.ingest.shelf import (
     BookFinished,
     BookProgress,
     Engine,
-    LocalProcesses,
-    RayCluster,
     ShelfReport,
     name_memories,
     read_shelf,

@@ -9,8 +9,9 @@ import torch
 from models.checkpoints import load
 from models.decoder import KeyValueCache
 from models.fast_decode import FastDecoder, fits, join, optimise_for_device, pack8
-from models.generate import Sampling, decode, prefill
+from models.generate import prefill
 from models.recall import look_up
+from models.sampling import Sampling, decode
 from models.update import read_chunk
 
 Build = Callable[..., Any]

@@ -8,18 +8,9 @@ import torch
 
 from models.decoder import Prefix, rotate
 from models.fast_decode import FastDecoder
-from models.generate import (
-    Finished,
-    Generated,
-    PromptTooLong,
-    Recalled,
-    Sampling,
-    draw,
-    is_repeating,
-    prefill,
-    stream,
-)
+from models.generate import Finished, Generated, PromptTooLong, Recalled, prefill, stream
 from models.recall import look_up
+from models.sampling import Sampling, draw, is_repeating
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -75,7 +66,7 @@ def test_greedy_answers_go_on_with_the_token_that_goes_on_best(
     lookahead: int,
     quick: bool,
 ) -> None:
-    monkeypatch.setattr("models.generate.LOOKAHEAD_TOKENS", 4)
+    monkeypatch.setattr("models.sampling.LOOKAHEAD_TOKENS", 4)
     model = build_network(lookahead=lookahead, relevance_weight=3.0)
     if quick:
         model.step_decoder = FastDecoder(model.generate)
@@ -268,6 +259,6 @@ def test_an_answer_that_repeats_itself_ends(
 ) -> None:
     model = build_network()
     memory = read_chunk(model, model.empty_memory(), chunk_ids(1, 8))
-    monkeypatch.setattr("models.generate.draw", lambda *_: 7)
+    monkeypatch.setattr("models.sampling.draw", lambda *_: 7)
     events = answer(model, memory, chunk_ids(2, 5), max_new_tokens=100)
     assert events[-1] == Finished("repetition", 32)

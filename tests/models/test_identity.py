@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.generate import Sampling, decode, prefill
+from models.generate import prefill
 from models.recall import ChunkRecall, TokenRecall, look_up
+from models.sampling import Sampling, decode
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig, Reading
-from models.generate import Sampling, decode, prefill
+from models.generate import prefill
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import ChunkRecall, look_up, near_question, recall_chunks
 from models.relevance import LEAST_RELEVANCE, nearness, relevance, window_scores
+from models.sampling import Sampling, decode
 from models.scan import ChunkScore, question_queries
 from models.update import read_chunk
 

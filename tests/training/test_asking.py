@@ -12,16 +12,14 @@ import torch
 
 from models.prompts import encode_plain
 from models.training.asking import (
-    Asked,
-    Asker,
     AskingConfig,
-    around,
-    part_of,
+    GeneratedQuestions,
+    QuestionGenerator,
     stands_alone,
-    windows,
     with_questions,
 )
 from models.training.data import DataError, Passage, Question, read_passages
+from models.training.excerpts import around, part_of, windows
 from mplus_cli.datasets.__main__ import main
 
 THINGS = (("door", "red"), ("boat", "blue"), ("hat", "green"), ("cart", "black"))
@@ -31,9 +29,9 @@ PASSAGES = [
 ]
 
 
-def asker(llama: Any, tokenizer: Any, **changes: Any) -> Asker:
+def asker(llama: Any, tokenizer: Any, **changes: Any) -> QuestionGenerator:
     config = AskingConfig(**{"batch": 8, "warmup": 5, "learning_rate": 3e-3} | changes)
-    return Asker(
+    return QuestionGenerator(
         llama,
         lambda text: encode_plain(tokenizer, text),
         lambda ids: str(tokenizer.decode(ids)),
@@ -101,7 +99,11 @@ def test_what_was_asked_joins_the_labels() -> None:
     merged = with_questions(
         [PASSAGES[0], Passage("Unasked.", ())],
         [PASSAGES[0].text, "Unasked."],
-        [Asked(PASSAGES[0].text, (new,), 2), Asked("A book.", (new,), 2), Asked("None.", (), 2)],
+        [
+            GeneratedQuestions(PASSAGES[0].text, (new,), 2),
+            GeneratedQuestions("A book.", (new,), 2),
+            GeneratedQuestions("None.", (), 2),
+        ],
     )
     assert merged[0].questions == (*PASSAGES[0].questions, new)
     assert merged[1:] == [Passage("A book.", (new,))]

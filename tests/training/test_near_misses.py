@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prompts import REFUSAL
-from models.training.data import ChunkMaker, Corpus, Passage, Question
+from models.training.chunks import ChunkMaker, Corpus
+from models.training.data import Passage, Question
 from models.training.near_misses import MOST, leave_out, split
 
 TEXT = (

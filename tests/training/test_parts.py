@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.training.chunks import ChunkMaker, Corpus
 from models.training.cloze import clozes
-from models.training.data import (
-    ChunkMaker,
-    Corpus,
-    DataError,
-    Passage,
-    Question,
-    read_books,
-    read_passages,
-    spans_only,
-)
+from models.training.data import DataError, Passage, Question, read_books, read_passages, spans_only
 from models.training.optimiser import MasterAdamW, cosine
-from models.training.rows import IGNORED, ROUND, Piece, pack
+from models.training.rows import IGNORED, ROUND, Example, pack
 from models.training.topics import by_topic, tf_idf
 
 
@@ -98,8 +90,8 @@ def test_chunks_are_the_same_for_a_seed_and_go_on_after_a_pause() -> None:
 
 
 def test_rows_pack_pieces_that_do_not_see_each_other() -> None:
-    first = Piece((1, 2), (3, 4), "answer")
-    second = Piece((5,), (6,), "continuation")
+    first = Example((1, 2), (3, 4), "answer")
+    second = Example((5,), (6,), "continuation")
     rows = pack([[first, second], [second]], pad=0)
     assert rows.ids.shape == (2, ROUND)
     assert rows.ids[0, :4].tolist() == [1, 2, 3, 5]

@@ -107,7 +107,7 @@ def test_rows_are_read_as_prompts_are(
                 batch.past.values[:, stream, slot],
                 batch.past.normed[:, stream, slot],
             )
-            for slot in batch.crowd[stream].tolist()
+            for slot in batch.candidates[stream].tolist()
         ]
         parts = [[own, *past][at] for at in batch.order[stream].tolist() if at >= 0]
         compared += compare(model, memory_of(model, parts), batch, hidden, stream)
@@ -119,7 +119,7 @@ def compare(model: MPlusModel, memory: Memory, batch: Batch, hidden: Tensor, str
     answered = int(batch.answered[stream])
     for number in range(answered):
         query = batch.questions[stream, number][batch.real[stream, number]]
-        place = batch.rows.pieces[stream] == number
+        place = batch.rows.examples[stream] == number
         ids = batch.rows.ids[stream][place].tolist()
         recall = look_up(model, memory, query.tolist()).recall
         wanted, _ = prefill(model, memory, recall, ids, spare=0, all_logits=True)

@@ -23,9 +23,10 @@ from models.config import ConfigError
 from models.training.batch import Losses
 from models.training.config import TrainingConfig
 from models.training.curves import read_curves
-from models.training.loop import Run, Saved, Step, Validated, total_loss, trained_weights
+from models.training.loop import Run, Saved, Step, Validated, total_loss
 from models.training.processes import own_device
 from models.training.start import export, start
+from models.training.weights import trained_weights
 
 MODEL = {
     "chunk_tokens": 32,
