@@ -118,7 +118,7 @@ class Retrieved:
     sources: tuple[Source, ...]
 
     def to_event(self) -> dict[str, Any]:
-        """A line of `mplus ask --jsonl`."""
+        """A line of `mplus ask --jsonl`, and what the server sends."""
         return {"event": "retrieved", "sources": [source.to_json() for source in self.sources]}
 
 
@@ -129,7 +129,7 @@ class TextDelta:
     text: str
 
     def to_event(self) -> dict[str, Any]:
-        """A line of `mplus ask --jsonl`."""
+        """A line of `mplus ask --jsonl`, and what the server sends."""
         return {"event": "text", "text": self.text}
 
 
@@ -204,17 +204,8 @@ def _listed(span: tuple[int, int] | None) -> list[int] | None:
 Event = Retrieved | TextDelta | Answer
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
-    """An event as programs get it, its kind in `event`."""
-    if isinstance(event, Retrieved):
-        return {"event": "retrieved", "sources": [source.to_json() for source in event.sources]}
-    if isinstance(event, TextDelta):
-        return {"event": "text", "text": event.text}
-    return {"event": "answer", **event.to_json()}
-
-
 def event_from_json(values: Mapping[str, Any]) -> Event:
-    """The event of which `event_to_json` made this; KeyError, TypeError or ValueError for others."""
+    """The event of which `to_event` made this; KeyError, TypeError or ValueError for others."""
     kind = values["event"]
     if kind == "retrieved":
         return Retrieved(tuple(map(Source.from_json, values["sources"])))
