@@ -1,7 +1,7 @@
 """Answering a question from a memory: a generator of typed events.
 
 Every step leads to the next: the question is measured, looked up in memory, put into a prompt with what
-    was found, read and answered. Knows the model and the memory through a session; prints nothing.
+was found, read and answered. Knows the model and the memory through a session; prints nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Matches a question's words in texts: BM25 over stemmed words, and the window with most of them.
 
 There is no index: a question has few content words, and searching the texts for them takes milliseconds,
-    whichever version wrote them. Knows text only.
+whichever version wrote them. Knows text only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tensors in files: short-term memory and segments of long-term memory as safetensors.
 
 Written by hand, in one pass: the format is 8 bytes of header length, a JSON header, raw data. So a file's
-    bytes depend on the tensors alone, its SHA-256 is known once it is written, and tensors from several
-    places are never concatenated in memory. Read by mapping: nothing is read before it is used.
+bytes depend on the tensors alone, its SHA-256 is known once it is written, and tensors from several
+places are never concatenated in memory. Read by mapping: nothing is read before it is used.
 Knows no database and no names of memories.
 
 Shapes: as in `models.memory`. L layers, R layers with a retriever, m or n memory tokens.

@@ -1,8 +1,8 @@
 """Writing to a memory: documents, and commits of what was read of them.
 
 A commit writes and syncs new files, then names them in one transaction, then deletes those it replaced: a
-    crash at any moment leaves the last commit. Where small files of long-term memory have piled up, they
-    are merged into the new one. Interim commits in between leave one small
+crash at any moment leaves the last commit. Where small files of long-term memory have piled up, they
+are merged into the new one. Interim commits in between leave one small
 file of long-term memory, which the next full one replaces. Knows no model: which tensors are
 new follows from the memory's clock.
 """
