@@ -117,20 +117,12 @@ class Retrieved:
 
     sources: tuple[Source, ...]
 
-    def to_event(self) -> dict[str, Any]:
-        """A line of `mplus ask --jsonl`."""
-        return {"event": "retrieved", "sources": [source.to_json() for source in self.sources]}
-
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's text."""
 
     text: str
-
-    def to_event(self) -> dict[str, Any]:
-        """A line of `mplus ask --jsonl`."""
-        return {"event": "text", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +159,6 @@ class Answer:
         own = {name: value for name, value in values.items() if name != "refused"}
         sources = tuple(map(Source.from_json, own.pop("sources")))
         return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
-
-    def to_event(self) -> dict[str, Any]:
-        """The last line of `mplus ask --jsonl`."""
-        return {"event": "answer", **self.to_json()}
 
     @property
     def refused(self) -> bool:
