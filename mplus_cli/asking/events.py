@@ -169,7 +169,7 @@ class Answer:
         return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
 
     def to_event(self) -> dict[str, Any]:
-        """The last line of `mplus ask --jsonl`."""
+        """The last line of `mplus ask --jsonl`, and what the server sends."""
         return {"event": "answer", **self.to_json()}
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mplus_cli.commands import preview
-from mplus_cli.commands.common import JsonOption, MemoryOption, settings_of
+from mplus_cli.commands.common import JsonOption, MemoryOption, one_of, settings_of
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
@@ -71,14 +71,22 @@ def ingest(
         typer.Option("--text", help="Write the text that the model would see; read nothing."),
     ] = False,
     as_json: JsonOption = False,
+    as_lines: Annotated[
+        bool, typer.Option("--jsonl", help="Print each event as a line of JSON, as it comes.")
+    ] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
     from mplus_cli.api import Mplus
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import Report, plan
-    from mplus_cli.terminal.ingest_view import IngestView
+    from mplus_cli.terminal.ingest_view import IngestView, show_event, show_report
 
     settings = settings_of(context)
+    one_of(json=as_json, jsonl=as_lines)
+    if as_lines and (dry_run or text or workers is not None or ray is not None):
+        raise UsageError(
+            "--jsonl shows one reading as it goes: leave out --dry-run, --text, --workers and --ray"
+        )
     if dry_run or text:
         if (dry_run and text) or (text and as_json):
             raise UsageError(
@@ -111,11 +119,16 @@ def ingest(
         )
         try:
             for event in events:
-                view.show(event)
+                if as_lines:
+                    show_event(event)
+                else:
+                    view.show(event)
         except KeyboardInterrupt:
             view.interrupted()
             raise
-    if as_json:
+    if as_lines:
+        show_report(report)
+    elif as_json:
         screen.json_out(report.to_json())
     elif not report.is_hopeless:
         view.summary(report)

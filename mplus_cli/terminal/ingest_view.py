@@ -16,6 +16,7 @@ from mplus_cli.ingest.pipeline import (
     Event,
     Rebuilt,
     Reread,
+    event_to_json,
 )
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import screen
@@ -35,6 +36,17 @@ def summary_line(report: Report) -> str:
         f"text as {report.stm_tokens:,} short-term and {report.ltm_tokens:,} long-term "
         f"memory tokens ({report.seconds:,.0f} s)"
     )
+
+
+def show_event(event: Event) -> None:
+    """An event of a reading as a line of JSON."""
+    screen.json_line(event_to_json(event))
+    screen.flush()
+
+
+def show_report(report: Report) -> None:
+    """The last line of JSON: what came of all documents."""
+    screen.json_line({"event": "report", **report.to_json()})
 
 
 class IngestView:

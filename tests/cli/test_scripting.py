@@ -126,6 +126,16 @@ def test_events_as_lines(mplus: Any, book: str) -> None:
     assert set(events[-1]) == {"event", *single}
 
 
+def test_reading_as_events(mplus: Any, tiny: Path, story: Path) -> None:
+    result = mplus("ingest", story, "-m", "book", "--jsonl")
+    events = lines_of(result.out)
+    assert result.code == 0 and result.err == ""
+    assert len({event["event"] for event in events}) >= 4 and events[-1]["event"] == "report"
+    assert events[-1]["documents"][0]["status"] == "read"
+    for other in ("--dry-run", "--json"):
+        assert mplus("ingest", story, "--jsonl", other).code == 2
+
+
 def test_a_template(mplus: Any, book: str) -> None:
     asked = ("ask", "Who keeps the goat?", "-m", book, *SHORT, "--template")
     form = "{{ memory }}: {{ sources[0].document }}{{ sources[0].pages[0] }} {{ usage.new_tokens }}"
