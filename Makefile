@@ -29,7 +29,9 @@ unit: $(VENV)/.installed
 	$(BIN)/python -m pytest -q
 
 # The tests that meet other libraries most, with the lowest and with the newest versions of all.
-EDGES := tests/cli tests/documents tests/models -m "not default_model" -W error::FutureWarning
+EDGES := tests/cli tests/documents tests/models -m "not default_model"
+oldest: EDGES += -W error::FutureWarning
+newest: EDGES += -W error
 
 oldest newest:
 	$(PYTHON) -m venv .venv-$@

@@ -1,7 +1,7 @@
-"""Chat templates of a base, run within limits: they are programs of whoever made the base.
+"""Runs a base's chat template within limits: it is a program that somebody else wrote.
 
 The language is Jinja's, as `transformers` runs it (the same sandbox, options and names), but nothing in it
-can run for long or grow large: loops, calls, filters and operators all draw on one allowance of work, paid
+can run for long or grow large: loops, calls, filters and operators all draw on one budget of work, paid
 before the work is done. Knows messages and text; no tokenizer.
 """
 
@@ -21,12 +21,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 WORK = 20_000_000
-"""Characters that a template may handle in all."""
+"""Characters that a template may handle in total."""
 STEP = 1000
-"""What a turn of a loop and a call cost at least, in characters."""
+"""Least cost of an iteration and of a call, in characters."""
 LONGEST_TEMPLATE = 1 << 18
 LONGEST = 1 << 20
-"""Characters that one value may have, or the whole prompt."""
+"""Most characters of one value, or of the whole prompt."""
 LARGEST = 1 << 16
 """The largest number that a filter, a method or an operator may be given."""
 
@@ -34,7 +34,7 @@ _WIDTH = re.compile(r"\d{5}")
 
 
 class ChatTemplateError(ValueError):
-    """A chat template that is no valid one, or that runs out of its limits."""
+    """A chat template is not valid, or exceeds its limits."""
 
 
 def render_chat(
@@ -64,13 +64,13 @@ def render_chat(
         return "".join(pieces)
     except ChatTemplateError:
         raise
-    except Exception as error:  # a template can raise whatever Python can
+    except Exception as error:  # a template can raise anything
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ChatTemplateError(f"the chat template fails: {lines[0][:200]}") from error
 
 
 class _Limited(ImmutableSandboxedEnvironment):
-    """The sandbox, with an allowance of work."""
+    """The sandbox, with a budget of work."""
 
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
 
@@ -89,12 +89,14 @@ class _Limited(ImmutableSandboxedEnvironment):
         self.finalize = self._finalize
 
     def spend(self, work: int) -> None:
-        """Take work off the allowance; ChatTemplateError where it does not suffice."""
+        """Take work from the budget; ChatTemplateError if it is exhausted."""
         self._left -= work
         if self._left < 0:
             raise ChatTemplateError("the chat template takes too long or becomes too large")
 
-    def call(*arguments: Any, **named: Any) -> Any:  # as Jinja has it: any name may be a keyword
+    def call(
+        *arguments: Any, **named: Any
+    ) -> Any:  # positional only, as in Jinja: any name may be a keyword
         self, context, function, *given = arguments
         owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
         if getattr(function, "__name__", "").startswith("format"):
@@ -111,7 +113,7 @@ class _Limited(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _paid(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)  # with the mark by which Jinja knows what a filter is passed first
+        @wraps(function)  # keeps the mark that tells Jinja what to pass to a filter first
         def filtered(*given: Any, **named: Any) -> Any:
             first = 1 if hasattr(function, "jinja_pass_arg") else 0
             if function.__name__ == "do_format":
@@ -122,7 +124,7 @@ class _Limited(ImmutableSandboxedEnvironment):
         return filtered
 
     def _pay(self, given: Sequence[Any]) -> None:
-        """Pay for work on values: no result is larger than their sizes multiplied."""
+        """Pay for work on values: a result is no larger than the product of their sizes."""
         work = 1
         for value in given:
             if isinstance(value, int | float) and abs(value) > LARGEST:
@@ -131,7 +133,7 @@ class _Limited(ImmutableSandboxedEnvironment):
         self.spend(STEP + work)
 
     def _size(self, value: Any) -> int:
-        """The characters that a value has when it is written out, about; those looked at are paid."""
+        """Approximate length of a value when written out; looking at it is paid for."""
         size, open_ones = 0, [value]
         while open_ones:
             one = open_ones.pop()
@@ -156,20 +158,20 @@ class _Limited(ImmutableSandboxedEnvironment):
         return found
 
     def _each(self, values: Iterable[Any]) -> Iterator[Any]:
-        """What a loop runs over, each turn paid."""
+        """The values of a loop, each iteration paid for."""
         for value in values:
             self.spend(STEP)
             yield value
 
     def _joined(self, values: Sequence[Any]) -> str:
-        """What `~` makes of values."""
+        """The result of `~`."""
         for value in values:
             self._size(value)
         return "".join(map(str, values))
 
 
 class _Generation(Extension):
-    """`{% generation %}`, which marks an answer for training: here what is in it, no more."""
+    """`{% generation %}`, which marks an answer for training: here just its content."""
 
     tags = {"generation"}  # noqa: RUF012 Jinja's own declaration
 
@@ -179,7 +181,7 @@ class _Generation(Extension):
 
 
 class _Counting(NodeTransformer):
-    """Has every loop and every `~` of a program go through the allowance."""
+    """Rewrites a template so that every loop and every `~` draws on the budget."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
@@ -202,7 +204,7 @@ def _counted(environment: _Limited, template: str) -> nodes.Template:
 
 
 def _check_widths(form: Any) -> None:
-    """Refuse a format ("%9d", "{:9}") that names a huge width: it is no argument, so it is not paid."""
+    """Refuse a format ("%9d", "{:9}") with a huge width, which is not an argument and so not paid for."""
     if isinstance(form, str) and _WIDTH.search(form):
         raise ChatTemplateError("the chat template works with too large a number")
 

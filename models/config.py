@@ -1,7 +1,7 @@
-"""Configuration of an M+ checkpoint: what a memory is, what its retriever is like, how it is read.
+"""Configuration of an M+ checkpoint: the memory, its retriever, and how it is read.
 
-Three values, one for each question: `Geometry`, `RetrieverShape` and `Reading`; `MPlusConfig` is all of
-them. In files they are one flat JSON object. Knows no tensors and no files; `models.checkpoints` reads and
+Three values: `Geometry`, `RetrieverShape` and `Reading`; `MPlusConfig` holds all three. In files they are
+one flat JSON object. Knows no tensors and no files; `models.checkpoints` reads and
 writes it.
 """
 
@@ -40,7 +40,7 @@ _COUNT = Whole(0)
 _WEIGHT = Number(0)
 _LATER: typing.Final = "where it is not the default"
 _RETIRED = {"least_coverage": 0}
-"""Settings of earlier versions, with the value at which files that name them still load."""
+"""Removed settings, with the value at which files that name them still load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +52,31 @@ class Geometry:
     """
 
     chunk_tokens: int = setting(512, _SIZE)
-    """T: text tokens one update pass reads at most."""
+    """T: the most text tokens that one update pass reads."""
     new_tokens: int = setting(256, _SIZE)
-    """K: memory tokens a full chunk becomes; the compression ratio is T / K."""
+    """K: the memory tokens of a full chunk; the compression ratio is T / K."""
     stm_tokens: int = setting(2048, _SIZE)
-    """N: memory tokens short-term memory holds per layer."""
+    """N: memory tokens in short-term memory, per layer."""
     recalled_tokens: int = setting(1024, _COUNT)
-    """K0: long-term memory tokens recalled per layer and question, at most."""
+    """K0: the most long-term memory tokens recalled per layer and question."""
     max_prompt_tokens: int = setting(1024, _COUNT)
     """Positions kept free for the prompt and the answer."""
 
     memory_state: MemoryState = setting("input", Choice(typing.get_args(MemoryState)))
-    """Which hidden state layer l remembers: what entered it, or what left it (published)."""
+    """The hidden state that layer l remembers: its input, or its output (published)."""
     memory_positions: MemoryPositions = setting("pooled", Choice(typing.get_args(MemoryPositions)))
     """Which states of a chunk are kept: every r-th, the mean of every r, or the last K (published)."""
     drop: Drop = setting("oldest", Choice(typing.get_args(Drop)))
-    """Which short-term tokens make room for new ones; `random` draws per layer (published)."""
+    """Which short-term tokens are dropped for new ones; `random` draws per layer (published)."""
     recall: Recall = setting("chunks", Choice(typing.get_args(Recall)))
     """Whole chunks for all layers, or the best single tokens of each layer (published)."""
     ages_in_stm: bool = setting(True, Switch())
-    """Whether a token ages while in short-term memory; the published checkpoint's does not."""
+    """Whether tokens age while in short-term memory; in the published checkpoint they do not."""
     memory_layers: tuple[int, ...] | None = setting(None, LayerNumbers(), counts=_LATER)
-    """Layers whose attention sees memory when answers are read; the others keep nothing of what was
-    read. None: every layer."""
+    """Layers whose attention sees memory when a question is answered; the others store none. None: every
+    layer."""
     ltm_capacity: int | None = setting(None, Whole(1, 1 << 40, optional=True))
-    """Memory tokens long-term memory keeps per layer (the newest); None: all, for ever."""
+    """Memory tokens that long-term memory keeps per layer, the newest ones; None: all of them."""
     ltm_format: LtmFormat = setting("exact", Choice(typing.get_args(LtmFormat)), counts=_LATER)
     """Bits of keys and values in long-term memory (`models.packing`); `exact`: the model's type."""
 
@@ -122,7 +122,8 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class RetrieverShape:
-    """What the retriever compares, and how. All of it counts: memories hold the retriever's keys."""
+    """What the retriever compares, and how. All of it is in the fingerprint: memories hold the
+    retriever's keys."""
 
     scorer: Scorer = setting("cosine", Choice(typing.get_args(Scorer)))
     """How the retriever compares: `maxsim` (trained), `sigmoid` (published), `cosine` (untrained)."""
@@ -143,28 +144,28 @@ class RetrieverShape:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a memory is read. It can change without a memory being written anew."""
+    """How a memory is read. It can change without rewriting memories."""
 
-    # Serves reading alone, like the others, but counted before that was seen. Were it left out now, the
-    # memories of every checkpoint that sets it would be refused; so it counts for as long as it exists.
+    # Affects only reading, like the others, but was in the fingerprint from the start. Left out now, the
+    # memories of every checkpoint that sets it would be refused, so it stays in.
     relevance_weight: float = setting(0.0, _WEIGHT, counts=_LATER)
     """How much a chunk's score weighs when it is read: this times (its score - the best one's) is
-    added to the attention logits of its memory tokens; 0: all that is in the prefix weighs alike."""
+    added to the attention logits of its memory tokens; 0: the whole prefix weighs the same."""
     window_weight: float = setting(0.0, _WEIGHT, counts="never")
     """How much nearness to the question's words weighs inside a chunk: this times (the score of the
-    best window that holds a memory token - that of the chunk's best window) is added too; 0: the
-    tokens of a chunk weigh alike."""
+    best window that holds a memory token - that of the chunk's best window) is added too; 0: all tokens
+    of a chunk weigh the same."""
     window_tokens: int = setting(64, _SIZE, counts="never")
     """Text tokens of such a window; one starts every half window."""
     window_limit: float = setting(12.0, _WEIGHT, counts="never")
-    """No memory token loses more than this, in nats of attention logits, to the windows: the answer may
-    stand outside the best one."""
+    """Windows take at most this much from a memory token, in nats of attention logits: the answer may be
+    outside the best one."""
     quote_weight: float = setting(0.0, _WEIGHT, counts="never")
-    """What it costs an answer, in nats a token, to leave the text of the chunks in its prefix, where the
-    caller has that text (`models.sampling.Guide`); 0: nothing."""
+    """The cost, in nats a token, of leaving the text of the chunks in the prefix, if the caller has that
+    text (`models.sampling.Guide`); 0: none."""
     lookahead: int = setting(1, Whole(1, 256), counts="never")
-    """Tokens, the likeliest, of which a greedy answer takes that which goes on best, one token ahead; for
-    its first few tokens. 1: the likeliest itself."""
+    """Beam width of a greedy answer's first few tokens: of the likeliest tokens, the one with the
+    likeliest successor is taken. 1: plain greedy."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -172,7 +173,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class MPlusConfig(Geometry):
-    """Everything that a checkpoint sets: its geometry, its retriever and how it is read."""
+    """All settings of a checkpoint: its geometry, its retriever and how it is read."""
 
     retriever: RetrieverShape = field(default_factory=RetrieverShape)
     reading: Reading = field(default_factory=Reading)
@@ -221,7 +222,7 @@ class MPlusConfig(Geometry):
         return {file_name(entry): value for entry, value in self._settings()}
 
     def counting(self) -> dict[str, Any]:
-        """Of `to_dict` what is part of the fingerprint: what the content of a memory depends on."""
+        """The part of `to_dict` that is in the fingerprint: what a memory's content depends on."""
         return {
             file_name(entry): value
             for entry, value in self._settings()
@@ -246,7 +247,7 @@ class MPlusConfig(Geometry):
             if name in _RETIRED:
                 if value != _RETIRED[name]:
                     raise ConfigError(
-                        f"{name} is {shown(value)}: this setting is no more: remove it"
+                        f"{name} is {shown(value)}: this setting no longer exists: remove it"
                     )
                 continue
             if name not in known:

@@ -1,8 +1,8 @@
-"""Files and folders that are whole or as they were, at whatever moment the process dies.
+"""Atomic files and folders: whenever the process dies, they are whole, either new or as they were.
 
-Both are written beside their place under a hidden name, put on the disk, and take their place in one
-step. What a killed process left is cleared away by the next one that writes the same name. Knows
-nothing of what is in them.
+Both are written under a hidden name beside their place, synced, and put in place in one step. What a
+killed process left behind is deleted by the next one that writes the same name. Knows nothing of their
+content.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 class Unconfirmed(OSError):
-    """What was asked for is done, but the disk did not confirm it: a power cut may undo it."""
+    """The change was made, but the disk did not confirm it: a power cut may undo it."""
 
 
 @contextmanager
 def new_file(path: Path, *, mode: int = 0o666, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file to write that becomes `path` when the block ends, and vanishes if the block fails.
+    """A file to write that becomes `path` when the block ends, and is deleted if the block fails.
 
-    After the block its content and its name are on the disk.
+    After the block its content and its name are on disk.
 
     Args:
         mode: its permissions, before the umask.
-        replace: whether a file that is there gives way.
+        replace: whether an existing file is replaced.
 
     Raises:
         BlockingIOError: another process is writing it.
-        FileExistsError: something is there that is no regular file, or that may not be replaced.
-        Unconfirmed: it is written and named, but its folder could not be synced.
+        FileExistsError: there is something else than a regular file, or a file that may not be replaced.
+        Unconfirmed: it is in place, but its folder could not be synced.
     """
     check_place(path)
     temporary = beside(path)
@@ -61,16 +61,16 @@ def new_file(path: Path, *, mode: int = 0o666, replace: bool = True) -> Iterator
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes the place of `folder` when the block ends, and vanishes if it fails.
+    """A folder to fill that replaces `folder` when the block ends, and is deleted if it fails.
 
-    After the block all of it is on the disk. Its files get the permissions that the umask asks for.
-    Where the system cannot exchange two names, there are moments without `folder`: whoever opens it
-    calls `recover` first.
+    After the block all of it is on disk. Its files get the permissions that the umask allows.
+    Where the system cannot exchange two names, `folder` is missing for a moment: call `recover` before
+    opening it.
 
     Raises:
         BlockingIOError: another process is writing it.
-        NotADirectoryError: something is there that is no folder.
-        Unconfirmed: it is written and named, but its parent could not be synced.
+        NotADirectoryError: there is something else than a folder.
+        Unconfirmed: it is in place, but its parent could not be synced.
     """
     folder = folder.absolute()
     if folder.exists() and not folder.is_dir():
@@ -90,7 +90,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Bring back a folder whose writer was killed in the middle of taking its place."""
+    """Restore a folder whose writer was killed while replacing it."""
     work = beside(folder.absolute())
     while not os.path.lexists(folder) and os.path.lexists(work / "old"):
         descriptor = _lock(work, wait=True)
@@ -102,7 +102,7 @@ def recover(folder: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Give a file or folder another name in the same folder, and put that on the disk.
+    """Rename a file or folder within its folder, and sync that to disk.
 
     Raises:
         Unconfirmed: it has the new name, but the folder could not be synced.
@@ -112,7 +112,7 @@ def rename(old: Path, new: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder and those above it, where they are missing, and put their names on the disk."""
+    """Make a folder and its missing parents, and sync their names to disk."""
     if folder.is_dir():
         return
     make_folder(folder.parent, mode=mode)
@@ -126,13 +126,13 @@ def beside(path: Path) -> Path:
 
 
 def check_place(path: Path) -> None:
-    """Check that nothing but a regular file would give way to a new file; FileExistsError if not."""
+    """Check that a new file would replace nothing but a regular file; FileExistsError if not."""
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "is no regular file", str(path))
 
 
 def sync_file(file: BinaryIO) -> None:
-    """Put what was written to an open file on the disk."""
+    """Sync an open file to disk."""
     file.flush()
     if sys.platform == "darwin":
         import fcntl
@@ -144,13 +144,13 @@ def sync_file(file: BinaryIO) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk (Windows does so by itself)."""
+    """Sync a folder's names to disk (Windows does so by itself)."""
     if sys.platform != "win32":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a file system without it
+            if error.errno != errno.EINVAL:  # the file system has no fsync for folders
                 raise
         finally:
             os.close(descriptor)
@@ -171,12 +171,12 @@ def _take_place(fresh: Path, folder: Path, old: Path) -> None:
     elif not _renameat2(fresh, folder, _EXCHANGE):
         os.rename(folder, old)
         os.rename(fresh, folder)
-        # What is called old is whole: only a death between the two renames leaves it.
+        # The old folder is whole: only a process killed between the two renames leaves it behind.
         os.rename(old, fresh)
 
 
 def _finish(folder: Path, *, ignore_errors: bool = False) -> None:
-    """Give `folder` its place back if its writer died between two renames, and clear the rest away."""
+    """Restore `folder` if its writer died between the two renames, and delete the rest."""
     work = beside(folder)
     fresh, old = work / "new", work / "old"
     if os.path.lexists(old) and not os.path.lexists(folder):
@@ -186,7 +186,7 @@ def _finish(folder: Path, *, ignore_errors: bool = False) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Put every file and folder on the disk, files with the permissions that the umask asks for."""
+    """Sync every file and folder to disk, files with the permissions that the umask allows."""
     mode = folder.stat().st_mode & 0o666
     for path in folder.rglob("*"):
         if path.is_file():
@@ -207,11 +207,11 @@ def _confirm(path: Path) -> None:
 
 @contextmanager
 def _alone(place: Path, make: Callable[[], None], clear: Callable[[], None]) -> Iterator[None]:
-    """Make what is `beside` a place, which no other process writes meanwhile; one left there is cleared
+    """Make what is `beside` a place, which no other process writes meanwhile; a leftover is deleted
     first.
 
     Raises:
-        BlockingIOError: another process has it.
+        BlockingIOError: another process is writing it.
     """
     path = beside(place)
     while True:
@@ -226,7 +226,7 @@ def _alone(place: Path, make: Callable[[], None], clear: Callable[[], None]) -> 
             error.filename = str(place)
             raise
         try:
-            # It is another one by now if a process was faster to clear it away.
+            # It is another one by now if another process deleted it first.
             if _is_at(descriptor, path):
                 if fresh:
                     yield
@@ -250,7 +250,7 @@ else:
     import fcntl
 
     def _lock(path: Path, *, wait: bool = False) -> int | None:
-        """A descriptor by which this process has a file or folder alone; None if there is none."""
+        """A descriptor that holds an exclusive lock on a file or folder; None if it does not exist."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -262,7 +262,7 @@ else:
             reason = "is being written by another process"
             raise BlockingIOError(errno.EWOULDBLOCK, reason, str(path)) from None
         except OSError:
-            pass  # a file system without locks
+            pass  # the file system has no locks
         return descriptor
 
     def _is_at(descriptor: int | None, path: Path) -> bool:
@@ -275,7 +275,7 @@ else:
             return False
 
     def _renameat2(one: Path, other: Path, flags: int) -> bool:
-        """Rename in one step, not over anything or in exchange; False where the system cannot."""
+        """Rename in one step, without replacing anything or in exchange; False if the system cannot."""
         import ctypes
 
         call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

@@ -1,4 +1,4 @@
-"""Where in a chunk a question's words stand: what the scores of `models.scan` are made of.
+"""Where in a chunk a question matches: the similarities behind the scores of `models.scan`.
 
 Knows memory and retrievers; no text.
 
@@ -21,9 +21,8 @@ from models.recall import chunk_spans
 def similarities(
     model: MPlusModel, memory: Memory, queries: Sequence[Tensor], chunks: Sequence[int]
 ) -> list[Tensor]:
-    """Of each chunk, how alike every question token of every retriever layer and every one of its
-    memory tokens are: (R x q, c), the tokens in the order of the text. c is 0 for a chunk that is in
-    memory no more.
+    """The similarity of every question token, in every retriever layer, to every memory token of each
+    chunk: (R x q, c), in the order of the text. c is 0 for a chunk that is no longer in memory.
 
     Args:
         queries: (q, P) per retriever layer (`models.scan.question_queries`).

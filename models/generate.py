@@ -27,10 +27,10 @@ class PromptTooLong(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What the question brought back, before the first token."""
+    """What was recalled for the question; comes before the first token."""
 
     ranked: tuple[ChunkScore, ...]
-    """Chunks by their fit, best first."""
+    """Chunks by their score, best first."""
     recalled_tokens: int
     stm_tokens: int
     ltm_tokens: int
@@ -49,7 +49,7 @@ class Finished:
     """The end of an answer."""
 
     reason: str
-    """`stop` at a stop token, `length` at the limit, `repetition` where it kept repeating itself."""
+    """`stop` at a stop token, `length` at the limit, `repetition` if it kept repeating itself."""
     new_tokens: int
 
 
@@ -67,11 +67,11 @@ def stream(
     sampling: Sampling | None = None,
     guide: Callable[[Sequence[int]], Guide | None] | None = None,
 ) -> Iterator[Event]:
-    """Answer a prompt from what its question found in memory.
+    """Answer a prompt from what was recalled for its question.
 
     Args:
-        found: of the bare question (`models.recall.look_up`).
-        prompt_ids: the whole prompt as the model is to see it, without BOS.
+        found: for the bare question, by `models.recall.look_up`.
+        prompt_ids: the whole prompt, without BOS.
         guide: makes the answer's guide from the chunks in the prefix, best first.
 
     Yields:
@@ -103,14 +103,14 @@ def stream(
 
 @dataclass(frozen=True, slots=True)
 class ReadPrompt:
-    """A prompt that was read behind what its question found in memory."""
+    """A prompt that was read behind the memory recalled for its question."""
 
     recalled: Recalled
     found: Found
     logits: Tensor
     """Of the next token (1, V)."""
     cache: KeyValueCache
-    """To go on with."""
+    """To continue from."""
 
 
 def read(
@@ -120,7 +120,7 @@ def read(
 
     Args:
         found: of the bare question (`models.recall.look_up`).
-        spare: tokens that the answer may have.
+        spare: the most tokens of the answer.
 
     Raises:
         PromptTooLong: prompt and answer do not fit behind the memory.
@@ -139,8 +139,8 @@ def read(
 def rank_by_prefill(
     model: MPlusModel, memory: Memory, query_ids: Sequence[int]
 ) -> tuple[ChunkScore, ...]:
-    """The chunks by their fit to a question, best first, with the bare question as the prompt: where
-    layers choose tokens nothing less tells."""
+    """The chunks by their score for a question, best first, with the bare question as the prompt: where
+    layers choose tokens, only a prefill tells."""
     found = look_up(model, memory, query_ids)
     prefill(model, memory, found.recall, query_ids, spare=0)
     return found.settled().ranked
@@ -159,11 +159,11 @@ def prefill(
     """Read the prompt behind the memory.
 
     Args:
-        spare: room to leave in the cache for tokens to come.
+        spare: room to leave in the cache for later tokens.
         all_logits: logits of every prompt token instead of the last one's.
 
     Returns:
-        Logits (T or 1, V) in float32, and the cache to go on with.
+        Logits (T or 1, V) in float32, and the cache to continue from.
     """
     decoder, stm = model.generate, memory.stm.tokens
     text, before = len(prompt_ids), 1 + len(recall) + len(stm)
@@ -174,7 +174,7 @@ def prefill(
     ]
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
-        bias = torch.nn.functional.pad(bias, (1, 0))  # BOS counts in full
+        bias = torch.nn.functional.pad(bias, (1, 0))  # BOS is not weighed
     forks = model.config.reading.lookahead
     cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)

@@ -1,4 +1,4 @@
-"""JSON objects from files that anyone may have written. Knows no setting."""
+"""JSON objects from untrusted files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 16 << 20
-"""Bytes of a file at most: configurations and cards have a few thousand."""
+"""Most bytes of a file: configurations and cards have a few thousand."""
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON object, too large, or nested too deeply; the message says which.
+        ValueError: it is not a JSON object, too large, or nested too deeply; the message says which.
     """
     with open(path, "rb") as file:
         data = file.read(LARGEST + 1)

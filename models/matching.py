@@ -20,7 +20,7 @@ def normalise(text: str) -> str:
 
 
 def exact(answer: str, golds: Sequence[str]) -> bool:
-    """Whether the answer is a gold answer after normalisation; then it is a `hit` too."""
+    """Whether the answer equals a gold answer after normalisation; then it is a `hit` too."""
     given = normalise(answer)
     return any(given == normalise(gold) for gold in golds)
 
@@ -28,7 +28,7 @@ def exact(answer: str, golds: Sequence[str]) -> bool:
 def hit(answer: str, golds: Sequence[str]) -> bool:
     """Whether a gold answer occurs in the answer, word for word after normalisation.
 
-    A gold answer of which nothing is left ("The") occurs only where nothing is left of the answer.
+    A gold answer that normalises to nothing ("The") occurs only in an answer that does too.
     """
     given = f" {normalise(answer)} "
     return any(f" {normalise(gold)} " in given for gold in golds)

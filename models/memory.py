@@ -1,12 +1,12 @@
 """The latent memory as values: short-term memory, segments of long-term memory, and the two together.
 
 Pure tensors, passed in and returned: nothing here knows a model, a file or a device policy.
-A memory token is kept as what the generate pass needs of it: its key and value before rotation,
-in every layer, with its retriever key.
+Of a memory token the generate pass needs its key and value before rotation, in every layer, and its
+retriever key: these are kept.
 
 Shapes: L layers with memory, R layers with a retriever, n or m memory tokens, H key/value heads, d head size,
 D hidden size, P retriever width. A leading 1 instead of L (`ages`, `born`, `chunks`) means that all
-layers hold the same memory tokens, which is so unless they drop at random.
+layers hold the same memory tokens, as they do unless tokens are dropped at random.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class TokenRows(ABC):
 
     @abstractmethod
     def of_layers(self, layers: slice) -> Self:
-        """The tokens of some layers, as views; the retriever's keys stay behind."""
+        """The tokens of some layers, as views, without retriever keys."""
 
     def __len__(self) -> int:
         return self.chunks.shape[1]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """Tokens whose every tensor is changed alike."""
+        """The same tokens with a function applied to every tensor."""
         return type(self)(*(change(tensor) for tensor in self.tensors().values()))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -128,7 +128,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything that was read. A value: an update returns another one and shares the segments."""
+    """A whole memory. A value: an update returns another one that shares the segments."""
 
     stm: ShortTermMemory
     segments: tuple[Segment, ...]
@@ -174,13 +174,13 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
 
 
 def cat_layers(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenate (L or 1, n, ...) tensors along n, widening what all layers share where needed."""
+    """Concatenate (L or 1, n, ...) tensors along n, expanding what all layers share where needed."""
     layers = max(part.shape[0] for part in parts)
     return torch.cat([part.expand(layers, *part.shape[1:]) for part in parts], dim=1)
 
 
 def merge(segments: Sequence[Segment]) -> Segment:
-    """One segment that holds what several do, in order."""
+    """Several segments as one, in order."""
     return Segment(
         concatenate([segment.tokens for segment in segments]),
         cat_layers([segment.born for segment in segments]),

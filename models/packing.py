@@ -1,9 +1,9 @@
-"""Long-term memory in fewer bits: whole numbers with one scale a token and head.
+"""Long-term memory in fewer bits: integers with one scale per token and head.
 
 Symmetric: code = round(x / scale), scale = max |x| / largest code, rounded to the model's type
-before the codes are taken. Vectors of 4 bits are first turned by an orthonormal cosine transform,
-which spreads the few large channels that keys have over all (the idea of QuaRot,
-arXiv 2404.00456), and are turned back when they are unpacked. Retriever keys take 8 bits.
+before the codes are taken. Vectors of 4 bits are first rotated by an orthonormal cosine transform, which
+spreads the few large channels of keys over all channels (the idea of QuaRot, arXiv 2404.00456), and
+rotated back when they are unpacked. Retriever keys take 8 bits.
 
 Knows no model and no file. Shapes: as in `models.memory`; d is even.
 """
@@ -25,12 +25,12 @@ from models.memory import TokenRows, Tokens
 EIGHT, FOUR = 127, 7
 """The largest code of 8 and of 4 bits."""
 UNPACKED = 1 << 18
-"""Numbers of 4 bits that are unpacked at a time: what is between stays in a core's cache."""
+"""4-bit numbers that are unpacked at a time: intermediate values stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packed(TokenRows):
-    """Memory tokens as codes and scales; the scales' type is that of the tokens they stand for."""
+    """Memory tokens as codes and scales; the scales have the dtype of the tokens."""
 
     keys: Tensor
     """(L, n, H, d) int8, or (L, n, H, d / 2) uint8 with two codes a byte; not rotated."""
@@ -54,7 +54,7 @@ class Packed(TokenRows):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the tensors have the types and shapes that belong together."""
+        """Whether the types and shapes of the tensors fit together."""
         pairs = (
             (self.keys, self.key_scales),
             (self.values, self.value_scales),
@@ -83,12 +83,12 @@ class Packed(TokenRows):
 
     def lookup(self, row: int, start: int, stop: int) -> Tensor:
         scales = self.retriever_scales[row, start:stop, None]
-        # In float32: products of mixed types are many times slower on a CPU.
+        # In float32, since products of mixed types are many times slower on a CPU.
         return self.retriever_keys[row, start:stop].float().mul_(scales.float())
 
     @property
     def codes(self) -> RetrieverCodes:
-        """What is scanned."""
+        """The retriever's codes, for scanning."""
         return RetrieverCodes(self.retriever_keys, self.retriever_scales)
 
     def of_layers(self, layers: slice) -> Packed:
@@ -105,7 +105,7 @@ class Packed(TokenRows):
 
 @dataclass(frozen=True, slots=True)
 class RetrieverCodes:
-    """Retriever keys in 8 bits, to be multiplied as the whole numbers that they are."""
+    """Retriever keys in 8 bits, to be multiplied as integers."""
 
     keys: Tensor
     """(R, n, P) int8."""
@@ -114,7 +114,7 @@ class RetrieverCodes:
 
     @classmethod
     def joined(cls, parts: Sequence[RetrieverCodes]) -> RetrieverCodes:
-        """Several, one after the other."""
+        """Several concatenated."""
         keys = torch.cat([part.keys for part in parts], dim=1)
         return cls(keys, torch.cat([part.scales for part in parts], dim=1))
 
@@ -138,7 +138,7 @@ class RetrieverCodes:
 
 @dataclass(frozen=True, slots=True)
 class CodedQuery:
-    """A question's queries (q, P) in 15 bits, to be multiplied with keys of 8."""
+    """A question's queries (q, P) in 15 bits, to be multiplied with 8-bit keys."""
 
     codes: Tensor
     """(2 q, P) int8: the coarse halves, worth `FINE` fine ones each, then the fine ones; or the coarse
@@ -164,7 +164,7 @@ class CodedQuery:
 
     @staticmethod
     def is_quick() -> bool:
-        """Whether this processor multiplies whole numbers of 8 bits, exactly and faster than others."""
+        """Whether this processor multiplies 8-bit integers, exactly and faster than floats."""
         return compat.multiplies_bytes()
 
 
@@ -187,7 +187,7 @@ def _coded(vectors: Tensor, largest: int) -> tuple[Tensor, Tensor]:
     codes = torch.empty(*vectors.shape[:-1], shape, dtype=kind, device=vectors.device)
     scales = vectors.new_empty(vectors.shape[:-1])
     turn = _cosines(size, vectors.device).T if largest == FOUR else None
-    # A layer at a time: what is between stays in a core's cache.
+    # Layer by layer, so that intermediate values stay in a core's cache.
     for layer, vector in enumerate(vectors):
         exact = vector.float() if turn is None else vector.float() @ turn
         scales[layer] = exact.abs().amax(dim=-1) / largest
@@ -201,7 +201,7 @@ def _coded(vectors: Tensor, largest: int) -> tuple[Tensor, Tensor]:
 
 
 def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
-    """Vectors (L, ..., d) of codes and scales (L, ...), in the scales' type."""
+    """Vectors (L, ..., d) from codes and scales (L, ...), in the scales' dtype."""
     size = codes.shape[-1] if codes.dtype == torch.int8 else 2 * codes.shape[-1]
     vectors = scales.new_empty(*scales.shape, size)
     if codes.dtype == torch.int8:
@@ -217,7 +217,7 @@ def _decoded(codes: Tensor, scales: Tensor) -> Tensor:
 
 
 def _cosines(size: int, device: torch.device) -> Tensor:
-    """The orthonormal cosine transform (size, size), a row a frequency."""
+    """The orthonormal cosine transform (size, size), one row per frequency."""
     number = torch.arange(size, dtype=torch.float64)
     rows = torch.cos(math.pi / size * number[:, None] * (number[None] + 0.5))
     rows[0] /= math.sqrt(2)

@@ -1,4 +1,4 @@
-"""The type of numbers that a device computes in. Imports no transformers."""
+"""The dtype that a device computes in. Imports no transformers."""
 
 from __future__ import annotations
 

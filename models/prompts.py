@@ -17,10 +17,10 @@ from typing import Any
 from models.schema import ConfigError, Text, check_fields, setting, shown
 
 REFUSAL = "The text does not say."
-"""The answer to what was never read: readers are trained to give it."""
+"""The answer to questions about text that was never read: readers are trained to give it."""
 PLAIN_TEMPLATE = "Question: {question}\nAnswer:"
 _HOLE = "{question}"
-# Private-use characters: they pass through chat templates untouched and stand for a user's text.
+# Private-use characters, which pass through chat templates unchanged, as placeholders for a user's text.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
@@ -31,11 +31,11 @@ class PromptFormat:
 
     template: str | None = setting(None, Text(optional=True))
     """One turn, with a `{question}` placeholder; special tokens are written out. None: the
-    tokenizer's chat template, or `Question: ... Answer:` where it has none."""
+    tokenizer's chat template, or `Question: ... Answer:` if it has none."""
     system: str | None = setting(None, Text(optional=True))
-    """System message for the chat template; a template of one's own writes it out."""
+    """System message for the chat template; `template` contains its own."""
     answer_end: str = setting("\n\n", Text())
-    """What follows an earlier answer in a chat, where `template` or the plain form is used."""
+    """What follows an earlier answer in a chat, with `template` or the plain form."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -57,7 +57,7 @@ class PromptFormat:
         """A format from JSON values.
 
         Raises:
-            ConfigError: an unknown field, or a value that is no text.
+            ConfigError: an unknown field, or a value that is not text.
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"the prompt is {shown(values)}: give an object")
@@ -105,7 +105,7 @@ class PromptFormat:
         return _encode(tokenizer, skeleton, [*texts, self.system or ""])
 
     def _skeleton(self, tokenizer: Any, count: int) -> str:
-        """The literal text of a prompt, with a mark in place of each of `count` texts.
+        """The literal text of a prompt, with a placeholder for each of `count` texts.
 
         The system message is the text after the last one.
         """
@@ -136,7 +136,7 @@ class PromptFormat:
 def _chat_skeleton(
     program: str, messages: tuple[tuple[str, str], ...], special: tuple[tuple[str, str], ...]
 ) -> str:
-    """What a chat template makes of messages (role, content)."""
+    """Messages (role, content) rendered by a chat template."""
     from models.chat_template import render_chat
 
     listed = [{"role": role, "content": content} for role, content in messages]
@@ -144,7 +144,7 @@ def _chat_skeleton(
 
 
 def encode_plain(tokenizer: Any, text: str) -> list[int]:
-    """Ids of a text in which nothing is a special token, and no BOS."""
+    """Ids of a text without BOS, in which nothing is a special token."""
     ids: list[int] = []
     for start, stop in plain_pieces(text, markup_of(tokenizer)):
         encoded = tokenizer(text[start:stop], add_special_tokens=False, split_special_tokens=True)
@@ -153,21 +153,21 @@ def encode_plain(tokenizer: Any, text: str) -> list[int]:
 
 
 def markup_of(tokenizer: Any) -> re.Pattern[str] | None:
-    """Finds each place of a text where an added token begins; None where no text can hold one.
+    """A pattern that finds where added tokens begin in a text; None if no text can hold one.
 
-    Text of the user is cut there: `split_special_tokens` alone leaves added tokens that are not
-    marked special. Of one character it finds what is marked, and runs of spaces, which some
-    vocabularies add, are no markup.
+    The user's text is split there: `split_special_tokens` alone leaves added tokens that are not marked
+    special. Single characters count only if they are marked special; runs of spaces, which some
+    vocabularies add, do not count.
     """
     added = sorted(token for token in tokenizer.get_added_vocab() if len(token.strip()) > 1)
     return re.compile(f"(?={'|'.join(map(re.escape, added))})") if added else None
 
 
 def plain_pieces(text: str, markup: re.Pattern[str] | None) -> list[tuple[int, int]]:
-    """Where the pieces (start, end) of a text lie, of which none holds an added token whole.
+    """The spans (start, end) of a text split so that none holds a whole added token.
 
     Args:
-        markup: of `markup_of`.
+        markup: from `markup_of`.
     """
     found = markup.finditer(text) if markup else ()
     bounds = [0, *(match.start() + 1 for match in found), len(text)]
@@ -175,7 +175,7 @@ def plain_pieces(text: str, markup: re.Pattern[str] | None) -> list[tuple[int, i
 
 
 def _encode(tokenizer: Any, skeleton: str, texts: Sequence[str]) -> list[int]:
-    """Ids of a skeleton: special tokens of its literal parts, everything between as plain text.
+    """Ids of a skeleton: its literal parts may hold special tokens, everything between is plain text.
 
     A user's text and the literal text around it are encoded together, as the base saw them.
     """
@@ -197,13 +197,13 @@ def _encode(tokenizer: Any, skeleton: str, texts: Sequence[str]) -> list[int]:
 
 
 def _parts(skeleton: str, texts: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Literal parts (False) and user's texts (True), in order."""
+    """Literal parts (False) and the user's texts (True), in order."""
     for number, part in enumerate(_MARK.split(skeleton)):
         yield (texts[int(part)], True) if number % 2 else (part, False)
 
 
 def _split(text: str, tokens: Collection[str]) -> list[str]:
-    """Text cut around every occurrence of a token; the longest where several start."""
+    """Text split around every occurrence of a token; the longest token wins."""
     if not tokens:
         return [text] if text else []
     ordered = sorted(tokens, key=len, reverse=True)

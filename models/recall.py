@@ -25,7 +25,7 @@ from models.scan import ChunkScore, question_queries, rank
 
 
 class Recall(Protocol):
-    """What one question brings back from long-term memory, layer by layer."""
+    """What is recalled from long-term memory for one question, layer by layer."""
 
     def __len__(self) -> int:
         """k, the tokens recalled in each layer."""
@@ -35,7 +35,7 @@ class Recall(Protocol):
         (1, q, D) are given."""
 
     def recalled_chunks(self) -> frozenset[int]:
-        """The chunks it brought back tokens of; where layers choose, after the prefill."""
+        """The chunks whose tokens were recalled; known after the prefill if layers choose."""
 
     def bias(self, stm_chunks: Tensor) -> Tensor | None:
         """What is added to the attention logits of the recalled tokens and of short-term memory's,
@@ -46,7 +46,7 @@ class ChunkRecall:
     """Whole chunks, the same for all layers.
 
     Args:
-        ranked: the scores that weigh what is in the prefix, times `weight`.
+        ranked: the scores that, times `weight`, weigh the prefix.
         near: what else is added to the attention logits of the tokens and of short-term memory's
             (k + N,), see `near_question`.
     """
@@ -85,20 +85,20 @@ class ChunkRecall:
         return bias.masked_fill(self._left_out(chunks), -torch.inf)
 
     def _left_out(self, chunks: Tensor) -> Tensor:
-        """Which tokens of `chunks` (n,) are of a chunk that was not to be ranked."""
+        """Which tokens, of chunks (n,), belong to a chunk that is left out."""
         ranked = torch.tensor([entry.chunk for entry in self._ranked], device=chunks.device)
         return (chunks >= 0) & ~torch.isin(chunks, ranked)
 
 
 class TokenRecall:
-    """Each layer's best tokens (M+, section 3.2), oldest first; remembers what it chose."""
+    """Each layer's best tokens (M+, section 3.2), oldest first; records what it chose."""
 
     def __init__(self, model: MPlusModel, memory: Memory, budget: int) -> None:
         self._model = model
         self._segments = memory.segments
         self._count = min(budget, memory.ltm_tokens)
         self.indices: dict[int, Tensor] = {}
-        """Layer to the positions in long-term memory it recalled (k,), oldest first."""
+        """For each layer the positions in long-term memory that were recalled (k,), oldest first."""
 
     def __len__(self) -> int:
         return self._count
@@ -124,7 +124,7 @@ class TokenRecall:
         return None
 
     def chunk_scores(self) -> tuple[ChunkScore, ...]:
-        """Chunks by how many of their tokens all layers together recalled, most first."""
+        """Chunks by how many of their tokens the layers recalled, most first."""
         votes: dict[int, int] = {}
         for index, best in self.indices.items():
             chunks = torch.cat([_row(segment.tokens.chunks, index) for segment in self._segments])
@@ -138,23 +138,23 @@ class TokenRecall:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a question found in memory."""
+    """What was found in memory for a question."""
 
     recall: Recall
     ranked: tuple[ChunkScore, ...] = ()
-    """Chunks by their fit, best first. Where layers choose tokens, known after the prefill (`settled`)."""
+    """Chunks by their score, best first; known after the prefill if layers choose tokens (`settled`)."""
     queries: tuple[Tensor, ...] = ()
-    """The question (q, P) per retriever layer; none where layers choose tokens."""
+    """The question (q, P) per retriever layer; empty if layers choose tokens."""
 
     def settled(self) -> Found:
-        """The same after the prefill: by then every recall knows its chunks."""
+        """The same after the prefill, when every recall knows its chunks."""
         if isinstance(self.recall, TokenRecall):
             return replace(self, ranked=self.recall.chunk_scores())
         return self
 
     def present(self, memory: Memory) -> list[int]:
-        """The chunks in the prefix, best first (see `present_chunks`), without those that were not to be
-        ranked; after the prefill."""
+        """The chunks in the prefix, best first (see `present_chunks`), without those that are left out;
+        after the prefill."""
         present = present_chunks(memory, self.ranked, self.recall)
         if not isinstance(self.recall, ChunkRecall) or not self.ranked:
             return present
@@ -172,8 +172,8 @@ def look_up(
     """Rank what is in memory for a question, and recall the best of long-term memory.
 
     Args:
-        prior: what is added to the scores of chunks, where whole chunks are recalled; -inf: the chunk
-            is neither recalled nor read, as if it were not in memory.
+        prior: added to the scores of chunks, if whole chunks are recalled; a chunk at -inf is neither
+            recalled nor read, as if it were not in memory.
     """
     if model.config.recall == "tokens":
         return Found(TokenRecall(model, memory, model.config.recalled_tokens))
@@ -193,8 +193,8 @@ def look_up(
 def near_question(
     model: MPlusModel, memory: Memory, recalled: Tokens, queries: Sequence[Tensor]
 ) -> Tensor | None:
-    """What nearness to the question's words adds to the attention logits of recalled memory tokens
-    and of short-term memory's (k + N,), as `Reading.window_weight` says; None for nothing.
+    """What similarity to the question adds to the attention logits of recalled memory tokens and of
+    short-term memory's (k + N,), see `Reading.window_weight`; None for nothing.
 
     Args:
         queries: (q, P) per retriever layer.
@@ -242,7 +242,7 @@ def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> 
 def chunk_spans(
     segments: Sequence[Segment], chunks: Sequence[int]
 ) -> dict[int, list[tuple[int, int, int]]]:
-    """Chunk to its runs in long-term memory: (segment number, start, stop).
+    """The runs of each chunk in long-term memory: (segment number, start, stop).
 
     Args:
         segments: the chunks of each are in order.
@@ -261,9 +261,9 @@ def chunk_spans(
 
 
 def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(None)) -> Tokens:
-    """Tokens at `index` (1 or L, k), counted over all segments, of the layers named.
+    """The tokens of some layers at `index` (1 or L, k), counted over all segments.
 
-    Reads only the segments that hold one of them.
+    Reads only the segments that are needed.
     """
     starts = torch.tensor([0, *(len(segment) for segment in segments)]).cumsum(0)
     owner = torch.searchsorted(starts, index, right=True) - 1
@@ -289,8 +289,8 @@ def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(Non
 def _oldest_first(born: Tensor) -> Tensor:
     """The order (k,) that puts the oldest of born (k,) first.
 
-    Tokens of equal age come as NumPy's unstable sort leaves them: the reference lays them out so,
-    and a stable order gives other logits.
+    Tokens of equal age are in the order of NumPy's unstable sort, as in the reference implementation: a
+    stable order gives other logits.
     """
     return torch.from_numpy(np.argsort(-born.numpy())[::-1].copy())
 

@@ -1,7 +1,7 @@
-"""How much what is in the prefix counts for a question: what the retriever says, added to attention.
+"""Weighs the prefix for a question: the retriever's scores, added to attention logits.
 
-Of chunks, the likelier ones count more; inside a chunk, what is near the question's words does. A chunk
-holds several passages, and a small reader is led astray by those beside the right one.
+Likelier chunks weigh more; inside a chunk, what is near the question's words does. A chunk holds several
+passages, and those beside the right one mislead a small reader.
 
 Shapes: q question tokens, n memory tokens, R retriever layers, P retriever width, c tokens of a chunk,
 w windows.
@@ -16,15 +16,16 @@ from torch import Tensor
 from torch.nn import functional
 
 LEAST_RELEVANCE = -12.0
-"""Below this a token has no weight that shows."""
+"""Below this the weight of a token is negligible."""
 
 
 def relevance(scores: Mapping[int, float], chunks: Tensor, weight: float) -> Tensor:
-    """How much less than those of the best chunk memory tokens of `chunks` (n,) count: (n,).
+    """What is added to the attention logits of memory tokens of `chunks` (n,): 0 for the best chunk, less
+    for others (n,).
 
     Scores are logits of which chunk answers (the retriever learns them by cross-entropy), so their
-    differences are log odds, and adding them to attention logits reads every chunk by its chance.
-    Tokens of no chunk count in full.
+    differences are log odds, and adding them to attention logits weighs every chunk by its probability.
+    Tokens of no chunk are not weighed.
     """
     here = [scores.get(chunk) for chunk in chunks.tolist()]
     best = max((found for found in here if found is not None), default=0.0)
@@ -33,16 +34,16 @@ def relevance(scores: Mapping[int, float], chunks: Tensor, weight: float) -> Ten
 
 
 def near_weight(near: Tensor, weight: float, limit: float) -> Tensor:
-    """What `nearness` (..., n) adds to attention logits: `weight` times it, -`limit` at least.
+    """What `nearness` (..., n) adds to attention logits: `weight` times it, but at least -`limit`.
 
     A score is a sum over question tokens and layers, so its differences are large, and the best
-    window may be the wrong one: without a limit what is outside it is not read at all.
+    window may be the wrong one: without a limit the text outside it would not be read at all.
     """
     return (weight * near).clamp(min=-limit)
 
 
 def nearness(similarities: Sequence[Tensor], chunks: Tensor, window: int) -> Tensor:
-    """How much worse than the best window of its chunk the windows around a memory token fit: (n,).
+    """How much lower the windows around a memory token score than the best window of its chunk: (n,).
 
     Args:
         similarities: of each retriever layer, of every question token to every memory token (q, n).
@@ -60,10 +61,10 @@ def nearness(similarities: Sequence[Tensor], chunks: Tensor, window: int) -> Ten
 
 
 def window_scores(similarities: Tensor, window: int) -> Tensor:
-    """What the best window that holds a token would score (..., c), were it all of the chunk.
+    """The score of the best window that holds each token (..., c), as if it were the whole chunk.
 
     Windows start every half window. A score is the sum over question tokens of the best similarity
-    in the window, as a chunk's is in the chunk.
+    in the window, as for a chunk.
 
     Args:
         similarities: (..., q, c), of the question tokens of all layers.

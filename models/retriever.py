@@ -1,7 +1,7 @@
-"""The retriever: what a question and a memory token look like to each other, layer by layer.
+"""The retriever: the similarity of a question and memory tokens, layer by layer.
 
 Two small perceptrons a layer, f_q for the question and f_k for memory tokens, and one way to score
-them per `RetrieverShape.scorer`. Knows nothing of where keys are stored or what is done with scores.
+them per `RetrieverShape.scorer`. Knows neither where keys are stored nor what is done with scores.
 
 Shapes: n or m memory tokens, q question tokens, R layers with a retriever, D hidden size,
 P retriever width. States come in as the layer's projections see them (after its input norm).
@@ -63,7 +63,7 @@ class MaxSimRetriever(nn.Module):
     """Late interaction: each question token looks for its best memory token in a chunk.
 
     A chunk's score is the sum over layers and question tokens of gate(h) * max_j cos(f_q(h), f_k(m_j)):
-    the form of ColBERT (arXiv 2004.12832), with a learned gate that says which question tokens tell.
+    the form of ColBERT (arXiv 2004.12832), with a learned gate that weighs the question tokens.
     f_q and f_k are perceptrons beside a linear path, so that they start as useful projections.
     """
 

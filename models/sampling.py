@@ -1,4 +1,5 @@
-"""From logits to ids: greedy with a short look ahead, or drawn from the top-p nucleus, along a guide.
+"""From logits to ids: greedy with a short lookahead, or drawn from the top-p nucleus, with an optional
+guide.
 
 Shapes: V vocabulary.
 """
@@ -17,11 +18,11 @@ from models.decoder import KeyValueCache
 from models.network import MPlusModel
 
 LOOKAHEAD_TOKENS = 8
-"""Only the first tokens of a greedy answer are chosen by looking ahead."""
+"""The number of a greedy answer's first tokens that are chosen by looking ahead."""
 LOOKAHEAD_NATS = 2.0
-"""Tokens less likely than the likeliest one by more than this are not candidates."""
+"""Tokens that are less likely than the likeliest one by more than this are not candidates."""
 LEAST_TEMPERATURE = 1e-6
-"""Lower temperatures would overflow the logits, and this one is greedy already."""
+"""Lower temperatures would overflow the logits, and this one is practically greedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Guide(Protocol):
         """What is added to the logits (V,) of the next token."""
 
     def after(self, token: int) -> Guide:
-        """The guide behind one more token."""
+        """The guide after one more token."""
 
 
 @torch.no_grad()
@@ -57,11 +58,11 @@ def decode(
     sampling: Sampling,
     guide: Guide | None = None,
 ) -> Iterator[int]:
-    """Ids one after the other, for as long as the caller asks and the cache has room.
+    """Ids one after the other, until the caller stops or the cache is full.
 
     Args:
         logits: of the last token read (..., V); the first id is drawn from them.
-        guide: of the answer that begins here.
+        guide: for the answer that begins here.
     """
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     left = LOOKAHEAD_TOKENS if sampling.temperature == 0 else 0
@@ -83,7 +84,7 @@ def look_ahead(
     model: MPlusModel, cache: KeyValueCache, logits: Tensor, guide: Guide | None
 ) -> tuple[int, Tensor] | None:
     """The first token of the likeliest two-token continuation, with its step taken, and the logits after
-    it (1, V): a beam of `lookahead`. None where there is only one candidate.
+    it (1, V): a beam of `lookahead`. None if there is only one candidate.
 
     Args:
         logits: of the next token (V,).
@@ -106,7 +107,7 @@ def look_ahead(
 
 
 def guided(logits: Tensor, guide: Guide | None) -> Tensor:
-    """Logits (V,) as the guide of an answer has them."""
+    """Logits (V,) with the guide's bias."""
     return logits if guide is None else logits + guide.bias(logits)
 
 
@@ -123,7 +124,7 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
 
 
 def is_repeating(ids: Sequence[int], *, tokens: int = 32, times: int = 3) -> bool:
-    """Whether the newest `tokens` ids, or more, are the same few tokens over and over.
+    """Whether at least the last `tokens` ids repeat the same few tokens.
 
     Small models at temperature 0 fall into such loops and never leave them.
     """

@@ -1,7 +1,7 @@
-"""What a value from outside may be: its kind, its range, and the one line that says so.
+"""Rules for values from outside: their kind, their range, and the error message of one line.
 
-Every value that a file, a flag or another program gives goes through a rule here before it is used, so
-that what is accepted cannot fail later for its kind. Knows no file and no setting.
+Every value from a file, a flag or another program is checked by a rule before it is used, so that it
+cannot fail later because of its type.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ first memories, whose fingerprints must stay."""
 
 
 class ConfigError(ValueError):
-    """A setting that cannot work; the message names it and what it may be."""
+    """A setting that is not valid; the message names it and what it may be."""
 
 
 class Rule(Protocol):
@@ -31,7 +31,7 @@ class Rule(Protocol):
         """The end of the sentence that begins with "give"."""
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is of the kind and in the range. Never raises, whatever is given."""
+        """Whether a value is of the right kind and in range. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Number:
     def allows(self, value: Any) -> bool:
         if value is None:
             return self.optional
-        # NaN is in no range, infinity beyond every one.
+        # NaN and infinity are in no range.
         return type(value) in (int, float) and self.least <= value <= self.most
 
 
@@ -139,7 +139,7 @@ def setting(default: Any, rule: Rule, *, counts: Counts = "always", name: str | 
 
     Args:
         counts: whether it is part of the fingerprint.
-        name: its name in files, where that is another.
+        name: its name in files, if that differs.
     """
     return field(default=default, metadata={"rule": rule, "counts": counts, "name": name})
 
@@ -148,7 +148,7 @@ def check_fields(value: Any) -> None:
     """Check every field of a dataclass that has a rule.
 
     Raises:
-        ConfigError: the first that its rule does not allow.
+        ConfigError: for the first field whose rule does not allow its value.
     """
     for entry in dataclasses.fields(value):
         if "rule" in entry.metadata:
@@ -162,20 +162,20 @@ def check(name: str, value: Any, rule: Rule) -> None:
 
 
 def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Check those of a mapping's values that have a rule; one that is not there is checked as null."""
+    """Check the values of a mapping that have a rule; a missing value is checked as null."""
     for name, rule in rules.items():
         check(name, values.get(name), rule)
 
 
 def file_name(entry: dataclasses.Field[Any]) -> str:
-    """What a field is called in files."""
+    """The name of a field in files."""
     return entry.metadata.get("name") or entry.name
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: short, whatever it is."""
+    """A value as an error message shows it: always short."""
     if isinstance(value, int) and abs(value) >= 1 << 63:
-        return "a huge number"  # thousands of digits cannot even be written out
+        return "a huge number"  # Python refuses to print thousands of digits
     if isinstance(value, dict | list | tuple | set) and value:
         return f"a {type(value).__name__} of {len(value)}" if len(value) > 8 else _cut(value)
     return _cut(value)
@@ -194,5 +194,5 @@ def _or_null(optional: bool) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a text has no half of a character, which no file and no tokenizer takes."""
+    """Whether a text has no lone surrogates, which no file and no tokenizer accepts."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,8 +1,8 @@
-"""Answers that are spans of a text: the likeliest whole ones behind a prompt, each with its chance.
+"""Answers that are spans of a text: the likeliest ones behind a prompt, each with its log-probability.
 
-A span is read to its end before it is compared, so that an answer which begins well and leads nowhere
-loses. Log-probabilities are the reader's own: being held to the text does not make an answer likelier.
-Knows token ids and what may follow them; no text.
+Spans are compared whole, so that an answer that begins well and leads nowhere loses. Log-probabilities
+are the reader's own: they are not renormalised over the spans. Knows token ids and which may follow; no
+text.
 
 Shapes: V vocabulary.
 """
@@ -20,22 +20,22 @@ from models.decoder import KeyValueCache
 from models.network import MPlusModel
 
 BEGINNINGS = 5
-"""First tokens, the likeliest that a span can begin with, from each of which one span is read."""
+"""The number of likeliest first tokens, from each of which one span is followed."""
 MARGIN = 6.0
-"""Nats: what is less likely than the best answer so far by more is not read on."""
+"""Nats: spans that are less likely than the best answer so far by more are not followed."""
 LONGEST = 24
-"""Tokens of a span."""
+"""Most tokens of a span."""
 
 
 class Span(Protocol):
-    """Where an answer stands that is to be a span of a text. A value."""
+    """A position in a text, from which a span continues. A value."""
 
     @property
     def may_end(self) -> bool:
-        """Whether it can be an answer as it is."""
+        """Whether the span can end here."""
 
     def ahead(self) -> Mapping[int, Span]:
-        """The tokens that the text goes on with, and where each leads."""
+        """The tokens that can come next, and the position behind each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ def likeliest_spans(
     """The likeliest spans as answers, best first, and the log-probability of refusing.
 
     From each of the likeliest beginnings the span is followed where the reader is likeliest to go; wherever
-    it can end, it is a candidate. The cache is as before when this returns.
+    it can end, it is a candidate. The cache is left unchanged.
 
     Args:
         logits: of the next token (V,).
-        refusal: the first two tokens of a refusal, which tell it from other answers.
+        refusal: the first two tokens of a refusal, which distinguish it from other answers.
     """
     mark, stops = cache.mark(), torch.tensor(sorted(stop_ids))
     first = logits.log_softmax(dim=-1).cpu()
@@ -99,7 +99,7 @@ def likeliest_spans(
 def chance_of_refusing(
     model: MPlusModel, cache: KeyValueCache, logits: Tensor, refusal: Sequence[int]
 ) -> float:
-    """The log-probability of refusing; arguments as of `likeliest_spans`. The cache stays as it was."""
+    """The log-probability of refusing; arguments as of `likeliest_spans`. The cache is left unchanged."""
     mark = cache.mark()
     refusing = float(logits.log_softmax(dim=-1)[refusal[0]])
     refusing += float(_step(model, cache, refusal[0])[refusal[1]])
@@ -108,13 +108,13 @@ def chance_of_refusing(
 
 
 def _step(model: MPlusModel, cache: KeyValueCache, token: int) -> Tensor:
-    """Log-probabilities (V,) of what follows one more token."""
+    """Log-probabilities (V,) after one more token."""
     logits = model.step_decoder.step(token, cache)
     return logits[0].log_softmax(dim=-1).cpu()
 
 
 def _likeliest(chances: Tensor, tokens: Collection[int], count: int) -> list[tuple[int, float]]:
-    """The likeliest of some tokens by log-probabilities (V,), best first (ties: the lower id)."""
+    """The likeliest of the given tokens by log-probabilities (V,), best first (ties: the lower id)."""
     ids = torch.tensor(sorted(tokens), dtype=torch.int64)
     best = chances[ids].sort(descending=True, stable=True)
     return [

@@ -1,6 +1,6 @@
-"""Writing: a chunk of text becomes memory tokens; what short-term memory drops becomes long-term.
+"""Writing memory: a chunk of text becomes memory tokens; what short-term memory drops becomes long-term.
 
-The update pass computes no logits, and of the last layer only what memory keeps of it.
+The update pass computes no logits, and of the last layer only what memory keeps.
 
 Shapes: B batch, T text tokens, k tail tokens, K new memory tokens, L layers, D hidden size,
 M layers with memory.
@@ -36,13 +36,13 @@ def read_chunk(
     ids: Sequence[int],
     generator: torch.Generator | None = None,
 ) -> Memory:
-    """Read one chunk of 1..T token ids into memory; the memory given stays as it is.
+    """Read one chunk of 1..T token ids into memory; the given memory is unchanged.
 
     The tokens that short-term memory drops are appended to the last segment's right as a segment
     of their own; `Memory.with_segments` lets a store put them elsewhere.
 
     Args:
-        generator: draws what `random` drops; by default one seeded with the chunk's number.
+        generator: for `random` drops; by default seeded with the chunk's number.
 
     Raises:
         ValueError: the chunk is empty or longer than `chunk_tokens`.
@@ -93,8 +93,8 @@ def memory_states(
 ) -> Tensor:
     """The update pass: ids (B, T) behind [BOS][tail (L, B, k, D)] to memory states (L, B, K, D).
 
-    With `last` positions and T < K, the tail's end acts as query too and is written anew, so that
-    K states always come out (as in the reference implementation).
+    With `last` positions and T < K, the end of the tail acts as query too and is rewritten, so that K
+    states always come out (as in the reference implementation).
     """
     text = ids.shape[1]
     again = 0
@@ -128,7 +128,7 @@ def memory_states(
 
 
 def compress(states: Tensor, config: Geometry) -> Tensor:
-    """States (B, T, D) of a chunk to the K or fewer that memory keeps of them (B, K, D)."""
+    """States (B, T, D) of a chunk to the K or fewer that memory keeps (B, K, D)."""
     ratio, length = config.ratio, states.shape[1]
     if config.memory_positions == "last":
         return states[:, -config.new_tokens :]
@@ -167,7 +167,7 @@ def append(
     config: Geometry,
     generator: torch.Generator | None = None,
 ) -> tuple[ShortTermMemory, Segment | None]:
-    """Short-term memory with `new` tokens (their states (L, K, D)), and what it dropped for them.
+    """Short-term memory with `new` tokens (their states (L, K, D)), and the tokens dropped for them.
 
     Args:
         generator: draws what `random` drops; by default one seeded with the chunk's number.
@@ -192,7 +192,7 @@ def append(
 
 
 def _tail(before: Tensor, states: Tensor, config: Geometry) -> Tensor:
-    """The newest K states (L, K, D) of what was (L, k, D) and what came."""
+    """The newest K states (L, K, D), of the tail before (L, k, D) and the new ones."""
     if states.shape[1] == config.new_tokens:
         return states
     return torch.cat([before, states], dim=1)[:, -config.new_tokens :]
@@ -206,7 +206,7 @@ def _draw(
     seed: int,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
-    """Which of `have` tokens stay and go, ascending: (1 or L, have - drop), (1 or L, drop)."""
+    """Which of `have` tokens are kept and dropped, ascending: (1 or L, have - drop), (1 or L, drop)."""
     if config.drop == "oldest":
         order = torch.arange(have)[None]
         return order[:, drop:], order[:, :drop]

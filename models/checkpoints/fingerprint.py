@@ -1,12 +1,12 @@
 """Fingerprint of a checkpoint: equal for checkpoints whose memories are interchangeable.
 
-SHA-256 over the settings that count, the base's config, the tokenizer's vocabulary, and every weights file
-(base, adapters, retriever). A file of up to 64 MB counts with all its bytes. A larger one counts
-with its name, its size, its header and 64 evenly spaced samples of 64 KiB, so that opening a model
-costs milliseconds: this tells checkpoints apart, it is no proof against a forger.
+SHA-256 over the settings that memories depend on, the base's config, the tokenizer's vocabulary, and
+every weights file (base, adapters, retriever). Files of up to 64 MB are hashed whole. Of larger ones the
+name, the size, the header and 64 evenly spaced samples of 64 KiB are, so that opening a model takes
+milliseconds: this tells checkpoints apart, but is no protection against forgery.
 
 Left out, because no memory depends on them: the prompt format, chat templates, generation defaults, how a
-memory is read (each setting says itself whether it counts: `models.config`), and the version of
+memory is read (`models.config` says of each setting whether it counts), and the version of
 `transformers` that wrote a file.
 """
 
@@ -22,7 +22,7 @@ WHOLE_BYTES = 64 * 1024 * 1024
 SAMPLES = 64
 SAMPLE_BYTES = 64 * 1024
 PLAIN_HEADER_BYTES = 4 * 1024 * 1024
-"""Read as the header of a large file that is not safetensors (GGUF keeps its vocabulary there)."""
+"""Bytes read as the header of a large file that is not safetensors (GGUF keeps its vocabulary there)."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -41,7 +41,7 @@ _NO_CONFIG = (
 
 
 def fingerprint(counting: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of settings as JSON values (`MPlusConfig.counting`) and of files, in the order given."""
+    """SHA-256 (hex) of settings as JSON values (`MPlusConfig.counting`) and of files, in order."""
     digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode())
     for path in files:
         _add_file(digest, path)
@@ -49,7 +49,7 @@ def fingerprint(counting: Mapping[str, Any], files: Iterable[Path]) -> str:
 
 
 def base_files(base: Path) -> list[Path]:
-    """What counts of a base: a `.gguf` file itself, or a folder's config, tokenizer and weights."""
+    """The files of a base that count: a `.gguf` file, or a folder's config, tokenizer and weights."""
     if base.is_file():
         return [base]
     named = [base / name for name in ("config.json", *TOKENIZER_FILES)]

@@ -1,4 +1,4 @@
-"""The memory of a base that was never trained for one: identity memory.
+"""Identity memory: for a base that was never trained to have a memory.
 
 With K = T, the input states and no adapters a memory token is exactly a key/value cache entry, so
 any Llama reads and recalls chunks with it, uncompressed.
@@ -44,9 +44,9 @@ def identity_config(positions: int, layers: int) -> MPlusConfig:
 
 
 def identity_prompt(tokenizer: Any) -> PromptFormat:
-    """How to ask a base that does not know that it has a memory: by pointing at the text above.
+    """The prompt for a base that was not trained on memory: it refers to the text above.
 
-    A system message between the memory and the question makes small models forget the former, so a
+    A system message between the memory and the question makes small models ignore the memory, so a
     ChatML base is asked without one; others by their own chat template.
     """
     if {"<|im_start|>", "<|im_end|>"} <= set(tokenizer.get_added_vocab()):

@@ -128,7 +128,7 @@ def score_candidates(
     """Scores (S, Q, C), of one retriever layer, of chunks (S, C, K, D) for questions (S, Q, q, D).
 
     The maxima are found without gradients and computed again with them: their gradient reaches one key
-        per query and chunk, while a backward pass over all similarities would be dense.
+    per query and chunk, while a backward pass over all similarities would be dense.
 
     Args:
         real: (S, Q, q) which question tokens are not padding.

@@ -82,7 +82,7 @@ class Sampler:
         self._drawing.restore(state["streams"])
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self._drawing.close()
 
     def batch(self) -> Batch:

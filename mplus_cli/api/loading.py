@@ -85,7 +85,7 @@ class Loader:
     def open(self, stored: StoredMemory, *, progress: Progress = silent) -> LoadedMemory:
         """A memory as of its last commit, with its model; raises as `session` does."""
         view = stored.view()
-        key = (stored.folder, view.identity.fingerprint, view.state, view.segments)
+        key = (stored.folder, view.identity.fingerprint, view.state, view.rebuilt)
         session = self.session(stored, progress=progress)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None

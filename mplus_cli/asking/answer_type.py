@@ -1,4 +1,5 @@
-"""What kind of answer a question asks for, and whether an answer is of it. Knows English words only."""
+"""The kind of answer that a question asks for, and whether an answer is of that kind. Knows English words
+only."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _TIMES = (
 )
 _WHOLE = "|".join(_NUMBERS.split())
 _COUNTED = rf"\d|\b(?:{_WHOLE})(?:s|ths?|fold)?\b|\b(?:{'|'.join(_TENS.split())})(?:y|ies|ieth)\b"
-"""A number in figures or words, whole: neither "tent" nor "oneself"."""
+"""A whole word that is a number, in figures or words: neither "tent" nor "oneself"."""
 _NUMBER = re.compile(_COUNTED, re.IGNORECASE)
 _TIME = re.compile(rf"{_COUNTED}|\b(?:{'|'.join(_TIMES.split())})s?\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<!\w)[A-Z]")
@@ -47,7 +48,7 @@ _ASKING = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b")
 
 
 def kind_of(question: str) -> Kind | None:
-    """The kind of answer that a question asks for; None where its words do not tell."""
+    """The kind of answer that a question asks for; None if its words do not say."""
     text = question.strip().lower()
     if _OFFERING.search(text):
         return "choice"
@@ -63,7 +64,7 @@ def kind_of(question: str) -> Kind | None:
 
 
 def fits(kind: Kind | None, answer: str) -> bool | None:
-    """Whether an answer is of a kind; None where that cannot be told."""
+    """Whether an answer is of a kind; None if that cannot be decided."""
     if kind == "number":
         return bool(_NUMBER.search(answer))
     if kind == "time":

@@ -1,6 +1,6 @@
 """Answering a question from a memory: a generator of typed events.
 
-A stair without a way back: the question is measured, looked up in memory, put into a prompt with what
+Every step leads to the next: the question is measured, looked up in memory, put into a prompt with what
 was found, read and answered. Knows the model and the memory through a session; prints nothing.
 """
 
@@ -49,19 +49,19 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Times an answer, from its making on."""
+    """Times an answer from the moment it is created."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
         self._first: float | None = None
 
     def first_token(self) -> None:
-        """Take the time of the first token; later calls change nothing."""
+        """Record the time of the first token; later calls do nothing."""
         if self._first is None:
             self._first = time.perf_counter()
 
     def usage(self, recalled: Recalled, new_tokens: int) -> Usage:
-        """What an answer took that ends now."""
+        """The usage of an answer that ends now."""
         now = time.perf_counter()
         return Usage(
             prompt_tokens=recalled.prompt_tokens,
@@ -94,7 +94,7 @@ class Asked:
     def answer(
         self, text: str, recalled: Recalled, evidence: Evidence, tokens: int, reason: str
     ) -> Answer:
-        """The end, with all that is known of it but for how sure it is."""
+        """The complete answer, without its confidence."""
         return Answer(
             question=self.draft.question.text,
             answer=text,
@@ -133,8 +133,8 @@ def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
 
 
 def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:
-    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once. A doubtful
-    answer comes with the last alone: its passage is to be shown first.
+    """Answer a question: `Retrieved` once, `TextDelta` as text comes, `Answer` once. A doubtful answer
+    comes only with the last one, since its passage is shown first.
 
     Raises:
         UsageError: the question is not valid, or too long.
@@ -163,7 +163,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     elif form == "span":
         yield from _span(asked)
     elif form == "verdict" and question.strict:
-        yield from _told(asked, REFUSAL, "unsure")  # how likely a yes is to be right is not known
+        yield from _told(asked, REFUSAL, "unsure")  # a yes has no confidence
     elif form == "verdict":
         yield from _verdict(asked)
     else:
@@ -171,7 +171,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
 
 
 def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow]:
-    """Those that are named, or all of them."""
+    """The documents that are named, or all of them."""
     known = opened.stored.documents()
     return [find_document(known, name) for name in question.documents] or known
 
@@ -179,7 +179,7 @@ def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow
 def _about(
     session: Session, opened: OpenMemory, draft: Draft, text: str, clock: Clock
 ) -> Iterator[Event]:
-    """An answer that the documents' records give: no passage is looked for."""
+    """An answer from the documents' records: no passage is looked up."""
     from models.generate import Recalled
 
     nothing_read = Recalled((), 0, len(opened.memory.stm), opened.memory.ltm_tokens, 0)
@@ -197,7 +197,7 @@ def _about(
 
 
 def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
-    """No answer, without a reader: why there is none, and the passages that come nearest."""
+    """No answer from the reader: why there is none, and the closest passages."""
     from models.generate import Recalled
 
     memory = asked.opened.memory
@@ -211,7 +211,7 @@ def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
 
 
 def _verdict(asked: Asked) -> Iterator[Event]:
-    """Yes, no, or that the text does not say: whichever is likeliest to begin the answer."""
+    """Yes, no or the refusal, whichever is likeliest to begin the answer."""
     from models.generate import read
 
     prompt = read(asked.session.model, asked.opened.memory, asked.found, asked.prompt, spare=1)
@@ -226,7 +226,7 @@ def _verdict(asked: Asked) -> Iterator[Event]:
 
 
 def _span(asked: Asked) -> Iterator[Event]:
-    """An answer that stands in the text."""
+    """An answer that is a span of the text."""
     from models.generate import read
     from models.spans import LONGEST
 
@@ -254,7 +254,7 @@ def _span(asked: Asked) -> Iterator[Event]:
 
 
 def _spoken(asked: Asked) -> Iterator[Event]:
-    """An answer in the reader's own words, as they come."""
+    """An answer in the reader's own words, as they are generated."""
     from models.generate import Finished, Generated, Recalled, stream
     from models.sampling import Sampling
 

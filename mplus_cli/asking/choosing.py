@@ -1,6 +1,6 @@
-"""Which answer is given: of the spans of the text the one likeliest to be right, or none.
+"""Chooses the answer: of the spans of the text the one that is likeliest to be right, or none.
 
-Knows a read prompt and the words that a question found; the model through a session.
+Takes a prompt that was read and the matches of the question's words; knows the model through a session.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ if TYPE_CHECKING:
 
 
 Form = Literal["span", "verdict", "spoken"]
-"""Of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
+"""The form of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is answered."""
+    """The answer that was chosen."""
 
     text: str
     tokens: int = 0
     is_refusal: bool = False
     is_unsure: bool = False
-    """Of a refusal: the reader would answer, but with too small a chance to be right."""
+    """Of a refusal: the reader would answer, but is too likely to be wrong."""
     confidence: float | None = None
-    """The chance that it is right; None of a refusal, and where the checkpoint has no calibration."""
+    """The probability that it is right; None for a refusal, and without a calibration."""
     is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """An answer that could be given."""
+    """A candidate answer."""
 
     text: str
     tokens: int
     nats: float
     """Its log-probability."""
     features: tuple[float, ...]
-    """What it is judged by (`confidence.FEATURES`); none without a calibration."""
+    """The features of its confidence (`confidence.FEATURES`); empty without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the words of a question found in the texts of a memory."""
+    """The matches of a question's words in the texts of a memory."""
 
     calibration: Calibration | None = None
-    """None: words were not looked for."""
+    """None: words were not matched."""
     matches: tuple[Match, ...] = ()
-    """Of every chunk, with the words of the question alone: what its confidence was fitted on."""
+    """For every chunk, of the question's words alone, as confidence was fitted."""
     prior: Mapping[int, float] | None = None
     """What they add to the chunks' scores."""
 
@@ -69,7 +69,7 @@ class Words:
     def find(
         cls, calibration: Calibration | None, question: Question, texts: Sequence[str]
     ) -> Words:
-        """Look for a question's words, and in finding for those of the question before it in a chat."""
+        """Match a question's words; for finding, those of the question before it in a chat too."""
         if calibration is None:
             return cls()
         matches = looked_up = match_words(question.text, texts)
@@ -84,7 +84,8 @@ class Words:
 
 
 def answer_form(session: Session, question: Question) -> Form:
-    """How a question is to be answered; drawn answers, and those that are not to quote, are spoken."""
+    """The form of a question's answer; sampled answers and those without `quote` are in the reader's own
+    words."""
     if question.temperature or not question.quote:
         return "spoken"
     if not session.model.config.reading.quote_weight or session.spelling is None:
@@ -93,7 +94,8 @@ def answer_form(session: Session, question: Question) -> Form:
 
 
 def likeliest_verdict(session: Session, prompt: ReadPrompt) -> str:
-    """Yes or no by the first token of an answer, or the refusal, by its first two, behind a read prompt."""
+    """The likeliest of yes, no and the refusal behind a read prompt: by the first token, of the refusal
+    by two."""
     from models.spans import chance_of_refusing
 
     logits, tokenizer = prompt.logits[-1], session.tokenizer
@@ -115,12 +117,12 @@ def consider(
     texts: Callable[[Sequence[int]], Sequence[str]],
     longest: int,
 ) -> tuple[list[Considered], float]:
-    """The answers that could be given, likeliest first, and the log-probability of refusing.
+    """The candidate answers, likeliest first, and the log-probability of refusing.
 
     Args:
-        prompt: was read.
-        texts: gives those of chunks.
-        longest: tokens that an answer may have.
+        prompt: one that was read.
+        texts: gives the texts of chunks.
+        longest: the most tokens of an answer.
     """
     from models.spans import likeliest_spans
 
@@ -161,7 +163,7 @@ def choose(
     texts: Callable[[Sequence[int]], Sequence[str]],
     longest: int,
 ) -> Chosen:
-    """The answer to a question; arguments as of `consider`."""
+    """The answer to a question; arguments as for `consider`."""
     answers, refusing = consider(
         session, memory, question, prompt, words, texts=texts, longest=longest
     )
@@ -183,7 +185,7 @@ def choose(
 def _grounds(
     question: str, prompt: ReadPrompt, words: Words, quoted: Sequence[int], held: Sequence[str]
 ) -> Grounds:
-    """What is known of answers from the chunks `quoted`, which hold these texts."""
+    """The grounds for answers from the chunks `quoted`, whose texts are `held`."""
     ranked, prior, matches = prompt.recalled.ranked, words.prior or {}, words.matches
     # Ties go to the older chunk, as in ranking.
     by_retriever = max(

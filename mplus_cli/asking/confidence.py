@@ -1,6 +1,6 @@
-"""How likely an answer is to be right: a logistic regression over what is known when it is given.
+"""The probability that an answer is right: a logistic regression over features of the answer.
 
-Its numbers stand in `asking.json` beside a checkpoint's weights and were fitted on questions that the
+Its weights are in `asking.json` beside a checkpoint's weights, and were fitted on questions that the
 checkpoint was not trained on (`docs/evaluation/confidence.md`). Knows text and numbers; no network.
 """
 
@@ -28,33 +28,34 @@ third; whether retriever and words agree on the best."""
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What a question found, before an answer is known."""
+    """What was found for a question, before there is an answer."""
 
     question: str
     texts: tuple[str, ...]
-    """Of the chunks that may be quoted, best first."""
+    """The texts of the chunks that may be quoted, best first."""
     matches: tuple[Match, ...]
-    """How each of these texts holds the question's words."""
+    """The matches of the question's words in these texts."""
     lead: float
     agreed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What `asking.json` holds."""
+    """The content of `asking.json`."""
 
     words: tuple[float, float]
-    """What BM25 and the best window's coverage weigh in finding, in nats beside the retriever's score."""
+    """Weights of BM25 and of the best window's coverage in finding, in nats beside the retriever's
+    score."""
     weights: tuple[float, ...]
     """Of `FEATURES`."""
     bias: float
     refuse: float
-    """An answer less likely right than this is not given."""
+    """Below this probability no answer is given."""
     doubt: float
-    """Below this it is given with a warning, and not at all to those who would rather have no answer."""
+    """Below this probability an answer comes with a warning, and with --strict not at all."""
 
     def chance(self, features: Sequence[float]) -> float:
-        """The chance, 0 to 1, that an answer with these features is right."""
+        """The probability that an answer with these features is right."""
         odds = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
         return 1 / (1 + math.exp(-max(min(odds, 30.0), -30.0)))
 
@@ -81,7 +82,7 @@ class Calibration:
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """The calibration of the checkpoint in a folder; None where it has none.
+    """The calibration of the checkpoint in a folder; None if it has none.
 
     Raises:
         MismatchError: the file is damaged or of another version.

@@ -26,25 +26,25 @@ DEFAULT_NEW_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and how the answer is to be drawn."""
+    """A question, and how to answer it."""
 
     text: str
     turns: tuple[tuple[str, str], ...] = ()
     """Earlier questions and answers of a chat, oldest first."""
     max_new_tokens: int | None = None
-    """None: as many as `DEFAULT_NEW_TOKENS`, or fewer where fewer fit."""
+    """None: up to `DEFAULT_NEW_TOKENS`, or as many as fit."""
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
     reread: int = 0
     """How many of the best chunks to show the model as text."""
     documents: tuple[str, ...] = ()
-    """Names of the documents that are asked; all of them where there is no name."""
+    """Names of the documents to ask; all of them if empty."""
     quote: bool = True
-    """Whether the answer is a span of the recalled text, or spelled along it where it is drawn or says yes
-    or no; where the checkpoint asks for it."""
+    """Whether the answer is a span of the recalled text or, where it is sampled, kept close to it; if the
+    checkpoint is set up for that."""
     strict: bool = False
-    """Whether no answer is wanted rather than one that is likely to be wrong."""
+    """Whether to give no answer rather than one that is likely to be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ class Source:
     score: float
     text: str
     place: Place | None = None
-    """Where in the document the chunk stands; None where an older mplus read it."""
+    """The chunk's place in its document; None if an older mplus read it."""
     quote_span: tuple[int, int] | None = None
-    """Where the sentences that speak to the question stand in the text; None where it has no word."""
+    """The span of the sentences that fit the question best; None in a text without words."""
     answer_span: tuple[int, int] | None = None
-    """Where the answer's words stand in the text, in the quote if they can; None where they do not."""
+    """The span of the answer's words, in the quote if possible; None if the text does not have them."""
 
     @property
     def quote(self) -> str | None:
-        """The sentences that speak to the question."""
+        """The sentences that fit the question best."""
         return None if self.quote_span is None else self.text[slice(*self.quote_span)]
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer took. Seconds count from the question, with the model loaded."""
+    """The cost of an answer. Seconds count from the question, with the model loaded."""
 
     prompt_tokens: int
     new_tokens: int
@@ -117,12 +117,20 @@ class Retrieved:
 
     sources: tuple[Source, ...]
 
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`, and what the server sends."""
+        return {"event": "retrieved", "sources": [source.to_json() for source in self.sources]}
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's text."""
 
     text: str
+
+    def to_event(self) -> dict[str, Any]:
+        """A line of `mplus ask --jsonl`, and what the server sends."""
+        return {"event": "text", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +147,13 @@ class Answer:
     """Why it ended: `models.generate.Finished`; `refused`; `verdict`: yes or no; `about`: told by
     the documents' records; `whole`: it asks about a whole text, which no passage tells."""
     confidence: float | None = None
-    """The chance, 0 to 1, that it is right; None of a refusal, and where that is not known."""
+    """The probability that it is right; None for a refusal, and where it is not known."""
     doubtful: bool = False
-    """Whether the chance is so low that the passage had better be looked at."""
+    """Whether that is so low that the passage should be checked."""
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the passage is to be shown first: the answer is doubtful, or too doubtful to be given."""
+        """Whether the passage comes first: the answer is doubtful, or too doubtful to be given."""
         return self.doubtful or self.reason == "unsure"
 
     def to_json(self) -> dict[str, Any]:
@@ -160,9 +168,13 @@ class Answer:
         sources = tuple(map(Source.from_json, own.pop("sources")))
         return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
 
+    def to_event(self) -> dict[str, Any]:
+        """The last line of `mplus ask --jsonl`, and what the server sends."""
+        return {"event": "answer", **self.to_json()}
+
     @property
     def refused(self) -> bool:
-        """Whether it gives no answer: then the sources are the nearest passages."""
+        """Whether there is no answer: then the sources are the closest passages."""
         return self.reason == "whole" or is_refusal(self.answer)
 
 
@@ -177,7 +189,7 @@ def usage_words(usage: Usage) -> str:
 
 
 def is_refusal(answer: str) -> bool:
-    """Whether an answer says that the text does not tell."""
+    """Whether an answer is the refusal."""
     return normalise(REFUSAL) in normalise(answer)
 
 
@@ -192,17 +204,8 @@ def _listed(span: tuple[int, int] | None) -> list[int] | None:
 Event = Retrieved | TextDelta | Answer
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
-    """An event as programs get it, its kind in `event`."""
-    if isinstance(event, Retrieved):
-        return {"event": "retrieved", "sources": [source.to_json() for source in event.sources]}
-    if isinstance(event, TextDelta):
-        return {"event": "text", "text": event.text}
-    return {"event": "answer", **event.to_json()}
-
-
 def event_from_json(values: Mapping[str, Any]) -> Event:
-    """The event of which `event_to_json` made this; KeyError, TypeError or ValueError for others."""
+    """The event of which `to_event` made this; KeyError, TypeError or ValueError for others."""
     kind = values["event"]
     if kind == "retrieved":
         return Retrieved(tuple(map(Source.from_json, values["sources"])))
@@ -220,9 +223,9 @@ class OpenMemory:
     stored: StoredMemory
     memory: Memory
     calibration: Calibration | None = None
-    """How the checkpoint finds by words and how sure it is; None: it says neither."""
+    """How much the checkpoint weighs words in finding, and its confidence; None if it has neither."""
     texts: tuple[str, ...] = ()
-    """Of every chunk, to find words in; none without a calibration."""
+    """The texts of all chunks, to match words in; empty without a calibration."""
     rebuilt: str = ""
     """When a document left it last, as of its loading."""
 

@@ -12,20 +12,20 @@ from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 
 SHARED = 0.3
-"""A passage is near that shares so much of the question's words, weighed by how rare they are,"""
+"""A passage is close if it shares this much of the question's words, weighed by rarity,"""
 MATCHED = 0.53
 """or whose chunk matches so much of it for the retriever: 97 of 100 questions about what was read find
 something near, and 1 of 100 about what was not (SQuAD, the example story and a novel)."""
 MOST = 100
-"""Passages at most: the sentences of each are held against the question."""
+"""The most passages: the sentences of each are compared with the question."""
 LEAST_WORDS = 3
-"""Of fewer words the retriever alone is no judge."""
+"""With fewer words the retriever alone is not reliable."""
 
 
 def find(
     session: Session, opened: OpenMemory, question: Question, count: int
 ) -> tuple[Source, ...]:
-    """The best passages for words or a question, best first, at most `count`; only those that are near.
+    """The best passages for words or a question, best first, at most `count`; only close ones.
 
     Raises:
         UsageError: there is no word, too many of them, or no such document.

@@ -1,7 +1,7 @@
-"""Which texts hold a question's words: BM25 over stemmed words, and the window that holds most of them.
+"""Matches a question's words in texts: BM25 over stemmed words, and the window with most of them.
 
-There is no index: a question has few telling words, and looking for them in the texts themselves takes
-milliseconds, whenever and by whichever version these were written. Knows text only.
+There is no index: a question has few content words, and searching the texts for them takes milliseconds,
+whichever version wrote them. Knows text only.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Match:
     """The share of the question's words, weighed by how rare they are, in the best window: 0 to 1."""
     start: int
     stop: int
-    """Where that window's words begin and end in the text; both 0 where it has none."""
+    """The span of that window's words in the text; both 0 if it has none."""
     places: tuple[tuple[int, int, int], ...]
-    """Where its words begin and end, and which each is, in order."""
+    """The span of each of its words, and which word it is, in order."""
     weights: tuple[float, ...]
-    """How rare each of the question's words is, the same in all texts: they add up to 1."""
+    """The rarity of each of the question's words, the same in all texts; they add up to 1."""
 
     def near(self, start: int, stop: int) -> float:
         """The share of the question's words around a stretch of the text, but not in it: 0 to 1."""
@@ -57,16 +57,16 @@ class Match:
 
 
 def telling_words(question: str) -> list[str]:
-    """The stems of a question's words, each once, without those that every text has."""
+    """The stems of a question's content words, each once."""
     words = [word for word in WORD.findall(question.lower()) if word not in _STOP]
     return list(dict.fromkeys(map(stem, words)))
 
 
 def match_words(question: str, texts: Sequence[str]) -> list[Match]:
-    """How each text holds the question's words."""
+    """The match of the question's words in each text."""
     starts = [0, *accumulate(len(text) + 1 for text in texts)]
     whole = "\n".join(texts).lower()
-    if len(whole) != max(starts[-1] - 1, 0):  # a letter whose small form is two characters
+    if len(whole) != max(starts[-1] - 1, 0):  # a letter whose lower-case form is two characters
         whole = "\n".join(map(_lower, texts))
     found: list[list[tuple[int, int, int]]] = [[] for _ in texts]
     words = telling_words(question)
@@ -161,5 +161,5 @@ def _best_window(
 
 
 def _lower(text: str) -> str:
-    """A text in lower case, as long as it was."""
+    """A text in lower case, of the same length."""
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)

@@ -1,4 +1,4 @@
-"""The sentences of a text that speak to a question, and where its answer stands in them.
+"""The sentences of a text that fit a question best, and where its answer stands in them.
 
 A passage is a few whole sentences. It is scored twice: by how much of the question its memory tokens
 hold, as the retriever sees them, and by the words that it shares with the question. Knows text and
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Span = tuple[int, int]
-"""Where characters begin and end in a text."""
+"""A span of characters in a text: start and stop."""
 
 SHARED_WORDS = 4.0
-"""What a passage that holds every word of the question gains, in standard deviations of the retriever's
+"""Bonus of a passage that holds every word of the question, in standard deviations of the retriever's
 scores. Chosen on SQuAD's development passages, as are the next two."""
 LONGEST = 450
-"""Characters of a passage of more than one sentence."""
+"""Most characters of a passage of more than one sentence."""
 SENTENCES = 5
-"""Of a passage at most: those of a dialogue are short."""
+"""Most sentences of a passage: those of a dialogue are short."""
 _CUT = 700
-"""Characters of any passage: what is longer is no sentence but a table or a list."""
+"""Most characters of any passage: a longer one is not a sentence but a table or a list."""
 
 _SPACE = re.compile(r"\s+")
 
@@ -44,24 +44,24 @@ class Passage:
 
     span: Span
     answer: Span | None
-    """Where the answer stands, in the passage or else in the text; None where it does not."""
+    """The span of the answer, in the passage or else in the text; None if it is in neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredText:
-    """A text whose passages were held against a question."""
+    """A text whose passages were scored for a question."""
 
     text: str
     passages: tuple[Span, ...]
     scores: tuple[float, ...]
     coverage: tuple[float, ...]
-    """How much of the question's words each passage holds, 0 to 1."""
+    """The share of the question's words that each passage holds, 0 to 1."""
     shared: tuple[Span, ...]
-    """Where these words stand."""
+    """The spans of these words."""
 
     def best(self, answer: str = "") -> Passage | None:
-        """The passage that fits the question best, of those that hold the answer if any does; None for
-        a text without a word."""
+        """The passage that fits the question best, of those with the answer if there are any; None for a
+        text without words."""
         if not self.passages:
             return None
         places = find_words(self.text, answer)
@@ -83,11 +83,11 @@ def score_text(
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
 ) -> ScoredText:
-    """Hold the passages of a text against a question.
+    """Score the passages of a text for a question.
 
     Args:
-        similarities: of the question's tokens to the text's memory tokens (q, c), in order; None where
-            they are not known.
+        similarities: of the question's tokens to the text's memory tokens (q, c), in order; None if
+            unknown.
         offsets: of the text's tokens.
     """
     passages = tuple(split_passages(text))
@@ -105,7 +105,7 @@ def score_text(
 
 
 def split_passages(text: str) -> Iterator[Span]:
-    """Every sentence of a text, and every few in a row that are not too long together."""
+    """Every sentence of a text, and every short run of sentences."""
     sentences = list(split_sentences(text))
     for first, (start, _) in enumerate(sentences):
         for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
@@ -114,7 +114,8 @@ def split_passages(text: str) -> Iterator[Span]:
 
 
 def split_sentences(text: str) -> Iterator[Span]:
-    """Where the sentences of a text stand, without the space between them. A paragraph ends one."""
+    """The spans of the sentences of a text, without the space between them. A paragraph ends a
+    sentence."""
     start = 0
     for space in _SPACE.finditer(text):
         ends = "\n\n" in space[0] or is_sentence_break(text, space.start(), space.end())
@@ -132,7 +133,7 @@ def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[in
     """How well the memory tokens of each passage fit the question: the sum of each question token's best
     similarity, as a chunk is scored, in standard deviations from the mean."""
     count = similarities.shape[1]
-    ratio = len(starts) / count  # memory tokens stand for equal stretches of text tokens
+    ratio = len(starts) / count  # memory tokens stand for equally many text tokens each
     sums = []
     for start, stop in passages:
         first = min(int(bisect_left(starts, start) / ratio), count - 1)
@@ -144,7 +145,7 @@ def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[in
 
 
 def _shortened(text: str, span: Span, centre: Span) -> Span:
-    """A span that is too long cut to the words around its centre."""
+    """A span cut to the words around its centre, if it is too long."""
     start, stop = span
     if stop - start <= _CUT:
         return span

@@ -1,4 +1,4 @@
-"""From a question to the ids that a model sees: measured first, composed once memory was looked up.
+"""From a question to the prompt's ids: measured first, composed after memory was looked up.
 
 Knows prompt formats through a session; no memory, no screen.
 """
@@ -27,7 +27,7 @@ class Draft:
 
 
 def measure(session: Session, question: Question) -> Draft:
-    """Measure a question, without the halves of characters that an undecodable command line leaves.
+    """Measure a question, with undecodable characters of the command line replaced.
 
     Raises:
         UsageError: it does not fit with its answer.
@@ -57,9 +57,9 @@ def query_ids(session: Session, question: Question) -> tuple[int, ...]:
 
 
 def compose(session: Session, draft: Draft, texts: Iterable[str] = ()) -> list[int]:
-    """The prompt's ids, made to fit.
+    """The prompt's ids, cut to fit.
 
-    Earlier turns go first where room is short, then the end of the texts; never the question.
+    Earlier turns are dropped first, then the end of the texts; never the question.
 
     Args:
         texts: of chunks to read again, best first; no more are taken than there is room for.

@@ -1,9 +1,8 @@
-"""Answers in the words of the text: what of the recalled chunks' text could go on an answer.
+"""Keeps sampled answers close to the text of the recalled chunks: which tokens may come next.
 
-A small reader garbles names that it read compressed ("marpslike"), while the text lies beside the
-memory. So the answer is spelled along it: tokens that go on the place of the text which the answer
-quotes are preferred, and behind a word those that begin any other word of it. What is said stays the
-reader's choice; refusals, "Yes" and "No" are always allowed.
+A small reader garbles names that it read compressed ("marpslike"), while the text lies beside the memory.
+So tokens that continue the quoted place of the text are preferred and, after a word, those that begin any
+other word of it. The choice is still the reader's; refusals, "Yes" and "No" are always allowed.
 
 Knows a tokenizer, as a table of spellings, and texts; of a network its settings.
 """
@@ -29,16 +28,16 @@ if TYPE_CHECKING:
 
 VERDICTS = ("Yes", "No")
 ALWAYS = (REFUSAL, *VERDICTS)
-"""What an answer may be that does not stand in the text."""
+"""Answers that are allowed without being in the text."""
 _END = "\n"
-"""Between texts; no answer runs over it."""
+"""Between texts; no answer crosses it."""
 _OPENS = ("$", "£", "€", "#", "@")
-"""What may stand in front of a word's first letter or digit and belong to it."""
+"""Characters that belong to a word when they precede its first letter or digit."""
 _WORD = re.compile(r"[^\W_]+")
 
 
 class Quotable:
-    """Texts that answers may quote, spelled.
+    """Texts that answers may quote, as the vocabulary spells them.
 
     Args:
         texts: line breaks and runs of spaces in them count as one space.
@@ -79,11 +78,11 @@ class Quotable:
         return [0, *accumulate(len(letter.encode("utf-8")) for letter in plain)]
 
     def is_between_words(self, place: int) -> bool:
-        """Whether no word goes on at a place."""
+        """Whether a position is not inside a word."""
         return not self._inside[place]
 
     def going_on(self, places: Sequence[int]) -> dict[int, tuple[int, ...]]:
-        """The tokens that the text at any of the places goes on with, and where each leads."""
+        """The tokens that continue the text at any of the positions, and the positions behind each."""
         return self._tokens(places)
 
     @cached_property
@@ -96,7 +95,7 @@ class Quotable:
 
     @cached_property
     def jumping(self) -> dict[int, tuple[int, ...]]:
-        """The tokens that go on with a space and any word of the texts."""
+        """The tokens that are a space and the beginning of any word of the texts."""
         return self._tokens(self._starts, lead=self._spelling.space)
 
     def _tokens(
@@ -129,8 +128,8 @@ class Quotable:
 def quotable(
     session: Session, texts: Sequence[str], always: Sequence[str] = ALWAYS
 ) -> Quotable | None:
-    """What an answer from chunks with these texts may quote; None where the checkpoint has it quote
-    nothing, or its vocabulary spells text in no known way."""
+    """What an answer from chunks with these texts may quote; None if the checkpoint does not quote, or
+    the spelling of its vocabulary is not known."""
     weight = session.model.config.reading.quote_weight
     spelling = session.spelling if weight else None
     if spelling is None:
@@ -141,8 +140,8 @@ def quotable(
 def guide_along(
     session: Session, stored: StoredMemory
 ) -> Callable[[Sequence[int]], Guide | None] | None:
-    """What makes the guide of an answer from the chunks in its prefix; None where the checkpoint has
-    it quote nothing."""
+    """Makes the guide of an answer from the chunks in its prefix; None if the checkpoint does not
+    quote."""
     if not session.model.config.reading.quote_weight:
         return None
 
@@ -155,15 +154,15 @@ def guide_along(
 
 @dataclass(frozen=True)
 class Quote:
-    """Where an answer stands in the texts it may quote (a `models.sampling.Guide`)."""
+    """An answer's position in the texts it may quote (a `models.sampling.Guide`)."""
 
     source: Quotable
     places: tuple[int, ...] | None = None
-    """What follows here is what the answer may go on with; None: nothing is said yet; empty: it
-    left the texts."""
+    """The positions that the answer may continue from; None: it has not begun; empty: it has left the
+    texts."""
 
     def after(self, token: int) -> Quote:
-        """Where it stands with one more token."""
+        """The position after one more token."""
         places = self._here.get(token) or self._elsewhere.get(token) or ()
         return Quote(self.source, places)
 

@@ -1,5 +1,5 @@
-"""A question is looked up in memory: by the retriever, and by its words where the checkpoint says what
-they weigh. The one way of `ask`, `chat` and `find`.
+"""Looks up a question in memory: by the retriever and, if the checkpoint has weights for them, by its
+words. Used by `ask`, `chat` and `find` alike.
 
 Knows the model and the memory through a session.
 """
@@ -24,7 +24,7 @@ NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave ou
 
 
 def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found, Words]:
-    """What a question finds in memory, and what its words found.
+    """What was found in memory for a question, and the matches of its words.
 
     Raises:
         UsageError: a document that is named is not there, nothing of it is in memory, or the model
@@ -44,7 +44,7 @@ def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found,
     if outside:
         prior = dict(words.prior or {}) | dict.fromkeys(outside, float("-inf"))
     found = look_up(session.model, opened.memory, draft.query_ids, prior)
-    if outside and not found.ranked:  # what is left of these documents was forgotten
+    if outside and not found.ranked:  # the rest of these documents was forgotten
         raise UsageError(NOTHING_LEFT)
     return found, words
 
@@ -52,7 +52,7 @@ def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found,
 def rank_chunks(
     session: Session, opened: OpenMemory, draft: Draft, found: Found
 ) -> tuple[ChunkScore, ...]:
-    """The chunks by their fit, best first; where layers choose tokens, by reading the question."""
+    """The chunks by their score, best first; if layers choose tokens, found by reading the question."""
     from models.generate import rank_by_prefill
 
     if session.model.config.recall == "tokens":

@@ -1,5 +1,5 @@
-"""The chunks that an answer may come from, as their readers know them: document, pages, the sentences
-that speak to the question.
+"""The sources of an answer, as a user sees them: document, pages, and the sentences that fit the
+question.
 
 Knows what was found in memory, and its texts.
 """
@@ -33,11 +33,11 @@ class Evidence:
     """Of all chunks' scores, 0 to 1."""
     texts: tuple[ScoredText, ...]
     matched: tuple[float, ...]
-    """How much of the question each matches for the retriever, 0 to 1; 0 where that is not known."""
+    """How well each matches the question for the retriever, 0 to 1; 0 if unknown."""
 
     @property
     def shared(self) -> tuple[float, ...]:
-        """How much of the question's words the best passage of each holds, 0 to 1."""
+        """The share of the question's words in the best passage of each, 0 to 1."""
         return tuple(max(text.coverage, default=0.0) for text in self.texts)
 
     def sources(self, answer: str = "") -> tuple[Source, ...]:
@@ -48,10 +48,10 @@ class Evidence:
 def gather_evidence(
     session: Session, opened: OpenMemory, question: str, found: Found, count: int = SOURCES
 ) -> Evidence:
-    """Look up the texts of the best chunks, and hold their sentences against the question.
+    """Look up the texts of the best chunks, and score their sentences for the question.
 
     Args:
-        found: by now the chunks are ranked.
+        found: with its chunks ranked.
     """
     from models.evidence import similarities
 

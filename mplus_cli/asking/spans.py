@@ -1,8 +1,8 @@
-"""Answers that stand in the text: where a span may begin, go on and end (a `models.spans.Span`).
+"""Answers that are spans of the text: where one may begin, continue and end (a `models.spans.Span`).
 
-An answer that is made of the question's own words says nothing, and nearly always is wrong ("What is the
-name of Sir Walter's estate?": "Sir Walter"); so such a span may not end there. Questions that offer what to
-choose from ("Was it A or B?") are left alone. Knows texts and a tokenizer through `Quotable`; no network.
+An answer made of the question's own words says nothing, and is nearly always wrong ("What is the
+name of Sir Walter's estate?": "Sir Walter"); so such a span may not end there. Questions that offer a
+choice ("Was it A or B?") are exempt. Knows texts and a tokenizer through `Quotable`; no network.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ _EMPTY = frozenset(
     "those who whom whose which what there here and or but of to in on at by for from with as so is was "
     "are were be been had has have do did s".split()
 )
-"""Words that alone answer nothing."""
+"""Words that are no answer by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """Where an answer stands in the texts that it is a span of."""
+    """The position of a span in the texts."""
 
     source: Quotable
     is_answer: Callable[[Sequence[int]], bool]
     """Whether tokens say something that the question does not."""
     ids: tuple[int, ...] = ()
     places: tuple[int, ...] = ()
-    """What follows here is what it may go on with."""
+    """The positions that it may continue from."""
 
     @property
     def may_end(self) -> bool:
-        """Whether it can be an answer as it is: no word goes on, and it says something."""
+        """Whether it can end here: not inside a word, and it says something."""
         return any(map(self.source.is_between_words, self.places)) and self.is_answer(self.ids)
 
     def ahead(self) -> Mapping[int, TextSpan]:
-        """The tokens that the text goes on with, and where each leads."""
+        """The tokens that can come next, and the positions behind each."""
         ahead = self.source.going_on(self.places) if self.ids else self.source.beginning
         return {
             token: TextSpan(self.source, self.is_answer, (*self.ids, token), places)

@@ -1,4 +1,5 @@
-"""Questions about a document as a whole: what it says of itself, and what no single passage tells.
+"""Questions about a document as a whole: those that its records answer, and those that no single passage
+answers.
 
 Knows English words, and documents as a memory records them; no model.
 """
@@ -13,7 +14,7 @@ from mplus_cli.library import DocumentRow
 from mplus_cli.wording import count
 
 NOT_TOLD = "This asks about the whole text, and mplus answers from single passages."
-"""The answer to what no single passage tells."""
+"""The answer to questions that no single passage answers."""
 
 _BOOK = r"(?:book|novel|story|text|document|paper|report|article|work|tale|memory)"
 _THIS = rf"(?:this|the|your) (?:whole |entire )?{_BOOK}"
@@ -70,7 +71,8 @@ _DATE_OF_TITLE = re.compile(
     r"^when was [\"'“‘]?(?P<title>.+?)[\"'”’]? (?:written|published)\W*$", re.I
 )
 _FROM_FILE = " (the date in the file)"
-"""When a book was written need not be when its file says: the reader is told which it is."""
+"""A book may have been written at another time than its file says, so the answer says where the date is
+from."""
 
 
 def spans_the_whole(question: Question) -> bool:
@@ -102,7 +104,7 @@ def _meant(
     meant: re.Pattern[str],
     titled: re.Pattern[str],
 ) -> Sequence[DocumentRow]:
-    """The documents that a question asks about: all, or those whose title it names as it is written."""
+    """The documents that a question asks about: all, or those whose exact title it names."""
     if _asks(question, (named,), meant):
         return documents
     match = titled.search(" ".join(question.text.split()))
@@ -110,7 +112,7 @@ def _meant(
 
 
 def _stated(values: Sequence[tuple[str, str | None]]) -> str | None:
-    """What all documents say, or a line for each; None where one of them does not say."""
+    """The statement of all documents, or a line for each; None if one of them does not say."""
     told = [value for _, value in values if value]
     if not told or len(told) < len(values):
         return None
@@ -120,7 +122,8 @@ def _stated(values: Sequence[tuple[str, str | None]]) -> str | None:
 
 
 def _asks(question: Question, named: Sequence[re.Pattern[str]], meant: re.Pattern[str]) -> bool:
-    """Whether a question names the text, or means it by a pronoun, which in a chat may be anything."""
+    """Whether a question names the text, or refers to it by a pronoun, which in a chat may mean
+    anything."""
     text = " ".join(question.text.lower().split())
     if any(pattern.search(text) for pattern in named):
         return True

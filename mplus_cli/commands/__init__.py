@@ -1,1 +1,1 @@
-"""One module a command or group: each parses, calls one core function, and renders what comes."""
+"""One module per command or group: each parses, calls one core function, and renders the result."""

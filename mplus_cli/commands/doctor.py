@@ -1,4 +1,4 @@
-"""`mplus doctor`: is everything here that mplus needs?"""
+"""`mplus doctor`: checks that mplus has everything it needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Check the installation, and say how to mend what is wrong."""
+    """Check the installation, and say how to fix what is wrong."""
     from dataclasses import asdict
 
     from mplus_cli.library.privacy import close_to_others

@@ -189,7 +189,7 @@ def perplexity(
         typer.Option(metavar="BOOK", help="Long texts: documents, or JSON lines with text."),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The first so many tokens of each only.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N tokens of each text.")
     ] = None,
     arms: ArmsOption = None,
     base: BaseOption = None,
@@ -215,7 +215,7 @@ def perplexity(
 
 @app.command("report")
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, or of several runs.")],
 ) -> None:
     """Write report.md, plots, tables.md and summary.jsonl of the runs in a folder.
 

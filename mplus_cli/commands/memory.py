@@ -112,7 +112,7 @@ def check(context: typer.Context, name: OptionalName = None, as_json: JsonOption
 @app.command("rename")
 def rename(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The present name.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The current name.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     as_json: JsonOption = False,
 ) -> None:
@@ -271,7 +271,7 @@ def load(
 
 
 def _open(context: typer.Context, name: str | None) -> StoredMemory:
-    """The memory that is meant."""
+    """The memory that was named."""
     from mplus_cli.library import Library
 
     settings = settings_of(context)

@@ -79,7 +79,7 @@ def path(context: typer.Context, name: OptionalModel = None, as_json: JsonOption
 
 
 def _settings(context: typer.Context, name: str | None) -> Settings:
-    """The settings, with the model that is named here."""
+    """The settings, with the model that was named."""
     from dataclasses import replace
 
     settings = settings_of(context)

@@ -73,7 +73,8 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
     ] = None,
     until: Annotated[
-        int | None, typer.Option(metavar="STEP", help="Stop after this step, to be resumed later.")
+        int | None,
+        typer.Option(metavar="STEP", help="Stop after this step; the run can be resumed."),
     ] = None,
     export: Annotated[
         Path | None,

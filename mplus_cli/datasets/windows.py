@@ -26,8 +26,8 @@ def windows(
     """Windows of whole sentences of about `size` characters, each with the answers inside it.
 
     Answers close together share a window, at a random place in it: answers that are always in the middle
-        would teach the reader where to look. An answer longer than `size` has a window of its own, cut at
-        its ends.
+    would teach the reader where to look. An answer longer than `size` has a window of its own, cut at
+    its ends.
     """
     draw = random.Random(seed)
     starts = [match.end() for match in _SENTENCE_START.finditer(text)]

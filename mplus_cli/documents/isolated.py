@@ -6,6 +6,7 @@ Knows how to say what went wrong; of formats, only where the parsing of them beg
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -16,6 +17,7 @@ from mplus_cli.documents.parts import Parts
 MEMORY_BYTES = 1 << 30  # and four times the file
 CPU_SECONDS = 20  # and two more for each MiB of the file
 MAX_CHARACTERS = 1 << 26  # of text: 16,000,000 tokens, some hundred long novels
+_TOLD_SECONDS = 5.0
 SILENT_SECONDS = 600.0  # a last resort, where a system knows no limit of CPU time
 
 
@@ -114,12 +116,14 @@ def main(asked: dict[str, Any]) -> None:
 def _parsed(asked: dict[str, Any], out: IO[bytes]) -> Parts:
     from mplus_cli.documents.formats import parse
 
-    shown = 0
+    shown, sent = 0, time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        nonlocal shown
-        if (share := 100 * done // max(total, 1)) != shown or done == total:
-            shown = share
+        nonlocal shown, sent
+        share, now = 100 * done // max(total, 1), time.monotonic()
+        # Also within a share: whoever waits takes long silence for death, and OCR is slow.
+        if share != shown or done == total or now - sent > _TOLD_SECONDS:
+            shown, sent = share, now
             worker.send(out, {"progress": [done, total]})
 
     pages = PageRange.parse(asked["pages"]) if asked["pages"] else None

@@ -19,6 +19,7 @@ _MAX_SIDE = 2000  # pixels: what the engine shrinks larger pictures to
 _POINTS = 72  # an inch
 _ALIKE = 0.35  # by which heights of lines may differ for the type to be the same
 _MOST_ASKEW = 0.1  # of a line's length; what rises more is turned on purpose
+_SAME_ROW = 0.5  # of a line's height
 _BASELINE = 0.35  # of a line's height, below its middle
 
 Line = list[Any]
@@ -94,7 +95,22 @@ def placed(boxes: Sequence[Sequence[tuple[float, float]]], texts: Sequence[str])
         left, right = min(x for x, _ in box), max(x for x, _ in box)
         y = middle - _BASELINE * height
         lines.append([text, round(left, 2), round(right, 2), round(y, 2), round(height, 2)])
-    return sorted(lines, key=lambda line: (-line[3], line[1]))
+    return _in_rows(lines)
+
+
+def _in_rows(lines: Sequence[Line]) -> list[Line]:
+    """Lines from top to bottom; those that stand side by side have one height, from left to right."""
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda line: -line[3]):
+        if rows and rows[-1][0][3] - line[3] < _SAME_ROW * min(line[4], rows[-1][0][4]):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [
+        [text, left, right, row[0][3], height]
+        for row in rows
+        for text, left, right, _, height in sorted(row, key=lambda line: line[1])
+    ]
 
 
 def _slope(boxes: Sequence[Sequence[tuple[float, float]]]) -> float:

@@ -60,7 +60,8 @@ def _folder(folder: Path, argument: str, note: Callable[[str], None]) -> list[So
     files: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(root, name) for name in names if not name.startswith(".")]
+        # "~$report.docx" says that somebody has the document open.
+        files += [Path(root, name) for name in names if not name.startswith((".", "~$"))]
     files = sorted((path for path in files if path.is_file()), key=_natural)
     sources = [Source(path, str(path)) for path in files if path.suffix.lower() in SUFFIXES]
     lines = left_out(argument, (path for path in files if path.suffix.lower() not in SUFFIXES))

@@ -37,7 +37,7 @@ class LocalProcesses:
         self._workers = workers
 
     def run(self, books: Books, settings: Settings) -> Iterator[BookEvent]:
-        """Read books; those that are under way when the caller stops are ended at their last commit."""
+        """Read books; when the caller stops, books under way end at their last commit."""
         from mplus_cli.runtime.session import thread_count
 
         threads = max(1, thread_count() // min(self._workers, max(1, len(books))))
@@ -68,9 +68,9 @@ class RayCluster:
 
     Args:
         address: of a cluster, as `ray.init` takes it; "local" starts one on this machine. A cluster
-            that the caller has joined already is used as it is. On several machines the library's
-            folder must be one that all share.
-        cores: for each book; Ray sees to it that a worker computes with no more.
+            that the caller has joined already is used as it is. Several machines must share the library's
+            folder.
+        cores: for each book; Ray limits a worker to that many.
     """
 
     def __init__(self, address: str = "local", cores: int = 1) -> None:
@@ -92,7 +92,7 @@ class RayCluster:
                 ray.shutdown()
 
     def _join(self, ray: Any) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry, Ray's neither
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry, not even Ray's
         local = {"include_dashboard": False} if self._address == "local" else {}
         try:
             ray.init(self._address, log_to_driver=False, logging_level="ERROR", **local)
@@ -136,10 +136,10 @@ def _start(
 def _send_events(
     connection: Connection, name: str, sources: list[str], settings: Settings, threads: int
 ) -> None:
-    """What a worker process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides
+    """The main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    with suppress(BrokenPipeError):  # nobody listens any more
+    with suppress(BrokenPipeError):  # the parent has stopped listening
         for event in read_book(name, sources, settings):
             connection.send(event)
 

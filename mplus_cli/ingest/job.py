@@ -1,4 +1,4 @@
-"""What `mplus ingest` does: sources found, documents read into a memory, and the report of it.
+"""The work of `mplus ingest`: finds sources, reads documents into a memory, and reports on it.
 
 Yields the events of `mplus_cli.ingest.pipeline` and prints nothing. Knows no screen.
 """
@@ -40,12 +40,12 @@ SessionFor = Callable[[StoredMemory | None], Session]
 
 @dataclass(slots=True)
 class Report:
-    """What came of it: the object of `mplus ingest --json`."""
+    """The result: the object of `mplus ingest --json`."""
 
     memory: str
     documents: list[dict[str, Any]] = field(default_factory=list)
     tokens: int = 0
-    """Text tokens in the memory by then, as in `mplus memory show`; so the next two."""
+    """Text tokens in the memory afterwards, as in `mplus memory show`; the next two likewise."""
     stm_tokens: int = 0
     ltm_tokens: int = 0
     seconds: float = 0.0
@@ -65,7 +65,7 @@ class Report:
         return len(self.failed) == len(self.documents)
 
     def add(self, event: DocumentFinished | DocumentFailed) -> None:
-        """Enter a document."""
+        """Add a document."""
         self.documents.append(document_json(event))
 
     def to_json(self) -> dict[str, Any]:
@@ -74,13 +74,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be read, found and the first readable one of it read already."""
+    """The documents to read; the first that can be read is open already."""
 
     given: tuple[Given, ...]
     failures: tuple[DocumentFailed, ...]
-    """Those before the first that can be read; all of them if none can."""
+    """The documents before the first that can be read; all of them if none can."""
     notes: tuple[str, ...] = ()
-    """Lines about what folders have besides."""
+    """Lines about what else folders hold."""
     selects: bool = False
     """Whether only some pages are read: other pages are no other version of a document."""
 
@@ -119,7 +119,7 @@ def plan(
 
     def load(source: Source) -> Document:
         def report(done: int, total: int | None) -> None:
-            if not is_ahead():  # then the screen shows what is being read meanwhile
+            if not is_ahead():  # then the screen shows the document that is being read
                 progress(f"opening {source.label}", done, total)
 
         report(0, None)
@@ -253,8 +253,8 @@ def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
 def find_each(
     arguments: Sequence[str | Source], note: Callable[[str], None]
 ) -> Iterator[tuple[Source, DocumentError | None]]:
-    """The sources of all arguments, each file once; an argument that cannot be found stands for itself,
-    with what is wrong with it. `note` is told what folders hold besides."""
+    """The sources of all arguments, each file once; an argument that cannot be found comes with what is
+    wrong with it. `note` is told what else folders hold."""
     seen: set[Path | None] = set()
     for argument in arguments:
         try:

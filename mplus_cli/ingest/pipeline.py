@@ -1,9 +1,9 @@
-"""Reading documents into a memory, chunk by chunk; an interrupted run goes on from its last commit.
+"""Reading documents into a memory, chunk by chunk; an interrupted run continues from its last commit.
 
 Yields typed events and prints nothing. Full commits come after every `COMMIT_CHUNKS` chunks of a
 document and at its end, and nowhere else: so what an interrupted and resumed run leaves is equal,
-byte for byte, to what an uninterrupted one leaves. Between them interim commits, of which the next
-full one leaves no trace, keep what a slow reading did. Knows no file format of documents or memories.
+byte for byte, to what an uninterrupted one leaves. Between them interim commits, of which the next full
+one leaves no trace, keep the progress of a slow reading. Knows no file format of documents or memories.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class DocumentFinished:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFailed:
-    """A document could not be read; `error` is one line. The others are read all the same."""
+    """A document could not be read; `error` is one line. The others are still read."""
 
     index: int
     total: int
@@ -159,12 +159,12 @@ def read_documents(
 ) -> Iterator[Event]:
     """Read documents, in order, into a memory that this model wrote (`StoredMemory.check`).
 
-    A document that the memory has to its end is not read again. One that an interrupted run left
-    unfinished goes on at its next chunk. Unfinished documents that are not given stay unfinished.
-    While one is read into memory, the next is opened and cut into chunks.
+    A document that was read to its end is not read again. One that an interrupted run left unfinished
+    continues at its next chunk. Unfinished documents that are not given stay unfinished. While one is
+    read into memory, the next is opened and cut into chunks.
 
     Args:
-        start: what a memory that has read nothing begins with; by default an empty one.
+        start: the memory to begin with if nothing was read yet; by default an empty one.
         only: the indices of those to read, ascending; by default all.
 
     Raises:
@@ -201,7 +201,7 @@ def read_documents(
 def _read(
     growing: Growing, index: int, total: int, document: Document, chunks: list[Chunk]
 ) -> Iterator[Event]:
-    """Read what is left of a document."""
+    """Read the rest of a document."""
     new = _describe(document, chunks)
     unfinished = find_unfinished(growing.writer, new)
     done = unfinished.chunks_read if unfinished else 0
@@ -345,5 +345,5 @@ def finished(
 
 
 def _storable(text: str) -> str:
-    """Text without what no database takes: halves of characters, from undecodable file names."""
+    """Text without lone surrogates, which come from undecodable file names and no database takes."""
     return text.encode("utf-8", "replace").decode()

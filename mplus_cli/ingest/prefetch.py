@@ -1,7 +1,7 @@
-"""Doing the next piece of work in another thread while the present one is used.
+"""Does the next piece of work in another thread while the current result is used.
 
 Knows no documents. Such work should wait outside Python (for a process, a file) or run in code that
-lets other threads go on, and should show nothing: the screen belongs to the consumer.
+releases the interpreter, and should show nothing: the screen belongs to the consumer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Outcome = Callable[[], T]
-"""Gives what a piece of work returned, or raises what it raised; to be called once."""
+"""Returns what a piece of work returned, or raises what it raised; called once."""
 
 _NAME = "mplus-ahead"
 
@@ -21,8 +21,7 @@ _NAME = "mplus-ahead"
 def one_ahead(works: Sequence[Callable[[], T]]) -> Iterator[Outcome[T]]:
     """The outcomes of works, in order: the next is under way while one is being used.
 
-    The first is done in the consumer's thread. A thread that a consumer leaves behind does not keep
-    the process from ending.
+    The first is done in the consumer's thread. An abandoned thread does not keep the process from ending.
     """
     present: Outcome[T] | None = None
     for index, work in enumerate(works):
@@ -43,7 +42,7 @@ def _start(work: Callable[[], T]) -> Outcome[T]:
 
 
 def _settle(work: Callable[[], T]) -> Outcome[T]:
-    """Do it now; what comes of it is for later."""
+    """Do it now, and keep the outcome for later."""
     try:
         value = work()
     except BaseException as error:  # a thread that died of it would be waited for

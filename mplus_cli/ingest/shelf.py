@@ -41,7 +41,8 @@ Books = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class BookProgress:
-    """How far a book is. `chunks_total` counts the document that is being read; None: not known yet."""
+    """The progress of a book. `chunks_total` counts the document that is being read; None: not known
+    yet."""
 
     name: str
     chunks_done: int = 0
@@ -50,7 +51,7 @@ class BookProgress:
 
 @dataclass(frozen=True, slots=True)
 class BookFinished:
-    """What came of a book."""
+    """The result of a book."""
 
     name: str
     report: Report
@@ -58,7 +59,7 @@ class BookFinished:
     error: str | None = None
     """Why the memory could not be written, in one line; None: it was."""
     warnings: tuple[str, ...] = ()
-    """What is odd about the documents, a line each."""
+    """Warnings about the documents, a line each."""
 
 
 BookEvent = BookProgress | BookFinished
@@ -66,12 +67,12 @@ BookEvent = BookProgress | BookFinished
 
 @dataclass(slots=True)
 class ShelfReport:
-    """What came of a shelf: the object of `mplus ingest --workers N --json`."""
+    """The result of a shelf: the object of `mplus ingest --workers N --json`."""
 
     memories: list[BookFinished] = field(default_factory=list)
 
     def add(self, event: BookEvent) -> None:
-        """Enter a book that is finished."""
+        """Add a book that is finished."""
         if isinstance(event, BookFinished):
             self.memories.append(event)
 
@@ -82,7 +83,7 @@ class ShelfReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Whether every document of every book is in memory, some are, or none is."""
+        """Whether all documents of all books are in memory, some, or none."""
         sound = [book.error is None and not book.report.failed for book in self.memories]
         if all(sound):
             return ExitCode.DONE

@@ -2,7 +2,7 @@
 
 Files are of four sizes, each `FAN` times the one before; `FAN` of a size in a row become one of a
 larger, and the largest are left alone. So a memory of n tokens has about n / 131,072 files and a few
-dozen more, and no token is written anew more than a handful of times. What merges follows from the
+dozen more, and no token is rewritten more than a handful of times. What merges follows from the
 sizes alone: an interrupted and resumed run leaves the same files as an uninterrupted one. Knows no file.
 """
 
@@ -17,7 +17,7 @@ SIZES = (0, 2_048, 16_384, 131_072)
 
 
 def to_merge(tokens: Sequence[int], new: int) -> int:
-    """How many of the last files go into the new one.
+    """The number of last files that are merged into the new one.
 
     Args:
         tokens: memory tokens per layer of each file, oldest first.
@@ -26,7 +26,7 @@ def to_merge(tokens: Sequence[int], new: int) -> int:
     newest_first = [new, *reversed(tokens)]
     for low, high in pairwise(SIZES):
         run = list(takewhile(high.__gt__, newest_first))
-        # Smaller ones in between go along, but do not count.
+        # Smaller ones in between are merged too, but do not count.
         places = [place for place, count in enumerate(run) if count >= low]
         if len(places) >= FAN:
             return [*places, len(run)][FAN] - 1

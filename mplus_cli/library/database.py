@@ -89,8 +89,8 @@ def now_exactly() -> str:
 def connect(folder: Path, name: str) -> Iterator[Connection]:
     """The database of memory `name` in `folder`, which must be there.
 
-    It is opened for reading and writing also to read, so that what a killed process left half
-    written is rolled back.
+    It is opened for writing even to read, so that a half-written transaction of a killed process is
+    rolled back.
 
     Raises:
         MismatchError: it is damaged, missing, or of a newer mplus.
@@ -121,7 +121,7 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
         "fingerprint": identity.fingerprint,
         "geometry": json.dumps(identity.geometry, sort_keys=True),
     }
-    # SQLite makes files that all may read; its journals get the permissions of the database.
+    # SQLite makes files that everybody may read; its journals get the permissions of the database.
     with disk_errors():
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
     with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
@@ -152,7 +152,7 @@ def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]
 
 
 def read_view(connection: Connection) -> View:
-    """What the last commit left, every value of the kind that it must be.
+    """The view of the last commit, with every value of the right kind.
 
     Raises:
         sqlite3.DatabaseError: one is not; the first that is found.
@@ -164,7 +164,7 @@ def read_view(connection: Connection) -> View:
 
 
 def read_unchecked(connection: Connection) -> View:
-    """What the last commit left, whatever its values say; sqlite3.DatabaseError if some are missing."""
+    """The view of the last commit, whatever its values; sqlite3.DatabaseError if some are missing."""
     with transaction(connection, write=False):
         return view_within(connection)
 
@@ -220,12 +220,12 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
 
 
 def put_progress(connection: Connection, document: int, chunks_read: int) -> None:
-    """Say how much of a document was read."""
+    """Record how much of a document was read."""
     connection.execute("UPDATE documents SET chunks_read = ? WHERE id = ?", (chunks_read, document))
 
 
 def put_segments(connection: Connection, rows: Sequence[SegmentRow]) -> None:
-    """Make these the files of long-term memory."""
+    """Record these as the files of long-term memory."""
     connection.execute("DELETE FROM segments")
     connection.executemany(
         "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
@@ -234,7 +234,7 @@ def put_segments(connection: Connection, rows: Sequence[SegmentRow]) -> None:
 
 
 def put_state(connection: Connection, state: State) -> None:
-    """Make this the state of the memory and seal all rows; the last step of a commit."""
+    """Record the state of the memory and seal all rows; the last step of a commit."""
     connection.execute(
         "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
         (
@@ -258,7 +258,7 @@ def put_times(connection: Connection, times: Mapping[str, str]) -> None:
 
 
 def put_checked(connection: Connection, stamps: Mapping[str, str]) -> None:
-    """Remember how files were when they were known to be right; forget those that are not named."""
+    """Record how files were when they were known to be intact; forget those that are not named."""
     put_times(connection, {_FILE + file: stamp for file, stamp in stamps.items()})
     connection.execute(
         f"DELETE FROM times WHERE what LIKE '{_FILE}%' AND substr(what, {len(_FILE) + 1}) NOT IN "
@@ -285,7 +285,7 @@ def check(connection: Connection) -> list[str]:
                 found.append("the authors and dates are not those that were written")
             if state and state[1] != seal(connection):
                 found.append("rows are not those that were written")
-        except TypeError as error:  # bytes where there should be text
+        except TypeError as error:  # bytes instead of text
             found.append(f"rows are not those that were written ({error})")
     return found
 

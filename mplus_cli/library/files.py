@@ -1,6 +1,6 @@
 """The files of a memory's folder: which ones a commit names, writing new ones, opening them.
 
-Knows the folder and what the database said of it; not the database, and no lock.
+Knows the folder and what the database says about it; not the database, and no lock.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def stm_file(mark: int | str) -> str:
 
 
 def interim_mark(chunks: int) -> str:
-    """What the files of an interim commit have in their names, where a full one's have its number."""
+    """The mark in the names of an interim commit's files, in place of a full commit's number."""
     return f"{INTERIM}-{chunks}"
 
 
 def stamp(path: Path) -> str:
-    """What tells whether a file was changed: its time of change, size and number on the disk."""
+    """A stamp that shows whether a file was changed: its time of change, size and inode."""
     found = path.stat()
     return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
@@ -104,7 +104,7 @@ def open_memory(folder: Path, view: View, device: torch.device | str) -> Memory:
 
 
 def check_changed(folder: Path, view: View) -> dict[str, str]:
-    """Compare with its checksum every file that is not as it was when it was last known to be right.
+    """Compare every file that has changed since it was last known to be intact with its checksum.
 
     Returns:
         How those files are now, by name.
@@ -149,7 +149,7 @@ def named_files(view: View) -> dict[str, tuple[int, str]]:
 def remove_unnamed(folder: Path, view: View) -> None:
     """Delete what an interrupted or an earlier commit left; only while the memory is locked.
 
-    What cannot be deleted (on Windows, a file that a reader has mapped) waits for the next time.
+    Files that cannot be deleted (on Windows, those that a reader has mapped) are left for the next time.
     """
     for path in unnamed(folder, view):
         with suppress(OSError):

@@ -1,8 +1,8 @@
-"""The library: a folder of memories, and what may happen to their names.
+"""The library: a folder of memories, and the changes of their names.
 
-A name appears and disappears at once: memories are made in a hidden folder and renamed, and removed
-by renaming to a hidden folder that is then deleted. What an interrupted process left of those is
-cleaned up by the next one that changes a name. Knows nothing of what is in a memory.
+A name appears and disappears in one step: memories are made in a hidden folder and renamed, and removed
+by renaming them to a hidden folder that is then deleted. The next change of a name cleans up what an
+interrupted process left. Knows nothing of what is in a memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mplus_cli.library.values import MemorySummary, ModelIdentity
 
 NEW = ".new-"
 TRASH = ".trash-"
-"""How the names of hidden folders begin: of memories that are made, and that are removed."""
+"""Prefixes of hidden folders: of memories being made, and being removed."""
 
 
 class Library:
@@ -49,7 +49,7 @@ class Library:
     def summaries(self) -> list[MemorySummary]:
         """A line for each memory, by name; of a damaged one, what is wrong with it."""
         found = [self._summary(name) for name in self.names()]
-        # One that another process removed meanwhile is no failure.
+        # One that another process removes meanwhile is not a failure.
         return [line for line in found if line.error is None or (self.folder / line.name).exists()]
 
     def path(self, name: str) -> Path:
@@ -192,7 +192,7 @@ class Library:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock on names, leftovers cleaned up."""
+        """Hold the lock on names, after cleaning up leftovers."""
         with disk_errors(), self.locks.names():
             self._clean()
             yield

@@ -1,7 +1,7 @@
 """Locks between processes, one file each in one folder; the system drops them when a process dies.
 
-Knows nothing of what they guard. The files lie beside the memories, not in them, so that a memory
-can be renamed while its lock is held.
+Knows nothing of what they guard. The files are beside the memories, not in them, so that a memory can be
+renamed while its lock is held.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go of it; the file stays."""
+        """Release it; the file stays."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def delete(self) -> None:
-        """Let go of it and remove the file; only while `Locks.names` is held."""
+        """Release it and remove the file; only while `Locks.names` is held."""
         if sys.platform == "win32":
             self.release()
         self._path.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ class Lock:
 
     @contextmanager
     def deleted_at_end(self) -> Iterator[None]:
-        """Delete it when the block has done its work, or let go of it when the block failed."""
+        """Delete it when the block ends, or release it if the block failed."""
         try:
             yield
         except Unconfirmed:
@@ -76,7 +76,7 @@ class Locks:
         """Hold the lock on which names there are, waiting for it; for moments only.
 
         Raises:
-            MplusError: it was not to be had for `WAIT_SECONDS`.
+            MplusError: it was not free for `WAIT_SECONDS`.
         """
         make_folder(self.folder, mode=FOLDER)
         lock = self._wait()
@@ -86,7 +86,7 @@ class Locks:
             lock.release()
 
     def take(self, name: str) -> Lock:
-        """Take the lock `name`, at once or not at all; only while `names` is held.
+        """Take the lock `name` without waiting; only while `names` is held.
 
         Raises:
             Locked: someone has it.
@@ -109,7 +109,7 @@ class Locks:
         return [entry.name for entry in self.folder.iterdir() if entry.name != _NAMES]
 
     def is_held(self, name: str) -> bool:
-        """Whether a process has the lock `name` at this moment; False where that cannot be told."""
+        """Whether a process holds the lock `name` right now; False if that is not known."""
         if not (self.folder / name).exists():
             return False
         with suppress(OSError, MplusError), self.names():

@@ -18,12 +18,12 @@ _ONCE_ALLOWED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def is_valid_name(name: str) -> bool:
-    """Whether a new memory may be called so."""
+    """Whether a new memory may have this name."""
     return len(name) <= MAX_LENGTH and _ALLOWED.fullmatch(name) is not None
 
 
 def may_exist(name: str) -> bool:
-    """Whether there may be a memory called so: earlier versions let names start with a dash."""
+    """Whether a memory may exist under this name: earlier versions let names start with a dash."""
     return len(name) <= MAX_LENGTH and _ONCE_ALLOWED.fullmatch(name) is not None
 
 
@@ -46,13 +46,13 @@ def validate_name(name: str) -> None:
 
 
 def _nearest_valid(name: str) -> str:
-    """A name that is allowed and looks like this one, or nothing."""
+    """A valid name that resembles this one, or nothing."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")
 
 
 def missing_message(name: str, names: Sequence[str]) -> str:
-    """What to say about a memory that is not there, given those that are."""
+    """The message about a memory that does not exist, given those that do."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f'there is no memory "{name}"; did you mean "{close[0]}"?'

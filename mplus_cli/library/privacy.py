@@ -1,4 +1,5 @@
-"""Who may read a library: its user alone. Finds what an earlier mplus left open to others, and closes it.
+"""Who may read a library: its user alone. Finds what an earlier mplus left readable by others, and closes
+it.
 
 Knows the permissions of a file system that has them (on Windows the user's folder is the user's).
 """
@@ -19,19 +20,20 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def open_to_others(home: Path) -> list[Path]:
-    """What of the library under `home` others may read or enter; nothing inside a folder that is closed."""
+    """The parts of the library under `home` that others may read or enter, not looking inside closed
+    folders."""
     return [] if sys.platform == "win32" else list(_open(_parts(home)))
 
 
 def close_to_others(home: Path) -> None:
-    """Take all permissions from others; MplusError where this is not the user's to do."""
+    """Remove all permissions of others; MplusError if the user may not do that."""
     with disk_errors():
         for path in open_to_others(home):
             path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
 
 
 def _parts(home: Path) -> Iterator[Path]:
-    """The memories and what was asked of them; the model and its folder are no secret."""
+    """The memories and the questions asked; the model and its folder are not private."""
     yield from (home / "memories", home / "history", home / "history.db")
 
 

@@ -1,6 +1,6 @@
-"""What a memory's rows and a snapshot's header may say: checked at the door, so that nothing fails later.
+"""Checks a memory's rows and a snapshot's header when they are read, so that nothing fails later.
 
-A checksum tells what was written from what was not; it does not tell who wrote it. Knows no file, no
+A checksum shows whether a file was changed; it does not show who wrote it. Knows no file, no
 database and no tensor.
 """
 
@@ -20,7 +20,7 @@ from mplus_cli.library.values import INTERIM, View
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SEGMENT_FILE = re.compile(rf"ltm/({INTERIM}-)?\d+\.safetensors", re.ASCII)
 _STM_FILE = re.compile(rf"stm-({INTERIM}-)?\d+\.safetensors", re.ASCII)
-"""Nowhere else than in the memory's folder."""
+"""File names without a path: only in the memory's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time in ISO 8601, in years that can be told in every time zone."""
+    """A time in ISO 8601, in years that exist in every time zone."""
 
     wanted: str = "a time in ISO 8601"
     optional: bool = False
@@ -107,7 +107,7 @@ _GEOMETRY: dict[str, Rule] = {
 
 
 def check_view(view: View) -> Iterator[str]:
-    """What cannot be in the rows of a memory, but for its chunks' texts."""
+    """What is impossible in the rows of a memory, except for its chunks' texts."""
     identity, state = view.identity, view.state
     model = {"name": identity.name, "fingerprint": identity.fingerprint}
     yield from _check("model", model, _MODEL)
@@ -140,7 +140,7 @@ def check_geometry(geometry: Any) -> Iterator[str]:
 
 
 def check_counts(view: View) -> Iterator[str]:
-    """What does not fit together in rows that are right by themselves."""
+    """Contradictions between rows that are valid by themselves."""
     state, geometry = view.state, view.identity.geometry
     for row in view.segments:
         if row.skip >= row.tokens:
@@ -156,7 +156,7 @@ def check_counts(view: View) -> Iterator[str]:
 
 
 def check_chunks(rows: Sequence[tuple[Any, ...]], view: View) -> Iterator[str]:
-    """What cannot be in the rows of chunks, given all of them."""
+    """What is impossible in the rows of all chunks."""
     read = dict.fromkeys((document.id for document in view.documents), 0)
     most = view.identity.geometry.get("chunk_tokens")
     for number, row in enumerate(rows):
@@ -176,7 +176,8 @@ def check_chunks(rows: Sequence[tuple[Any, ...]], view: View) -> Iterator[str]:
 
 
 def same_geometry(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configurations agree on what tensors depend on, as far as both say it."""
+    """Whether two configurations agree on the settings that tensors depend on, as far as both have
+    them."""
     said = _GEOMETRY.keys() & one.keys() & other.keys()
     return all(_hashable(one[name]) == _hashable(other[name]) for name in said)
 
@@ -196,5 +197,5 @@ def _is_file(name: Any, pattern: re.Pattern[str]) -> bool:
 
 
 def _hashable(value: Any) -> Any:
-    """A list of JSON as the tuple that it was."""
+    """A JSON list as a tuple."""
     return tuple(value) if isinstance(value, list) else value

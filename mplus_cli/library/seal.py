@@ -1,6 +1,6 @@
-"""Digests over rows of `memory.db`, by which `mplus memory verify` knows them again.
+"""Digests over rows of `memory.db`, by which `mplus memory verify` recognises them.
 
-Times are left out: they are the only values that two equal runs do not share.
+Times are left out: they are the only values that differ between equal runs.
 """
 
 from __future__ import annotations

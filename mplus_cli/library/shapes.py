@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from models.memory import Memory, Segment, ShortTermMemory, TokenRows
 
 LARGEST = 1e6
-"""Of numbers in a memory: states of models stay far below, and beyond it attention overflows."""
+"""Largest number in a memory: states of models stay far below, and beyond it attention overflows."""
 FLOATS = ("torch.float32", "torch.bfloat16", "torch.float16")
-"""Types that models compute in."""
+"""Dtypes that models compute in."""
 
 
 def check_memory(geometry: Mapping[str, Any], memory: Memory) -> Iterator[str]:
@@ -66,7 +66,7 @@ def check_segment(segment: Segment, stm: ShortTermMemory) -> Iterator[str]:
 
 
 def check_numbers(tensors: Mapping[str, Tensor]) -> Iterator[str]:
-    """What is wrong with the numbers in tensors (L, ...): those that no model computes."""
+    """What is wrong with the numbers in tensors (L, ...): not finite, or too large."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not tensor.numel():
             continue
@@ -93,14 +93,14 @@ def _rows(tokens: TokenRows) -> tuple[int, ...]:
 
 
 def _layers(named: Any, base: int) -> int | None:
-    """How many layers are meant, of those of the base; no number where one is beyond it."""
+    """The number of layers named, of those of the base; None if one is beyond it."""
     if named is None:
         return base
     return len(set(named)) if max(named) < base else -1
 
 
 def _check_types(tokens: TokenRows, keys: Tensor, *others: Tensor) -> Iterator[str]:
-    """Check that all is of the type of short-term memory's keys, but what is packed."""
+    """Check that everything but packed tensors has the dtype of short-term memory's keys."""
     from models.memory import Tokens
 
     whole = isinstance(tokens, Tokens)
@@ -115,7 +115,7 @@ def _check_types(tokens: TokenRows, keys: Tensor, *others: Tensor) -> Iterator[s
 
 
 def _check_shared(tokens: TokenRows, times: Tensor) -> Iterator[str]:
-    """Check that what all layers may share is there once, or for each of them."""
+    """Check that what all layers may share is there once, or once per layer."""
     for name, tensor in (("chunk numbers", tokens.chunks), ("times", times)):
         if tensor.shape[0] not in (1, tokens.layout[0]):
             yield f"has {name} of {tensor.shape[0]} layers"

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class StoredMemory:
-    """A memory in its folder. Holds nothing of it: every method reads what is there now."""
+    """A memory in its folder. Caches nothing: every method reads the current state."""
 
     def __init__(self, folder: Path, name: str, locks: Locks) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class StoredMemory:
         self._locks = locks
 
     def view(self) -> View:
-        """All that the database says about the last commit, but for the chunks' texts.
+        """Everything that the database says about the last commit, except for the chunks' texts.
 
         Raises:
             MismatchError: the database is damaged or of a newer mplus.
@@ -108,7 +108,7 @@ class StoredMemory:
 
     @property
     def is_being_written(self) -> bool:
-        """Whether a process has the right to write it at this moment."""
+        """Whether a process holds the right to write it right now."""
         return self._locks.is_held(self.name)
 
     def chunk(self, number: int) -> ChunkRow:
@@ -173,9 +173,7 @@ class StoredMemory:
 
         view, memory, checked = self.read_consistently(read)
         if checked:
-            with suppress(
-                MplusError
-            ):  # it cannot be written: then they are checked again next time
+            with suppress(MplusError):  # it cannot be written: they are checked again next time
                 self._remember(checked)
         return view, memory
 
@@ -222,7 +220,7 @@ class StoredMemory:
             lock.release()
 
     def lock(self) -> Lock:
-        """Take the memory's lock, at once or not at all; only while the names are locked."""
+        """Take the memory's lock without waiting; only while the names are locked."""
         try:
             return self._locks.take(self.name)
         except Locked as error:

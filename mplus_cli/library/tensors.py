@@ -1,8 +1,8 @@
 """Tensors in files: short-term memory and segments of long-term memory as safetensors.
 
-Written by hand, in one pass: the format is 8 bytes of header length, a JSON header, raw data. So a
-file's bytes depend on the tensors alone, its SHA-256 is known when it is written, and what comes
-from several places is never joined in memory. Read by mapping: nothing is read before it is used.
+Written by hand, in one pass: the format is 8 bytes of header length, a JSON header, raw data. So a file's
+bytes depend on the tensors alone, its SHA-256 is known once it is written, and tensors from several
+places are never concatenated in memory. Read by mapping: nothing is read before it is used.
 Knows no database and no names of memories.
 
 Shapes: as in `models.memory`. L layers, R layers with a retriever, m or n memory tokens.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SEGMENT_FORMAT = "mplus-segment"
 STM_FORMAT = "mplus-stm"
 LTM_FOLDER = "ltm"
-_ALIGNMENT = 64  # of the data in the file: mapped tensors then start on a cache line
+_ALIGNMENT = 64  # alignment of the data in the file, so that mapped tensors start on a cache line
 _HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
 _CODES = {
     "torch.bfloat16": "BF16",
@@ -62,7 +62,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class TensorParts:
-    """Tensors (1 or L, m, ...) one after the other along m, without joining them."""
+    """Tensors (1 or L, m, ...) that follow each other along m, without concatenating them."""
 
     parts: Sequence[Tensor]
 
@@ -81,7 +81,7 @@ class TensorParts:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def data(self) -> Iterator[memoryview]:
-        """The bytes, a layer and a part at a time."""
+        """The bytes, by layer and part."""
         import torch
 
         for layer in range(self.shape[0]):
@@ -162,7 +162,7 @@ def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, T
 
 
 def join_segments(segments: Sequence[Segment]) -> dict[str, TensorParts]:
-    """The tensors of one segment that holds what several do."""
+    """The tensors of several segments as one."""
     parts = [segment.tokens.tensors() for segment in segments]
     names = ("chunks", *(name for name in parts[0] if name != "chunks"))
     tokens = {name: TensorParts([part[name] for part in parts]) for name in names}
@@ -195,7 +195,8 @@ def make_segment(file: str, tensors: Mapping[str, Tensor]) -> Segment:
 
 
 def _make_tokens(file: str, tensors: Mapping[str, Tensor]) -> TokenRows:
-    """Tokens in the form that the tensors' names tell; which form must fit is not known here."""
+    """Tokens in the form that the tensors' names indicate; whether it is the right form is checked
+    elsewhere."""
     from models.memory import Tokens
     from models.packing import Packed
 
@@ -233,7 +234,7 @@ def make_stm(file: str, tensors: Mapping[str, Tensor]) -> ShortTermMemory:
 
 
 def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
-    """Check that these are memory tokens: every tensor there, all of the same number."""
+    """Check that these are memory tokens: every tensor is there, and all have the same length."""
     dimensions = {"keys": 4, "values": 4, "retriever_keys": 3, "chunks": 2, times: 2}
     for name, dimension in dimensions.items():
         if name not in tensors or tensors[name].dim() != dimension:

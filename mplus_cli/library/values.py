@@ -13,9 +13,9 @@ from typing import Any
 from mplus_cli.place import Place
 
 INTERIM = "interim"
-"""In the names of files that stay until the next full commit."""
+"""Mark in the names of files that the next full commit replaces."""
 Progress = Callable[[int, int], None]
-"""Called with the bytes done so far and the bytes there are."""
+"""Called with the bytes done so far and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class NewDocument:
     tokens: int
     chunks: int
     digest: str
-    """Hexadecimal, over the token ids of all chunks: only a document cut alike can be resumed."""
+    """Hexadecimal, over the token ids of all chunks: only a document with the same chunks can be
+    resumed."""
     author: str | None = None
     date: str | None = None
     added: str | None = None
@@ -86,9 +87,9 @@ class DocumentRow:
     digest: str
     added: str
     author: str | None = None
-    """None where the file names none, or an mplus read it that did not look."""
+    """None if the file names none, or if an older mplus read it."""
     date: str | None = None
-    """As the file writes it."""
+    """As written in the file."""
 
     @property
     def complete(self) -> bool:
@@ -121,7 +122,7 @@ class ChunkRow:
     first_page: int | None
     last_page: int | None
     place: Place | None = None
-    """None where an mplus read it that knew no places."""
+    """None if an older mplus read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class SegmentRow:
     tokens: int
     """Memory tokens per layer in the file."""
     skip: int
-    """How many of them, the oldest, were forgotten since (`ltm_capacity`)."""
+    """How many of the oldest were forgotten since (`ltm_capacity`)."""
     bytes: int
     sha256: str
 
@@ -145,13 +146,13 @@ class SegmentRow:
 
     @property
     def kept(self) -> int:
-        """Memory tokens per layer that the memory has of it."""
+        """Memory tokens per layer that the memory still uses."""
         return self.tokens - self.skip
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the last commit left."""
+    """The state after the last commit."""
 
     commit: int
     """How many full commits there were."""
@@ -169,7 +170,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that the database says about one commit, but for the chunks' texts."""
+    """Everything that the database says about one commit, except for the chunks' texts."""
 
     identity: ModelIdentity
     state: State | None
@@ -181,7 +182,7 @@ class View:
     checked: dict[str, str]
     """How each file was (`files.stamp`) when it was written, or last compared with its checksum."""
     rebuilt: str = ""
-    """When a document left it last, so that its chunks were numbered anew; empty if none did."""
+    """When a document left it last, so that its chunks were renumbered; empty if none did."""
 
     @property
     def interim(self) -> SegmentRow | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Problem]:
-    """Everything that is wrong with a stored memory, an empty list if nothing is; looked at anew if a
+    """Everything that is wrong with a stored memory, an empty list if nothing is; checked again if a
     commit came meanwhile."""
     while True:
         try:
@@ -42,7 +42,7 @@ def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Probl
 
 
 def check_memory(view: View, memory: Memory) -> list[Problem]:
-    """What does not fit together in a memory and the database's view of it, numbers left out."""
+    """Contradictions between a memory and the database's view of it, except for numbers."""
     if view.state is None:
         return []
     geometry = view.identity.geometry
@@ -169,7 +169,7 @@ def _check_tokens(
 
 def _check_order(times: Sequence[Tensor], chunks: Sequence[Tensor], clock: int) -> Iterator[str]:
     """Check times of birth and chunk numbers (L or 1, n), one part after the other: every memory token
-    was born one after the one before it, the last just now."""
+    was written right after the one before it, and the last one last."""
     from models.memory import cat_layers
 
     born = cat_layers(times)

@@ -1,9 +1,9 @@
 """Writing to a memory: documents, and commits of what was read of them.
 
-A commit writes new files and puts them on the disk, then names them in one transaction, then
-deletes those it replaced: a crash at any moment leaves the last commit. Where small files of
-long-term memory have piled up, the new one takes them in. Interim commits in between leave one small
-file of long-term memory, which the next full one takes the place of. Knows no model: which tensors are
+A commit writes and syncs new files, then names them in one transaction, then deletes those it replaced: a
+crash at any moment leaves the last commit. Where small files of long-term memory have piled up, they
+are merged into the new one. Interim commits in between leave one small
+file of long-term memory, which the next full one replaces. Knows no model: which tensors are
 new follows from the memory's clock.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """What `StoredMemory.writer` gives: the right to change a memory, while its lock is held."""
+    """The right to change a memory while its lock is held (`StoredMemory.writer`)."""
 
     def __init__(self, folder: Path, name: str, view: View) -> None:
         self._folder = folder
@@ -97,7 +97,7 @@ class Writer:
         self._keep(memory, commits, write, document_id, chunks)
 
     def _changed(self, memory: Memory, chunks: Sequence[NewChunk]) -> _Change:
-        """How long-term memory differs from what the last full commit left."""
+        """The changes of long-term memory since the last full commit."""
         view, interim = self._view, self._view.interim
         if memory.chunks != view.chunks + len(chunks):
             raise ValueError(f"{memory.chunks} chunks in memory, not {view.chunks} + {len(chunks)}")
@@ -142,7 +142,7 @@ class Writer:
         files.remove_unnamed(self._folder, self._view)
 
     def _commit(self, state: State, rows: Sequence[SegmentRow], text: _Text) -> View:
-        """The transaction; the view of what it leaves."""
+        """Run the transaction; returns the view after it."""
         at = database.now()
         fresh = {row.file for row in rows} | {state.stm_file}
         fresh -= files.named_files(self._view).keys()
@@ -159,7 +159,7 @@ class Writer:
             database.put_times(connection, {"updated": at})
             database.put_state(connection, state)
             database.put_checked(connection, stamps)
-            # Read before the commit: afterwards it cannot fail any more.
+            # Read before the commit, since nothing may fail after it.
             return database.view_within(connection)
 
     def _text(self, document_id: int, chunks: Sequence[NewChunk]) -> _Text:
@@ -197,7 +197,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a memory has that the last full commit had not."""
+    """What a memory has that the last full commit did not have."""
 
     count: int
     """Tokens of long-term memory that are new."""

@@ -1,7 +1,7 @@
 """Keeps Python's garbage collector from scanning what stays.
 
 Importing torch and transformers makes millions of objects, and the collector scans them again and again:
-    a second of a cold start.
+a second of a cold start.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from typing import Any
 
 from mplus_cli.api import Mplus
+from mplus_cli.errors import ExitCode
 from mplus_cli.extras import require
 from mplus_cli.server.service import Service
 from mplus_cli.server.worker import Worker
@@ -33,11 +35,9 @@ def serve_mcp(mplus: Mplus) -> None:
 
 
 async def _run(server: Any) -> None:
-    task = asyncio.current_task()
-    assert task is not None
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):
+    with contextlib.suppress(NotImplementedError):  # on Windows the default is as good
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await server.run_stdio_async()
+            # The SDK reads its input in a thread that nothing can wake. Asking leaves nothing unwritten.
+            loop.add_signal_handler(number, os._exit, ExitCode.DONE)
+    await server.run_stdio_async()

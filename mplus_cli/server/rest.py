@@ -21,7 +21,7 @@ from mplus_cli.ingest.job import Plan
 from mplus_cli.library.names import validate_name
 from mplus_cli.runtime.model_info import map_json
 from mplus_cli.server.replies import collect, sse, stream
-from mplus_cli.server.service import Note, Service, answer_to_json
+from mplus_cli.server.service import Note, Service
 from mplus_cli.server.worker import BusyError
 
 UPLOADS = 4
@@ -114,7 +114,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
         question = asked.to_question(strict)
         job = service.ask(name, question)
         if asked.stream:
-            return await stream(request, job, lambda event: sse(answer_to_json(event)))
+            return await stream(request, job, lambda event: sse(event.to_event()))
         events = await collect(request, job)
         notes = [event.text for event in events if isinstance(event, Note)]
         answer = next(event for event in events if isinstance(event, Answer))
@@ -141,6 +141,9 @@ def routes(service: Service, strict: bool) -> APIRouter:
         filename: str,
         title: str | None = None,
         pages: str | None = None,
+        replace: Annotated[
+            bool, Query(description="The earlier version leaves the memory.")
+        ] = False,
         as_stream: Annotated[bool, Query(alias="stream")] = False,
     ) -> Any:
         validate_name(name)
@@ -151,7 +154,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
             planned = await receive(request, handle, filename, title, pages)
         if planned.is_hopeless:
             raise DocumentError(planned.failures[0].error)
-        job = service.read(handle, planned)
+        job = service.read(handle, planned, replace=replace)
         if as_stream:
             return await stream(request, job, sse)
         return report_of(await collect(request, job))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mplus_cli.api import MemoryHandle, Mplus, silent
-from mplus_cli.asking.events import Event, Question, Source, event_to_json
+from mplus_cli.asking.events import Event, Question, Source
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest.job import Plan, Report
-from mplus_cli.ingest.pipeline import event_to_json as reading_to_json
+from mplus_cli.ingest.pipeline import event_to_json
 from mplus_cli.server.worker import Job, Worker
 
 
@@ -23,6 +23,10 @@ class Note:
     """A line that a user should see before an answer."""
 
     text: str
+
+    def to_event(self) -> dict[str, Any]:
+        """What the server sends."""
+        return {"event": "note", "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +67,14 @@ class Service:
 
         return self.worker.submit(work)
 
-    def read(self, handle: MemoryHandle, planned: Plan) -> Job:
+    def read(self, handle: MemoryHandle, planned: Plan, *, replace: bool) -> Job:
         """The events of a reading as JSON values, and its report at the end."""
 
         def work() -> Iterator[dict[str, Any]]:
             report = Report(handle.name)
-            yield from map(reading_to_json, handle.reading(planned, report))
+            yield from map(
+                event_to_json, handle.reading(planned, report, replaces=lambda _: replace)
+            )
             yield {"event": "report", **report.to_json()}
 
         return self.worker.submit(work, reading=True)
-
-
-def answer_to_json(event: Note | Event) -> dict[str, Any]:
-    """An event of an answer as programs get it."""
-    if isinstance(event, Note):
-        return {"event": "note", "text": event.text}
-    return event_to_json(event)

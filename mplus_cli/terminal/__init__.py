@@ -1,1 +1,1 @@
-"""All that is shown on a terminal. The only package that prints, and that knows `rich`."""
+"""Everything that is shown on a terminal. The only package that prints and that uses `rich`."""

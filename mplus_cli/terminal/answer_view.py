@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mplus_cli.asking.events import Answer, Event, Source, TextDelta, event_to_json, usage_words
+from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import place
@@ -52,7 +52,7 @@ def show_events(events: Iterable[Event]) -> Answer | None:
     """Each event as a line of JSON, as it comes; the answer."""
     final: Answer | None = None
     for event in events:
-        screen.json_line(event_to_json(event))
+        screen.json_line(event.to_event())
         screen.flush()
         if isinstance(event, Answer):
             final = event

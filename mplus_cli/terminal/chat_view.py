@@ -1,6 +1,6 @@
-"""How a chat looks: a prompt with history and completion on a terminal, plain lines elsewhere.
+"""Shows a chat: a prompt with history and completion on a terminal, plain lines elsewhere.
 
-Knows prompt_toolkit and the screen; what a line means is `asking.conversation`'s.
+Knows prompt_toolkit and the screen; `asking.conversation` says what a line means.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _WITH_FILES = ("/ingest ", "/export ")
 
 
 def run_chat(conversation: Conversation, history: Path | None) -> None:
-    """Talk until the end of the input. At a terminal Ctrl-C stops what is being done, not the chat.
+    """Chat until the end of the input. On a terminal Ctrl-C stops the current answer, not the chat.
 
     Args:
-        history: where the lines that are typed are kept; None: nowhere.
+        history: where typed lines are kept; None: nowhere.
     """
     interactive = screen.is_conversation()
     if interactive:
@@ -72,7 +72,7 @@ def run_chat(conversation: Conversation, history: Path | None) -> None:
 
 
 def _stream(conversation: Conversation, line: str) -> None:
-    """An answer as Markdown that grows; the passages first where it is not sure."""
+    """An answer as Markdown, shown as it comes; the passages come first if it is unsure."""
     final: Answer | None = None
     text = ""
     with growing_markdown() as shown:
@@ -192,7 +192,7 @@ def _completer(conversation: Conversation) -> Completer:
 
 
 def _make_private(history: Path) -> None:
-    """Make the history a file that only its user can read."""
+    """Make the history readable by its user alone."""
     make_folder(history.parent, mode=0o700)
     os.close(os.open(history, os.O_WRONLY | os.O_CREAT, 0o600))
     history.chmod(0o600)

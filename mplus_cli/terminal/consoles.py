@@ -1,4 +1,4 @@
-"""Consoles of `rich` that draw in styles of ours only: what was written by others stays text."""
+"""Consoles of `rich` that use only our styles: untrusted text is never read as markup."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mplus_cli.visible import visible
 
 
 class VisibleConsole(Console):
-    """A console that shows of every text what `visible` leaves, and makes no links."""
+    """A console that passes all text through `visible`, and makes no links."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """The segments of something drawn, cleaned; the one way of all that a console prints."""
+        """The segments of a renderable, cleaned: everything that a console prints comes through here."""
         return _cleaned(super().render(renderable, options))
 
 

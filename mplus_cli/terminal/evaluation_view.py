@@ -1,4 +1,4 @@
-"""How an experiment looks while it goes, and its tables at the end."""
+"""Shows the progress of an experiment, and its tables at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How memories look in tables and pictures, and as text."""
+"""Tables, pictures and texts of memories."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from mplus_cli.visible import one_line
 from mplus_cli.wording import moment, size
 
 _NARROW, _WIDE = 72, 100
-"""Columns of a terminal below which a table shows less."""
+"""Terminal width below which a table shows fewer columns."""
 _FIXED = ("updated", "read", "pages", "where")
 """Columns that are never broken."""
 _SHADES = {True: (" ", "░", "▒", "▓", "█"), False: (".", "-", "=", "*", "#")}
-"""From nothing to all: the share of a stretch's memory tokens that are in short-term memory."""
+"""From none to all: the share of memory tokens that are in short-term memory."""
 
 
 def plain_table(*columns: tuple[str, bool]) -> Table:
-    """A table without lines; each column has a title and says whether it holds numbers."""
+    """A table without lines; a column is its title and whether it holds numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title, is_number in columns:
         fixed = is_number or title in _FIXED
@@ -35,7 +35,7 @@ def plain_table(*columns: tuple[str, bool]) -> Table:
 
 
 def summaries_table(summaries: Iterable[MemorySummary], width: int) -> Table:
-    """The table of `mplus memory list`: of its columns, the first that fit into a narrow terminal."""
+    """The table of `mplus memory list`, with as many columns as fit the terminal."""
     columns = (
         ("name", False),
         ("docs", True),
@@ -116,7 +116,7 @@ def show_texts(texts: Iterable[tuple[DocumentRow, str]], *, named: bool) -> None
 
 
 def _recorded(tokens: Any) -> str:
-    """A count that a memory's database records, which need not be one."""
+    """A count from a memory's database, which may be anything."""
     return f"{tokens:,}" if type(tokens) is int and 0 <= tokens < 1 << 63 else "?"
 
 
@@ -142,10 +142,10 @@ def _documents(documents: Sequence[dict[str, Any]]) -> Table:
 
 
 def map_picture(drawn: MemoryMap, width: int, *, unicode: bool) -> RenderableType:
-    """The picture of `mplus memory map`: a bar a document, its beginning on the left."""
+    """The picture of `mplus memory map`: one bar per document, its beginning on the left."""
     shades = _SHADES[unicode]
     titles = [cell_len(one_line(span.document.title)) for span in drawn.documents]
-    # What the other columns take; a title longer than 30 columns is folded.
+    # Less the other columns; titles longer than 30 columns are folded.
     cells = max(10, min(60, width - min(30, max(titles, default=0)) - 32))
     by_document: dict[int, list[ChunkPlace]] = {}
     for place in drawn.chunks:
@@ -172,7 +172,7 @@ def map_picture(drawn: MemoryMap, width: int, *, unicode: bool) -> RenderableTyp
 
 
 def _bar(places: Sequence[ChunkPlace], cells: int, shades: Sequence[str]) -> str:
-    """A cell for each stretch of chunks; darker, the more of its memory tokens are short-term."""
+    """A cell for each group of chunks; darker, the more of its memory tokens are short-term."""
     drawn = []
     for cell in range(cells):
         first = cell * len(places) // cells
@@ -180,7 +180,7 @@ def _bar(places: Sequence[ChunkPlace], cells: int, shades: Sequence[str]) -> str
         part = places[first:last]
         short = sum(place.stm_tokens for place in part)
         total = short + sum(place.ltm_tokens for place in part)
-        # A little short-term memory shows too: shade 1 is for none at all.
+        # Even a little short-term memory shows: shade 1 means none at all.
         step = 0 if total == 0 else 1 if short == 0 else 2 + round(short / total * 2)
         drawn.append(shades[step])
     return "".join(drawn)

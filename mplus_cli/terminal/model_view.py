@@ -1,4 +1,4 @@
-"""How models look in tables. Builds what `rich` draws; prints nothing."""
+"""Tables of models. Builds what `rich` draws; prints nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def model_description(described: dict[str, Any]) -> Table:
 
 
 def _in_layers(layers: Sequence[int] | None) -> str:
-    """Where memory is, if not everywhere."""
+    """The layers with memory, if not all of them."""
     if layers is None:
         return ""
     first, last = min(layers), max(layers)

@@ -1,6 +1,6 @@
-"""How an answer grows on a terminal: words are not broken, and Markdown is drawn anew.
+"""Shows an answer as it grows on a terminal: words are not broken, and Markdown is redrawn.
 
-Prints through the screen. Elsewhere than on a terminal text goes out as it is.
+Prints through the screen. Where there is no terminal, text goes out as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mplus_cli.visible import visible
 
 
 class WrappedText:
-    """Text that comes in pieces, its lines broken between words at the width of the terminal."""
+    """Text that arrives in pieces, with lines broken between words at the width of the terminal."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
@@ -23,7 +23,7 @@ class WrappedText:
         self._word = ""
 
     def push(self, text: str) -> str:
-        """What can be written by now: all but the word that is still growing."""
+        """The text that can be written now: all but the word that is still growing."""
         return "".join(self._character(character) for character in text)
 
     def close(self) -> str:
@@ -56,7 +56,7 @@ class WrappedText:
 
 @contextmanager
 def growing_text() -> Iterator[Callable[[str], None]]:
-    """What writes an answer's pieces to stdout; the line is ended with the block, if it ends well."""
+    """Writes an answer's pieces to stdout; ends the line when the block ends without an error."""
     if not screen.is_wrapped():
         yield screen.piece
         screen.piece("\n")
@@ -71,8 +71,8 @@ def growing_text() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def growing_markdown() -> Iterator[Callable[[str], None]]:
-    """What draws an answer's whole text so far as Markdown on stdout, until the block ends; where nothing
-    may be drawn anew, plain text."""
+    """Draws an answer's text so far as Markdown on stdout, until the block ends; plain text where nothing
+    may be redrawn."""
     from rich.live import Live
     from rich.markdown import Markdown
     from rich.spinner import Spinner
@@ -109,7 +109,7 @@ def _rest_of(write: Callable[[str], None]) -> Callable[[str], None]:
 
 @contextmanager
 def _no_echo() -> Iterator[None]:
-    """Keep what is typed off the screen meanwhile: it would shift what is drawn anew."""
+    """Keep typed characters off the screen meanwhile: they would shift what is redrawn."""
     try:
         import termios
     except ImportError:  # Windows

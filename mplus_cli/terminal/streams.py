@@ -1,5 +1,5 @@
-"""The standard streams of a process, made fit to be used whatever they are: closed, full, left by their
-reader, of a narrow encoding. Knows nothing of what is written."""
+"""The standard streams of a process, made safe to use even if they are closed, full, abandoned by their
+reader or of a narrow encoding."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STDERR = 2
 
 
 class OutputLost(Exception):
-    """Stdout took no more; the cause is the system's error."""
+    """Stdout could not be written to; the cause is the system's error."""
 
 
 class _Output:
-    """Stdout, which says when it is the one that failed."""
+    """Stdout, whose failures are raised as `OutputLost`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -47,7 +47,7 @@ class _Output:
 
 
 class _Closed(io.StringIO):
-    """In place of a stdout that was closed."""
+    """Replaces a stdout that was closed."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "stdout is closed")
@@ -55,10 +55,10 @@ class _Closed(io.StringIO):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """The standard streams made fit for any text, for the block; closed ones (`>&-`) replaced.
+    """During the block the standard streams take any text, and closed ones (`>&-`) are replaced.
 
-    What the terminal's encoding lacks becomes a question mark. The numbers of closed streams are taken,
-    lest a file that is opened next gets one, and with it what a library prints.
+    Characters that the terminal's encoding lacks become question marks. The descriptors of closed streams
+    are occupied, or a file that is opened next would get one, and with it what a library prints.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     if None in before:
@@ -81,7 +81,7 @@ def standard_streams() -> Iterator[None]:
 
 
 def close_output() -> None:
-    """Send what is still to come nowhere: whoever read it has gone."""
+    """Discard further output: its reader has gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError, OutputLost):

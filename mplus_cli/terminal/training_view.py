@@ -1,4 +1,4 @@
-"""How a training run looks while it goes: losses, speed, and the figures of each validation."""
+"""Shows the progress of a training run: losses, speed, and the figures of each validation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.training.loop import Event, Step, Validated
 from mplus_cli.terminal import screen
 
 _RECENT = 20
-"""Steps that the losses shown are the mean of."""
+"""Number of steps that the losses shown are averaged over."""
 
 
 class TrainingView:

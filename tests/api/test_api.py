@@ -14,7 +14,7 @@ import pytest
 import mplus_cli
 from mplus_cli import Answer, Mplus, MplusError, Question, Retrieved, TextDelta
 from mplus_cli.app import run
-from mplus_cli.asking.events import event_from_json, event_to_json
+from mplus_cli.asking.events import event_from_json
 from mplus_cli.documents import DocumentError
 from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.runtime import session
@@ -100,7 +100,7 @@ def test_it_says_what_the_commands_say(mplus: Mplus, capsys: pytest.CaptureFixtu
 
 def test_events_survive_json(mplus: Mplus) -> None:
     for event in mplus.memory("moonfleet").stream(SHORT):
-        assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
+        assert event_from_json(json.loads(json.dumps(event.to_event()))) == event
     with pytest.raises(ValueError, match="no event"):
         event_from_json({"event": "other"})
 

@@ -80,7 +80,7 @@ BAD = {
     "nothing.json": ("squad", 1, "check the path"),
     "no.json": ("squad", 1, "not JSON"),
     "deep.json": ("squad", 1, "not JSON"),
-    "latin.json": ("squad", 1, "no UTF-8"),
+    "latin.json": ("squad", 1, "not UTF-8"),
     "cut.json.gz": ("squad", 1, "damaged"),
     "plain.json.gz": ("squad", 1, "Not a gzipped"),
     "list.json": ("squad", 1, "layout of SQuAD"),
@@ -89,11 +89,11 @@ BAD = {
     "dict.json": ("nq", 1, "layout of DPR"),
     "numbers.json": ("nq", 1, "layout of DPR"),
     "columns.csv": ("fairytaleqa", 1, "no column story_section"),
-    "quotes.csv": ("fairytaleqa", 1, "no CSV"),
-    "values.json": ("fairytaleqa", 1, "no list of objects"),
+    "quotes.csv": ("fairytaleqa", 1, "not a CSV"),
+    "values.json": ("fairytaleqa", 1, "not a list of objects"),
     "start.json": ("covidqa", 1, "layout of COVID-QA"),
     "empty.txt": ("books", 1, "no text"),
-    "binary.txt": ("books", 1, "no text"),
+    "binary.txt": ("books", 1, "not text"),
 }
 CONTENT = {
     "no.json": b"{",

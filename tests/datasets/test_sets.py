@@ -259,5 +259,5 @@ def test_one_bad_book_of_two_is_left_out(
     (shelf / "pier.txt").write_bytes(b"\x7fELF\0\0\0\1")
     out = tmp_path / "books.jsonl"
     assert main(["books", str(shelf), "--out", str(out)]) == 4
-    assert "pier.txt is no text" in capsys.readouterr().err
+    assert "pier.txt is not text" in capsys.readouterr().err
     assert [record["title"] for record in lines(out)] == ["hill"]

@@ -55,7 +55,7 @@ def test_a_refusal(tmp_path: Path, name: str, data: bytes, said: str) -> None:
 
 
 def test_what_a_folder_has_besides(tmp_path: Path) -> None:
-    names = ("a.txt", "b.doc", "c.doc", "d.mobi", "e.png", "f.png", "g", ".hidden.doc")
+    names = ("a.txt", "b.doc", "c.doc", "d.mobi", "e.png", "f.png", "g", ".hidden.doc", "~$b.docx")
     for name in names:
         (tmp_path / name).write_text("text")
     lines: list[str] = []

@@ -16,42 +16,51 @@ from mplus_cli.documents.ocr_worker import placed
 INSTALLED = all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime"))
 needs_engine = pytest.mark.skipif(not INSTALLED, reason="needs the extra ocr")
 LEFT = [
-    "The ferry left Brannock at six and",
-    "crossed the sound in rain. Captain",
-    "Fennick counted forty sheep on the",
-    "lower deck.",
+    "The ferry left Brannock at",
+    "six and crossed the sound",
+    "in the rain. The captain",
+    "counted forty sheep on the",
+    "lower deck, and one brass",
+    "telescope in the wheelhouse",
+    "that belonged to nobody.",
 ]
 RIGHT = [
-    "On the far shore a baker waited",
-    "with warm loaves and paid eleven",
-    "crowns for the crossing.",
+    "On the far shore a baker",
+    "waited with warm loaves and",
+    "paid eleven crowns for the",
+    "crossing. She said nothing",
+    "about the letter that she",
+    "had found between the sacks",
+    "of flour in the morning.",
 ]
+SIZE = (380, 150)  # points
 
 
 def drawn(*columns: list[str]) -> bytes:
     """A PDF page with columns of text."""
     buffer = io.BytesIO()
-    canvas = Canvas(buffer, invariant=True)
+    canvas = Canvas(buffer, SIZE, invariant=True)
     for column, lines in enumerate(columns):
         for number, line in enumerate(lines):
-            canvas.drawString(60 + 250 * column, 740 - 16 * number, line)
+            canvas.drawString(15 + 200 * column, 130 - 16 * number, line)
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()
 
 
 def scanned(*pages: bytes | str | None) -> bytes:
-    """A PDF whose pages are pictures of others; a text is a page of text, None an empty one."""
+    """A PDF whose pages are pictures of others, a little askew; a text is a page of text, None an empty
+    one."""
     import pypdfium2
 
     buffer = io.BytesIO()
-    canvas = Canvas(buffer, invariant=True)
+    canvas = Canvas(buffer, SIZE, invariant=True)
     for page in pages:
         if isinstance(page, str):
-            canvas.drawString(60, 740, page)
+            canvas.drawString(60, 100, page)
         elif page is not None:
-            picture = pypdfium2.PdfDocument(page)[0].render(scale=2.5).to_pil().convert("L")
-            canvas.drawImage(ImageReader(picture.rotate(0.3, fillcolor=255)), 0, 0, 595, 842)
+            picture = pypdfium2.PdfDocument(page)[0].render(scale=2.8).to_pil().convert("L")
+            canvas.drawImage(ImageReader(picture.rotate(0.4, fillcolor=255)), 0, 0, *SIZE)
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()

@@ -1,7 +1,12 @@
 """What repeats at the edges of pages is left out, and what only looks like it stays."""
 
-import pytest
+import io
+from pathlib import Path
 
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from mplus_cli.documents import Source, read_document
 from mplus_cli.documents.running_heads import running_lines
 
 BODY = [f"A line {letter} of the text that nothing repeats." for letter in "abcdefgh"]
@@ -18,7 +23,8 @@ def left(
 
 
 def body(number: int) -> list[str]:
-    return [f"{line} {'x' * number}" for line in BODY]
+    word = ("none", "north", "south", "east", "west", "home")[number]
+    return [f"{line[:-1]} {word}." for line in BODY]
 
 
 @pytest.mark.parametrize(
@@ -81,3 +87,33 @@ def test_what_goes_on_over_a_page(foot: str, head: str) -> None:
     assert left(pages)[0] == [*body(1)] or left(pages)[0][-1] != foot
     assert left(pages)[1][0] != head
     assert "The voyage continues on the next page of my life." in left(pages)[2]
+
+
+def test_heads_of_a_pdf_by_its_bookmarks(tmp_path: Path) -> None:
+    """Seen on one page each, too seldom to be found without: the sentence runs on over the page's end."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, invariant=True)
+    pages = [
+        ("", "The Quay", "The ferry that left the quay of Brannock in the rain of that"),
+        ("The Quay", "", "long night was seen by nobody but the keeper of the lamp, who"),
+        ("", "The Lamp", "The lamp had burned whale oil for as long as anybody on that"),
+        ("The Lamp", "", "side of the sound could remember, and nobody had minded."),
+    ]
+    for head, title, line in pages:
+        if title:
+            canvas.bookmarkPage(title)
+            canvas.addOutlineEntry(title, title)
+        canvas.drawString(72, 800, head)
+        canvas.setFont("Helvetica-Bold", 16)
+        canvas.drawString(72, 750, title)
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(72, 720, line)
+        for row in range(6):
+            canvas.drawString(72, 704 - 16 * row, line)
+        canvas.showPage()
+    canvas.save()
+    (tmp_path / "a.pdf").write_bytes(buffer.getvalue())
+    document = read_document(Source(tmp_path / "a.pdf", "a.pdf"))
+    assert document.text.count("The Quay") == document.text.count("The Lamp") == 1
+    assert "rain of that long night was seen" in document.text
+    assert [heading.title for heading in document.headings] == ["The Quay", "The Lamp"]

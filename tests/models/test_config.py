@@ -28,7 +28,7 @@ from models.config import ConfigError, MPlusConfig, RetrieverShape
         ({"memory_state": "middle"}, "memory_state"),
         ({"memory_positions": "first"}, "memory_positions"),
         ({"memory_positions": "salient"}, "choose|give one of strided, pooled, last"),
-        ({"least_coverage": 0.5}, "least_coverage is 0.5: this setting is no more"),
+        ({"least_coverage": 0.5}, "least_coverage is 0.5: this setting no longer exists"),
         ({"drop": "newest"}, "drop"),
         ({"recall": "all"}, "recall"),
         ({"scorer": "bm25"}, "scorer"),

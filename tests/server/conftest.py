@@ -1,4 +1,4 @@
-"""Live servers: one process a module, on the tiny model."""
+"""Live servers on the tiny model: one process for all tests but those of its options and its end."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def start(home: Path, model: Path, *options: str) -> Live:
     raise AssertionError(f"it did not start: {said}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint_folder: Path) -> Iterator[Live]:
     """A server on a free port of this machine, with a memory "book" that has read a short text."""
     server = start(tmp_path_factory.mktemp("home"), tiny_checkpoint_folder, "--port", "0")

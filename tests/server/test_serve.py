@@ -192,6 +192,7 @@ def test_a_signal_ends_it_cleanly_with_a_reading_under_way(private: Any) -> None
     """What was committed is kept, the socket and the address are gone, and the exit code is 0."""
     token = (private.home / "token").read_text().strip()
     connection = client._UnixConnection(str(private.home / "s"))
+    connection.timeout = 60
     book = "".join(f"Day {day}. Orla wrote the weather in a green book. " for day in range(6000))
     path = "/api/memories/long/documents?filename=long.txt&stream=true"
     connection.request("POST", path, book.encode(), {"Authorization": f"Bearer {token}"})

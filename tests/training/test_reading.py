@@ -168,8 +168,8 @@ def test_drawing_ahead_changes_nothing(tmp_path: Path, tiny_base_folder: Path) -
         first.restore(states)
         assert [first.next() for _ in range(4)] == [paused.next() for _ in range(4)]
         assert first.states() == paused.states()
-        for artist in first._artists:
-            artist._process.kill()
+        for worker in first._workers:
+            worker._process.kill()
         with pytest.raises(ValueError, match="died"):
             all(first.next() for _ in range(20))
     finally:
