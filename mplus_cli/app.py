@@ -165,6 +165,7 @@ app.command(
     epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
 )(log.log)
 memory.app.command("fork")(memory_files.fork)
+memory.app.command("merge")(memory_files.merge)
 memory.app.command("du")(memory_files.disk_usage)
 memory.app.command("gc")(memory_files.collect_garbage)
 memory.app.command("export")(memory_files.export)

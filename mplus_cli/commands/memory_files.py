@@ -27,6 +27,40 @@ def fork(
     screen.note(f'memory "{new}" begins as a copy of "{name}": mplus ingest -m {new} ...')
 
 
+def merge(
+    context: typer.Context,
+    name: Name,
+    others: Annotated[
+        list[str], typer.Argument(metavar="OTHER...", help="The memories whose documents are read.")
+    ],
+    as_json: JsonOption = False,
+) -> int:
+    """Read the documents of other memories into this one, from the text that they keep.
+
+    It takes as long as reading the documents does. The others stay. NAME is made if there is none.
+    """
+    from functools import partial
+
+    from mplus_cli.api import Mplus
+    from mplus_cli.commands.preview import end
+    from mplus_cli.ingest.job import Report
+    from mplus_cli.ingest.merging import merge
+    from mplus_cli.terminal.ingest_view import IngestView
+
+    report = Report(name)
+    with screen.meter() as meter:
+        view = IngestView(meter)
+        mplus = Mplus.with_settings(settings_of(context), note=view.note)
+        session_for = partial(mplus.loader.session, progress=meter.report)
+        for event in merge(mplus.library, session_for, others, report):
+            view.show(event)
+    if as_json:
+        screen.json_out(report.to_json())
+    elif not report.is_hopeless:
+        view.summary(report)
+    return end([document["error"] for document in report.documents])
+
+
 def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show what each memory takes on the disk."""
     from mplus_cli.library import Library

@@ -21,6 +21,10 @@ _PATHS = ("FILE", "FOLDER", "SOURCE...", "PATH", "BOOK")
 """What a value is called that is a file: the shell knows those."""
 
 
+_NAMES = ("name", "old", "others")
+"""Arguments that name a memory, or below `model` a model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """What may stand there, and what it means."""
@@ -127,7 +131,7 @@ def _values(parameter: Any, line: _Line, before: Sequence[str]) -> Iterator[Word
     """What a parameter's value may be."""
     if parameter is None:
         return
-    is_name = parameter.param_type_name == "argument" and parameter.name in ("name", "old")
+    is_name = parameter.param_type_name == "argument" and parameter.name in _NAMES
     if parameter.name == "model" or (is_name and line.path[:1] == ("model",)):
         yield from (Word(one.name, one.kind) for one in catalog.every(_home(before)))
     elif parameter.name == "memory" or is_name:

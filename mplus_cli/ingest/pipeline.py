@@ -177,7 +177,7 @@ def read_documents(
         def open_document(load: Callable[[], Document]) -> tuple[Document, list[Chunk]]:
             """A document and its chunks; none of one that is known by now."""
             document = load()
-            if _find_complete(writer, document.sha256) is not None:
+            if find_complete(writer, document.sha256) is not None:
                 return document, []
             return document, split_chunks(document, tokenizer, model.config.chunk_tokens)
 
@@ -186,9 +186,9 @@ def read_documents(
         for index, outcome in zip(indices, opened, strict=True):
             try:
                 document, chunks = outcome()
-                known = _find_complete(writer, document.sha256)
+                known = find_complete(writer, document.sha256)
                 if known is not None:
-                    yield _finished(index, total, document.path, known, "already-read")
+                    yield finished(index, total, document.path, known, "already-read")
                     continue
                 if not chunks:
                     raise DocumentError(f"{documents[index][0].name} has no text in it")
@@ -203,7 +203,7 @@ def _read(
 ) -> Iterator[Event]:
     """Read the rest of a document."""
     new = _describe(document, chunks)
-    unfinished = _find_unfinished(growing.writer, new)
+    unfinished = find_unfinished(growing.writer, new)
     done = unfinished.chunks_read if unfinished else 0
     yield DocumentStarted(
         index=index,
@@ -221,7 +221,7 @@ def _read(
     tokens = sum(len(chunk.ids) for chunk in chunks[:done])
     yield from growing.read(index, number, pieces[done:], done, len(chunks), tokens)
     row = growing.writer.view.documents[number - 1]
-    yield _finished(index, total, document.path, row, "read")
+    yield finished(index, total, document.path, row, "read")
 
 
 class Growing:
@@ -285,7 +285,7 @@ class Growing:
         return self._memory
 
 
-def _find_complete(writer: Writer, sha256: str) -> DocumentRow | None:
+def find_complete(writer: Writer, sha256: str) -> DocumentRow | None:
     """The document with these bytes that was read to its end."""
     for row in writer.view.documents:
         if row.sha256 == sha256 and row.complete:
@@ -293,7 +293,7 @@ def _find_complete(writer: Writer, sha256: str) -> DocumentRow | None:
     return None
 
 
-def _find_unfinished(writer: Writer, new: NewDocument) -> DocumentRow | None:
+def find_unfinished(writer: Writer, new: NewDocument) -> DocumentRow | None:
     """The same document, cut into the same chunks, of which a part was read."""
     for row in writer.view.documents:
         same = (row.sha256, row.chunks, row.digest) == (new.sha256, new.chunks, new.digest)
@@ -328,7 +328,7 @@ def _chunk_row(chunk: Chunk) -> NewChunk:
     return NewChunk(_storable(chunk.text), len(chunk.ids), first, last, place)
 
 
-def _finished(
+def finished(
     index: int, total: int, path: str, row: DocumentRow, status: Literal["read", "already-read"]
 ) -> DocumentFinished:
     return DocumentFinished(

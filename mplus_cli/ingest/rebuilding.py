@@ -149,7 +149,7 @@ def reread(
         for number, run in groupby(rows, key=lambda row: row.document_id):
             document, positions = documents[number], [row.position for row in run]
             if number not in numbers:
-                numbers[number] = writer.begin_document(_described(document))
+                numbers[number] = writer.begin_document(described(document))
             events = growing.read(
                 0,
                 numbers[number],
@@ -188,7 +188,8 @@ def pieces_again(
     return [(part, _chunk(row)) for part, row in zip(cut, rows, strict=True)]
 
 
-def _described(row: DocumentRow) -> NewDocument:
+def described(row: DocumentRow) -> NewDocument:
+    """A document of a memory, as one that is about to be read."""
     return NewDocument(
         path=row.path,
         title=row.title,

@@ -55,6 +55,7 @@ def completed(line: str, *rest: str) -> list[str]:
         ("ask -m gone --document", "", []),
         ("memory export books --document", "The", [HOSTILE]),
         ("memory fork bo", "", []),
+        ("memory merge book", "bo", ["book", "books"]),
         ("ask", "--no-st", ["--no-stream", "--no-strict"]),
         ("ask", "--off", ["--offline"]),
         ("ask --device", "c", ["cpu", "cuda"]),

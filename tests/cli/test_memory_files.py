@@ -26,6 +26,19 @@ def test_fork_then_read_on(mplus: Any, book: str, tmp_path: Path) -> None:
     assert "choose another name" in mplus("memory", "fork", book, "copy").error
 
 
+def test_merge(mplus: Any, book: str, tmp_path: Path) -> None:
+    other = tmp_path / "whale.txt"
+    other.write_text("The whale was white. Its name was Moby. " * 3)
+    assert mplus("ingest", other, "-m", "sea", "-q").code == 0
+    merged = mplus("memory", "merge", "all", book, "sea", "--json")
+    assert merged.code == 0, merged.err
+    assert [one["status"] for one in merged.json["documents"]] == ["read", "read"]
+    again = mplus("memory", "merge", "all", "sea", book)
+    assert (again.code, again.err.count("already read")) == (0, 2)
+    assert "merged into itself" in mplus("memory", "merge", book, book).error
+    assert mplus("memory", "verify", "all").code == 0
+
+
 def test_du(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mplus("memory", "fork", book, "copy")
     told = mplus("memory", "du", "--json").json

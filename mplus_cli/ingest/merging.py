@@ -1,0 +1,120 @@
+"""The documents of some memories are read into another, from the text that those memories keep.
+
+Memory tokens cannot be moved: each was written behind the ones before it. So a merged memory is what
+reading the same documents in this order gives, and takes as long. Yields typed events and prints nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.ingest.job import Report, SessionFor
+from mplus_cli.ingest.pipeline import (
+    DocumentFailed,
+    DocumentFinished,
+    DocumentStarted,
+    Event,
+    Growing,
+    find_complete,
+    find_unfinished,
+    finished,
+)
+from mplus_cli.ingest.rebuilding import described, pieces_again
+from mplus_cli.library import ChunkRow, DocumentRow, Library, StoredMemory
+from mplus_cli.library.names import validate_name
+from mplus_cli.runtime.session import Session
+
+Taken = tuple[DocumentRow, list[ChunkRow]]
+"""A document of another memory, and its chunks."""
+
+
+def merge(
+    library: Library, session_for: SessionFor, others: Sequence[str], report: Report
+) -> Iterator[Event]:
+    """Read what other memories hold into the memory that `report` names, which is made if there is none.
+
+    What it has already is not read again; so an interrupted merge goes on when it is run again. The
+    others stay as they are. A document that was not read to its end there is left out, and so is one
+    that this model cuts into other tokens.
+
+    Raises:
+        UsageError: the memory stands among the others, or cannot be called so.
+        MplusError: one of the others is not there or is empty, or as `session_for`.
+        MismatchError: another model wrote the memory.
+    """
+    name = report.memory
+    validate_name(name)
+    if name in others:
+        raise UsageError(f'"{name}" cannot be merged into itself: name other memories')
+    taken = [part for other in dict.fromkeys(others) for part in _documents(library.open(other))]
+    session = session_for(library.open(name) if name in library.names() else None)
+    stored = library.open_or_create(name, session.identity)
+    session.check_dtype(stored)
+    started = time.perf_counter()
+    try:
+        for event in _read_all(session, stored, taken):
+            if isinstance(event, DocumentFinished | DocumentFailed):
+                report.add(event)
+            yield event
+    finally:
+        summary = stored.summary()
+        report.tokens = summary.tokens
+        report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
+        report.seconds = round(time.perf_counter() - started, 3)
+
+
+def _documents(stored: StoredMemory) -> Iterator[Taken]:
+    view = stored.view()
+    if view.state is None:
+        raise MplusError(f'memory "{stored.name}" is empty: there is nothing to merge')
+    rows = stored.all_chunks(view)
+    for document in view.documents:
+        yield document, [row for row in rows if row.document_id == document.id]
+
+
+def _read_all(session: Session, stored: StoredMemory, taken: Sequence[Taken]) -> Iterator[Event]:
+    with stored.writer() as writer:
+        growing = Growing(stored, session.model, writer, session.loaded.initial_memory)
+        for index, (document, rows) in enumerate(taken):
+            known = find_complete(writer, document.sha256)
+            if known is not None:
+                yield finished(index, len(taken), document.path, known, "already-read")
+                continue
+            try:
+                yield from _read(session, growing, (index, len(taken)), document, rows)
+            except _LeftOut as error:
+                yield DocumentFailed(index, len(taken), document.path, str(error))
+
+
+class _LeftOut(Exception):
+    """A document cannot be read from what the other memory keeps."""
+
+
+def _read(
+    session: Session,
+    growing: Growing,
+    place: tuple[int, int],
+    document: DocumentRow,
+    rows: Sequence[ChunkRow],
+) -> Iterator[Event]:
+    if not document.complete:
+        raise _LeftOut(f"{document.title} was not read to its end: read the rest first")
+    try:
+        pieces = pieces_again(document, rows, session.plain_tokenizer)
+    except MplusError as error:
+        raise _LeftOut(str(error)) from error
+    new = described(document)
+    unfinished = find_unfinished(growing.writer, new)
+    done = unfinished.chunks_read if unfinished else 0
+    index, total = place
+    yield DocumentStarted(
+        *(index, total, document.path, document.title, document.pages),
+        *(document.chunks, done, document.tokens, ()),
+    )
+    number = unfinished.id if unfinished else growing.writer.begin_document(new)
+    tokens = sum(row.tokens for row in rows[:done])
+    yield from growing.read(index, number, pieces[done:], done, document.chunks, tokens)
+    row = growing.writer.view.documents[number - 1]
+    yield finished(index, total, document.path, row, "read")

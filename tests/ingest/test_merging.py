@@ -1,0 +1,99 @@
+"""Merging: what reading the same documents in this order gives, byte for byte, also when broken off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli import settings
+from mplus_cli.api import Mplus
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.ingest import merging
+from mplus_cli.ingest.job import Report
+from mplus_cli.ingest.pipeline import ChunkRead, DocumentFinished
+
+TEXTS = {
+    "alpha": "The keeper of the lighthouse was called Orla Finch. She kept a goat. " * 12,
+    "beta": "The whale was white. Its name was Moby, and it sank the ship. " * 14,
+}
+
+
+@pytest.fixture
+def mplus(tiny_checkpoint_folder: Path, tmp_path: Path) -> Mplus:
+    """Two memories of one document each, and one that has read both."""
+    made = Mplus(tmp_path / "home", model=str(tiny_checkpoint_folder), device="cpu", offline=True)
+    for name, text in TEXTS.items():
+        path = tmp_path / f"{name}.txt"
+        path.write_text(text)
+        made.memory(name).read(path)
+        made.memory("both").read(path)
+    return made
+
+
+def merge(mplus: Mplus, name: str, *others: str) -> tuple[Report, Iterator[Any]]:
+    report = Report(name)
+    return report, merging.merge(mplus.library, mplus.loader.session, others, report)
+
+
+def files_of(mplus: Mplus, name: str) -> dict[str, bytes]:
+    folder = mplus.library.open(name).folder
+    return {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+
+def test_a_merged_memory_is_that_of_reading_both(mplus: Mplus) -> None:
+    report, events = merge(mplus, "merged", "alpha", "beta")
+    kinds = [type(event) for event in events]
+    assert kinds.count(DocumentFinished) == 2 and report.exit_code == 0
+    assert files_of(mplus, "merged") == files_of(mplus, "both")
+    rows = [
+        [(row.title, row.sha256, row.chunks) for row in mplus.library.open(name).documents()]
+        for name in ("merged", "both")
+    ]
+    assert rows[0] == rows[1]
+    texts = [mplus.library.open(name).texts(4) for name in ("merged", "both")]
+    assert texts[0] == texts[1]
+    again, events = merge(mplus, "merged", "beta", "alpha")
+    assert {event.status for event in events} == {"already-read"} and again.exit_code == 0
+
+
+def test_a_merge_that_was_broken_off_goes_on(mplus: Mplus) -> None:
+    _, events = merge(mplus, "merged", "alpha", "beta")
+    read = 0
+    for event in events:
+        read += isinstance(event, ChunkRead)
+        if read == 3:
+            events.close()  # type: ignore[attr-defined]
+    list(merge(mplus, "merged", "alpha", "beta")[1])
+    assert files_of(mplus, "merged") == files_of(mplus, "both")
+
+
+def test_what_is_left_out_is_said(mplus: Mplus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is cut into other tokens now; the other document is read all the same."""
+    real = merging.pieces_again
+
+    def refuse(document: Any, *rest: Any) -> Any:
+        if document.title == "Alpha":
+            raise MplusError("Alpha cannot be read again as it was")
+        return real(document, *rest)
+
+    monkeypatch.setattr(merging, "pieces_again", refuse)
+    report, events = merge(mplus, "merged", "alpha", "beta")
+    list(events)
+    assert report.exit_code == 4
+    assert [row.title for row in mplus.library.open("merged").documents()] == ["Beta"]
+
+
+def test_what_cannot_be_merged(mplus: Mplus) -> None:
+    mplus.library.create("empty", mplus.library.open("alpha").identity)
+    for others, said in (
+        (("merged",), "merged into itself"),
+        (("gone",), "there is no memory"),
+        (("empty",), "is empty"),
+    ):
+        with pytest.raises((UsageError, MplusError), match=said):
+            list(merge(mplus, "merged", *others)[1])
+    assert "merged" not in mplus.library.names()
+    assert settings.DEFAULT_MEMORY not in mplus.library.names()
