@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mplus_cli.asking.events import Event, Question, event_from_json
 from mplus_cli.errors import ExitCode, MplusError
-from mplus_cli.runtime.session import Note
 from mplus_cli.server.address import Address, find_address
 from mplus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from mplus_cli.runtime.session import Note
 
 CONNECT_SECONDS = 1.0
 """For a server on this machine to take a call."""
