@@ -21,6 +21,7 @@ from mplus_cli.asking.choosing import (
 )
 from mplus_cli.asking.confidence import read_calibration
 from mplus_cli.asking.events import (
+    WITHOUT_ANSWER,
     Answer,
     Event,
     OpenMemory,
@@ -100,7 +101,7 @@ class Asked:
             answer=text,
             memory=self.opened.stored.name,
             model=self.session.loaded.name,
-            sources=evidence.sources("" if is_refusal(text) else text),
+            sources=evidence.sources("" if reason in WITHOUT_ANSWER else text),
             usage=self.clock.usage(recalled, tokens),
             reason=reason,
         )
@@ -244,12 +245,9 @@ def _span(asked: Asked) -> Iterator[Event]:
         longest=longest,
     )
     asked.clock.first_token()
-    if not (chosen.is_doubtful or chosen.is_unsure):
+    if not chosen.is_doubtful and chosen.reason != "unsure":
         yield TextDelta(chosen.text)
-    reason = "stop"
-    if chosen.is_refusal:
-        reason = "unsure" if chosen.is_unsure else "refused"
-    answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, reason)
+    answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, chosen.reason)
     yield replace(answer, confidence=chosen.confidence, doubtful=chosen.is_doubtful)
 
 
@@ -281,4 +279,5 @@ def _spoken(asked: Asked) -> Iterator[Event]:
             if delta := text.push(event.id):
                 yield TextDelta(delta)
         elif isinstance(event, Finished) and recalled and evidence:
-            yield asked.answer(text.text, recalled, evidence, event.new_tokens, event.reason)
+            reason = "refused" if is_refusal(text.text) else event.reason
+            yield asked.answer(text.text, recalled, evidence, event.new_tokens, reason)

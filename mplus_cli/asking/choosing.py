@@ -34,9 +34,8 @@ class Chosen:
 
     text: str
     tokens: int = 0
-    is_refusal: bool = False
-    is_unsure: bool = False
-    """Of a refusal: the reader would answer, but is too likely to be wrong."""
+    reason: Literal["stop", "refused", "unsure"] = "stop"
+    """As of `Answer`; `unsure`: the reader would answer, but is too likely to be wrong."""
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and without a calibration."""
     is_doubtful: bool = False
@@ -170,13 +169,14 @@ def choose(
     calibration = words.calibration
     if calibration is None:
         if not answers or answers[0].nats < refusing:
-            return Chosen(REFUSAL, is_refusal=True)
+            return Chosen(REFUSAL, reason="refused")
         return Chosen(answers[0].text, answers[0].tokens)
     chances = [calibration.chance(answer.features) for answer in answers]
     chance = max(chances, default=0.0)
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
         would_answer = bool(answers) and answers[0].nats >= refusing
-        return Chosen(REFUSAL, is_refusal=True, is_unsure=would_answer and not question.strict)
+        is_unsure = would_answer and not question.strict
+        return Chosen(REFUSAL, reason="unsure" if is_unsure else "refused")
     best = answers[chances.index(chance)]
     doubtful = chance < calibration.doubt
     return Chosen(best.text, best.tokens, confidence=round(chance, 3), is_doubtful=doubtful)

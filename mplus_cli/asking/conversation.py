@@ -67,7 +67,7 @@ class Reply:
     asks: str = ""
     """A question to be asked now."""
     edits: str = ""
-    """A question that the user is to write anew in an editor."""
+    """A question that the user is to rewrite in an editor."""
     ingests: tuple[str, ...] = ()
     """Documents that are to be read now."""
     drawn: MemoryMap | None = None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mplus_cli.asking.confidence import Calibration
 
 DEFAULT_NEW_TOKENS = 256
+WITHOUT_ANSWER = ("refused", "unsure", "whole")
+"""The reasons of an `Answer` that gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether there is no answer: then the sources are the closest passages."""
-        return self.reason == "whole" or is_refusal(self.answer)
+        return self.reason in WITHOUT_ANSWER
 
 
 def usage_words(usage: Usage) -> str:
@@ -189,7 +191,7 @@ def usage_words(usage: Usage) -> str:
 
 
 def is_refusal(answer: str) -> bool:
-    """Whether an answer is the refusal."""
+    """Whether the reader's own words refuse: then the reason is `refused`."""
     return normalise(REFUSAL) in normalise(answer)
 
 

@@ -242,7 +242,7 @@ def _write_segments(whole: Segment, folder: Path) -> list[SegmentRow]:
     for start in range(0, len(whole), SEGMENT_TOKENS):
         stop = min(start + SEGMENT_TOKENS, len(whole))
         cut = Segment(whole.tokens.slice(start, stop), whole.born[:, start:stop])
-        _check_numbers(cut.tokens.tensors())  # now: then they are at hand to be written
+        _check_numbers(cut.tokens.tensors())  # now, while they are in memory to be written
         rows.append(files.write_segment(folder, len(rows) + 1, [cut]))
     return rows
 

@@ -1,4 +1,4 @@
-"""How an answer looks: its text on stdout as it comes, on stderr after it the passages it rests on."""
+"""Shows an answer: its text on stdout as it comes, and then on stderr the passages it is based on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def show_usage(answer: Answer) -> None:
 
 
 def _last(events: Iterable[Event]) -> Answer | None:
-    """The complete answer, waited for."""
+    """The complete answer, without showing it."""
     final: Answer | None = None
     with screen.meter() as meter:
         meter.report("thinking")
@@ -83,7 +83,7 @@ def _last(events: Iterable[Event]) -> Answer | None:
 
 
 def _stream(events: Iterable[Event]) -> Answer | None:
-    """The complete answer, shown as it comes; a doubtful one is not shown."""
+    """The complete answer, shown as it comes unless it is doubtful."""
     with screen.meter() as meter:
         meter.report("thinking")
         for event in events:
@@ -108,12 +108,13 @@ def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
 
 
 def final_text(answer: Answer) -> str:
-    """What stands on stdout: the answer, or that none is likely enough."""
+    """The text for stdout: the answer, or that none is likely enough to be right."""
     return answer_text(answer.answer, answer.reason)
 
 
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:
-    """What an answer rests on: the passage that holds it, or the best one, then where the others are.
+    """The evidence of an answer: the passage that holds it, or the best one, and the places of the
+    others.
 
     Args:
         whole: show every source, and its whole text.
@@ -150,7 +151,7 @@ def show_source(source: Source, *, whole: bool = False) -> None:
 
 
 def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
-    """A line a source; the same place twice is said once."""
+    """A line per source; the same place is named once."""
     lines = dict.fromkeys(map(where, sources))
     for line in lines:
         if but is None or line != where(but):

@@ -1,4 +1,4 @@
-"""How reading documents looks: a meter, a line a document, a summary. Prints through the screen."""
+"""Shows the reading of documents: a meter, a line per document, a summary. Prints through the screen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mplus_cli.wording import count
 
 
 def summary_line(report: Report) -> str:
-    """What was read, and what the memory holds now."""
+    """A line about what was read and what the memory holds now."""
     read = sum(1 for document in report.documents if document["status"] == "read")
     failed = len(report.failed)
     parts = [
@@ -138,7 +138,7 @@ class IngestView:
     def _advance(self, event: ChunkRead) -> None:
         seconds = time.monotonic() - self._started
         if self._first_tokens is None:
-            # The first chunk pays for warming up: speed is counted from its end.
+            # The first chunk includes warm-up: speed is counted from its end.
             self._first_tokens, self._started = event.tokens_done, time.monotonic()
             speed = []
         else:
@@ -161,14 +161,15 @@ class IngestView:
         screen.warning(f"not read: {error}")
 
     def warn(self, warnings: Iterable[str]) -> None:
-        """Lines about what was not read, unless quiet."""
+        """Warnings about what was not read, unless quiet."""
         for text in () if screen.is_quiet() else warnings:
             self._meter.close()
             screen.warning(text)
 
 
 class ShelfView:
-    """Shows several books that are read at once: one meter for all, a line for each at its end."""
+    """Shows several books that are read at once: one meter for all, and a line for each when it is
+    done."""
 
     def __init__(self, meter: screen.Meter, books: int) -> None:
         self._meter = meter

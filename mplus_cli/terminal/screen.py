@@ -1,8 +1,9 @@
 """The screen: the only module that prints. Answers and JSON on stdout, everything else on stderr.
 
-Where stderr is no terminal nothing moves: a meter writes a plain line now and then. All text goes out
-through `_write` or through the consoles of `terminal.consoles`, which let nothing through that
-steers a terminal. Knows how things look on a terminal; not what they mean.
+If stderr is not a terminal nothing is redrawn: a meter writes a plain line now and then. All text goes
+    out
+through `_write` or through the consoles of `terminal.consoles`, which let through nothing that controls a
+terminal. Knows how things look, not what they mean.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _WIDE = 240
-"""Columns of a table that goes to a file or a pipe."""
+"""Width of a table that goes to a file or a pipe."""
 _LINE_SECONDS = 30.0
-"""Between a meter's plain lines."""
+"""Seconds between a meter's plain lines."""
 _PACE_SECONDS = 120.0
-"""That a bar's time left is worked out of: steps of very different length follow each other."""
+"""Steps from which a bar's time left is estimated: their lengths vary greatly."""
 Tells = Literal["little", "usual", "much"]
 _tells: ContextVar[Tells] = ContextVar("tells", default="usual")
 """`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
@@ -66,7 +67,7 @@ def out(text: str) -> None:
 
 
 def piece(text: str) -> None:
-    """Part of an answer on stdout, at once."""
+    """Part of an answer on stdout, flushed at once."""
     if not text:
         return
     _open_line[0] = not text.endswith("\n")
@@ -80,7 +81,7 @@ def flush() -> None:
 
 
 def json_out(value: Any) -> None:
-    """One JSON value on stdout, every character of it kept: those that nobody sees as escapes."""
+    """One JSON value on stdout; invisible characters are escaped, and none is lost."""
     _write(sys.stdout, escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
@@ -110,7 +111,7 @@ def _say(text: str) -> None:
 
 
 def dim(text: str) -> None:
-    """An indented line on stderr that stands back."""
+    """An indented, dimmed line on stderr."""
     line = "  " + text.replace("\n", " ")
     if is_terminal():
         _console(stderr=True).print(line, style="dim", overflow="fold")
@@ -132,8 +133,8 @@ def quotation(
     keep_lines: bool = False,
     stderr: bool = True,
 ) -> None:
-    """A stretch of a text, indented, with what is marked in it bold on a terminal. Line ends become
-    spaces, unless they are kept."""
+    """An indented excerpt of a text, with the marked part bold on a terminal. Line ends become spaces,
+    unless they are kept."""
     first, last = mark or (span[1], span[1])
     parts = [text[span[0] : first], text[first:last], text[last : span[1]]]
     if not keep_lines:
@@ -161,11 +162,11 @@ def error(text: str) -> None:
 
 
 def interrupted() -> None:
-    """The line after Ctrl-C, on stderr; on a line of its own also where ^C was echoed."""
+    """The message after Ctrl-C, on stderr; on a line of its own even if ^C was echoed."""
     message = "mplus: interrupted; what was committed is kept: run the same command to go on"
     with contextlib.suppress(OSError):
         if is_terminal():
-            # On a terminal ^C was echoed: write over it, below an answer that was cut short.
+            # A terminal has echoed ^C: overwrite it, below an answer that was cut short.
             sys.stderr.write("\n" if _open_line[0] else "\r")
         _plain(sys.stderr, message)
 
@@ -194,32 +195,32 @@ def show(renderable: RenderableType) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether stderr is one, so that things may move."""
+    """Whether stderr is a terminal, so that things may be redrawn."""
     return sys.stderr.isatty()
 
 
 def moves() -> bool:
-    """Whether what is drawn on stderr may be drawn anew: not on `TERM=dumb`, nor for a screen reader."""
+    """Whether what is on stderr may be redrawn: not on `TERM=dumb`, nor for a screen reader."""
     return is_terminal() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def is_interactive() -> bool:
-    """Whether someone sits there to type."""
+    """Whether a user is there to type."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def is_conversation() -> bool:
-    """Whether someone sits there to type, and to read what comes on stdout."""
+    """Whether a user is there to type, and to read stdout."""
     return is_interactive() and sys.stdout.isatty()
 
 
 def has_unicode() -> bool:
-    """Whether stdout takes block characters."""
+    """Whether stdout can show block characters."""
     return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def console() -> Console:
-    """Stdout for what draws by itself."""
+    """The console of stdout, for what draws itself."""
     return _console(stderr=False)
 
 
@@ -261,7 +262,7 @@ def meter(*, quiet: bool = False) -> Iterator[Meter]:
 
 
 class Meter:
-    """One line of progress that is drawn anew, or plain lines now and then, or nothing."""
+    """One line of progress that is redrawn, or plain lines now and then, or nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -272,10 +273,10 @@ class Meter:
         self._drawn = ("", False)
         self._last_line = 0.0
         self._begun = (0.0, 0)
-        """When what is being done now was first reported, and how far it was then."""
+        """When the current work was first reported, and how far it was then."""
 
     def report(self, what: str, done: int = 0, total: int | None = None, detail: str = "") -> None:
-        """Show what is being done and how far it is; `total` None: not known."""
+        """Show what is being done and how far it has come; `total` None: not known."""
         if self._quiet:
             return
         if self._moves:
@@ -290,13 +291,13 @@ class Meter:
         self._what = what
 
     def close(self) -> None:
-        """Take the display away."""
+        """Remove the display."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
     def _left(self, done: int, total: int) -> str:
-        """How long it takes to the end at the pace so far; nothing where there is no pace."""
+        """The time left at the pace so far; empty before there is one."""
         since, first = self._begun
         if done <= first:
             return ""
@@ -319,7 +320,7 @@ class Meter:
 
 
 def _new_progress(*, bounded: bool) -> Progress:
-    """A display of one task; with a bar and the time left where it is known how far it goes."""
+    """A display of one task, with a bar and the time left if the total is known."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
@@ -352,5 +353,5 @@ def _plain(stream: Any, text: str) -> None:
 
 
 def _write(stream: Any, text: str) -> None:
-    """Text that may come from anywhere, as it may be seen."""
+    """Write text from anywhere, made safe to show."""
     stream.write(visible(text))

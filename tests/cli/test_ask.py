@@ -435,3 +435,22 @@ def test_sources_full(mplus: Any, book: str) -> None:
     text = mplus(*line, "--json").json["sources"][0]["text"]
     assert text.split("\n")[0].strip() in first.err
     assert mplus("ask", "--sources", "who?", "-m", book, *SHORT) == mplus(*line)
+
+
+def test_a_refusal_in_the_readers_own_words(
+    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        """An answer's text that is the refusal, whatever the tokens are."""
+
+        text = REFUSAL
+
+        def __init__(self, tokenizer: Any) -> None:
+            pass
+
+        def push(self, id: int) -> str:
+            return ""
+
+    monkeypatch.setattr("mplus_cli.asking.answering.AnswerText", Refusing)
+    answer = mplus("ask", "Who keeps the goat?", "-m", book, "--no-quote", "--json").json
+    assert (answer["answer"], answer["reason"], answer["refused"]) == (REFUSAL, "refused", True)

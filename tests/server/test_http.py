@@ -89,6 +89,10 @@ def test_a_document_is_read_with_curl(live: Any, tmp_path: Path) -> None:
     assert events[0]["title"] == "Of Whales" and events[0]["path"] == "Of Whales.md"
     again = json.loads(curl("--data-binary", f"@{book}", f"{address}&title=Other"))
     assert [document["status"] for document in again["documents"]] == ["already-read"]
+    book.write_text(book.read_text() + "And only Ishmael was left to tell it.\n")
+    newer = json.loads(curl("--data-binary", f"@{book}", f"{address}&replace=true"))
+    assert [document["replaced"] for document in newer["documents"]] == [True]
+    assert len(live.get("/api/memories/whales")["documents"]) == 1
     body = json.dumps({"words": "its name was Moby", "count": 1})
     header = "Content-Type: application/json"
     found = curl("-d", body, "-H", header, f"{live.address}api/memories/whales/find")
