@@ -9,6 +9,14 @@ from mplus_cli.place import Place
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
+NO_ANSWER = "No answer that is likely to be right."
+
+
+def answer_text(answer: str, reason: str) -> str:
+    """An answer as it is shown: where none is likely enough, that is said in its place."""
+    return NO_ANSWER if reason == "unsure" else answer
+
+
 def count(number: int, noun: str) -> str:
     """ "1 page", "2 pages"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -18,9 +18,8 @@ from mplus_cli.asking.events import Answer, Question, Source, TextDelta, check
 from mplus_cli.errors import UsageError
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
-from mplus_cli.wording import place
+from mplus_cli.wording import NO_ANSWER, answer_text, place
 
-NO_ANSWER = "No answer that is likely to be right."
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
     "stop": (None, [], ""),
@@ -201,7 +200,7 @@ def refusal(answer: Answer) -> str | None:
     """Why there is no answer, in one line; None where there is one."""
     if not answer.refused:
         return None
-    return NO_ANSWER if answer.reason == "unsure" else answer.answer
+    return answer_text(answer.answer, answer.reason)
 
 
 def finish_reason(answer: Answer) -> Literal["stop", "length"]:

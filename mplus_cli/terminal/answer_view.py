@@ -8,11 +8,10 @@ from typing import Any
 from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
-from mplus_cli.wording import place
+from mplus_cli.wording import answer_text, place
 
 UNSURE = "Not sure of the answer. The passage that fits best:"
 DOUBTFUL = "Not sure of this answer: look at the passages (--sources, in a chat /sources)."
-NO_ANSWER = "No answer that is likely to be right."
 NOWHERE = "None of these passages contains the words of the answer:"
 
 
@@ -110,7 +109,7 @@ def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
 
 def final_text(answer: Answer) -> str:
     """The text for stdout: the answer, or that none is likely enough to be right."""
-    return NO_ANSWER if answer.reason == "unsure" else answer.answer
+    return answer_text(answer.answer, answer.reason)
 
 
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:

@@ -12,7 +12,7 @@ from mplus_cli.history.store import Kept, Turn
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.memory_view import plain_table
 from mplus_cli.visible import one_line
-from mplus_cli.wording import count, moment
+from mplus_cli.wording import answer_text, count, moment
 
 _NARROW = 72
 
@@ -45,6 +45,6 @@ def show_conversation(kept: Kept, turns: Sequence[Turn]) -> None:
     for turn in turns:
         screen.out("")
         screen.out(f"> {one_line(turn.question)}")
-        screen.piece(f"{turn.answer}\n")
+        screen.piece(f"{answer_text(turn.answer, turn.details['reason'])}\n")
         for where in places(turn.details):
             screen.out(f"  {where}")

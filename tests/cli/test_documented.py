@@ -26,6 +26,7 @@ ELSEWHERE = {"demo", "eval", "train", "serve", "mcp"}
 STDIN = {"--questions -": '{"question": "Who?"}\n', "chat": "who?\n"}
 
 
+PLACEHOLDER = re.compile(r"[A-Z|-]{4,}")
 MAY_FAIL = ("doctor", "find")
 """Whose exit code 1 says something of the test's folder: no base model, nothing near."""
 
@@ -62,6 +63,7 @@ def test_every_documented_command_runs(
     for _ in range(12):
         told = {"question": "brass key?", "answer": "yes", "sources": []}
         history.add(history.begin("chat", "default", "tiny"), told)
+    texts = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
     ran = 0
     for page, line in documented():
         line = line.partition("  #")[0].rstrip()
@@ -70,9 +72,10 @@ def test_every_documented_command_runs(
             continue
         typed = next((text for part, text in STDIN.items() if part in line), "")
         result = mplus(*words, *(["--yes"] if words[:2] == ["memory", "rm"] else []), stdin=typed)
-        # One that a page only names, such as `mplus memory save`, may want its arguments.
-        named = f"`{line}`" in (ROOT / page).read_text("utf-8")
         is_well = result.code == 0 or (result.code == 1 and words[0] in MAY_FAIL)
-        assert is_well or (named and "missing argument" in result.err), (page, line, result)
-        ran += is_well
-    assert ran > 30
+        if any(PLACEHOLDER.fullmatch(word) for word in words) or f"`{line}`" in texts[page]:
+            # A form to fill in, or a command that is only named: there is such a command at least.
+            is_well = is_well or not re.search("no such (option|command)", result.err)
+        assert is_well, (page, line, result)
+        ran += result.code == 0
+    assert ran > 25

@@ -12,6 +12,7 @@ import pytest
 
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.history.export import export
+from mplus_cli.history.export import markdown as to_markdown
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History, latest_chat
 
@@ -151,6 +152,8 @@ def test_export(history: History, tmp_path: Path) -> None:
     assert (
         "\n## Who # is it?\n\nThe keeper.\n\n- Story, p. 2-3" in text and text.count("- Story") == 1
     )
+    unsure = {**answer("Why?", "The text does not say."), "reason": "unsure"}
+    assert "No answer that is likely to be right." in to_markdown("book", [unsure])
     export(data, "book", [answer("Who?")])
     assert json.loads(data.read_text())["turns"][0]["question"] == "Who?"
     with pytest.raises(UsageError, match="is there already"):
