@@ -51,7 +51,7 @@ def test_passages_are_runs_of_sentences_that_are_not_too_long() -> None:
     [
         ("goat", ["goat"]),
         ("The goat.", ["goat"]),
-        ("a GOAT NAMED admiral", ["goat named Admiral"]),
+        ("a GOAT NAMED admiral", ["a goat named Admiral"]),
         ("fed it? asked", ["fed it?” asked"]),
         ("oat", []),
         ("goat Admiral", []),
