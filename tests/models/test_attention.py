@@ -63,6 +63,7 @@ def test_causal_attention_block_by_block(
     torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
+@pytest.mark.filterwarnings("ignore:`past_key_values`:FutureWarning")  # its name until 5.23
 def test_the_whole_stack_is_causal_behind_a_cache(build_network: Callable[..., Any]) -> None:
     """As `transformers` calls it: without a mask, with and without keys of earlier tokens."""
     exact, quick = build_network().generate.llama, build_network("grouped_causal").generate.llama

@@ -104,6 +104,7 @@ def test_what_was_saved_is_loaded(tiny_checkpoint_folder: Path) -> None:
     assert len(adapter.weights) == 3 * 7
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT's own use
 def test_peft_itself_loads_the_adapters(
     tiny_base_folder: Path, tiny_checkpoint_folder: Path
 ) -> None:
