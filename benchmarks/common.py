@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.decoder import Decoder
 from mplus_cli.runtime.machine import cpu_name
 from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Flags, Settings, resolve
@@ -58,13 +59,21 @@ def session(given: argparse.Namespace) -> Session:
     return open_session(settings(given), note=_say, progress=lambda *_: None)
 
 
-def as_loaded(llama: Any) -> Any:
-    """The same weights with the attention of `transformers`, as a baseline."""
-    from models.checkpoints.adapters import twin
+def as_loaded(opened: Session, decoder: Decoder) -> Any:
+    """The same weights as a model of `transformers`, as a baseline; its own attention."""
+    from torch import nn
 
-    base = twin(llama)
-    base.config._attn_implementation = "sdpa"
-    return base
+    from models.checkpoints.gguf import transformers_model
+    from models.merging import merge
+
+    base = Path(opened.choice.base or opened.choice.reference)
+    model = transformers_model(base, device=decoder.device, dtype=decoder.dtype)
+    adapter = decoder.apart
+    for name, (a, b) in ({} if adapter is None else adapter.weights).items():
+        linear = model.get_submodule(name)
+        total = merge(linear.weight, a, b, adapter.scale)
+        linear.weight = nn.Parameter(total, requires_grad=False)
+    return model
 
 
 def story_ids(opened: Session, count: int) -> list[int]:

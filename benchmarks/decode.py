@@ -42,7 +42,7 @@ def main() -> None:
     first = draw(logits[-1], Sampling(), torch.Generator())
     ids = torch.full((1, held + 1), first, device=model.device)
     said: dict[str, list[int]] = {}
-    base_llama = as_loaded(model.generate.llama)
+    base_llama = as_loaded(opened, model.generate)
 
     def mine() -> None:
         cache._lengths = list(lengths)

@@ -21,7 +21,7 @@ def main() -> None:
     recalled = min(config.recalled_tokens, memory.ltm_tokens)
     before = 1 + recalled + len(memory.stm)
     ids = torch.tensor([prompt_ids(opened)], device=model.device)
-    llama = as_loaded(model.generate.llama)
+    llama = as_loaded(opened, model.generate)
     shape = (1, model.generate.kv_heads, before, model.generate.head_size)
     prefix = [
         (torch.zeros(shape, dtype=model.dtype, device=model.device),) * 2

@@ -18,7 +18,7 @@ def main() -> None:
     for start in range(0, len(ids) - chunk, chunk):
         memory = read_chunk(model, memory, ids[start : start + chunk])
     batch = torch.tensor([ids[-chunk:]], device=model.device)
-    stack = as_loaded(model.update.llama).model
+    stack = as_loaded(opened, model.update).model
 
     @torch.no_grad()
     def base() -> None:

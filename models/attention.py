@@ -1,87 +1,159 @@
-"""Attention by plain matrix products, the query heads that share a key head side by side.
+"""Attention of grouped heads, four ways that compute the same.
 
-Implementations for `transformers`' attention registry. On a CPU they are faster than SDPA's kernel
-for the shapes of the passes (grouped heads, a few hundred queries behind a prefix): keys and values
-are never repeated. `grouped` is for training: its weights take memory of heads x queries x keys.
-`causal` is for reading: a block of queries at a time sees only the keys it may, in a core's cache.
+On a CPU matrix products are faster than SDPA's kernel for the shapes of the passes (grouped heads, a few
+hundred queries behind a prefix): keys and values are never repeated. `grouped` is for training: its weights
+take memory of heads x queries x keys. `grouped_causal` is for reading: a block of queries at a time sees only
+the keys it may, in a core's cache. `sdpa` is torch's kernel, and `few` is that kernel for a token or a few.
 
 Shapes: B batch, A attention heads, H key/value heads, T queries, n keys, d head size.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
-from transformers import AttentionInterface
+from torch import Tensor
+from torch.nn import functional
 
-GROUPED, CAUSAL = "grouped", "grouped_causal"
+SDPA, GROUPED, CAUSAL = "sdpa", "grouped", "grouped_causal"
 BLOCK = 128
 """Queries of a head that `causal_attention` takes at a time."""
 
+Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float, float | None], Tensor]
+"""Of query (B, A, T, d) over key and value (B, H, n, d): (B, T, A, d).
 
-def grouped_attention(
-    module: nn.Module,
+The other arguments: an additive mask (B or 1, 1, T, n), where None means that queries are the last T tokens
+and see none after them; what products are multiplied by; and c, if attention logits x become c tanh(x / c).
+"""
+
+
+def sdpa(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """Softmax attention of query (B, A, T, d) over key, value (B, H, n, d).
+    mask: Tensor | None,
+    scale: float,
+    cap: float | None = None,
+) -> Tensor:
+    """By torch's kernel, as `Attention` says."""
+    if cap is not None:
+        return grouped_attention(query, key, value, mask, scale, cap)
+    length, before = query.shape[2], key.shape[2] - query.shape[2]
+    if mask is None and before and length > 1:  # the kernel's own causal mask is aligned top-left
+        mask = causal_mask(length, before, query)
+    times = query.shape[1] // key.shape[1]
+    if times > 1:
+        key, value = (_repeated(part, times) for part in (key, value))
+    causal = mask is None and length > 1
+    out = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=causal, scale=scale
+    )
+    return out.transpose(1, 2)
 
-    Args:
-        attention_mask: additive, (B or 1, 1, T, n), or None for none.
-        scaling: of the products; by default 1 / sqrt(d).
 
-    Returns:
-        (B, T, A, d), as the registry asks, and no weights.
-    """
+def grouped_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    cap: float | None = None,
+) -> Tensor:
+    """By matrix products of all queries at once, as `Attention` says."""
     batch, heads, length, size = query.shape
-    groups = key.shape[1]
-    scaling = size**-0.5 if scaling is None else scaling
-    side_by_side = (query * scaling).reshape(batch, groups, -1, size)  # (B, H, A/H T, d)
+    groups, before = key.shape[1], key.shape[2] - length
+    if mask is None and length > 1:
+        mask = causal_mask(length, before, query)
+    side_by_side = (query * scale).reshape(batch, groups, -1, size)  # (B, H, A/H T, d)
     scores = side_by_side @ key.transpose(2, 3)
-    if attention_mask is not None:
+    if cap is not None:
+        scores = (scores / cap).tanh() * cap
+    if mask is not None:
         apart = scores.view(batch, groups, heads // groups, length, -1)
-        scores = (apart + attention_mask[:, :, None]).view(scores.shape)
+        scores = (apart + mask[:, :, None]).view(scores.shape)
     out = (scores.softmax(dim=-1) @ value).view(batch, heads, length, size)
-    return out.transpose(1, 2).contiguous(), None
+    return out.transpose(1, 2)
 
 
 def causal_attention(
-    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """As `grouped_attention`; without a mask, queries are the last T tokens and see none after them."""
+    mask: Tensor | None,
+    scale: float,
+    cap: float | None = None,
+) -> Tensor:
+    """By matrix products block by block, as `Attention` says."""
     batch, heads, length, size = query.shape
     groups, before = key.shape[1], key.shape[2] - length
-    scaling = size**-0.5 if scaling is None else scaling
-    queries = (query * scaling).unflatten(1, (groups, -1))  # (B, H, A/H, T, d)
+    queries = (query * scale).unflatten(1, (groups, -1))  # (B, H, A/H, T, d)
     out = query.new_empty(batch, length, heads, size)
     rows = out.unflatten(2, (groups, -1))  # (B, T, H, A/H, d)
     later = query.new_full((min(BLOCK, length),) * 2, -torch.inf).triu(1)
     for start in range(0, length, BLOCK):
         stop = min(start + BLOCK, length)
-        seen = before + stop if attention_mask is None else before + length
+        seen = before + stop if mask is None else before + length
         block = queries[:, :, :, start:stop].flatten(2, 3)  # (B, H, A/H t, d)
         scores = block @ key[:, :, :seen].transpose(2, 3)
+        if cap is not None:
+            scores = (scores / cap).tanh() * cap
         apart = scores.unflatten(2, (-1, stop - start))
-        if attention_mask is None:
+        if mask is None:
             apart[..., before + start :] += later[: stop - start, : stop - start]
         else:
-            apart += attention_mask[:, :, None, start:stop]
+            apart += mask[:, :, None, start:stop]
         mixed = scores.softmax(dim=-1) @ value[:, :, :seen]
         rows[:, start:stop] = mixed.unflatten(2, (-1, stop - start)).permute(0, 3, 1, 2, 4)
-    return out, None
+    return out
 
 
-AttentionInterface.register(GROUPED, grouped_attention)
-AttentionInterface.register(CAUSAL, causal_attention)
+def few(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    cap: float | None = None,
+) -> Tensor:
+    """By torch's kernel with the heads that share a key head as its queries, so that keys are read once:
+    for one query a head, or a few under a mask."""
+    batch, heads, length, size = query.shape
+    groups = key.shape[1]
+    if cap is not None or (mask is None and length > 1):
+        return grouped_attention(query, key, value, mask, scale, cap)
+    if mask is not None and length > 1:
+        mask = mask.repeat(1, 1, heads // groups, 1)
+    queries = query.reshape(batch, groups, -1, size)
+    out = functional.scaled_dot_product_attention(queries, key, value, attn_mask=mask, scale=scale)
+    return out.view(batch, heads, length, size).transpose(1, 2)
+
+
+def causal_mask(length: int, before: int, like: Tensor, window: int | None = None) -> Tensor:
+    """The additive mask (1, 1, T, n) of T tokens behind others, each of which sees those up to itself.
+
+    Args:
+        window: tokens, itself included, that each sees back at most.
+    """
+    least = torch.finfo(like.dtype).min
+    allowed = torch.ones(length, before + length, dtype=torch.bool, device=like.device)
+    allowed = allowed.tril(before)
+    if window is not None:
+        allowed = allowed.triu(before + 1 - window)
+    zeros = torch.zeros((), dtype=like.dtype, device=like.device)
+    return torch.where(allowed, zeros, least)[None, None]
+
+
+def _repeated(part: Tensor, times: int) -> Tensor:
+    """Keys or values (B, H, n, d), each head so many times in a row."""
+    batch, heads, count, size = part.shape
+    return part[:, :, None].expand(batch, heads, times, count, size).reshape(batch, -1, count, size)
+
+
+KERNELS: Mapping[str, Attention] = {
+    SDPA: sdpa,
+    "eager": grouped_attention,
+    GROUPED: grouped_attention,
+    CAUSAL: causal_attention,
+}
+"""What `attention` of `models.checkpoints.load` may be."""

@@ -8,7 +8,6 @@ Shapes: O outputs, I inputs of a projection, T tokens.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -64,32 +63,6 @@ def copy_each(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         return
     for target, source in zip(targets, sources, strict=True):
         target.copy_(source)
-
-
-def attention_kernel(llama: Any) -> str:
-    """The name of the attention that a `transformers` model runs."""
-    config = llama.config
-    name = getattr(config, "_attn_implementation", None) or getattr(
-        config, "attn_implementation", None
-    )
-    return name if isinstance(name, str) else "sdpa"
-
-
-def set_attention_kernel(llama: Any, name: str) -> None:
-    """Have a `transformers` model run another attention."""
-    if hasattr(llama.config, "_attn_implementation"):
-        llama.config._attn_implementation = (
-            name  # the public method also looks for kernels to fetch
-        )
-    else:
-        llama.set_attn_implementation(name)
-
-
-def cache_argument(layer: nn.Module) -> str:
-    """What a decoder layer calls the cache that it is given: `past_key_values` until transformers 5.23,
-    `cache` from 5.24 on, which warns of the former."""
-    names = inspect.signature(layer.forward).parameters
-    return "cache" if "cache" in names else "past_key_values"
 
 
 def activate_adapter(model: nn.Module, name: str) -> None:

@@ -1,8 +1,7 @@
-"""One way through the base model: its Llama decoder stack, seen under one adapter.
+"""One way through the base: its layers one by one, seen under one adapter, behind keys and values.
 
-Adds to `transformers`' Llama only what memory needs: running the layers one by one behind a prefix
-of keys and values, and turning hidden states into such a prefix. Knows nothing of memories,
-retrieval or training.
+Adds to a `Stack` only what memory needs: running the layers behind a prefix of keys and values, and turning
+hidden states into such a prefix. Knows nothing of memories, retrieval or training.
 
 Shapes: B batch, T text tokens, n prefix tokens, L layers, D hidden size, H key/value heads,
 d head size, V vocabulary.
@@ -10,181 +9,108 @@ d head size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
-from transformers.models.llama.modeling_llama import LlamaForCausalLM, rotate_half
+from torch import Tensor, nn
 
 from models import compat
-from models.attention import CAUSAL
+from models.attention import CAUSAL, KERNELS, causal_mask, few
+from models.cache import KeyValueCache
+from models.layer import (
+    Join,
+    KeyValues,
+    LayerWeights,
+    Projection,
+    each,
+    keys_values_of,
+    layer_weights,
+    run_layer,
+)
+from models.merging import Adapter, merge
+from models.projections import join
+from models.rotary import Turn, frequencies, turn, turned, turned_at_once
+from models.stack import Stack
 
-Rotary = tuple[Tensor, Tensor]
-
-
-class KeyValues(Protocol):
-    """What a decoder layer attends to besides its own tokens (a `transformers` cache, in part)."""
-
-    def update(
-        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Take a layer's new keys and values (B, H, T, d); return all it shall attend to."""
-
-
-class Prefix:
-    """Keys and values of one layer in front of the text; keeps nothing, so gradients flow."""
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys = keys  # (B, H, n, d), rotated
-        self.values = values
-
-    def update(
-        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        return torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
+Rotary = Sequence[Turn | None]
+"""The turn of some positions in every layer; None where a layer knows no positions."""
 
 
-class KeyValueCache:
-    """Keys and values of every layer in buffers of fixed size, filled from the left.
+class Decoder:
+    """A stack under one adapter, layer by layer.
 
-    Layers may hold a prefix of different lengths; the longest says where the next token stands.
+    Two decoders may share one stack, whatever their adapters.
+
+    Args:
+        adapter: the name of one that is injected into the stack and live (training), or one apart, which
+            is merged into each layer's weights when the layer is run.
+        attention: one of `models.attention.KERNELS`.
+        keep: keep merged weights for the next pass, which takes as much memory as the layers do.
     """
 
     def __init__(
         self,
-        shapes: Sequence[tuple[int, int, int, int]],
-        dtype: torch.dtype,
-        device: Any,
-        bias: Tensor | None = None,
-        forks: int = 1,
+        stack: Stack,
+        adapter: str | Adapter | None = None,
+        *,
+        attention: str = "sdpa",
+        keep: bool = True,
     ) -> None:
-        """Buffers of a shape (B, H, capacity, d) for each layer.
-
-        Args:
-            bias: added to the attention logits of the first n tokens (n,) by all that come later, in
-                the layers of the longest prefix.
-            forks: tokens that `StepDecoder.fork` is given at most; there is room for them at the end too.
-        """
-        wide = [(*shape[:2], shape[2] + forks - 1, shape[3]) for shape in shapes]
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
-        self._values = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
-        self._lengths = [0] * len(shapes)
-        self.capacity = max(shape[2] for shape in shapes)
-        self._bias = None if bias is None else bias.to(dtype)
-
-    def masks(self, tokens: int = 1) -> list[Tensor | None]:
-        """For each layer the additive mask (1, 1, T, n + T) for T tokens that each stand behind the n
-        held and see none of the others; None: none needed."""
-        masks = {length: self._mask(length, tokens) for length in set(self._lengths)}
-        return [masks[length] for length in self._lengths]
-
-    def _mask(self, length: int, tokens: int) -> Tensor | None:
-        """That of a layer which holds so many."""
-        bias = self._bias if length == len(self) else None
-        if bias is None and tokens == 1:
-            return None
-        like = self._keys[0]
-        mask = like.new_zeros(tokens, length + tokens)
-        mask[:, length:] = torch.finfo(like.dtype).min
-        mask[:, length:].fill_diagonal_(0)
-        if bias is not None:
-            mask[:, : len(bias)] = bias
-        return mask[None, None]
-
-    def __len__(self) -> int:
-        """Tokens the layers with the longest prefix hold, between passes."""
-        return max(self._lengths)
-
-    def keep(self, index: int, tokens: int) -> None:
-        """Of the last `tokens` tokens, which stood side by side, keep the index-th."""
-        for layer, length in enumerate(self._lengths):
-            first = length - tokens
-            for rows in (self._keys[layer], self._values[layer]):
-                rows[:, :, first] = rows[:, :, first + index]
-            self._lengths[layer] = first + 1
-
-    def mark(self) -> tuple[int, ...]:
-        """Where the cache ends now, to come back to."""
-        return tuple(self._lengths)
-
-    def rewind(self, mark: Sequence[int]) -> None:
-        """Forget what came after a mark."""
-        self._lengths = list(mark)
-
-    def update(
-        self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        start = self._lengths[layer_idx]
-        stop = start + keys.shape[2]
-        if stop > (capacity := self._keys[layer_idx].shape[2]):
-            raise ValueError(f"the cache holds {capacity} tokens, {stop} were given")
-        self._keys[layer_idx][:, :, start:stop] = keys
-        self._values[layer_idx][:, :, start:stop] = values
-        self._lengths[layer_idx] = stop
-        return self._keys[layer_idx][:, :, :stop], self._values[layer_idx][:, :, :stop]
-
-
-class StepDecoder(Protocol):
-    """Decodes step by step: reads one token at a time behind a cache."""
-
-    def step(self, token: int, cache: KeyValueCache) -> Tensor:
-        """Read one token behind the cache: logits (1, V) in float32."""
-
-    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
-        """Read T tokens, each as the next one behind the cache: logits (T, V) in float32.
-
-        The cache holds all of them until it is told which one to `keep`.
-        """
-
-
-class Decoder:
-    """A Llama model under one adapter, layer by layer.
-
-    Two decoders may share one model (adapters kept apart) or each hold its own (adapters merged).
-    """
-
-    def __init__(self, llama: LlamaForCausalLM, adapter: str | None = None) -> None:
-        self.llama = llama
-        self.adapter = adapter
-        config = llama.config
-        self.layers: int = config.num_hidden_layers
-        self.hidden: int = config.hidden_size
-        self.kv_heads = int(config.num_key_value_heads or config.num_attention_heads)
-        head_size = getattr(config, "head_dim", None)
-        self.head_size = int(head_size or config.hidden_size // config.num_attention_heads)
-        self.positions: int = config.max_position_embeddings
-        self._cache_argument = compat.cache_argument(llama.model.layers[0])
+        if attention not in KERNELS:
+            raise ValueError(f"there is no attention {attention!r}: choose {', '.join(KERNELS)}")
+        self.stack = stack
+        self.adapter = adapter if isinstance(adapter, str) else None
+        self.apart = adapter if isinstance(adapter, Adapter) else None
+        self.attention = attention
+        self.keep = keep
+        shape = stack.architecture
+        self.layers = len(shape.layers)
+        self.hidden, self.vocabulary = shape.hidden, shape.vocabulary
+        self.kv_heads, self.head_size = shape.kv_heads, shape.head_size
+        self.positions = shape.positions
+        self.windows = [kind.window for kind in shape.layers]
+        self._weights: dict[int, LayerWeights] = {}
+        self._to_prefix: dict[int, Projection] = {}
+        self._radians = {
+            id(kind.rotary): frequencies(kind.rotary, shape.head_size, shape.positions)
+            for kind in shape.layers
+            if kind.rotary is not None
+        }
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self.llama.model.embed_tokens.weight.device
-        return device
+        return self.stack.device
 
     @property
     def dtype(self) -> torch.dtype:
-        dtype: torch.dtype = self.llama.model.embed_tokens.weight.dtype
-        return dtype
+        return self.stack.dtype
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make this decoder's adapter the one the model's layers apply."""
+        """Make this decoder's live adapter the one the stack's modules apply."""
         if self.adapter is not None:
-            compat.activate_adapter(self.llama, self.adapter)
+            compat.activate_adapter(self.stack, self.adapter)
         yield
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) to the hidden states that enter layer 0 (B, T, D)."""
-        embedded: Tensor = self.llama.model.embed_tokens(ids)
-        return embedded
+        hidden: Tensor = self.stack.model.embed_tokens(ids)
+        scale = self.stack.architecture.embedding_scale
+        return hidden if scale == 1.0 else hidden * torch.tensor(scale, dtype=hidden.dtype)
 
     def rotary(self, start: int, length: int) -> Rotary:
-        """Cosines and sines (1, length, d) of positions start, start + 1, ..."""
-        positions = torch.arange(start, start + length, device=self.device)[None]
-        sample = torch.empty(0, dtype=self.dtype, device=self.device)
-        rotary: Rotary = self.llama.model.rotary_emb(sample, position_ids=positions)
-        return rotary
+        """Turns (1, length, r) of positions start, start + 1, ... in every layer."""
+        return self.rotary_at(torch.arange(start, start + length, device=self.device)[None])
+
+    def rotary_at(self, positions: Tensor) -> Rotary:
+        """Turns (B, T, r) of positions (B, T) in every layer."""
+        turns: dict[int, Turn | None] = {}
+        for spec, (radians, factor) in self._radians.items():
+            turns[spec] = turn((radians.to(self.device), factor), positions, self.dtype)
+        return [turns.get(id(kind.rotary)) for kind in self.stack.architecture.layers]
 
     def layer(
         self,
@@ -194,50 +120,107 @@ class Decoder:
         mask: Tensor | None,
         cache: KeyValues | None,
     ) -> Tensor:
-        """Run decoder layer `index` over hidden (B, T, D) behind what `cache` holds."""
-        out: Tensor = self.llama.model.layers[index](
+        """Run layer `index` over hidden (B, T, D) behind what `cache` holds."""
+        length, window = hidden.shape[1], self.windows[index]
+        before = 0 if cache is None else cache.held(index)
+        if window is not None and before + length > window:
+            band = causal_mask(length, before, hidden, window)
+            mask = band if mask is None else band + mask
+        return run_layer(
+            self.stack.architecture,
+            self.weights(index),
+            index,
             hidden,
-            attention_mask=mask,
-            position_embeddings=rotary,
-            **{self._cache_argument: cache},
+            rotary[index],
+            mask,
+            cache,
+            KERNELS[self.attention],
         )
-        return out
+
+    def weights(self, index: int) -> LayerWeights:
+        """What layer `index` computes with: the stack's modules, or the same with the adapter merged."""
+        found = self._weights.get(index)
+        if found is None:
+            found = layer_weights(
+                self.stack.model.layers[index], self.stack.architecture, self._join(index)
+            )
+            if not self.keep and self.apart is not None:
+                self._weights.clear()  # but the newest, which a pass asks for more than once
+            self._weights[index] = found
+        return found
+
+    def _join(self, index: int) -> Join:
+        """Makes projections of layer `index`: of the modules, or of weights with the adapter merged."""
+        return each if self.apart is None else partial(self.joined, index, join)
+
+    def joined(
+        self,
+        index: int,
+        lay_out: Callable[[Sequence[Tensor], Tensor | None], Projection],
+        linears: Sequence[nn.Linear],
+        names: Sequence[str],
+    ) -> Projection:
+        """One projection of several of layer `index`, the adapter merged in where it is apart.
+
+        Args:
+            lay_out: makes it of weights (O, I), one under the other, and of their bias (O,).
+            names: of the projections in the layer.
+        """
+        weights: list[Tensor] = [linear.weight for linear in linears]
+        biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
+        bias = torch.cat(biases) if biases else None
+        apart = {} if self.apart is None else self.apart.weights
+        pairs = [apart.get(f"model.layers.{index}.{name}") for name in names]
+        if self.apart is None or not any(pairs):
+            return lay_out(weights, bias)
+        sizes = [len(weight) for weight in weights]
+        total = weights[0].new_empty(sum(sizes), weights[0].shape[1])
+        for weight, pair, part in zip(weights, pairs, total.split(sizes), strict=True):
+            if pair is None:
+                part.copy_(weight)
+            else:
+                merge(weight, *pair, self.apart.scale, out=part)
+        for name in names:
+            self.stack.give_back(f"model.layers.{index}.{name}.weight")
+        return lay_out([total], bias)
 
     def mask(self, queries: int, prefix: int, bias: Tensor | None = None) -> Tensor | None:
         """Causal mask (1, 1, T, n + T), additive; None where the kernel needs none.
 
-        SDPA's own causal mask is aligned top-left, so a prefix needs this one.
-
         Args:
             bias: added to the logits of the prefix (n,).
-
-        Raises:
-            ValueError: a bias, and a kernel that takes no mask.
         """
-        kernel = compat.attention_kernel(self.llama)
-        if kernel.startswith("flash") and bias is not None:
-            raise ValueError("flash attention cannot weigh memory: use sdpa or eager")
-        if bias is None and (queries == 1 or kernel == CAUSAL or kernel.startswith("flash")):
+        if bias is None and (queries == 1 or self.attention == CAUSAL):
             return None
-        allowed = torch.ones(queries, prefix + queries, dtype=torch.bool, device=self.device)
-        zeros = torch.zeros((), dtype=self.dtype, device=self.device)
-        least = torch.finfo(self.dtype).min
-        mask = torch.where(allowed.tril(diagonal=prefix), zeros, least)[None, None]
+        like = torch.empty(0, dtype=self.dtype, device=self.device)
+        mask = causal_mask(queries, prefix, like)
         if bias is not None:
             mask[..., :prefix] += bias.to(mask)
         return mask
 
     def normed(self, index: int, states: Tensor) -> Tensor:
-        """States as layer `index`'s projections see them (after its input norm)."""
-        out: Tensor = self.llama.model.layers[index].input_layernorm(states)
+        """States as layer `index`'s projections see them (after its input norm, if it has one)."""
+        layer: Any = self.stack.model.layers[index]
+        if self.stack.architecture.norm_place == "after":
+            return states
+        out: Tensor = layer.input_layernorm(states)
         return out
 
     def keys_values(self, index: int, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, n, H, d) of states (B, n, D) entering layer `index`, not rotated."""
-        normed = self.normed(index, states)
-        attention = self.llama.model.layers[index].self_attn
-        shape = (*states.shape[:-1], self.kv_heads, self.head_size)
-        return attention.k_proj(normed).view(shape), attention.v_proj(normed).view(shape)
+        attention: Any = self.stack.model.layers[index].self_attn
+        project = self._to_prefix.get(index)
+        if project is None:
+            names = ("self_attn.k_proj", "self_attn.v_proj")
+            project = self._join(index)([attention.k_proj, attention.v_proj], names)
+            if self.keep or self.apart is None:
+                self._to_prefix[index] = project
+        shape = self.stack.architecture
+        k_norm = None if shape.head_norms == "none" else attention.k_norm
+        return keys_values_of(shape, k_norm, project(self.normed(index, states)))
+
+    def prepare(self) -> None:
+        """Nothing to do: steps take the weights of every pass."""
 
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
@@ -245,30 +228,59 @@ class Decoder:
 
     @torch.no_grad()
     def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
-        """As `StepDecoder.fork`.
-
-        Raises:
-            ValueError: several tokens, and a kernel that takes no mask.
-        """
-        masks = cache.masks(len(tokens))
-        if len(tokens) > 1 and compat.attention_kernel(self.llama).startswith("flash"):
-            raise ValueError("flash attention cannot look ahead: use sdpa or eager")
-        rotary = self.rotary(len(cache), 1)
+        """As `StepDecoder.fork`."""
         with self.active():
             hidden = self.embed(torch.tensor([list(tokens)], device=self.device))
-            for index in range(self.layers):
-                hidden = self.layer(index, hidden, rotary, masks[index], cache)
+            hidden = self.side_by_side(hidden, cache, self.weights)
             return self.final(hidden)[0].float()
+
+    def side_by_side(
+        self, hidden: Tensor, cache: KeyValueCache, weights: Callable[[int], LayerWeights]
+    ) -> Tensor:
+        """Run all layers over hidden (1, T, D) of tokens that each stand next behind the cache: (1, T, D).
+
+        Args:
+            weights: what a layer computes with.
+        """
+        masks, rotary = cache.masks(hidden.shape[1]), self.rotary(len(cache), 1)
+        for index in range(self.layers):
+            hidden = run_layer(
+                self.stack.architecture,
+                *(weights(index), index, hidden, rotary[index], masks[index], cache, few),
+                turner=turned_at_once,
+            )
+        return hidden
 
     def final(self, hidden: Tensor) -> Tensor:
         """Logits (B, T, V) of what left the last layer."""
-        logits: Tensor = self.llama.lm_head(self.llama.model.norm(hidden))
-        return logits
+        return self.logits_of(self.stack.lm_head(self.stack.model.norm(hidden)))
+
+    def logits_of(self, projected: Tensor) -> Tensor:
+        """What the output head gives (..., V), as the family scales it."""
+        shape = self.stack.architecture
+        if shape.logit_scale != 1.0:
+            projected = projected * shape.logit_scale
+        if shape.logit_cap is not None:
+            projected = (projected / shape.logit_cap).tanh() * shape.logit_cap
+        return projected
+
+    def logits(self, ids: Tensor, last: int | None = None) -> Tensor:
+        """Logits (B, T, V) of texts on their own: ids (B, T), of which the first is at position 0.
+
+        Args:
+            last: only those of so many tokens at the end.
+        """
+        rotary, mask = self.rotary(0, ids.shape[1]), self.mask(ids.shape[1], 0)
+        with self.active():
+            hidden = self.embed(ids)
+            for index in range(self.layers):
+                hidden = self.layer(index, hidden, rotary, mask, None)
+            return self.final(hidden if last is None else hidden[:, -last:])
 
 
-def rotate(keys: Tensor, rotary: Rotary) -> Tensor:
+def rotate(keys: Tensor, by: Turn | None) -> Tensor:
     """Rotate keys (B, n, H, d) to the first n positions given, laid out for attention: (B, H, n, d)."""
-    cos, sin = (part[:, None, : keys.shape[1]] for part in rotary)  # (1, 1, n, d)
-    keys = keys.transpose(1, 2)
-    rotated: Tensor = keys * cos + rotate_half(keys) * sin
-    return rotated
+    if by is None:
+        return keys.transpose(1, 2)
+    count = keys.shape[1]
+    return turned(keys, (by[0][:, :count], by[1][:, :count])).transpose(1, 2)

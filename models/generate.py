@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.decoder import KeyValueCache, rotate
+from models.cache import KeyValueCache
+from models.decoder import rotate
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import Found, Recall, look_up
@@ -176,7 +177,7 @@ def prefill(
     if bias is not None:
         bias = torch.nn.functional.pad(bias, (1, 0))  # BOS is not weighed
     forks = model.config.reading.lookahead
-    cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks)
+    cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks, decoder.windows)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
     mask, plain = decoder.mask(text, before, bias), decoder.mask(text, 1)
     with decoder.active():
@@ -191,7 +192,7 @@ def prefill(
                 parts.append((stm.keys[row], stm.values[row]))
             keys = torch.cat([part[0] for part in parts])[None]
             values = torch.cat([part[1] for part in parts])[None]
-            cache.update(rotate(keys, prefix_rotary), values.transpose(1, 2), index)
+            cache.update(rotate(keys, prefix_rotary[index]), values.transpose(1, 2), index)
             hidden = decoder.layer(index, hidden, rotary, plain if row is None else mask, cache)
         logits = decoder.final(hidden if all_logits else hidden[:, -1:])
     return logits[0].float(), cache

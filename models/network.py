@@ -9,10 +9,57 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.cache import StepDecoder
 from models.config import MPlusConfig
-from models.decoder import Decoder, StepDecoder
+from models.decoder import Decoder
 from models.memory import Memory, ShortTermMemory, Tokens
 from models.retriever import Retriever
+
+
+class DamagedWeights(ValueError):
+    """Weights that hold values which are no numbers."""
+
+
+class BosStates:
+    """What enters each layer at position 0, where BOS sees itself alone; worked out layer by layer.
+
+    A pass that asks for one layer's after the other has the weights of each at hand just then.
+
+    Args:
+        learned: instead of the token's (L, 1, D).
+    """
+
+    def __init__(self, decoder: Decoder, bos_id: int, learned: Tensor | None = None) -> None:
+        self._decoder = decoder
+        self._bos_id = bos_id
+        self._states = [] if learned is None else list(learned)
+
+    @torch.no_grad()
+    def __getitem__(self, index: int) -> Tensor:
+        """The state (1, D) that enters a layer.
+
+        Raises:
+            DamagedWeights: the layers before it make no numbers.
+        """
+        decoder, states = self._decoder, self._states
+        if not states:
+            ids = torch.tensor([[self._bos_id]], device=decoder.device)
+            states.append(decoder.embed(ids)[0])
+        if index >= len(states):
+            rotary = decoder.rotary(0, 1)
+            with decoder.active():
+                for at in range(len(states) - 1, index):
+                    states.append(decoder.layer(at, states[at][None], rotary, None, None)[0])
+            if not bool(states[index].isfinite().all()):
+                raise DamagedWeights(
+                    "the weights hold values that are no numbers: fetch them again"
+                )
+        state: Tensor = states[index]
+        return state
+
+    def whole(self) -> Tensor:
+        """Those of all layers (L, 1, D)."""
+        return torch.stack([self[index] for index in range(self._decoder.layers)])
 
 
 class MPlusModel:
@@ -54,8 +101,7 @@ class MPlusModel:
         self.bos_id = bos_id
         self.learned_bos = bos
         self.new_memory_embedding = new_memory_embedding
-        self.update_bos = self.bos_states(update)
-        self.generate_bos = self.bos_states(generate)
+        self.update_bos, self.generate_bos = self._bos(update), self._bos(generate)
 
     @property
     def device(self) -> torch.device:
@@ -65,18 +111,12 @@ class MPlusModel:
     def dtype(self) -> torch.dtype:
         return self.generate.dtype
 
-    @torch.no_grad()
     def bos_states(self, decoder: Decoder) -> Tensor:
-        """What enters each layer at position 0 (L, 1, D): BOS sees itself alone."""
-        if self.learned_bos is not None:
-            return self.learned_bos
-        with decoder.active():
-            hidden = decoder.embed(torch.tensor([[self.bos_id]], device=decoder.device))
-            rotary, states = decoder.rotary(0, 1), []
-            for index in range(decoder.layers):
-                states.append(hidden[0])
-                hidden = decoder.layer(index, hidden, rotary, None, None)
-        return torch.stack(states)
+        """What enters each layer at position 0 (L, 1, D)."""
+        return self._bos(decoder).whole()
+
+    def _bos(self, decoder: Decoder) -> BosStates:
+        return BosStates(decoder, self.bos_id, self.learned_bos)
 
     def anew(self) -> MPlusModel:
         """The same weights, with the states of BOS computed again: training leaves them stale."""
@@ -107,9 +147,9 @@ class MPlusModel:
 
     def modules(self) -> list[nn.Module]:
         """The torch modules that hold the weights, each once."""
-        found: list[nn.Module] = [self.generate.llama, self.retriever]
-        if self.update.llama is not self.generate.llama:
-            found.insert(0, self.update.llama)
+        found: list[nn.Module] = [self.generate.stack, self.retriever]
+        if self.update.stack is not self.generate.stack:
+            found.insert(0, self.update.stack)
         return found
 
     def _zeros(self, shape: tuple[int, ...]) -> Tensor:

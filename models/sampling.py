@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.decoder import KeyValueCache
+from models.cache import KeyValueCache
 from models.network import MPlusModel
 
 LOOKAHEAD_TOKENS = 8

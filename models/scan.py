@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.decoder import Prefix, rotate
+from models.cache import Prefix
+from models.decoder import rotate
 from models.memory import Memory, TokenRows
 from models.network import MPlusModel
 from models.packing import CodedQuery, Packed, RetrieverCodes
@@ -66,7 +67,7 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
                 queries.append(retriever.queries(rows[index], normed).float())
             if index < max(rows):
                 keys, values = decoder.keys_values(index, model.update_bos[index][None])
-                prefix = Prefix(rotate(keys, first), values.transpose(1, 2))
+                prefix = Prefix(rotate(keys, first[index]), values.transpose(1, 2))
                 hidden = decoder.layer(index, hidden, rotary, mask, prefix)
     return queries
 

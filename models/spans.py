@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.decoder import KeyValueCache
+from models.cache import KeyValueCache
 from models.network import MPlusModel
 
 BEGINNINGS = 5

@@ -14,8 +14,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from models.cache import Prefix
 from models.config import Geometry
-from models.decoder import Decoder, Prefix, rotate
+from models.decoder import Decoder, rotate
 from models.memory import (
     Memory,
     Segment,
@@ -25,7 +26,7 @@ from models.memory import (
     concatenate,
     merge,
 )
-from models.network import MPlusModel
+from models.network import BosStates, MPlusModel
 from models.packing import pack
 
 
@@ -88,7 +89,7 @@ def memory_states(
     config: Geometry,
     ids: Tensor,
     tail: Tensor,
-    bos: Tensor,
+    bos: Tensor | BosStates,
     new_memory_embedding: Tensor | None = None,
 ) -> Tensor:
     """The update pass: ids (B, T) behind [BOS][tail (L, B, k, D)] to memory states (L, B, K, D).
@@ -119,7 +120,7 @@ def memory_states(
                 if index == decoder.layers - 1:
                     break
             keys, values = decoder.keys_values(index, torch.cat([lead, kept], dim=1))
-            prefix = Prefix(rotate(keys, prefix_rotary), values.transpose(1, 2))
+            prefix = Prefix(rotate(keys, prefix_rotary[index]), values.transpose(1, 2))
             leaving = decoder.layer(index, entering, rotary, mask, prefix)
             if config.memory_state == "output":
                 states.append(compress(leaving, config))

@@ -8,6 +8,12 @@ from collections.abc import Iterator
 from mplus_cli.errors import DISK_FULL, ExitCode, MplusError, is_disk_full
 from mplus_cli.visible import one_line
 
+_DAMAGE = (
+    ("models.checkpoints.loaded", "CheckpointError"),
+    ("models.network", "DamagedWeights"),
+)
+"""What says that a model's files are of no use."""
+
 
 def explain(error: BaseException) -> tuple[str, int]:
     """What went wrong and what to do, as one line, and the exit code."""
@@ -24,8 +30,9 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return (
             "out of memory: close other programs, use --device cpu, or a smaller model with --model"
         ), ExitCode.FAILED
-    if _is_loaded("models.checkpoints.loaded", "CheckpointError", error):
-        return str(error), ExitCode.MISMATCH
+    for module, name in _DAMAGE:
+        if _is_loaded(module, name, error):
+            return str(error), ExitCode.MISMATCH
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__

@@ -11,12 +11,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
+
+    from models.stack import Stack
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -112,6 +114,32 @@ def make_llama(attention: str = "sdpa", seed: int = 0, **changes: int) -> LlamaF
     return llama
 
 
+def stack_of(model: Any) -> Stack:
+    """The weights of a model of `transformers` as a stack of ours, not copied."""
+    from models.checkpoints.architecture import read_architecture
+    from models.stack import filled
+
+    architecture = read_architecture(model.config.to_dict(), Path("config.json"), 1 << 30)
+    return filled(architecture, model.state_dict())
+
+
+def make_stack(seed: int = 0, **changes: int) -> Stack:
+    """The weights of `make_llama`."""
+    return stack_of(make_llama(seed=seed, **changes))
+
+
+@pytest.fixture(scope="session")
+def build_stack() -> Callable[..., Stack]:
+    """`make_stack`, for tests that need another seed or size."""
+    return make_stack
+
+
+@pytest.fixture(scope="session")
+def as_stack() -> Callable[[Any], Stack]:
+    """`stack_of`, for tests with a model of `transformers`."""
+    return stack_of
+
+
 @pytest.fixture
 def tiny_llama() -> LlamaForCausalLM:
     """A random Llama: hidden 32, 3 layers, vocabulary 300."""
@@ -187,10 +215,10 @@ def tiny_checkpoint_folder(tiny_base_folder: Path) -> Path:
         generate_lora_rank=2,
         retriever=RetrieverShape("maxsim", width=8, hidden=16, layers=(1, 2)),
     )
-    llama = make_llama()
-    attach_adapters(llama, 4, 2)
+    stack = make_stack()
+    attach_adapters(stack, 4, 2)
     generator = torch.Generator().manual_seed(5)
-    for name, parameter in llama.named_parameters():
+    for name, parameter in stack.named_parameters():
         if ".lora_" in name:
             noise = torch.randn(parameter.shape, generator=generator) * 0.1
             # Adapters are stored in bfloat16; so values survive the way there and back.
@@ -204,6 +232,6 @@ def tiny_checkpoint_folder(tiny_base_folder: Path) -> Path:
         name="tiny",
         prompt=PromptFormat(),
         retriever=make_retriever(config.retriever, 3, 32),
-        llama=llama,
+        stack=stack,
     )
     return folder

@@ -42,11 +42,12 @@ FLOORS = (
 )
 MODEL_FLOORS = (
     (
-        *("schema", "json_file", "durable", "compat", "chat_template", "matching"),
-        *("memory", "relevance", "attention", "merging"),
+        *("schema", "json_file", "durable", "compat", "chat_template", "matching", "tokenizer"),
+        *("memory", "relevance", "architecture", "attention", "cache", "merging"),
     ),
-    ("config", "prompts", "precision", "decoder"),
-    ("packing", "retriever"),
+    ("config", "prompts", "precision", "rotary", "projections", "stack"),
+    ("layer", "packing", "retriever"),
+    ("decoder",),
     ("network",),
     ("update", "scan", "fast_decode", "spans"),
     ("recall", "sampling"),
@@ -133,6 +134,21 @@ def test_the_runtime_knows_nothing_of_what_uses_it(path: Path) -> None:
     names = set(imported(ast.parse(path.read_text(encoding="utf-8"))))
     rooms = ("asking", "ingest", "terminal", "commands", "evaluation", "training")
     assert not {name for name in names if name.startswith(tuple(f"mplus_cli.{r}" for r in rooms))}
+
+
+BORROWERS = (
+    "models/compat.py",
+    "models/checkpoints/adapters.py",
+    "models/checkpoints/gguf.py",
+)
+"""What uses `transformers` and `peft`: training, conversion, and where private names of theirs are kept."""
+
+
+@pytest.mark.parametrize("path", [*sources("models"), *sources("mplus_cli")], ids=relative)
+def test_transformers_is_for_training_and_conversion(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
+    if roots & {"transformers", "peft"}:
+        assert relative(path) in BORROWERS
 
 
 @pytest.mark.parametrize(

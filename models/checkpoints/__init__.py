@@ -1,7 +1,7 @@
 """Checkpoints: from a folder, a file or a Hub id to a model that is ready to read and answer.
 
 What a reference is, is told by its content, in this order: a folder of ours (`mplus.json`), the
-published M+ layout (a `config.json` with `num_blocks`), a plain Llama folder, a `.gguf` file, and
+published M+ layout (a `config.json` with `num_blocks`), a base's folder, a `.gguf` file, and
 otherwise a Hub id, whose snapshot is one of the former. Bases without M+ weights get identity
 memory.
 """
@@ -21,7 +21,6 @@ from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, ex
 from models.checkpoints.own import CARD, base_fingerprint, load_own, own_weights, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
-from models.merging import MergedAhead
 from models.network import MPlusModel
 from models.precision import default_dtype
 from models.retriever import make_retriever
@@ -48,7 +47,7 @@ def load(
     dtype: torch.dtype | None = None,
     attention: str = "sdpa",
     merge: bool = True,
-    ahead: MergedAhead | None = None,
+    keep: bool = True,
 ) -> Loaded:
     """Load a checkpoint.
 
@@ -56,10 +55,10 @@ def load(
         reference: a folder, a `.gguf` file, or a Hub id.
         base: folder of the base, for a checkpoint of ours; by default what its card names.
         dtype: of the weights; by default `default_dtype(device)`.
-        attention: `sdpa`, `eager`, or `flash_attention_2` where installed.
+        attention: one of `models.attention.KERNELS`; outputs are the same.
         merge: merge the adapters into two copies of the adapted weights (to use), or keep both
             live and trainable in one model (to train). Outputs are the same.
-        ahead: merges the adapters of this checkpoint of ours already.
+        keep: keep merged weights from pass to pass; without, a pass takes longer and less memory.
 
     Raises:
         CheckpointError: nothing there, damaged, or of no kind that is read here.
@@ -76,7 +75,7 @@ def load(
             dtype=dtype,
             attention=attention,
             merge=merge,
-            ahead=ahead,
+            keep=keep,
         )
     if path.is_dir() and is_published(read_json(path / "config.json")):
         return load_published(path, device=device, dtype=dtype, attention=attention, merge=merge)
@@ -89,9 +88,9 @@ def load_identity(
     path: Path, *, device: torch.device | str, dtype: torch.dtype, attention: str
 ) -> Loaded:
     """A base folder or GGUF file with identity memory."""
-    loaded = load_base(path, device=device, dtype=dtype, attention=attention)
+    loaded = load_base(path, device=device, dtype=dtype)
     with explained(path):
-        decoder = Decoder(loaded.llama)
+        decoder = Decoder(loaded.stack, attention=attention)
         config = identity_config(decoder.positions, decoder.layers)
         retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden)
         model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id)

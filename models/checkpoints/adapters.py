@@ -8,52 +8,34 @@ Shapes: r rank, I inputs and O outputs of a projection.
 
 from __future__ import annotations
 
-import copy
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from models.checkpoints.base import read_json
 from models.checkpoints.loaded import CheckpointError, explained
 from models.decoder import Decoder
-from models.merging import CONFIG, GENERATE, PREFIX, UPDATE, WEIGHTS, merge
+from models.merging import GENERATE, UPDATE, Adapter
 from models.schema import Number, Whole, check, shown
+from models.stack import Stack
 
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""In front of the names of projections in PEFT's format."""
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _UNREAD = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
 """Settings of PEFT's format under which an adapter is not W + alpha / r * B A."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A LoRA adapter apart from any model: W + scale * B A."""
-
-    rank: int
-    alpha: float
-    weights: Mapping[str, tuple[Tensor, Tensor]]
-    """Projection (`model.layers.0.self_attn.q_proj`) to A (r, I) and B (O, r)."""
-
-    @property
-    def scale(self) -> float:
-        return self.alpha / self.rank
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The kinds of projections it adapts, sorted."""
-        return tuple(sorted({name.rpartition(".")[2] for name in self.weights}))
-
-
 def attach_adapters(
-    llama: LlamaForCausalLM,
+    stack: nn.Module,
     rank_update: int,
     rank_generate: int,
     alpha: float | None = None,
@@ -67,14 +49,14 @@ def attach_adapters(
         alpha: LoRA's alpha; by default twice the rank of each.
         dtype: of the adapters' weights (float32, as in PEFT, whatever the base's).
     """
-    llama.requires_grad_(False)
+    stack.requires_grad_(False)
     for name, rank in ((UPDATE, rank_update), (GENERATE, rank_generate)):
         if rank:
-            inject(llama, name, rank, 2 * rank if alpha is None else alpha, targets, dtype)
+            inject(stack, name, rank, 2 * rank if alpha is None else alpha, targets, dtype)
 
 
 def inject(
-    llama: LlamaForCausalLM,
+    stack: nn.Module,
     name: str,
     rank: int,
     alpha: float,
@@ -87,8 +69,8 @@ def inject(
     with warnings.catch_warnings():
         # PEFT warns of a second adapter in the same model, which is the point here.
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-        inject_adapter_in_model(_peft_config(rank, alpha, targets), llama, name)
-    for parameter_name, parameter in llama.named_parameters():
+        inject_adapter_in_model(_peft_config(rank, alpha, targets), stack, name)
+    for parameter_name, parameter in stack.named_parameters():
         if ".lora_" in parameter_name:
             parameter.requires_grad_(True)
             if f".{name}." in parameter_name:
@@ -96,73 +78,49 @@ def inject(
 
 
 def decoders(
-    llama: LlamaForCausalLM,
+    stack: Stack,
     update: Adapter | None,
     generate: Adapter | None,
     *,
     merged: bool,
-    ready: Mapping[str, Mapping[str, Tensor]] | None = None,
+    attention: str,
+    keep: bool = True,
 ) -> tuple[Decoder, Decoder]:
     """The decoders of the update and the generate pass over one base.
 
     Merged, each has its own adapted weights and shares all others (embeddings, norms, head);
-    otherwise both see `llama` itself, with the adapters live and trainable.
+    otherwise both see the stack itself, with the adapters live and trainable.
 
     Args:
-        ready: of `UPDATE` and `GENERATE`, weights that are merged already (`MergedAhead.take`).
+        attention, keep: as of `Decoder`.
 
     Raises:
         CheckpointError: an adapter does not fit the base.
     """
+    for adapter in (update, generate):
+        if adapter is not None:
+            _check_fit(stack, adapter)
     if merged:
-        ready = ready or {}
-        writing = llama if update is generate else twin(llama)
-        merge_into(writing, update, ready.get(UPDATE, {}))
-        if writing is not llama:
-            merge_into(llama, generate, ready.get(GENERATE, {}))
-        reading = Decoder(llama)
-        return reading if writing is llama else Decoder(writing), reading
+        reading = Decoder(stack, generate, attention=attention, keep=keep)
+        if update is generate:
+            return reading, reading
+        return Decoder(stack, update, attention=attention, keep=keep), reading
     for name, adapter in ((UPDATE, update), (GENERATE, generate)):
         if adapter is not None:
-            _check_fit(llama, adapter)
-            inject(llama, name, adapter.rank, adapter.alpha, adapter.targets)
-            _fill(llama, name, adapter)
-    return Decoder(llama, UPDATE), Decoder(llama, GENERATE)
+            inject(stack, name, adapter.rank, adapter.alpha, adapter.targets)
+            _fill(stack, name, adapter)
+    return (
+        Decoder(stack, UPDATE, attention=attention),
+        Decoder(stack, GENERATE, attention=attention),
+    )
 
 
-def twin(llama: LlamaForCausalLM) -> LlamaForCausalLM:
-    """Another model over the very same weights."""
-    shared = {id(tensor): tensor for tensor in chain(llama.parameters(), llama.buffers())}
-    return copy.deepcopy(llama, shared)
-
-
-def merge_into(
-    llama: LlamaForCausalLM, adapter: Adapter | None, ready: Mapping[str, Tensor]
-) -> None:
-    """Give a model the adapted weights, one by one; twins keep theirs.
-
-    Args:
-        ready: projection to its weight, of those that are merged already.
-    """
-    if adapter is None:
-        return
-    _check_fit(llama, adapter)
-    for name, (a, b) in adapter.weights.items():
-        linear = llama.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        weight = linear.weight
-        total = ready.get(name)
-        if total is None or total.dtype != weight.dtype:
-            total = merge(weight, a, b, adapter.scale)
-        linear.weight = nn.Parameter(total, requires_grad=False)
-
-
-def extract(llama: nn.Module, name: str) -> Adapter | None:
+def extract(stack: nn.Module, name: str) -> Adapter | None:
     """The injected adapter `name` of a model, or None where it has none."""
     from peft.tuners.lora import LoraLayer
 
     weights, rank, alpha = {}, 0, 0.0
-    for module_name, module in llama.named_modules():
+    for module_name, module in stack.named_modules():
         if isinstance(module, LoraLayer) and name in module.lora_A:
             a, b = _halves(module, name)
             weights[module_name] = (a.detach(), b.detach())
@@ -237,10 +195,10 @@ def _peft_config(rank: int, alpha: float, targets: Sequence[str]) -> Any:
     )
 
 
-def _check_fit(llama: LlamaForCausalLM, adapter: Adapter) -> None:
+def _check_fit(stack: nn.Module, adapter: Adapter) -> None:
     linears: dict[str, Any] = {
         name: module
-        for name, module in llama.named_modules()
+        for name, module in stack.named_modules()
         if isinstance(module, nn.Linear) or hasattr(module, "lora_A")
     }
     for name, (a, b) in adapter.weights.items():
@@ -256,12 +214,12 @@ def _check_fit(llama: LlamaForCausalLM, adapter: Adapter) -> None:
 
 
 @torch.no_grad()
-def _fill(llama: LlamaForCausalLM, name: str, adapter: Adapter) -> None:
+def _fill(stack: nn.Module, name: str, adapter: Adapter) -> None:
     for module_name, (a, b) in adapter.weights.items():
-        layer = llama.get_submodule(module_name)
+        layer = stack.get_submodule(module_name)
         for inside, given in zip(_halves(layer, name), (a, b), strict=True):
             inside.copy_(given)
-    held = extract(llama, name)
+    held = extract(stack, name)
     if held is None or held.weights.keys() != adapter.weights.keys():
         raise CheckpointError(f"adapter {name} covers some layers only: load it merged")
 

@@ -1,4 +1,4 @@
-"""Base models: a Llama and its tokenizer from a folder in Hugging Face's format or a GGUF file.
+"""Base models: the weights and the tokenizer from a folder in Hugging Face's format or a GGUF file.
 
 Knows no memory. Weights come from safetensors or GGUF only; pickles and remote code are never run.
 """
@@ -6,22 +6,23 @@ Knows no memory. Weights come from safetensors or GGUF only; pickles and remote 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from models.checkpoints.architecture import check_llama
+from models.checkpoints.architecture import read_architecture
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
-from models.compat import without_gguf_bar
+from models.checkpoints.weights import SafetensorsFiles, fill_stack
 from models.json_file import read_object
-from models.schema import Whole, check, shown
+from models.schema import Whole, check
+from models.stack import Stack
+from models.tokenizer import Tokenizer
 
-TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|end_of_role|>")
 """Special tokens that end a turn in chat templates, besides the end-of-text ids."""
 
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
@@ -31,111 +32,113 @@ HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 class Base:
     """A base model in memory."""
 
-    llama: LlamaForCausalLM
+    stack: Stack
     tokenizer: Any
     path: Path
     """The folder or `.gguf` file it came from."""
+    config: Mapping[str, Any]
+    """Of `config.json`, with the end-of-text ids of `generation_config.json` under `generation_eos`."""
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        return stop_ids(self.llama, self.tokenizer)
+        return stop_ids(self.config, self.stack.architecture.vocabulary, self.tokenizer)
 
     @property
     def bos_id(self) -> int:
-        return bos_id(self.llama, self.tokenizer)
+        return bos_id(self.config, self.stack.architecture.vocabulary, self.tokenizer)
 
 
-def load_base(
-    path: Path, *, device: torch.device | str, dtype: torch.dtype, attention: str
-) -> Base:
+def load_base(path: Path, *, device: torch.device | str, dtype: torch.dtype) -> Base:
     """Load a base model, its weights frozen.
 
     Raises:
-        CheckpointError: not a Llama, incomplete, damaged, or without tokenizer.
+        CheckpointError: of a family that is not read, incomplete, damaged, or without tokenizer.
     """
-    with quiet(), explained(path):
-        options = gguf_options(path) if path.is_file() else folder_options(path)
-        # Typed as the model alone, which is what comes back without `output_loading_info`.
-        found: Any = LlamaForCausalLM.from_pretrained(
-            path.parent if path.is_file() else path,
-            dtype=dtype,
-            attn_implementation=attention,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-        llama, report = found
-        if report["missing_keys"]:
-            missing = sorted(report["missing_keys"])[0]
-            raise CheckpointError(f"{path}: has no tensor {missing}: fetch the model again")
-        llama.requires_grad_(False).eval().to(device)
-        base = Base(llama, load_tokenizer(path), path)
+    with explained(path):
+        base = (_gguf if path.is_file() else _folder)(path, device, dtype)
         _ = base.bos_id, base.stop_ids  # what is not valid is told here
         return base
 
 
-def folder_options(folder: Path) -> dict[str, Any]:
-    """What `from_pretrained` needs for a folder, once it is known to be a Llama in safetensors."""
-    config = read_json(folder / "config.json")
-    if config.get("model_type") != "llama":
-        raise CheckpointError(
-            f"{folder}: is a {shown(config.get('model_type'))} model: only the Llama architecture "
-            "is read"
-        )
+def _folder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Base:
+    config = read_config(folder)
     size = sum(path.stat().st_size for path in checkpoint_files(folder))
-    check_llama(config, folder / "config.json", size)
-    return {"use_safetensors": True}
+    architecture = read_architecture(config, folder / "config.json", size)
+    weights = SafetensorsFiles(folder)
+    called = _text_model(weights)
+    stack = fill_stack(architecture, weights, folder, device=device, dtype=dtype, called=called)
+    return Base(stack, load_tokenizer(folder), folder, config)
 
 
-def gguf_options(path: Path) -> dict[str, Any]:
-    """What `from_pretrained` needs for a GGUF file, once it is known to hold a Llama."""
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(
-        path.parent, gguf_file=path.name, local_files_only=True
-    )
-    if config.model_type != "llama":
-        raise CheckpointError(
-            f"{path}: is a {config.model_type!r} model: only the Llama architecture is read"
-        )
-    check_llama(config.to_dict(), path, path.stat().st_size)
-    options = {"gguf_file": path.name, "config": config}
-    if hasattr(transformers, "GgufConfig"):  # older versions always unpack
-        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    return options
+def _text_model(names: Iterable[str]) -> Callable[[str], str]:
+    """What a weight of the text model is called among `names`; one that sees images too puts it apart."""
+    starts = {name.partition("language_model.")[0] for name in names if "language_model." in name}
+    if "" in starts:
+        return lambda name: f"language_model.{name}"
+    if "model." in starts:
+        return lambda name: name.replace("model.", "model.language_model.", 1)
+    return str
 
 
-def load_tokenizer(path: Path) -> Any:
-    """The tokenizer that comes with a base folder or GGUF file."""
-    from transformers import AutoTokenizer
+def _gguf(path: Path, device: torch.device | str, dtype: torch.dtype) -> Base:
+    from models.checkpoints.gguf_file import GgufFile
 
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    file = GgufFile(path)
+    architecture = read_architecture(file.config, path, path.stat().st_size)
+    stack = fill_stack(architecture, file, path, device=device, dtype=dtype)
+    return Base(stack, file.tokenizer(), path, file.config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json`, with the end-of-text ids of `generation_config.json` under `generation_eos`."""
+    config = read_json(folder / "config.json")
+    generation = folder / "generation_config.json"
+    if generation.exists():
+        config["generation_eos"] = read_json(generation).get("eos_token_id")
+    return config
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer that comes with a base folder or GGUF file.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
     if path.is_file():
-        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, **options)
-    if not any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
+        from models.checkpoints.gguf_file import GgufFile
+
+        return GgufFile(path).tokenizer()
+    file = path / "tokenizer.json"
+    if not file.exists():
         raise CheckpointError(f"{path}: has no tokenizer.json: fetch the model again")
-    return AutoTokenizer.from_pretrained(path, **options)
+    settings: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (path / name).exists():
+            settings |= read_json(path / name)
+    with explained(path):
+        template = path / "chat_template.jinja"
+        if template.exists():
+            settings["chat_template"] = template.read_text(encoding="utf-8")
+        return Tokenizer.read(file, settings)
 
 
-def stop_ids(llama: LlamaForCausalLM, tokenizer: Any) -> frozenset[int]:
+def stop_ids(config: Mapping[str, Any], vocabulary: int, tokenizer: Any) -> frozenset[int]:
     """Ids that end an answer: end of text by any config, and the chat template's turn end."""
-    ends: list[int | list[int] | None] = [llama.config.eos_token_id, tokenizer.eos_token_id]
-    if llama.generation_config is not None:
-        ends.append(llama.generation_config.eos_token_id)
+    ends = [config.get("eos_token_id"), tokenizer.eos_token_id, config.get("generation_eos")]
     named = [id for end in ends for id in (end if isinstance(end, list) else [end])]
     special = tokenizer.get_added_vocab()
     named += [special[name] for name in TURN_ENDS if name in special]
     for id in named:
         check("eos_token_id", id, Whole(0, optional=True))
     # An id beyond the vocabulary is never drawn.
-    return frozenset(id for id in named if id is not None and id < llama.config.vocab_size)
+    return frozenset(id for id in named if id is not None and id < vocabulary)
 
 
-def bos_id(llama: LlamaForCausalLM, tokenizer: Any) -> int:
+def bos_id(config: Mapping[str, Any], vocabulary: int, tokenizer: Any) -> int:
     """The token that leads every sequence; an end-of-text token where the base has no BOS."""
-    for candidate in (tokenizer.bos_token_id, llama.config.bos_token_id, tokenizer.eos_token_id):
+    for candidate in (tokenizer.bos_token_id, config.get("bos_token_id"), tokenizer.eos_token_id):
         if candidate is not None:
-            check("bos_token_id", candidate, Whole(0, llama.config.vocab_size - 1))
+            check("bos_token_id", candidate, Whole(0, vocabulary - 1))
             return int(candidate)
     raise CheckpointError("the tokenizer has neither a BOS nor an end-of-text token")
 
@@ -151,7 +154,7 @@ def fetch_from_hub(reference: str) -> Path:
 
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
-        with quiet():
+        with _quiet_hub():
             folder = snapshot_download(
                 reference, allow_patterns=list(HUB_FILES), local_files_only=offline
             )
@@ -185,22 +188,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars, warnings or load reports of `transformers` and the Hub client inside."""
+def _quiet_hub() -> Iterator[None]:
+    """No progress bars of the Hub client inside."""
     from huggingface_hub import utils as hub
-    from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_bars = not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    had_bars = not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]
     hub.disable_progress_bars()  # type: ignore[attr-defined]
     try:
-        with without_gguf_bar(logging.tqdm):
-            yield
+        yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-        if hub_bars:
+        if had_bars:
             hub.enable_progress_bars()  # type: ignore[attr-defined]

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 WHOLE_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 1 << 20
+"""Read at a time."""
 SAMPLES = 64
 SAMPLE_BYTES = 64 * 1024
 PLAIN_HEADER_BYTES = 4 * 1024 * 1024
@@ -59,13 +61,18 @@ def base_files(base: Path) -> list[Path]:
 def _add_file(digest: hashlib._Hash, path: Path) -> None:
     size = path.stat().st_size
     if path.name == "config.json":
-        content = _config_bytes(path)
+        parts = [_config_bytes(path)]
     elif size <= WHOLE_BYTES:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            digest.update(f"\n{path.name}\n{size}\n".encode())
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+        return
     else:
-        content = _samples(path, size)
-    digest.update(f"\n{path.name}\n{len(content)}\n".encode())
-    digest.update(content)
+        parts = _samples(path, size)
+    digest.update(f"\n{path.name}\n{sum(map(len, parts))}\n".encode())
+    for part in parts:
+        digest.update(part)
 
 
 def _config_bytes(path: Path) -> bytes:
@@ -74,7 +81,7 @@ def _config_bytes(path: Path) -> bytes:
     return json.dumps(kept, sort_keys=True).encode()
 
 
-def _samples(path: Path, size: int) -> bytes:
+def _samples(path: Path, size: int) -> list[bytes]:
     with path.open("rb") as file:
         header = PLAIN_HEADER_BYTES
         if path.suffix == ".safetensors":
@@ -83,4 +90,4 @@ def _samples(path: Path, size: int) -> bytes:
         for number in range(SAMPLES):
             file.seek((size - SAMPLE_BYTES) * number // (SAMPLES - 1))
             parts.append(file.read(SAMPLE_BYTES))
-    return b"".join(parts)
+    return parts

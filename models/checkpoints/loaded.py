@@ -26,7 +26,7 @@ class Loaded:
 
     model: MPlusModel
     tokenizer: Any
-    """The base's `transformers` tokenizer."""
+    """The base's (`models.tokenizer.Tokenizer`)."""
     name: str
     fingerprint: str
     """SHA-256 (hex) of what a memory depends on: see `models.checkpoints.fingerprint`."""
@@ -74,14 +74,16 @@ def check_answers(model: MPlusModel, tokenizer: Any, prompt: PromptFormat) -> No
         CheckpointError: one of these is missing.
         ValueError: the prompt cannot be composed (`PromptFormat.render`).
     """
-    vocabulary = model.generate.llama.config.vocab_size
+    vocabulary = model.generate.vocabulary
     if tokenizer.vocab_size > vocabulary:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.vocab_size} tokens, the model {vocabulary}: "
             "they do not belong together"
         )
-    states = (model.update_bos, model.generate_bos)  # which all but the last layer made
-    numbers = [part.detach().float().flatten() for part in (*model.retriever.parameters(), *states)]
+    numbers = [part.detach().float().flatten() for part in model.retriever.parameters()]
+    if model.generate.keep:  # else the first pass finds out (`models.network.BosStates`)
+        states = (model.update_bos, model.generate_bos)  # which all but the last layer made
+        numbers += [part.whole().float().flatten() for part in states]
     if not bool(torch.cat(numbers).isfinite().all()):
         raise CheckpointError("the weights hold values that are no numbers: fetch them again")
     for turns in ((), (("Who?", "Ann."),)):

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.checkpoints.adapters import (
-    Adapter,
+    CONFIG,
+    WEIGHTS,
     decoders,
     extract,
     load_adapter,
@@ -30,7 +31,7 @@ from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
 from models.durable import new_folder
-from models.merging import CONFIG, GENERATE, UPDATE, WEIGHTS, MergedAhead
+from models.merging import GENERATE, UPDATE, Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
@@ -50,22 +51,22 @@ def save_own(
     name: str,
     prompt: PromptFormat,
     retriever: Retriever,
-    llama: nn.Module,
+    stack: nn.Module,
     base_fingerprint: str | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all; one that is there is replaced. Weights in bfloat16.
 
     Args:
         base_reference: path relative to `folder`, Hub id, or a name the loader's caller resolves.
-        llama: the base with the adapters injected (`attach_adapters`).
+        stack: the base with the adapters injected (`attach_adapters`).
         base_fingerprint: of the base's files (`base_fingerprint`); checked at loading if given.
 
     Raises:
-        CheckpointError: the adapters of `llama` are not of the ranks that `config` says.
+        CheckpointError: the adapters of `stack` are not of the ranks that `config` says.
     """
     adapters = {
-        UPDATE: _of_rank(llama, UPDATE, config.update_lora_rank),
-        GENERATE: _of_rank(llama, GENERATE, config.generate_lora_rank),
+        UPDATE: _of_rank(stack, UPDATE, config.update_lora_rank),
+        GENERATE: _of_rank(stack, GENERATE, config.generate_lora_rank),
     }
     card: dict[str, Any] = {"format": FORMAT, "name": name, "base": base_reference}
     if base_fingerprint is not None:
@@ -92,12 +93,12 @@ def load_own(
     dtype: torch.dtype,
     attention: str,
     merge: bool,
-    ahead: MergedAhead | None = None,
+    keep: bool = True,
 ) -> Loaded:
     """Load a checkpoint of ours.
 
     Args:
-        ahead: merges this checkpoint's adapters already.
+        keep: keep merged weights from pass to pass (`models.decoder.Decoder`).
 
     Raises:
         CheckpointError: damaged, of a newer format, or its base is not there or another one.
@@ -109,12 +110,13 @@ def load_own(
         check_values(card, _CARD)
         base_path = base or _find_base(folder, card["base"])
         _check_base(folder, card, base_path)
-    loaded = load_base(base_path, device=device, dtype=dtype, attention=attention)
+    loaded = load_base(base_path, device=device, dtype=dtype)
     with explained(folder):
         update = _read_adapter(folder / UPDATE, config.update_lora_rank)
         generate = _read_adapter(folder / GENERATE, config.generate_lora_rank)
-        ready = {name: ahead.take(folder / name) for name in (UPDATE, GENERATE)} if ahead else {}
-        writing, reading = decoders(loaded.llama, update, generate, merged=merge, ready=ready)
+        writing, reading = decoders(
+            loaded.stack, update, generate, merged=merge, attention=attention, keep=keep
+        )
         retriever = make_retriever(config.retriever, reading.layers, reading.hidden)
         retriever.load_state_dict(load_file(folder / RETRIEVER))
         retriever.requires_grad_(not merge).to(device, dtype)
@@ -177,8 +179,8 @@ def _check_base(folder: Path, card: dict[str, Any], base: Path) -> None:
         )
 
 
-def _of_rank(llama: nn.Module, name: str, rank: int) -> Adapter | None:
-    adapter = extract(llama, name)
+def _of_rank(stack: nn.Module, name: str, rank: int) -> Adapter | None:
+    adapter = extract(stack, name)
     found = 0 if adapter is None else adapter.rank
     if found != rank:
         raise CheckpointError(f"adapter {name} has rank {found}, the config says {rank}")

@@ -20,14 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from torch import Tensor, nn
-from transformers.models.llama.configuration_llama import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaRotaryEmbedding
+from torch import Tensor
 
-from models.checkpoints.adapters import Adapter, decoders
-from models.checkpoints.architecture import check_llama
-from models.checkpoints.base import bos_id, load_tokenizer, quiet, read_json, stop_ids
+from models.checkpoints.adapters import decoders
+from models.checkpoints.architecture import read_architecture
+from models.checkpoints.base import bos_id, load_tokenizer, read_config, read_json, stop_ids
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import (
     CheckpointError,
@@ -36,12 +33,15 @@ from models.checkpoints.loaded import (
     checkpoint_files,
     explained,
 )
+from models.checkpoints.weights import SafetensorsFiles, fill_stack
 from models.config import MPlusConfig, RetrieverShape
 from models.memory import Memory, Segment, ShortTermMemory, Tokens
+from models.merging import Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
 from models.schema import Number, Rule, Switch, Whole, check_values, shown
+from models.stack import Stack
 from models.update import encode
 
 CHUNK_TOKENS = 512
@@ -83,7 +83,7 @@ def load_published(
     Raises:
         CheckpointError: a field or tensor is missing, or a setting is not the published one's.
     """
-    with quiet(), explained(folder):
+    with explained(folder):
         tokenizer = load_tokenizer(folder)
         network = load_network(
             folder,
@@ -101,7 +101,7 @@ def load_published(
             name=folder.resolve().name,
             fingerprint=fingerprint(config.counting(), base_files(folder)),
             prompt=PromptFormat(),
-            stop_ids=stop_ids(network.model.generate.llama, tokenizer),
+            stop_ids=stop_ids(read_config(folder), network.model.generate.vocabulary, tokenizer),
             initial_memory=network.memory,
         )
 
@@ -122,19 +122,17 @@ def load_network(
     """
     raw = read_json(folder / "config.json")
     tensors = Tensors(folder, device, dtype)
-    size = sum(path.stat().st_size for path in checkpoint_files(folder))
-    check_llama(raw, folder / "config.json", size)
+    stack = _stack(raw, folder, tensors)
     config = memory_config(raw, tensors.shape(_selector(0, "query", 0))[0], folder)
-    llama = _llama(folder, tensors, attention)
     update = _adapter(raw, tensors, "default")
     generate = _adapter(raw, tensors, "decoder_adapter") if raw["add_decoder_lora"] else update
-    writing, reading = decoders(llama, update, generate, merged=merge)
+    writing, reading = decoders(stack, update, generate, merged=merge, attention=attention)
     model = MPlusModel(
         config,
         writing,
         reading,
         _retriever(config, tensors, reading.layers, reading.hidden),
-        bos_id=0 if tokenizer is None else bos_id(llama, tokenizer),
+        bos_id=0 if tokenizer is None else bos_id(raw, reading.vocabulary, tokenizer),
         bos=tensors["bos_embedding"],
         new_memory_embedding=tensors["new_memory_positional_emb"],
     )
@@ -183,75 +181,53 @@ def memory_config(raw: Mapping[str, Any], retriever_hidden: int, folder: Path) -
     )
 
 
-class Tensors:
-    """The tensors of a folder's safetensors files by name, each read when asked for."""
+class Tensors(SafetensorsFiles):
+    """The tensors of a folder's files by name, of the type and on the device asked for."""
 
     def __init__(self, folder: Path, device: torch.device | str, dtype: torch.dtype) -> None:
-        self._folder = folder
-        self._device = device
-        self._dtype = dtype
-        self._files: dict[str, Any] = {}
-        for path in checkpoint_files(folder):
-            file = safe_open(str(path), framework="pt")
-            self._files |= dict.fromkeys(file.keys(), file)
-        index = folder / "model.safetensors.index.json"
-        if index.exists():
-            for name in read_json(index).get("weight_map", {}):
-                self._file(name)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
+        super().__init__(folder)
+        self.where = device, dtype
 
     def __getitem__(self, name: str) -> Tensor:
-        """The tensor in the dtype and on the device asked for."""
-        tensor: Tensor = self._file(name).get_tensor(name)
-        return tensor.to(self._device, self._dtype)
+        return self.exact(name).to(*self.where)
 
     def exact(self, name: str) -> Tensor:
         """The tensor as stored, on the CPU."""
-        tensor: Tensor = self._file(name).get_tensor(name)
-        return tensor
-
-    def shape(self, name: str) -> list[int]:
-        shape: list[int] = self._file(name).get_slice(name).get_shape()
-        return shape
-
-    def __iter__(self) -> Any:
-        return iter(self._files)
-
-    def _file(self, name: str) -> Any:
-        if name not in self._files:
-            raise CheckpointError(
-                f"{self._folder}: has no tensor {name}: fetch the checkpoint again"
-            )
-        return self._files[name]
+        return super().__getitem__(name)
 
 
-def _llama(folder: Path, tensors: Tensors, attention: str) -> LlamaForCausalLM:
-    """The base alone, its weights taken one by one into an empty model."""
-    config = LlamaConfig.from_pretrained(
-        folder, local_files_only=True, attn_implementation=attention
-    )
-    if config.model_type != "llama":
-        raise CheckpointError(f"{folder}: is a {config.model_type!r} model, not a Llama")
-    with torch.device("meta"):
-        llama = LlamaForCausalLM(config)
-    tied = config.tie_word_embeddings and "lm_head.weight" not in tensors
-    for name, empty in list(llama.named_parameters()):
-        if name == "lm_head.weight" and tied:
-            continue
+class _BaseWeights:
+    """The base's tensors under their own names: beside adapters they are called `base_layer`."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+
+    def __contains__(self, name: object) -> bool:
+        return self._name(str(name)) in self._tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[self._name(name)]
+
+    def give_back(self, name: str) -> None:
+        self._tensors.give_back(self._name(name))
+
+    def _name(self, name: str) -> str:
         module, _, leaf = name.rpartition(".")
         adapted = f"{module}.base_layer.{leaf}"
-        weight = tensors[adapted if adapted in tensors else name]
-        if weight.shape != empty.shape:
-            raise CheckpointError(f"{folder}: {name} has the wrong shape {tuple(weight.shape)}")
-        setattr(llama.get_submodule(module), leaf, nn.Parameter(weight, requires_grad=False))
-    if tied:
-        llama.lm_head.weight = llama.model.embed_tokens.weight
-    rotary = LlamaRotaryEmbedding(config=config)
-    llama.model.rotary_emb = rotary.to(llama.model.embed_tokens.weight.device)
-    llama.eval()
-    return llama
+        return adapted if adapted in self._tensors else name
+
+
+def _stack(raw: Mapping[str, Any], folder: Path, tensors: Tensors) -> Stack:
+    """The base alone."""
+    size = sum(path.stat().st_size for path in checkpoint_files(folder))
+    if raw.get("model_type") != "llama":
+        raise CheckpointError(f"{folder}: is a {shown(raw.get('model_type'))} model, not a Llama")
+    tied = raw.get("tie_word_embeddings") and "lm_head.weight" not in tensors
+    architecture = read_architecture(
+        {**raw, "tie_word_embeddings": bool(tied)}, folder / "config.json", size
+    )
+    device, dtype = tensors.where
+    return fill_stack(architecture, _BaseWeights(tensors), folder, device=device, dtype=dtype)
 
 
 def _adapter(raw: Mapping[str, Any], tensors: Tensors, name: str) -> Adapter | None:

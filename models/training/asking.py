@@ -82,7 +82,7 @@ class QuestionGenerator:
     """A causal language model that learns to ask and to answer; training changes its weights.
 
     Args:
-        llama: a `LlamaForCausalLM`.
+        llama: a causal language model of `transformers`.
         start: the id that begins a text.
         end: the id that ends a generation.
     """

@@ -15,13 +15,14 @@ import torch
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
-from models.checkpoints.adapters import extract, merge_into
+from models.checkpoints.adapters import extract
 from models.checkpoints.base import load_base, load_tokenizer
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
+from models.stack import Stack
 from models.training.chunks import ChunkMaker, Corpus
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import read_books, read_passages, spans_only
@@ -67,9 +68,9 @@ def start(
     """
     torch.manual_seed(config.seed)
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
-    loaded = load_base(base, device=device, dtype=dtype, attention=attention)
+    loaded = load_base(base, device=device, dtype=dtype)
     make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids))
-    model = make_model(config, loaded.llama, loaded.bos_id)
+    model = make_model(config, loaded.stack, loaded.bos_id, attention)
     processes = processes or Processes()
     numbers = processes.share(config.streams)
     drawing: Inline | Prefetched
@@ -85,30 +86,32 @@ def start(
     check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
     run = Run(folder, config, trainee, sampler, check, processes)
     if not config.train_update:
-        _merge_writer(model, load_base(base, device=device, dtype=dtype, attention=attention).llama)
+        _merge_writer(model, load_base(base, device=device, dtype=dtype).stack)
     return run, loaded.tokenizer
 
 
-def _merge_writer(model: MPlusModel, base: Any) -> None:
+def _merge_writer(model: MPlusModel, base: Stack) -> None:
     """Have an update decoder that is not trained write with merged weights, which is faster.
 
     Args:
         base: the base once more, which becomes the writer.
     """
-    adapter = extract(model.generate.llama, UPDATE)
+    adapter = extract(model.generate.stack, UPDATE)
     if adapter is not None:
-        merge_into(base, adapter, {})
-        model.update = Decoder(base)
+        model.update = Decoder(base, adapter, attention=model.update.attention)
 
 
-def make_model(config: TrainingConfig, llama: Any, bos_id: int) -> MPlusModel:
+def make_model(
+    config: TrainingConfig, stack: Stack, bos_id: int, attention: str = "sdpa"
+) -> MPlusModel:
     """The network with fresh adapters and retriever on a base, everything in the base's type."""
-    mplus, dtype = config.mplus, llama.dtype
-    attach_adapters(llama, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
+    mplus, dtype = config.mplus, stack.dtype
+    attach_adapters(stack, mplus.update_lora_rank, mplus.generate_lora_rank, dtype=dtype)
     # Named also at rank 0: without its own adapter a decoder is the base, whatever the other has.
-    update, generate = Decoder(llama, UPDATE), Decoder(llama, GENERATE)
+    update = Decoder(stack, UPDATE, attention=attention)
+    generate = Decoder(stack, GENERATE, attention=attention)
     retriever = make_retriever(mplus.retriever, generate.layers, generate.hidden)
-    retriever.to(llama.device, dtype)
+    retriever.to(stack.device, dtype)
     return MPlusModel(mplus, update, generate, retriever, bos_id=bos_id)
 
 
@@ -177,7 +180,7 @@ def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str
         name=name,
         prompt=PROMPT,
         retriever=model.retriever,
-        llama=model.generate.llama,
+        stack=model.generate.stack,
         base_fingerprint=base_fingerprint(base),
     )
 

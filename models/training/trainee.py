@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.decoder import Prefix, rotate
+from models.cache import Prefix
+from models.decoder import rotate
 from models.network import MPlusModel
 from models.training.batch import Batch, Losses, Written
 from models.training.recall import chunk_scores, prefix_relevance, recall_loss
@@ -27,7 +28,7 @@ class Trainee(nn.Module):
 
     def __init__(self, model: MPlusModel) -> None:
         super().__init__()
-        self.llama = model.generate.llama
+        self.llama = model.generate.stack
         self.retriever = model.retriever
         self._model = [model]  # in a list, so that the model is not a submodule of this one
 
@@ -85,9 +86,7 @@ class Trainee(nn.Module):
         before = 1 + places * each
         lengths = 1 + (batch.order >= 0).sum(dim=1) * each
         seen = torch.arange(before, device=decoder.device) < lengths[:, None]
-        sample = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
-        positions = lengths[:, None] + rows.offsets
-        rotary = decoder.llama.model.rotary_emb(sample, position_ids=positions)
+        rotary = decoder.rotary_at(lengths[:, None] + rows.offsets)
         prefix_rotary = decoder.rotary(0, before)
         mask = rows.mask(seen, decoder.dtype, relevance)
         plain = rows.mask(seen[:, :1], decoder.dtype)
@@ -107,7 +106,7 @@ class Trainee(nn.Module):
                         torch.cat([first, layout.laid_out(own, others)], dim=1)
                         for first, own, others in zip(both, new, past, strict=True)
                     ]
-                prefix = Prefix(rotate(both[0], prefix_rotary), both[1].transpose(1, 2))
+                prefix = Prefix(rotate(both[0], prefix_rotary[index]), both[1].transpose(1, 2))
                 hidden = decoder.layer(
                     index, hidden, rotary, plain if row is None else mask, prefix
                 )

@@ -67,17 +67,21 @@ class Mplus:
         self._begin(resolve(Flags(model, device, dtype, folder, offline)), note)
 
     @classmethod
-    def with_settings(cls, settings: Settings, *, note: Note = silent) -> Mplus:
-        """One with settings that were resolved already."""
+    def with_settings(cls, settings: Settings, *, note: Note = silent, once: bool = False) -> Mplus:
+        """One with settings that were resolved already.
+
+        Args:
+            once: for a single question, which then takes less memory.
+        """
         new = cls.__new__(cls)
-        new._begin(settings, note)
+        new._begin(settings, note, once)
         return new
 
-    def _begin(self, settings: Settings, note: Note) -> None:
+    def _begin(self, settings: Settings, note: Note, once: bool = False) -> None:
         self.settings = settings
         self.library = Library(settings.home)
         self.note = note
-        self.loader = Loader(settings, note)
+        self.loader = Loader(settings, note, once)
 
     def memories(self) -> list[MemorySummary]:
         """A line for each memory, by name; of a damaged one, what is wrong with it."""

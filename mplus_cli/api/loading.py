@@ -55,8 +55,9 @@ class LoadedMemory:
 class Loader:
     """Holds a model from when it is first needed, and the memory that was asked last."""
 
-    def __init__(self, settings: Settings, note: Note) -> None:
+    def __init__(self, settings: Settings, note: Note, once: bool = False) -> None:
         self._settings = settings
+        self._once = once
         self._note = note
         self._session: Session | None = None
         self._loaded: tuple[Any, LoadedMemory] | None = None
@@ -78,7 +79,11 @@ class Loader:
                 return self._session
         self._session = self._loaded = None  # before the next one comes: there is room for one
         self._session = open_session(
-            self._settings, note=self._note, progress=progress, memory=stored
+            self._settings,
+            note=self._note,
+            progress=progress,
+            memory=stored,
+            once=self._once,
         )
         return self._session
 

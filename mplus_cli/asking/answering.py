@@ -151,6 +151,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:
         yield from _about(session, opened, draft, told, clock)
         return
+    session.model.step_decoder.prepare()
     found, words = retrieve(session, opened, draft)
     texts: Iterable[str] = ()
     if question.reread:

@@ -144,7 +144,7 @@ def ask(
     if events is None:
         from mplus_cli.api import Mplus
 
-        book = Mplus.with_settings(settings, note=screen.note).memory(name)
+        book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)
         with screen.meter() as meter:
             events = book.load(asked, progress=meter.report).answer(asked)
     if as_lines:

@@ -31,7 +31,8 @@ def find(
 
     one_of(json=as_json, jsonl=as_lines)
     asked = Question(words, documents=tuple(document or ()))
-    book = Mplus.with_settings(settings_of(context), note=screen.note).memory(memory)
+    mplus = Mplus.with_settings(settings_of(context), note=screen.note, once=True)
+    book = mplus.memory(memory)
     with screen.meter() as meter:
         found = book.load(asked, progress=meter.report).find(asked, count)
     if as_json:

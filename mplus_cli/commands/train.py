@@ -56,9 +56,7 @@ def train(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            metavar="FOLDER", help="A Llama-architecture base; by default the embedded one."
-        ),
+        typer.Option(metavar="FOLDER", help="The base to train on; by default the embedded one."),
     ] = None,
     weights: Annotated[
         list[Path] | None,

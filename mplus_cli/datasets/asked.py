@@ -40,6 +40,7 @@ def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, 
     """
     from models.checkpoints import CheckpointError, default_dtype
     from models.checkpoints.base import load_base
+    from models.checkpoints.gguf import transformers_model
     from models.prompts import encode_plain
     from models.training import asking, excerpts
     from models.training.data import DataError, read_books, read_passages
@@ -52,12 +53,13 @@ def asked_records(order: AskingOrder, progress: Progress) -> Iterator[dict[str, 
     try:
         passages = read_passages(order.qa)
         books = read_books(order.books)
-        base = load_base(order.base, device=device, dtype=dtype, attention="sdpa")
+        base = load_base(order.base, device=device, dtype=dtype)
+        asking_model = transformers_model(order.base, device=device, dtype=dtype)
     except (DataError, CheckpointError, OSError) as error:
         raise DataSetError(str(error)) from error
     tokenizer = base.tokenizer
     asker = asking.QuestionGenerator(
-        base.llama,
+        asking_model,
         lambda text: encode_plain(tokenizer, text),
         lambda ids: str(tokenizer.decode(ids)),
         start=base.bos_id,

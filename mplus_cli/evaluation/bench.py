@@ -82,7 +82,7 @@ class Bench:
         model = self.session.model
         path = self._base_path or find_base(self.session.choice)
         try:
-            return load_base(path, device=model.device, dtype=model.dtype, attention="sdpa")
+            return load_base(path, device=model.device, dtype=model.dtype)
         except CheckpointError as error:
             raise MismatchError(str(error)) from error
 
@@ -127,7 +127,7 @@ class Bench:
         from mplus_cli.evaluation.network import identity_network
 
         config = self.session.model.config
-        network = identity_network(self.base.llama, config, self.base.bos_id)
+        network = identity_network(self.base.stack, config, self.base.bos_id)
         optimise_for_device(network)
         return network
 

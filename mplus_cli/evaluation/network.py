@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
@@ -32,6 +31,7 @@ from models.recall import (
 )
 from models.retriever import make_retriever
 from models.scan import ChunkScore
+from models.stack import Stack
 
 if TYPE_CHECKING:
     from mplus_cli.evaluation.arms import RecallMode
@@ -122,11 +122,11 @@ def memory_loss(
 
 
 @torch.no_grad()
-def window_loss(llama: LlamaForCausalLM, before: Sequence[int], ids: Sequence[int]) -> Tensor:
+def window_loss(stack: Stack, before: Sequence[int], ids: Sequence[int]) -> Tensor:
     """Nats (T,) of the tokens `ids` behind the tokens `before` (at least one), on the base alone."""
-    text = torch.tensor([[*before, *ids]], device=llama.device)
-    out = llama(input_ids=text[:, :-1], use_cache=False, logits_to_keep=len(ids))
-    return cross_entropy(out.logits[0].float(), text[0, -len(ids) :], reduction="none")
+    text = torch.tensor([[*before, *ids]], device=stack.device)
+    logits = Decoder(stack).logits(text[:, :-1], last=len(ids))
+    return cross_entropy(logits[0].float(), text[0, -len(ids) :], reduction="none")
 
 
 def long_term_bytes(model: MPlusModel) -> float:
@@ -137,7 +137,7 @@ def long_term_bytes(model: MPlusModel) -> float:
     return held * model.config.new_tokens / model.config.chunk_tokens
 
 
-def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) -> MPlusModel:
+def identity_network(stack: Stack, config: MPlusConfig, bos_id: int) -> MPlusModel:
     """Identity memory on a base, with the chunks and the prefix of another configuration.
 
     With an empty memory it is the base itself: [BOS][text].
@@ -151,7 +151,7 @@ def identity_network(llama: LlamaForCausalLM, config: MPlusConfig, bos_id: int) 
         memory_positions="strided",
         retriever=RetrieverShape(scorer="cosine", layers=(0,)),
     )
-    decoder = Decoder(llama)
+    decoder = Decoder(stack)
     retriever = make_retriever(own.retriever, decoder.layers, decoder.hidden)
     return MPlusModel(own, decoder, decoder, retriever, bos_id=bos_id)
 

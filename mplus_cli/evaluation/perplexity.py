@@ -79,8 +79,8 @@ def _losses(
         found = look_up(network, memory, chunks[number - 1][-QUERY:])
         found = recall_as(network, memory, found, arm.recall)
         return memory_loss(network, memory, found.recall, chunk[:1], chunk[1:])
-    positions = bench.base.llama.config.max_position_embeddings
+    positions = bench.base.stack.architecture.positions
     window = min(bench.budget, positions - 1 - len(chunk)) if arm.context == "window" else 0
     before = list(chain(*chunks[:number])) if window else []
     lead = [bench.base.bos_id, *before[-window:], chunk[0]]
-    return window_loss(bench.base.llama, lead, chunk[1:])
+    return window_loss(bench.base.stack, lead, chunk[1:])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from models.architecture import FAMILIES
 from models.json_file import read_object
 from models.schema import shown
 from mplus_cli.errors import UsageError
@@ -134,7 +135,7 @@ def every(home: Path) -> Iterator[ModelChoice]:
 
 
 def fetched() -> Iterator[tuple[str, Path]]:
-    """Hub ids of Llamas and M+ checkpoints in the local Hub cache, with their snapshots."""
+    """Hub ids of bases that are read and of M+ checkpoints in the local Hub cache, with their snapshots."""
     for folder in sorted(_hub_cache().glob("models--*--*")):
         snapshots = sorted(folder.glob("snapshots/*"), key=_written)
         if snapshots and _is_model(snapshots[-1]):
@@ -169,7 +170,7 @@ def _is_trained(folder: Path) -> bool:
 
 
 def _is_model(folder: Path) -> bool:
-    return bool(card(folder)) or _config(folder).get("model_type") == "llama"
+    return bool(card(folder)) or _config(folder).get("model_type") in (*FAMILIES, "gemma3")
 
 
 def card(folder: Path) -> dict[str, Any]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
     from models.checkpoints import Loaded
-    from models.merging import MergedAhead
     from models.network import MPlusModel
 
 Note = Callable[[str], None]
@@ -83,11 +82,13 @@ def open_session(
     note: Note,
     progress: embedded_base.Progress,
     memory: StoredMemory | None = None,
+    once: bool = False,
 ) -> Session:
     """Load the model that the settings name, fetching its base if necessary.
 
     Args:
         memory: the memory to read: its dtype is used unless another was asked for.
+        once: for a single question: merged weights are not kept, which takes less memory.
 
     Raises:
         UsageError: there is no such model or device.
@@ -97,7 +98,7 @@ def open_session(
     dtype = settings.dtype
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"
-    loaded = load_model(settings, choice, dtype, note=note, progress=progress)
+    loaded = load_model(settings, choice, dtype, note=note, progress=progress, once=once)
     choice = replace(choice, trained=loaded.trained)  # a folder's files may not say
     interrupts.check()  # imports sometimes swallow it
     if not choice.trained:
@@ -112,6 +113,7 @@ def load_model(
     *,
     note: Note,
     progress: embedded_base.Progress,
+    once: bool = False,
 ) -> Loaded:
     """Load a model under the name that was given; raises as `open_session` does."""
     if settings.offline:
@@ -122,19 +124,18 @@ def load_model(
         embedded_base.ensure(settings.home, offline=settings.offline, progress=progress)
     progress("loading the model", 0, None)
     with garbage.held_back():
-        return _load(settings, choice, dtype)
+        return _load(settings, choice, dtype, once)
 
 
-def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded:
+def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str, once: bool) -> Loaded:
     import torch
 
     device = find_device(settings.device)
     torch.set_num_threads(thread_count())
     allocator.keep_freed_memory()
     is_own = choice.base is not None and choice.reference != choice.base
-    ahead = merge_ahead(choice, device, dtype) if is_own else None
 
-    from models import checkpoints  # takes seconds, during which weights are merged
+    from models import checkpoints
     from models.fast_decode import optimise_for_device
 
     try:
@@ -143,33 +144,14 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str) -> Loaded
             base=choice.base if is_own else None,
             device=device,
             dtype=None if dtype == "auto" else getattr(torch, dtype),
-            ahead=ahead,
+            keep=not once or device.type != "cpu",
         )
     except checkpoints.CheckpointError as error:
         if isinstance(error.__cause__, MemoryError):
             raise
         raise MismatchError(str(error)) from error
-    if not getattr(loaded.tokenizer, "is_fast", False):
-        raise MismatchError(f"{choice.name} has no tokenizer.json: only fast tokenizers work here")
     optimise_for_device(loaded.model)
     return replace(loaded, name=choice.name)
-
-
-def merge_ahead(
-    choice: catalog.ModelChoice, device: torch.device, dtype: str
-) -> MergedAhead | None:
-    """Merge the adapters of a built-in checkpoint in a thread while the network is imported; None if a
-    device is faster."""
-    if device.type != "cpu" or choice.base is None:
-        return None
-    import torch
-
-    from models.merging import GENERATE, UPDATE, MergedAhead
-    from models.precision import default_dtype
-
-    folder = Path(choice.reference)
-    wanted = default_dtype(device) if dtype == "auto" else getattr(torch, dtype)
-    return MergedAhead(choice.base, (folder / UPDATE, folder / GENERATE), wanted)
 
 
 def find_device(wanted: str) -> torch.device:

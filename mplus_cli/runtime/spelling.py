@@ -23,16 +23,16 @@ class Spelling:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Spelling | None:
-        """The spelling of a `transformers` tokenizer; None if its kind is not known."""
+        """The spelling of a tokenizer; None if its kind is not known."""
         found = tokenizer("a b", add_special_tokens=False)["input_ids"]
         tokens = tokenizer.convert_ids_to_tokens(found)
         special = frozenset(tokenizer.get_added_vocab().values())
         find = tokenizer.backend_tokenizer.token_to_id  # faster than building the whole table
         if any(token.startswith(_METASPACE) for token in tokens):
             return cls(find, special, None, _METASPACE)
-        from transformers.convert_slow_tokenizer import bytes_to_unicode
+        from models.tokenizer import byte_letters
 
-        letters = bytes_to_unicode()
+        letters = byte_letters()
         space = letters[ord(" ")]
         known = any(space in token for token in tokens)
         return cls(find, special, letters, space) if known else None

@@ -12,7 +12,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from models.fast_decode import FastDecoder, Packed8
+from models.fast_decode import FastDecoder
+from models.projections import Packed8
 from mplus_cli import settings
 from mplus_cli.asking import answering
 from mplus_cli.asking.conversation import COMMANDS, Conversation, is_command

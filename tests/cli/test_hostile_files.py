@@ -201,7 +201,7 @@ def test_what_a_base_claims_is_checked_before_it_is_built(
     def built(*_: Any, **__: Any) -> None:
         raise AssertionError("it was built")
 
-    monkeypatch.setattr("transformers.LlamaForCausalLM.from_pretrained", built)
+    monkeypatch.setattr("models.checkpoints.weights.Stack", built)
     path = copy / "tiny-base" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     assert says in try_to_load(copy, may_load=False)

@@ -54,14 +54,14 @@ def ids(number: int, length: int = 8) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def networks(build_llama: Callable[..., Any]) -> dict[str, MPlusModel]:
-    llama = build_llama()
+def networks(build_stack: Callable[..., Any]) -> dict[str, MPlusModel]:
+    stack = build_stack()
     torch.manual_seed(3)
     config = MPlusConfig.from_dict(CONFIG | PUBLISHED)
     retriever = make_retriever(config.retriever, 3, 32).requires_grad_(False)
-    decoder = Decoder(llama)
+    decoder = Decoder(stack)
     return {
-        "chunks": identity_network(llama, MPlusConfig.from_dict(CONFIG), 0),
+        "chunks": identity_network(stack, MPlusConfig.from_dict(CONFIG), 0),
         "tokens": MPlusModel(config, decoder, decoder, retriever, bos_id=0),
     }
 
@@ -172,12 +172,14 @@ def test_learned_recall_is_the_products(networks: dict[str, MPlusModel]) -> None
     assert set(found.present(memory)) == {*wanted, 6, 7}
 
 
-def test_the_base_answers_as_transformers_does(build_llama: Callable[..., Any]) -> None:
+def test_the_base_answers_as_transformers_does(
+    build_llama: Callable[..., Any], as_stack: Callable[[Any], Any]
+) -> None:
     llama = build_llama()
     prompt = ids(1, 20)
     whole = llama.generate(torch.tensor([[0, *prompt]]), max_new_tokens=10, do_sample=False)
     wanted = whole[0, 21:].tolist()
-    network = identity_network(llama, MPlusConfig.from_dict(CONFIG), 0)
+    network = identity_network(as_stack(llama), MPlusConfig.from_dict(CONFIG), 0)
     optimise_for_device(network)
     assert isinstance(network.step_decoder, FastDecoder)
 
@@ -196,16 +198,18 @@ def test_the_loss_of_identity_memory_is_that_of_the_text(networks: dict[str, MPl
     behind = memory_loss(network, memory, find(network, memory, "none").recall, lead, chunk)
     before = [0, *ids(0), *ids(1), *lead]
     assert behind.shape == (7,)
-    torch.testing.assert_close(behind, window_loss(network.generate.llama, before, chunk))
-    without = window_loss(network.generate.llama, [0, *lead], chunk)
+    torch.testing.assert_close(behind, window_loss(network.generate.stack, before, chunk))
+    without = window_loss(network.generate.stack, [0, *lead], chunk)
     assert not torch.allclose(behind, without, atol=1e-2)
 
 
-def test_the_loss_is_the_cross_entropy(build_llama: Callable[..., Any]) -> None:
+def test_the_loss_is_the_cross_entropy(
+    build_llama: Callable[..., Any], as_stack: Callable[[Any], Any]
+) -> None:
     llama = build_llama()
     text = ids(3, 12)
     out = llama(input_ids=torch.tensor([text]), labels=torch.tensor([[-100] * 4 + text[4:]]))
-    assert float(window_loss(llama, text[:4], text[4:]).mean()) == pytest.approx(
+    assert float(window_loss(as_stack(llama), text[:4], text[4:]).mean()) == pytest.approx(
         float(out.loss), abs=1e-5
     )
 
@@ -226,6 +230,6 @@ def test_swapped_adapters(bench: Any) -> None:
     swapped = swapped_network(model)
     assert swapped.update is model.generate
     assert swapped.generate is model.update
-    assert not torch.equal(swapped.generate_bos[1:], model.generate_bos[1:])
+    assert not torch.equal(swapped.generate_bos[1], model.generate_bos[1])
     memory = read_chunk(swapped, swapped.empty_memory(), ids(0))
     assert len(answer(swapped, memory, find(swapped, memory, "learned"), ids(1), 5, set())) == 5

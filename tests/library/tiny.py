@@ -13,10 +13,12 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from models.checkpoints.architecture import read_architecture
 from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
 from models.network import MPlusModel
 from models.retriever import make_retriever
+from models.stack import filled
 from mplus_cli.documents import Document, Page, Source
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
@@ -46,7 +48,9 @@ def make_model(config: MPlusConfig = CONFIG) -> MPlusModel:
             max_position_embeddings=512,
         )
     ).eval()
-    decoder = Decoder(llama)
+    values = {**llama.config.to_dict(), "model_type": "llama"}
+    architecture = read_architecture(values, Path("config.json"), 1 << 30)
+    decoder = Decoder(filled(architecture, llama.state_dict()))
     return MPlusModel(config, decoder, decoder, make_retriever(config.retriever, 3, 32), bos_id=1)
 
 

@@ -39,15 +39,14 @@ PUBLISHED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def build_network(build_llama: Callable[..., Any]) -> Build:
+def build_network(build_stack: Callable[..., Any]) -> Build:
     """A network over the tiny Llama with identity memory of 8-token chunks, and changes to it."""
 
     def build(
         attention: str = "sdpa", published: bool = False, positions: int = 2048, **changes: Any
     ) -> MPlusModel:
         config = MPlusConfig.from_dict(SMALL | (PUBLISHED if published else {}) | changes)
-        llama = build_llama(attention, max_position_embeddings=positions)
-        decoder = Decoder(llama)
+        decoder = Decoder(build_stack(max_position_embeddings=positions), attention=attention)
         torch.manual_seed(3)
         retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden).requires_grad_(
             False

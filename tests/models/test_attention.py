@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from torch.nn import functional
 
-from models.attention import causal_attention, grouped_attention
+from models.attention import causal_attention, few, grouped_attention, sdpa
 
 
 def tensors(heads: int, groups: int, queries: int, keys: int) -> tuple[torch.Tensor, ...]:
@@ -27,21 +24,14 @@ def test_values_and_gradients_are_those_of_sdpa(heads: int, groups: int, masked:
     mask = mask if masked else None
     repeated = [part.repeat_interleave(heads // groups, dim=1) for part in (key, value)]
     expected = functional.scaled_dot_product_attention(query, *repeated, attn_mask=mask, scale=0.3)
-    found, weights = grouped_attention(torch.nn.Identity(), query, key, value, mask, scaling=0.3)
-    assert weights is None
+    given = mask if masked else torch.zeros(1, 1, 5, 9)
+    found = grouped_attention(query, key, value, given, 0.3)
     torch.testing.assert_close(found, expected.transpose(1, 2))
     along = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
     wanted = torch.autograd.grad((expected.transpose(1, 2) * along).sum(), (query, key, value))
     got = torch.autograd.grad((found * along).sum(), (query, key, value))
     for one, other in zip(got, wanted, strict=True):
         torch.testing.assert_close(one, other)
-
-
-def test_scale_defaults_to_that_of_the_head_size() -> None:
-    query, key, value = tensors(4, 2, 3, 3)
-    given, _ = grouped_attention(torch.nn.Identity(), query, key, value, None, scaling=8**-0.5)
-    default, _ = grouped_attention(torch.nn.Identity(), query, key, value, None)
-    assert torch.equal(given, default)
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(5, 9), (5, 5), (1, 9), (1, 1), (4, 10)])
@@ -59,17 +49,19 @@ def test_causal_attention_block_by_block(
     expected = functional.scaled_dot_product_attention(query, *repeated, attn_mask=mask)
     given = mask if masked else None
     strided = query.transpose(1, 2).contiguous().transpose(1, 2)  # as projections leave it
-    found, _ = causal_attention(torch.nn.Identity(), strided, key, value, given)
-    torch.testing.assert_close(found, expected.transpose(1, 2))
+    for attention in (causal_attention, grouped_attention, sdpa, few):
+        found = attention(strided, key, value, given, 8**-0.5)
+        torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
-@pytest.mark.filterwarnings("ignore:`past_key_values`:FutureWarning")  # its name until 5.23
-def test_the_whole_stack_is_causal_behind_a_cache(build_network: Callable[..., Any]) -> None:
-    """As `transformers` calls it: without a mask, with and without keys of earlier tokens."""
-    exact, quick = build_network().generate.llama, build_network("grouped_causal").generate.llama
-    ids = torch.arange(3, 15)[None]
-    expected = exact(ids).logits
-    torch.testing.assert_close(quick(ids).logits, expected, atol=1e-4, rtol=0)
-    first = quick(ids[:, :7], use_cache=True)
-    rest = quick(ids[:, 7:], past_key_values=first.past_key_values).logits
-    torch.testing.assert_close(rest, expected[:, 7:], atol=1e-4, rtol=0)
+@pytest.mark.parametrize("queries", [1, 5])
+def test_capped_logits(queries: int) -> None:
+    query, key, value = tensors(6, 2, queries, 9)
+    repeated = [part.repeat_interleave(3, dim=1) for part in (key, value)]
+    logits = query @ repeated[0].transpose(2, 3) * 8**-0.5
+    allowed = torch.ones(queries, 9, dtype=torch.bool).tril(9 - queries)
+    capped = ((logits / 0.5).tanh() * 0.5).masked_fill(~allowed, -torch.inf)
+    expected = (capped.softmax(dim=-1) @ repeated[1]).transpose(1, 2)
+    for attention in (causal_attention, grouped_attention, sdpa, few):
+        found = attention(query, key, value, None, 8**-0.5, 0.5)
+        torch.testing.assert_close(found, expected)

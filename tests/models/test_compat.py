@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from models import compat
 from models.precision import default_dtype
 
 ROOT = Path(__file__).resolve().parents[2]
-BORROWED = ("torch", "cpu", "transformers", "peft", "config", "llama", "LlamaForCausalLM", "module")
+BORROWED = ("torch", "cpu", "transformers", "peft", "config", "module")
 
 
 @pytest.mark.parametrize("package", ["models", "mplus_cli"])
@@ -62,14 +61,14 @@ def test_tensors_are_copied_without_their_kernel(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_adapter_is_switched_without_its_attribute(
-    build_llama: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    build_stack: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from peft.tuners.lora import LoraLayer
 
     from models.checkpoints import attach_adapters
     from models.merging import GENERATE, UPDATE
 
-    llama = build_llama()
+    llama = build_stack()
     attach_adapters(llama, 2, 2)
     switched = []
 
@@ -86,41 +85,6 @@ def test_an_adapter_is_switched_without_its_attribute(
     assert switched and all(names == [GENERATE] for names in switched)
     adapters = [weight for name, weight in llama.named_parameters() if ".lora_" in name]
     assert adapters and all(weight.requires_grad for weight in adapters)
-
-
-def test_the_attention_is_asked_for_by_either_name() -> None:
-    class Config:
-        attn_implementation = "eager"
-
-    class Llama:
-        config = Config()
-
-        def set_attn_implementation(self, name: str) -> None:
-            self.config.attn_implementation = name
-
-    llama = Llama()
-    assert compat.attention_kernel(llama) == "eager"
-    compat.set_attention_kernel(llama, "sdpa")
-    assert compat.attention_kernel(llama) == "sdpa"
-
-
-def test_layers_are_given_a_cache_by_the_name_they_know(tiny_llama: Any) -> None:
-    class Newer(torch.nn.Module):
-        def forward(self, hidden: Any, cache: Any = None, **kwargs: Any) -> Any:
-            return hidden
-
-    class Older(torch.nn.Module):
-        def forward(self, hidden: Any, past_key_values: Any = None, **kwargs: Any) -> Any:
-            return hidden
-
-    assert compat.cache_argument(Newer()) == "cache"
-    assert compat.cache_argument(Older()) == "past_key_values"
-    from models.decoder import Decoder
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        decoder = Decoder(tiny_llama)
-        decoder.layer(0, torch.zeros(1, 1, 32), decoder.rotary(0, 1), None, None)
 
 
 def test_the_gguf_loader_may_have_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:

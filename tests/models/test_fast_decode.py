@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from models.cache import KeyValueCache
 from models.checkpoints import load
-from models.decoder import KeyValueCache
 from models.fast_decode import FastDecoder, fits, join, optimise_for_device, pack8
 from models.generate import prefill
 from models.recall import look_up
@@ -32,8 +32,8 @@ def test_a_step_gives_nearly_the_same_logits(
     build_network: Build, chunk_ids: Ids, dtype: torch.dtype, lay_out: Any
 ) -> None:
     model = build_network()
-    model.generate.llama.to(dtype)
-    model.update_bos, model.generate_bos = model.update_bos.to(dtype), model.generate_bos.to(dtype)
+    model.generate.stack.to(dtype)
+    model = model.anew()
     fast = FastDecoder(model.generate, lay_out)
     (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
     for token in chunk_ids(7, 6):
@@ -58,8 +58,7 @@ def test_with_exact_weights_it_is_the_same_network(
 ) -> None:
     """Weights that 8 bits hold exactly leave only the order of sums: a wrong form would show."""
     model = build_network(**changes)
-    llama = model.generate.llama
-    for name, weight in llama.named_parameters():
+    for name, weight in model.generate.stack.named_parameters():
         if "norm" not in name and "embed" not in name:
             codes = (weight / weight.abs().amax(dim=1, keepdim=True) * 127).round()
             weight.data = codes / 256
@@ -124,8 +123,7 @@ def test_optimised_reading_is_the_same_reading(
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: tiles)
     exact, quick = build_network(attention), build_network(attention)
     optimise_for_device(quick)
-    kernel = quick.update.llama.config._attn_implementation
-    assert kernel == expected
+    assert quick.update.attention == quick.generate.attention == expected
     one, other = exact.empty_memory(), quick.empty_memory()
     for number in range(5):
         ids = chunk_ids(number, 8)
@@ -134,7 +132,7 @@ def test_optimised_reading_is_the_same_reading(
         torch.testing.assert_close(other.stm.tokens.tensors()[name], rows, atol=1e-4, rtol=0)
 
 
-def test_it_is_for_merged_plain_models_only(
+def test_it_is_for_merged_models_that_are_not_too_large(
     build_network: Build, tiny_checkpoint_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fits(load(tiny_checkpoint_folder).model.generate)
@@ -142,9 +140,6 @@ def test_it_is_for_merged_plain_models_only(
     optimise_for_device(live)
     assert live.step_decoder is live.generate
     model = build_network()
-    model.generate.llama.config.mlp_bias = True
-    assert not fits(model.generate)
-    model.generate.llama.config.mlp_bias = False
     monkeypatch.setattr("models.fast_decode.LARGEST", 10)
     assert not fits(model.generate)
 

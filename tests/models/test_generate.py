@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.decoder import Prefix, rotate
+from models.cache import Prefix
+from models.decoder import rotate
 from models.fast_decode import FastDecoder
 from models.generate import Finished, Generated, PromptTooLong, Recalled, prefill, stream
 from models.recall import look_up
@@ -158,7 +159,7 @@ def _hidden_from_layers(model: Any, memory: Any, prompt: list[int], hidden: set[
             torch.cat([lead[0], part, own])[None]
             for lead, part, own in zip(bos, recalled, stm, strict=True)
         )
-        prefix = Prefix(rotate(keys, decoder.rotary(0, before)), values.transpose(1, 2))
+        prefix = Prefix(rotate(keys, decoder.rotary(0, before)[index]), values.transpose(1, 2))
         mask = blind if index in hidden else seen
         states = decoder.layer(index, states, decoder.rotary(before, text), mask, prefix)
     return decoder.final(states)[0].float()

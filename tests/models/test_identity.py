@@ -19,7 +19,11 @@ Ids = Callable[[int, int], list[int]]
 @pytest.mark.parametrize("attention", ["sdpa", "eager", "grouped_causal"])
 @pytest.mark.parametrize("lengths", [(8,), (5,), (8, 8), (8, 3)])
 def test_identity_memory_gives_the_base_s_logits(
-    build_network: Callable[..., Any], chunk_ids: Ids, attention: str, lengths: tuple[int, ...]
+    build_network: Callable[..., Any],
+    chunk_ids: Ids,
+    tiny_llama: Any,
+    attention: str,
+    lengths: tuple[int, ...],
 ) -> None:
     model = build_network(attention)
     memory, text = model.empty_memory(), [0]
@@ -30,7 +34,7 @@ def test_identity_memory_gives_the_base_s_logits(
     prompt = chunk_ids(99, 6)
     nothing = ChunkRecall(memory.stm.tokens.slice(0, 0))
     logits, _ = prefill(model, memory, nothing, prompt, spare=0, all_logits=True)
-    base = model.generate.llama(torch.tensor([text + prompt])).logits[0, len(text) :]
+    base = tiny_llama(torch.tensor([text + prompt])).logits[0, len(text) :]
     assert base.std() > 0.1
     torch.testing.assert_close(logits, base, atol=1e-4, rtol=0)
 
@@ -77,7 +81,7 @@ def _frozen(recall: TokenRecall) -> Any:
 
 
 def test_an_empty_memory_is_the_base_behind_bos(
-    build_network: Callable[..., Any], chunk_ids: Ids
+    build_network: Callable[..., Any], chunk_ids: Ids, tiny_llama: Any
 ) -> None:
     model = build_network()
     memory = model.empty_memory()
@@ -87,5 +91,5 @@ def test_an_empty_memory_is_the_base_behind_bos(
     ranked, recall = found.ranked, found.recall
     assert not ranked and len(recall) == 0
     logits, _ = prefill(model, memory, recall, prompt, spare=0)
-    base = model.generate.llama(torch.tensor([[0, *prompt]])).logits[0, -1:]
+    base = tiny_llama(torch.tensor([[0, *prompt]])).logits[0, -1:]
     torch.testing.assert_close(logits, base, atol=1e-4, rtol=0)

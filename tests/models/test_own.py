@@ -21,10 +21,11 @@ from models.checkpoints import (
     load,
     save_own,
 )
-from models.checkpoints.adapters import Adapter, extract, load_adapter, save_adapter
+from models.checkpoints.adapters import extract, load_adapter, save_adapter
 from models.checkpoints.fingerprint import WHOLE_BYTES, fingerprint
 from models.config import MPlusConfig, RetrieverShape
 from models.generate import prefill
+from models.merging import Adapter
 from models.prompts import PromptFormat
 from models.recall import look_up
 from models.retriever import make_retriever
@@ -81,12 +82,25 @@ def test_both_adapters_tell(tiny_checkpoint_folder: Path, pair: Path, chunk_ids:
 
 def test_merged_copies_share_what_no_adapter_touches(tiny_checkpoint_folder: Path) -> None:
     model = load(tiny_checkpoint_folder, dtype=torch.float32).model
-    update, generate = model.update.llama, model.generate.llama
-    assert update.model.embed_tokens.weight is generate.model.embed_tokens.weight
-    assert update.lm_head.weight is generate.lm_head.weight
-    first, second = update.model.layers[0], generate.model.layers[0]
-    assert first.input_layernorm.weight is second.input_layernorm.weight
-    assert not torch.equal(first.self_attn.q_proj.weight, second.self_attn.q_proj.weight)
+    assert model.update.stack is model.generate.stack
+    first, second = model.update.weights(0), model.generate.weights(0)
+    assert first.input_norm is second.input_norm
+    assert first is model.update.weights(0), "they are kept"
+    states = torch.randn(1, 2, 32, generator=torch.Generator().manual_seed(0))
+    assert not torch.allclose(first.qkv(states), second.qkv(states))
+
+
+def test_weights_that_are_not_kept_are_merged_again(
+    tiny_checkpoint_folder: Path, chunk_ids: Ids
+) -> None:
+    kept = load(tiny_checkpoint_folder, dtype=torch.bfloat16)
+    passing = load(tiny_checkpoint_folder, dtype=torch.bfloat16, keep=False)
+    decoder = passing.model.generate
+    first, _, again = (decoder.weights(index) for index in (0, 1, 0))
+    assert first is not again, "one layer is kept, the newest"
+    (one, memory), (other, same) = run(kept, chunk_ids), run(passing, chunk_ids)
+    assert torch.equal(one, other)
+    assert torch.equal(memory.stm.tokens.keys, same.stm.tokens.keys)
 
 
 def test_what_was_saved_is_loaded(tiny_checkpoint_folder: Path) -> None:
@@ -99,7 +113,7 @@ def test_what_was_saved_is_loaded(tiny_checkpoint_folder: Path) -> None:
     for key, tensor in stored.items():
         assert tensor.dtype == torch.bfloat16
         assert torch.equal(tensor.float(), state[key])
-    adapter = extract(loaded.model.update.llama, "update_lora")
+    adapter = extract(loaded.model.update.stack, "update_lora")
     assert adapter is not None and (adapter.rank, adapter.alpha) == (4, 8)
     assert len(adapter.weights) == 3 * 7
 
@@ -117,31 +131,31 @@ def test_peft_itself_loads_the_adapters(
         base = LlamaForCausalLM.from_pretrained(tiny_base_folder, dtype=torch.float32)
         theirs = PeftModel.from_pretrained(base, str(tiny_checkpoint_folder / name))
         with torch.no_grad():
-            torch.testing.assert_close(
-                decoder.llama(ids).logits, theirs(ids).logits, atol=1e-4, rtol=0
-            )
+            torch.testing.assert_close(decoder.logits(ids), theirs(ids).logits, atol=1e-4, rtol=0)
 
 
-def test_attached_adapters_are_ready_to_train(tiny_llama: Any) -> None:
-    tiny_llama.to(torch.bfloat16)
-    attach_adapters(tiny_llama, 4, 2, alpha=6, targets=("q_proj", "v_proj"))
-    for name, parameter in tiny_llama.named_parameters():
+def test_attached_adapters_are_ready_to_train(build_stack: Callable[..., Any]) -> None:
+    stack = build_stack()
+    stack.to(torch.bfloat16)
+    attach_adapters(stack, 4, 2, alpha=6, targets=("q_proj", "v_proj"))
+    for name, parameter in stack.named_parameters():
         assert parameter.requires_grad == (".lora_" in name)
         assert parameter.dtype == (torch.float32 if ".lora_" in name else torch.bfloat16)
-    update, generate = extract(tiny_llama, "update_lora"), extract(tiny_llama, "generate_lora")
+    update, generate = extract(stack, "update_lora"), extract(stack, "generate_lora")
     assert update is not None and generate is not None
     assert (update.rank, generate.rank, update.alpha) == (4, 2, 6)
     assert update.targets == ("q_proj", "v_proj")
 
 
-def test_rank_zero_is_no_adapter(tiny_llama: Any) -> None:
-    attach_adapters(tiny_llama, 0, 3)
-    assert extract(tiny_llama, "update_lora") is None
-    assert extract(tiny_llama, "generate_lora") is not None
+def test_rank_zero_is_no_adapter(build_stack: Callable[..., Any]) -> None:
+    stack = build_stack()
+    attach_adapters(stack, 0, 3)
+    assert extract(stack, "update_lora") is None
+    assert extract(stack, "generate_lora") is not None
 
 
 def test_saving_replaces_and_checks_the_ranks(
-    build_llama: Callable[..., Any], tiny_base_folder: Path, tmp_path: Path
+    build_stack: Callable[..., Any], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     config = MPlusConfig(
         stm_tokens=512,
@@ -149,8 +163,8 @@ def test_saving_replaces_and_checks_the_ranks(
         generate_lora_rank=2,
         retriever=RetrieverShape(layers=(0,)),
     )
-    llama = build_llama()
-    attach_adapters(llama, 0, 2)
+    stack = build_stack()
+    attach_adapters(stack, 0, 2)
     folder = tmp_path / "deep" / "ours"
 
     def save(name: str, config: MPlusConfig = config) -> None:
@@ -161,7 +175,7 @@ def test_saving_replaces_and_checks_the_ranks(
             name=name,
             prompt=PromptFormat("Q {question}"),
             retriever=make_retriever(config.retriever, 3, 32),
-            llama=llama,
+            stack=stack,
         )
 
     save("first")
@@ -344,14 +358,15 @@ def test_large_files_are_sampled(tmp_path: Path) -> None:
         assert len(file.read()) == size
 
 
-def test_merged_adapters_are_read_without_peft(tiny_checkpoint_folder: Path) -> None:
+def test_merged_adapters_are_read_without_transformers(tiny_checkpoint_folder: Path) -> None:
     """Importing it takes longer than all the rest of loading."""
     program = (
         "import sys; from models.checkpoints import load; "
-        f"load({str(tiny_checkpoint_folder)!r}); print('peft' in sys.modules)"
+        f"load({str(tiny_checkpoint_folder)!r}); "
+        "print([name for name in ('transformers', 'peft', 'huggingface_hub') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from models.checkpoints import CheckpointError, load
 from models.checkpoints.parity import check, main, ties_as_recorded
 from models.checkpoints.published import load_network
+from models.rotary import frequencies
 from models.update import read_chunk
 
 FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "parity"
@@ -161,7 +162,7 @@ def test_llama_3_s_rotary_fields_are_understood(fixture_copy: Path) -> None:
     }
     edit_config(fixture_copy, rope_theta=500000.0, rope_scaling=scaling)
     plain, scaled = network(FIXTURE).model.generate, network(fixture_copy).model.generate
-    found = scaled.llama.model.rotary_emb.inv_freq
+    found, plainly = (frequencies_of(decoder) for decoder in (scaled, plain))
     expected = 500000.0 ** (-torch.arange(0, 16, 2) / 16)
     wavelength = 2 * torch.pi / expected
     smooth = (64 / wavelength - 1) / 3
@@ -170,7 +171,13 @@ def test_llama_3_s_rotary_fields_are_understood(fixture_copy: Path) -> None:
         wavelength > 64, expected / 8, torch.where(wavelength < 16, expected, blend)
     )
     torch.testing.assert_close(found, expected)
-    assert not torch.allclose(found, plain.llama.model.rotary_emb.inv_freq)
+    assert not torch.allclose(found, plainly)
+
+
+def frequencies_of(decoder: Any) -> torch.Tensor:
+    architecture = decoder.stack.architecture
+    spec = architecture.layers[0].rotary
+    return frequencies(spec, architecture.head_size, architecture.positions)[0]
 
 
 @pytest.mark.parametrize(

@@ -67,13 +67,11 @@ def test_chunk_scores_against_plain_loops(
         assert found[0].chunk == 3, "its own words are in that chunk"
 
 
-def test_a_question_is_read_by_the_base_behind_bos(build_network: Build) -> None:
+def test_a_question_is_read_by_the_base_behind_bos(build_network: Build, tiny_llama: Any) -> None:
     model = build_network(scorer="maxsim", retriever_layers=(0, 2))
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
-        states = model.generate.llama(
-            torch.tensor([[0, 5, 6, 7]]), output_hidden_states=True
-        ).hidden_states
+        states = tiny_llama(torch.tensor([[0, 5, 6, 7]]), output_hidden_states=True).hidden_states
     for row, layer in enumerate((0, 2)):
         normed = model.generate.normed(layer, states[layer][0, 1:])
         expected = model.retriever.queries(row, normed)

@@ -108,12 +108,12 @@ def test_only_adapters_and_retriever_learn(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     run = begin(make(data), tmp_path / "run", tiny_base_folder)
-    before = {name: w.clone() for name, w in run.model.generate.llama.named_parameters()}
+    before = {name: w.clone() for name, w in run.model.generate.stack.named_parameters()}
     retriever = {name: w.clone() for name, w in run.model.retriever.named_parameters()}
     steps(run)
     changed = {
         name
-        for name, weight in run.model.generate.llama.named_parameters()
+        for name, weight in run.model.generate.stack.named_parameters()
         if not torch.equal(weight, before[name])
     }
     for part in (".update_lora.", ".generate_lora."):
@@ -131,7 +131,7 @@ def test_resumes_with_weights_optimiser_position_and_log(
     saved = load_file(folder / "last" / "weights.safetensors")
     second = begin(config, folder, tiny_base_folder)
     assert second.step == 3
-    own = dict(second.model.generate.llama.named_parameters())
+    own = dict(second.model.generate.stack.named_parameters())
     for name, weight in saved.items():
         if name.startswith("llama."):
             assert torch.equal(weight, own[name.removeprefix("llama.")]), name
@@ -318,9 +318,10 @@ def test_a_writer_that_does_not_learn_writes_as_it_did(
     assert one == pytest.approx(two, rel=1e-4)
     again = begin(config, folder, tiny_base_folder)
     for run in (merged, again):
-        assert run.model.update.llama is not run.model.generate.llama
-    written = [run.model.update.llama.state_dict() for run in (merged, again)]
-    assert all(torch.equal(value, written[1][name]) for name, value in written[0].items())
+        assert run.model.update.stack is not run.model.generate.stack
+    states = torch.randn(1, 3, 32, generator=torch.Generator().manual_seed(0))
+    written = [run.model.update.weights(1).qkv(states) for run in (merged, again)]
+    assert torch.equal(*written)
     before, kept = load_file(weights[0]), load_file(folder / "last" / "weights.safetensors")
     assert before.keys() == kept.keys()
     assert all(torch.equal(kept[n], w) == (".generate_lora." not in n) for n, w in before.items())
@@ -361,9 +362,9 @@ def test_the_retriever_can_learn_alone(
     changes = {"train_update": False, "train_generate": False, "recall_questions": 4}
     config = make(data, steps=60, retriever_learning_rate=1e-2, save_every=60, **changes)
     run = begin(config, tmp_path / "run", tiny_base_folder)
-    before = {name: w.clone() for name, w in run.model.generate.llama.named_parameters()}
+    before = {name: w.clone() for name, w in run.model.generate.stack.named_parameters()}
     seen = steps(run)
-    for name, weight in run.model.generate.llama.named_parameters():
+    for name, weight in run.model.generate.stack.named_parameters():
         assert torch.equal(weight, before[name]), name
     assert all(step.answer == step.continuation == 0 for step in seen)
     first, last = (sum(step.retriever for step in part) for part in (seen[5:15], seen[-10:]))

@@ -1,0 +1,131 @@
+"""Keys and values that a pass stands behind: of one layer, or of all of them as they grow.
+
+Shapes: B batch, T text tokens, n tokens held, H key/value heads, d head size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Prefix:
+    """Keys and values of one layer in front of the text; keeps nothing, so gradients flow."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys = keys  # (B, H, n, d), rotated
+        self.values = values
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
+
+    def held(self, layer: int) -> int:
+        return self.keys.shape[2]
+
+
+class KeyValueCache:
+    """Keys and values of every layer in buffers of fixed size, filled from the left.
+
+    Layers may hold a prefix of different lengths; the longest says where the next token stands.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int, int, int]],
+        dtype: torch.dtype,
+        device: Any,
+        bias: Tensor | None = None,
+        forks: int = 1,
+        windows: Sequence[int | None] = (),
+    ) -> None:
+        """Buffers of a shape (B, H, capacity, d) for each layer.
+
+        Args:
+            bias: added to the attention logits of the first n tokens (n,) by all that come later, in
+                the layers of the longest prefix.
+            forks: tokens that `StepDecoder.fork` is given at most; there is room for them at the end too.
+            windows: of each layer, how many tokens, itself included, a token sees back; none: all.
+        """
+        wide = [(*shape[:2], shape[2] + forks - 1, shape[3]) for shape in shapes]
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for shape in wide]
+        self._lengths = [0] * len(shapes)
+        self.capacity = max(shape[2] for shape in shapes)
+        self._bias = None if bias is None else bias.to(dtype)
+        self._windows = windows or [None] * len(shapes)
+
+    def held(self, layer: int) -> int:
+        """Tokens that a layer holds."""
+        return self._lengths[layer]
+
+    def masks(self, tokens: int = 1) -> list[Tensor | None]:
+        """For each layer the additive mask (1, 1, T, n + T) for T tokens that each stand behind the n
+        held and see none of the others; None: none needed."""
+        kinds = list(zip(self._lengths, self._windows, strict=True))
+        masks = {kind: self._mask(*kind, tokens) for kind in set(kinds)}
+        return [masks[kind] for kind in kinds]
+
+    def _mask(self, length: int, window: int | None, tokens: int) -> Tensor | None:
+        """That of a layer which holds so many."""
+        bias = self._bias if length == len(self) else None
+        hidden = 0 if window is None else max(length + 1 - window, 0)
+        if bias is None and tokens == 1 and not hidden:
+            return None
+        like = self._keys[0]
+        least = torch.finfo(like.dtype).min
+        mask = like.new_zeros(tokens, length + tokens)
+        mask[:, length:] = least
+        mask[:, length:].fill_diagonal_(0)
+        if bias is not None:
+            mask[:, : len(bias)] = bias
+        mask[:, :hidden] = least
+        return mask[None, None]
+
+    def __len__(self) -> int:
+        """Tokens the layers with the longest prefix hold, between passes."""
+        return max(self._lengths)
+
+    def keep(self, index: int, tokens: int) -> None:
+        """Of the last `tokens` tokens, which stood side by side, keep the index-th."""
+        for layer, length in enumerate(self._lengths):
+            first = length - tokens
+            for rows in (self._keys[layer], self._values[layer]):
+                rows[:, :, first] = rows[:, :, first + index]
+            self._lengths[layer] = first + 1
+
+    def mark(self) -> tuple[int, ...]:
+        """Where the cache ends now, to come back to."""
+        return tuple(self._lengths)
+
+    def rewind(self, mark: Sequence[int]) -> None:
+        """Forget what came after a mark."""
+        self._lengths = list(mark)
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        start = self._lengths[layer]
+        stop = start + keys.shape[2]
+        if stop > (capacity := self._keys[layer].shape[2]):
+            raise ValueError(f"the cache holds {capacity} tokens, {stop} were given")
+        self._keys[layer][:, :, start:stop] = keys
+        self._values[layer][:, :, start:stop] = values
+        self._lengths[layer] = stop
+        return self._keys[layer][:, :, :stop], self._values[layer][:, :, :stop]
+
+
+class StepDecoder(Protocol):
+    """Decodes step by step: reads one token at a time behind a cache."""
+
+    def step(self, token: int, cache: KeyValueCache) -> Tensor:
+        """Read one token behind the cache: logits (1, V) in float32."""
+
+    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+        """Read T tokens, each as the next one behind the cache: logits (T, V) in float32.
+
+        The cache holds all of them until it is told which one to `keep`.
+        """
+
+    def prepare(self) -> None:
+        """Begin what the first step needs, if it takes time, while other work is done."""

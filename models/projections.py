@@ -1,0 +1,71 @@
+"""Projections other than torch's own modules: of several weights as one, exact or in 8 bits.
+
+Shapes: O outputs, I inputs of a projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models import compat
+
+PACKED_AT_ONCE = 1 << 18
+"""Weights that `pack8` packs at a time: in float32 they stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Projections of the same input, as one."""
+
+    weight: Tensor
+    """(O, I)."""
+    bias: Tensor | None = None
+    """(O,)."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Inputs (..., I) to outputs (..., O)."""
+        return functional.linear(inputs, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed8:
+    """A projection in 8 bits, symmetric, with a scale a row."""
+
+    codes: Tensor
+    """(O, I) int8."""
+    scales: Tensor
+    """(O,), in the type of what is projected."""
+    bias: Tensor | None = None
+    """(O,)."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Inputs (..., I) to outputs (..., O)."""
+        rows = compat.int8_linear(inputs.flatten(0, -2), self.codes, self.scales)
+        outputs = rows.view(*inputs.shape[:-1], -1)
+        return outputs if self.bias is None else outputs + self.bias
+
+
+def join(weights: Sequence[Tensor], bias: Tensor | None = None) -> Joined:
+    """Weights (O, I), one under the other; a single one is not copied."""
+    return Joined(weights[0] if len(weights) == 1 else torch.cat(list(weights)), bias)
+
+
+def pack8(weights: Sequence[Tensor], bias: Tensor | None = None) -> Packed8:
+    """Weights (O, I), one under the other, in 8 bits."""
+    count, inputs = sum(len(weight) for weight in weights), weights[0].shape[1]
+    codes = torch.empty((count, inputs), dtype=torch.int8, device=weights[0].device)
+    scales = torch.empty(count, dtype=weights[0].dtype, device=weights[0].device)
+    done, at_once = 0, max(PACKED_AT_ONCE // inputs, 1)
+    for rows in (part for weight in weights for part in weight.split(at_once)):
+        exact = rows.to(torch.float32, copy=True)
+        scale = (exact.abs().amax(dim=1) / 127).to(rows.dtype)
+        steps = torch.where(scale > 0, scale, 1).float()[:, None]
+        codes[done : done + len(rows)] = exact.div_(steps).round_().clamp_(-127, 127)
+        scales[done : done + len(rows)] = scale
+        done += len(rows)
+    return Packed8(codes, scales, bias)
