@@ -17,9 +17,9 @@ from models.packing import pack
 from models.update import read_chunk
 from mplus_cli.ingest.pipeline import COMMIT_CHUNKS
 from mplus_cli.library import Library, NewChunk, NewDocument, SegmentRow, StoredMemory, tensors
-from mplus_cli.library.compaction import crowded
+from mplus_cli.library.compaction import to_merge
 from mplus_cli.library.files import segment_file, stm_file, write_stm
-from mplus_cli.library.tensors import Joined
+from mplus_cli.library.tensors import TensorParts
 from mplus_cli.runtime.session import Session
 
 
@@ -52,7 +52,7 @@ def _lengths(chunks: int, count: int) -> list[int]:
     files: list[int] = []
     for first in range(0, chunks, COMMIT_CHUNKS):
         new = min(COMMIT_CHUNKS, chunks - first)
-        left = len(files) - crowded([count * file for file in files], count * new)
+        left = len(files) - to_merge([count * file for file in files], count * new)
         files[left:] = [sum(files[left:]) + new]
     return files
 
@@ -102,7 +102,7 @@ def stored(session: Session, home: Path, text_tokens: int, ids: list[int]) -> St
 def _write_hollow(folder: Path, number: int, segment: Segment) -> SegmentRow:
     parts = tensors.join_segments([segment])
     order = sorted(parts, key=lambda name: name in ("keys", "values"))
-    joined: dict[str, Joined] = {name: parts[name] for name in order}
+    joined: dict[str, TensorParts] = {name: parts[name] for name in order}
     start = tensors.header(joined, {"format": tensors.SEGMENT_FORMAT, "version": "1"})
     size = len(start) + sum(part.bytes for part in joined.values())
     path = folder / segment_file(number)

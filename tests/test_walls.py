@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -240,6 +241,11 @@ def modules_imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
             yield from inner & known
             if inner - known:
                 yield node.module
+
+
+@pytest.mark.parametrize("path", sources("benchmarks"), ids=relative)
+def test_benchmarks_name_what_is_there(path: Path) -> None:
+    importlib.import_module(name_of(path))
 
 
 def test_no_circle_of_imports() -> None:
