@@ -31,6 +31,7 @@ _MARKERS = ("headerlink", "mw-editsection")
 _MOST_MARKUP = (
     2 << 20
 )  # characters that an extractor is given: it builds a tree, and larger pages are books
+_MOST_SUSPECTS = 5000  # blocks; a page with more is an index of links
 _LEAST_FOUND = 0.3  # of a page's words: an extractor that finds fewer has not understood the page
 _WORDS = re.compile(r"\w+")
 
@@ -139,21 +140,21 @@ def read_web_page(data: bytes) -> Markup:
 def frame_of(blocks: Sequence[_Seen], markup: str) -> frozenset[int]:
     """The numbers of the blocks that frame the text."""
     suspects = [number for number, block in enumerate(blocks) if block.framing]
-    if not suspects or len(markup) > _MOST_MARKUP:
+    if not 0 < len(suspects) <= _MOST_SUSPECTS or len(markup) > _MOST_MARKUP:
         return frozenset()
-    text = " ".join(_words(extracted(markup)))
+    text = f" {' '.join(_words(extracted(markup)))} "
     total = sum(len(_words(block.text)) for block in blocks)
-    if text.count(" ") + 1 < _LEAST_FOUND * total:
+    if text.count(" ") - 1 < _LEAST_FOUND * total:
         return frozenset()
-    lost = [number for number in suspects if f" {_key(blocks[number].text)} " not in f" {text} "]
-    return frozenset(lost)
+    return frozenset(number for number in suspects if _key(blocks[number].text) not in text)
 
 
 def extracted(markup: str) -> str:
     """What the extractor takes for the text of a page, "" if it finds none or fails."""
     import logging
 
-    logging.disable(logging.CRITICAL)
+    for library in ("trafilatura", "htmldate", "courlan", "justext"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     import trafilatura
 
     try:
@@ -167,4 +168,5 @@ def _words(text: str) -> list[str]:
 
 
 def _key(text: str) -> str:
-    return " ".join(_words(text))
+    """The words of a block as they stand among others."""
+    return f" {' '.join(_words(text))} "
