@@ -165,7 +165,8 @@ def _titles(
         keys = [_title_key(line) if len(line) <= _MAX_LENGTH else "" for line in pages[page]]
         for index in edge:
             key = keys[index]
-            if key and (key in here or (key in fresh and keys.count(key) > 1)):
+            # As many lines as sections of that title begin here are their own titles.
+            if key and key in (*here, *fresh) and keys.count(key) > fresh.count(key):
                 found.add((page, index))
     return found
 

@@ -55,6 +55,13 @@ def test_a_head_on_the_page_where_its_section_begins() -> None:
     assert left(pages, [(1, "The Quay", 0)])[0] == [*body(1), "The Quay", "It rained."]
 
 
+def test_sections_of_one_title() -> None:
+    """Each keeps its own: on one page, and on the page behind the first."""
+    pages = [["Foo", *body(1), "4 Foo", "It rained."], ["7 Foo", *body(2)], body(3)]
+    sections = [(1, "Foo", 0), (1, "Foo", 0), (1, "Foo", 1)]
+    assert left(pages, sections) == pages
+
+
 def test_a_section_that_has_ended_makes_no_head() -> None:
     pages = [body(1), ["The Harbour", *body(2)]]
     sections = [(1, "The Harbour", 0), (1, "The Quay", 0)]
