@@ -33,7 +33,7 @@ from models.stack import Norm
 __all__ = ["FastDecoder", "fits", "join", "optimise_for_device", "pack8"]
 
 LARGEST = 2_000_000_000
-"""Parameters up to which a model is laid out anew: that comes on top of the weights."""
+"""Parameters up to which a model is laid out again: that takes memory beside the weights."""
 
 LayOut = Callable[[Sequence[Tensor], Tensor | None], Projection]
 """Makes one projection of weights (O, I) that read the same input, and of their bias (O,)."""

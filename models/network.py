@@ -118,7 +118,7 @@ class MPlusModel:
     def _bos(self, decoder: Decoder) -> BosStates:
         return BosStates(decoder, self.bos_id, self.learned_bos)
 
-    def anew(self) -> MPlusModel:
+    def with_fresh_bos(self) -> MPlusModel:
         """The same weights, with the states of BOS computed again: training leaves them stale."""
         return MPlusModel(
             self.config,

@@ -197,4 +197,6 @@ def _validation(
     probes = make_probes(
         wording.encode, held_out, filler, size, config.validation_questions, seed=7
     )
-    return lambda: validate(model.anew(), wording, tokenizer.decode, probes, distractors=7)
+    return lambda: validate(
+        model.with_fresh_bos(), wording, tokenizer.decode, probes, distractors=7
+    )

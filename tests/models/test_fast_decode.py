@@ -33,7 +33,7 @@ def test_a_step_gives_nearly_the_same_logits(
 ) -> None:
     model = build_network()
     model.generate.stack.to(dtype)
-    model = model.anew()
+    model = model.with_fresh_bos()
     fast = FastDecoder(model.generate, lay_out)
     (_, exact_cache), (_, cache) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
     for token in chunk_ids(7, 6):

@@ -82,7 +82,7 @@ def test_rows_are_read_as_prompts_are(
     for name, parameter in trainee.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    model = model.anew()
+    model = model.with_fresh_bos()
     batch = sampler.batch()
     for _ in range(50):
         crowded = (batch.order >= 0).sum(dim=1) > 1
