@@ -87,9 +87,7 @@ def rank(
     Args:
         prior: what is added to the scores of chunks, for what is known of them otherwise.
     """
-    added = torch.zeros(memory.chunks)
-    if prior:
-        added[list(prior)] = torch.tensor(list(prior.values()))
+    added = _prior(memory, prior)
     parts = list(_parts(model, memory))
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
     wanted = 2 * model.config.recalled_tokens // model.config.new_tokens
@@ -107,6 +105,26 @@ def rank(
     there = int(totals.isfinite().sum())
     pairs = zip(ranked.indices[:there].tolist(), ranked.values[:there].tolist(), strict=True)
     return [ChunkScore(chunk, score) for chunk, score in pairs]
+
+
+@torch.no_grad()
+def score_all(
+    model: MPlusModel,
+    memory: Memory,
+    queries: Sequence[Tensor],
+    prior: Mapping[int, float] | None = None,
+) -> Tensor:
+    """The scores (C,) that `rank` gives chunks, of all of them: none is passed over. -inf for a chunk that
+    is in memory no more."""
+    parts = list(_parts(model, memory))
+    return _totals(model, parts, dict(enumerate(queries)), memory.chunks) + _prior(memory, prior)
+
+
+def _prior(memory: Memory, prior: Mapping[int, float] | None) -> Tensor:
+    added = torch.zeros(memory.chunks)
+    if prior:
+        added[list(prior)] = torch.tensor(list(prior.values()))
+    return added
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Documents make it, memories keep it, and the screen puts it into words.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -21,6 +21,14 @@ class Place:
     start: float = 0.0
     end: float = 1.0
     """Its first and last character, as shares of the document's text, 0 to 1."""
+    headings: tuple[tuple[int, int, tuple[str, ...]], ...] = ()
+    """Where the text of a heading begins and ends in the stretch, and the section that it opens; first of
+    all (0, 0) and the section that the stretch begins in. () where there is no heading."""
+
+    def at(self, position: int) -> Place:
+        """The same stretch, with the section that stands at a character of it."""
+        known = [section for start, _, section in self.headings if start <= position]
+        return replace(self, section=known[-1], headings=()) if known else self
 
     def to_json(self) -> dict[str, Any]:
         """The object of a source in `mplus ask --json`."""
@@ -34,7 +42,10 @@ class Place:
 
     def dumps(self) -> str:
         """The text that a memory keeps; `loads` reads it."""
-        return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":"))
+        values = self.to_json()
+        if self.headings:
+            values["headings"] = self.headings
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def loads(cls, text: str) -> Place:
@@ -43,15 +54,31 @@ class Place:
             values = json.loads(text)
             section, labels = values["section"], values["labels"]
             start, end = values["from"], values["to"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            headings = values.get("headings", [])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError("no place") from error
         if not _are_texts(section) or not (labels is None or _are_texts(labels, 2)):
             raise ValueError("no place: section or labels")
         if not all(type(share) in (int, float) and 0 <= share <= 1 for share in (start, end)):
             raise ValueError("no place: shares")
-        return cls(tuple(section), (labels[0], labels[1]) if labels else None, start, end)
+        if not isinstance(headings, list) or not all(map(_is_heading, headings)):
+            raise ValueError("no place: headings")
+        return cls(
+            tuple(section),
+            (labels[0], labels[1]) if labels else None,
+            start,
+            end,
+            tuple((first, last, tuple(titles)) for first, last, titles in headings),
+        )
 
 
 def _are_texts(values: Any, count: int | None = None) -> bool:
     listed = isinstance(values, list) and all(isinstance(value, str) for value in values)
     return listed and count in (None, len(values))
+
+
+def _is_heading(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    first, last, titles = value
+    return type(first) is int and type(last) is int and 0 <= first <= last and _are_texts(titles)

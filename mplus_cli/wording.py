@@ -53,8 +53,11 @@ def place(document: str, pages: tuple[int, int] | None, where: Place | None = No
     The document, its pages or how far into the document it begins, and its section.
     """
     parts = [document, labelled_pages(pages, where)]
-    if where and where.section:
-        parts.append(f'"{" > ".join(where.section)}"')
+    section = where.section if where else ()
+    if section[1:] and section[0] == document:  # a web page's first heading is its title
+        section = section[1:]
+    if section:
+        parts.append(f'"{" > ".join(section)}"')
     if where and pages is None and where.end - where.start < 1:
         parts.append(f"{int(100 * where.start + 0.5)} %")
     return ", ".join(part for part in parts if part)

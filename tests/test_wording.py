@@ -14,6 +14,8 @@ from mplus_cli.wording import place
         (None, Place(("Winter Animals",), None, 0.64, 0.65), 'Walden, "Winter Animals", 64 %'),
         (None, Place((), None, 0.0, 0.01), "Walden, 0 %"),
         (None, Place(), "Walden"),
+        (None, Place(("Walden", "Winter Animals")), 'Walden, "Winter Animals"'),
+        (None, Place(("Walden",)), 'Walden, "Walden"'),
         ((4, 4), Place((), ("iv", "iv"), 0.0, 0.1), "Walden, p. iv (4)"),
         ((4, 5), Place((), ("iv", "1"), 0.0, 0.1), "Walden, p. iv-1 (4-5)"),
         ((4, 5), Place((), ("4", "5"), 0.0, 0.1), "Walden, p. 4-5"),

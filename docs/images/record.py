@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -30,17 +31,17 @@ SHOWN = (
 STORY = Path(__file__).parents[2] / "examples" / "story"
 
 
-def record(home: str) -> pyte.Screen:
-    """The terminal after all commands."""
+def record(home: str, shown: Sequence[str] = SHOWN, folder: Path = STORY) -> pyte.Screen:
+    """The terminal after all commands, run in a folder."""
     terminal = pyte.Screen(COLUMNS, LINES)
     stream = pyte.Stream(terminal)
-    for line in SHOWN:
+    for line in shown:
         stream.feed(f"\x1b[1;32m$\x1b[0m \x1b[1m{line}\x1b[0m\r\n")
         words = [sys.executable, "-m", "mplus_cli", "--home", home, *shlex.split(line)[1:]]
         child = pexpect.spawn(
             words[0],
             words[1:],
-            cwd=str(STORY),
+            cwd=str(folder),
             encoding="utf-8",
             timeout=900,
             dimensions=(LINES, COLUMNS),
@@ -66,14 +67,23 @@ def drawn(terminal: pyte.Screen) -> Text:
     return Text("\n").join(rows)
 
 
-def main(target: str) -> None:
-    with tempfile.TemporaryDirectory() as home:
-        base = platformdirs.user_data_path("mplus") / "base"
-        (Path(home) / "base").symlink_to(base)
-        shown = drawn(record(home))
+def save(shown: Text, target: str) -> None:
+    """Write what a terminal shows as an SVG."""
     console = Console(record=True, width=COLUMNS, file=StringIO())
     console.print(shown)
     console.save_svg(target, title="mplus")
+
+
+def link_base(home: str) -> None:
+    """Let a temporary home use the base that is here."""
+    (Path(home) / "base").symlink_to(platformdirs.user_data_path("mplus") / "base")
+
+
+def main(target: str) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        link_base(home)
+        shown = drawn(record(home))
+    save(shown, target)
 
 
 if __name__ == "__main__":

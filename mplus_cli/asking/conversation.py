@@ -31,28 +31,32 @@ RECENT = 10
 """Conversations that `/resume` lists."""
 
 COMMANDS = {
-    "/help": "what can be typed here",
-    "/memory": "[NAME]  which memory is asked; with NAME, ask another",
-    "/document": "[NAME|all]  ask this document only; all: every one",
-    "/find": "WORDS  the passages that fit these words, without an answer",
-    "/sources": "the passages that the last answer may come from",
-    "/clear": "begin a new conversation (the memory stays)",
-    "/retry": "ask the last question again, after a change of /document, /reread or /quote",
-    "/edit": "[TEXT]  ask the last question in other words; without TEXT, in your editor",
-    "/resume": "[NUMBER|NAME]  go on with an earlier conversation; without one, list them",
-    "/save": "NAME  give this conversation a name",
-    "/export": "FILE  write it to a file: JSON where the name ends so, else Markdown",
-    "/ingest": "FILE...  read documents into this memory",
-    "/map": "where each document stands in memory",
-    "/stats": "what the last answer took",
-    "/reread": "N  show the model the text of the N best chunks; 0: none",
-    "/quote": "on|off  whether answers are spelled along the text",
-    "/quit": "leave (also Ctrl-D)",
+    "/help": ("", "what can be typed here"),
+    "/memory": ("[NAME]", "which memory is asked; with NAME, ask another"),
+    "/document": ("[NAME|all]", "ask this document only; all: every one"),
+    "/find": ("WORDS", "the passages that fit these words, without an answer"),
+    "/sources": ("[full]", "the passages that the last answer rests on; full: whole chunks"),
+    "/clear": ("", "begin a new conversation (the memory stays)"),
+    "/retry": ("", "ask the last question again, after a change of /document, /reread or /quote"),
+    "/edit": ("[TEXT]", "ask the last question in other words; without TEXT, in your editor"),
+    "/resume": ("[NUMBER|NAME]", "go on with an earlier conversation; without one, list them"),
+    "/save": ("NAME", "give this conversation a name"),
+    "/export": ("FILE", "write it to a file: JSON where the name ends so, else Markdown"),
+    "/ingest": ("FILE...", "read documents into this memory"),
+    "/map": ("", "where each document and the last answer's passages stand in memory"),
+    "/stats": ("", "what the last answer took"),
+    "/reread": ("N", "show the model the text of the N best chunks; 0: none"),
+    "/quote": ("on|off", "whether answers are spelled along the text"),
+    "/quit": ("", "leave (also Ctrl-D)"),
 }
+"""What each takes, and what it does."""
 
 
 _BARE = {"exit": "/quit", "quit": "/quit", "help": "/help", "?": "/help"}
 """Commands that are known without their slash: as questions they make no sense."""
+
+
+_HELP = tuple(f"{f'{name} {takes}':<25}{does}" for name, (takes, does) in COMMANDS.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Reply:
     ingests: tuple[str, ...] = ()
     """Documents that are to be read now."""
     drawn: MemoryMap | None = None
+    consulted: Answer | None = None
+    """Whose sources the map is to show."""
 
 
 @dataclass(slots=True)
@@ -104,7 +110,7 @@ class Conversation:
             quote=self.quote,
             strict=self.strict and self.quote,
         )
-        self.opened = answering.refreshed(self.session, self.opened)
+        self._refresh()
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
@@ -123,7 +129,7 @@ class Conversation:
         name, _, rest = line.strip().partition(" ")
         name, rest = _BARE.get(name.lower(), name), rest.strip()
         if name == "/help":
-            return Reply(tuple(f"{key:<10}{text}" for key, text in COMMANDS.items()))
+            return Reply(_HELP)
         if name == "/memory":
             return self._memory(rest)
         if name == "/document":
@@ -131,9 +137,7 @@ class Conversation:
         if name == "/find":
             return self._find(rest)
         if name == "/sources":
-            if self.last is None:
-                return Reply(("nothing was answered yet",))
-            return Reply(sources=self.last.sources, whole=True)
+            return self._sources(rest)
         if name == "/clear":
             self._begin()
             return Reply(("a new conversation begins",))
@@ -150,7 +154,8 @@ class Conversation:
         if name == "/ingest":
             return Reply(ingests=_paths(rest))
         if name == "/map":
-            return Reply(drawn=draw_map(self.opened.stored))
+            self._refresh()
+            return Reply(drawn=draw_map(self.opened.stored), consulted=self.last)
         if name == "/stats":
             return self._stats()
         if name == "/reread":
@@ -203,6 +208,12 @@ class Conversation:
         self.turns = [(turn.question, turn.answer) for turn in turns][-KEPT_TURNS:]
         self.details = [turn.details for turn in turns]
         self.record.id = kept.id
+
+    def _refresh(self) -> None:
+        """See whether a document left the memory: then the last answer's chunks have other numbers."""
+        opened = answering.refreshed(self.session, self.opened)
+        if opened is not self.opened:
+            self.opened, self.last = opened, None
 
     def _begin(self) -> None:
         self.turns, self.last, self.details = [], None, []
@@ -281,9 +292,16 @@ class Conversation:
         if not words:
             raise UsageError("/find needs words, such as /find brass key")
         question = Question(words, documents=self.documents)
-        self.opened = answering.refreshed(self.session, self.opened)
+        self._refresh()
         found = finding.find(self.session, self.opened, question, FOUND)
         return Reply(sources=found) if found else Reply(("nothing near this was found",))
+
+    def _sources(self, wanted: str) -> Reply:
+        if wanted not in ("", "full"):
+            raise UsageError(f"/sources {wanted}: give full, or nothing")
+        if self.last is None:
+            return Reply(("nothing was answered yet",))
+        return Reply(sources=self.last.sources, whole=wanted == "full")
 
     def _reread(self, number: str) -> Reply:
         if number and not (number.isascii() and number.isdigit() and len(number) < 4):

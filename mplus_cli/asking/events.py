@@ -65,10 +65,18 @@ class Source:
     answer_span: tuple[int, int] | None = None
     """The span of the answer's words, in the quote if possible; None if the text does not have them."""
 
+    second_span: tuple[int, int] | None = None
+    """Where the sentences stand that speak to the question best besides the quote."""
+
     @property
     def quote(self) -> str | None:
         """The sentences that fit the question best."""
         return None if self.quote_span is None else self.text[slice(*self.quote_span)]
+
+    @property
+    def second_quote(self) -> str | None:
+        """The sentences that speak to it best besides the quote."""
+        return None if self.second_span is None else self.text[slice(*self.second_span)]
 
     def to_json(self) -> dict[str, Any]:
         """A source in the JSON of `mplus ask` and `mplus find`."""
@@ -82,6 +90,8 @@ class Source:
             "quote": self.quote,
             "quote_span": _listed(self.quote_span),
             "answer_span": _listed(self.answer_span),
+            "second_quote": self.second_quote,
+            "second_quote_span": _listed(self.second_span),
         }
 
     @classmethod

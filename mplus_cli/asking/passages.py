@@ -45,6 +45,8 @@ class Passage:
     span: Span
     answer: Span | None
     """The span of the answer, in the passage or else in the text; None if it is in neither."""
+    second: Span | None = None
+    """The best passage that does not overlap this one; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,20 @@ class ScoredText:
         return Passage(
             _shortened(self.text, span, place or self.shared[number]),
             place or next(iter(places), None),
+            self._second(span),
         )
+
+    def _second(self, first: Span) -> Span | None:
+        """The best passage that shares nothing with the first."""
+        apart = [
+            at
+            for at, (start, stop) in enumerate(self.passages)
+            if stop <= first[0] or first[1] <= start
+        ]
+        if not apart:
+            return None
+        number = max(apart, key=self.scores.__getitem__)
+        return _shortened(self.text, self.passages[number], self.shared[number])
 
 
 def score_text(
@@ -82,6 +97,7 @@ def score_text(
     text: str,
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
+    headings: Sequence[Span] = (),
 ) -> ScoredText:
     """Score the passages of a text for a question.
 
@@ -89,8 +105,9 @@ def score_text(
         similarities: of the question's tokens to the text's memory tokens (q, c), in order; None if
             unknown.
         offsets: of the text's tokens.
+        headings: where there are any in the text, in order; no passage holds one.
     """
-    passages = tuple(split_passages(text))
+    passages = tuple(split_passages(text, headings))
     matches = match_words(question, [text[start:stop] for start, stop in passages])
     scores = [SHARED_WORDS * match.coverage for match in matches]
     if similarities is not None and similarities.numel() and len(passages) > 1 and offsets:
@@ -104,13 +121,15 @@ def score_text(
     return ScoredText(text, passages, tuple(scores), coverage, shared)
 
 
-def split_passages(text: str) -> Iterator[Span]:
-    """Every sentence of a text, and every short run of sentences."""
-    sentences = list(split_sentences(text))
-    for first, (start, _) in enumerate(sentences):
-        for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
-            if not number or stop - start <= LONGEST:
-                yield start, stop
+def split_passages(text: str, headings: Sequence[Span] = ()) -> Iterator[Span]:
+    """Every sentence of a text, and every few in a row that are not too long together, without headings."""
+    edges = [0, *(edge for heading in headings for edge in heading), len(text)]
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        sentences = [(begin + a, begin + b) for a, b in split_sentences(text[begin:end])]
+        for first, (start, _) in enumerate(sentences):
+            for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
+                if not number or stop - start <= LONGEST:
+                    yield start, stop
 
 
 def split_sentences(text: str) -> Iterator[Span]:

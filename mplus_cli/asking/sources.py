@@ -70,7 +70,13 @@ def gather_evidence(
                 float(near.amax(dim=1).sum()) / perfect for near in alike if near is not None
             ]
     texts = [
-        score_text(question, row.text, near, session.plain_tokenizer.encode(row.text)[1])
+        score_text(
+            question,
+            row.text,
+            near,
+            session.plain_tokenizer.encode(row.text)[1],
+            [(start, stop) for start, stop, _ in row.place.headings] if row.place else (),
+        )
         for row, near in zip(rows, alike, strict=True)
     ]
     return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts), tuple(matched))
@@ -84,9 +90,10 @@ def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Sourc
         chunk=row.number,
         score=round(share, 4),
         text=row.text,
-        place=row.place,
+        place=row.place.at(passage.span[0]) if row.place and passage else row.place,
         quote_span=passage.span if passage else None,
         answer_span=passage.answer if passage else None,
+        second_span=passage.second if passage else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import MemoryOption, settings_of
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 
@@ -16,10 +17,10 @@ def chat(
     goes_on: Annotated[
         bool, typer.Option("--continue", "-c", help="Go on with the last conversation.")
     ] = False,
-) -> None:
+) -> int:
     """Ask a memory questions one after the other; /help lists the commands.
 
-    Without a terminal, each line of standard input is a question.
+    Without a terminal, each line of standard input is a question; the exit code is 1 if one failed.
     """
     from mplus_cli.api import Mplus
     from mplus_cli.asking.conversation import Conversation
@@ -40,4 +41,5 @@ def chat(
     )
     if kept is not None:
         conversation.resume(str(kept.id))
-    run_chat(conversation, settings.home / "history" if settings.history else None)
+    sound = run_chat(conversation, settings.home / "history" if settings.history else None)
+    return ExitCode.DONE if sound else ExitCode.FAILED

@@ -13,6 +13,10 @@ from mplus_cli.terminal import screen
 if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
 
+OptionalName = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="The memory; by default the one called default."),
+]
 MemoryOption = Annotated[
     str | None,
     typer.Option(

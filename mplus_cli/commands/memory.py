@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonArrayOption, JsonOption, settings_of
+from mplus_cli.commands.common import (
+    JsonArrayOption,
+    JsonOption,
+    OptionalName,
+    settings_of,
+    stored_memory,
+)
+from mplus_cli.commands.map import draw_map
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.terminal import screen
-
-if TYPE_CHECKING:
-    from mplus_cli.library import StoredMemory
 
 app = typer.Typer(
     help="List, show, check, rename, delete, save and load memories.",
@@ -26,10 +30,6 @@ Examples:
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
-OptionalName = Annotated[
-    str | None,
-    typer.Argument(metavar="NAME", help="The memory; by default the one called default."),
-]
 
 
 @app.command("list")
@@ -58,30 +58,14 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
     from mplus_cli.runtime.model_info import describe
     from mplus_cli.terminal.memory_view import description
 
-    described = describe(_open(context, name))
+    described = describe(stored_memory(context, name))
     if as_json:
         screen.json_out(described)
     else:
         screen.show(description(described))
 
 
-@app.command("map")
-def draw_map(
-    context: typer.Context, name: OptionalName = None, as_json: JsonOption = False
-) -> None:
-    """Draw where each document stands in short-term and long-term memory."""
-    from mplus_cli.library.mapping import draw_map
-    from mplus_cli.runtime.model_info import map_json
-    from mplus_cli.terminal.memory_view import map_picture
-
-    stored = _open(context, name)
-    drawn = draw_map(stored)
-    if as_json:
-        screen.json_out(map_json(stored.name, drawn))
-    elif not drawn.chunks:
-        screen.note(f'memory "{stored.name}" is empty: read something first with `mplus ingest`')
-    else:
-        screen.show(map_picture(drawn, screen.width(), unicode=screen.has_unicode()))
+app.command("map")(draw_map)
 
 
 @app.command("verify")
@@ -89,7 +73,7 @@ def check(context: typer.Context, name: OptionalName = None, as_json: JsonOption
     """Check every file of a memory against its checksum."""
     from mplus_cli.library.verify import verify
 
-    stored = _open(context, name)
+    stored = stored_memory(context, name)
     with screen.meter() as meter:
         problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
     if as_json:
@@ -176,7 +160,7 @@ def remove_document(
     from mplus_cli.wording import count
 
     settings = settings_of(context)
-    stored = _open(context, name)
+    stored = stored_memory(context, name)
     documents = stored.documents()
     row = find_document(documents, document, by_number=True)
     others = [other for other in documents if other is not row]
@@ -214,7 +198,7 @@ def remove_document(
 @app.command("path")
 def path(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Print the folder of a memory."""
-    stored = _open(context, name)
+    stored = stored_memory(context, name)
     if as_json:
         screen.json_out({"memory": stored.name, "path": str(stored.folder)})
     else:
@@ -233,7 +217,7 @@ def save(
     from mplus_cli.library import snapshot
     from mplus_cli.wording import size
 
-    stored = _open(context, name)
+    stored = stored_memory(context, name)
     with screen.meter() as meter:
         snapshot.save(
             stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force
@@ -268,11 +252,3 @@ def load(
     if as_json:
         screen.json_out({"memory": stored.name, "file": str(file)})
     screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
-
-
-def _open(context: typer.Context, name: str | None) -> StoredMemory:
-    """The memory that was named."""
-    from mplus_cli.library import Library
-
-    settings = settings_of(context)
-    return Library(settings.home).open(settings.memory if name is None else name)

@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, JsonOption, settings_of, stored_memory
-from mplus_cli.commands.memory import Name, OptionalName
+from mplus_cli.commands.common import (
+    DocumentOption,
+    JsonOption,
+    OptionalName,
+    settings_of,
+    stored_memory,
+)
+from mplus_cli.commands.memory import Name
 from mplus_cli.terminal import screen
 
 

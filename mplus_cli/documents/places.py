@@ -3,6 +3,7 @@
 Knows no tokens and no file format.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
 
@@ -32,7 +33,8 @@ class Places:
         total = max(len(self._text), 1)
         pages, labels = self._pages_of(first, last)
         start, stop = round(begin / total, _DIGITS), round(end / total, _DIGITS)
-        return pages, Place(self._section_of(first, last), labels, start, stop)
+        headings = self._headings_of(begin, first, last)
+        return pages, Place(self._section_of(first, last), labels, start, stop, headings)
 
     def _pages_of(
         self, first: int, last: int
@@ -54,6 +56,28 @@ class Places:
         edges = [first, *(heading.start for heading in self._headings[low:high]), last + 1]
         sizes = [after - before for before, after in pairwise(edges)]
         return self._sections[low + sizes.index(max(sizes))]
+
+    def _headings_of(
+        self, begin: int, first: int, last: int
+    ) -> tuple[tuple[int, int, tuple[str, ...]], ...]:
+        """The headings between two characters, by the characters from `begin` on (see `Place`)."""
+        low = bisect_left(self._headings, first, key=_start)
+        high = bisect_left(self._headings, last + 1, key=_start)
+        if low == high:
+            return ()
+        found = [(0, 0, self._sections[low])]
+        for number in range(low, high):
+            start = self._headings[number].start
+            stop = min(self._end_of(self._headings[number]), last + 1)
+            found.append((start - begin, stop - begin, self._sections[number + 1]))
+        return tuple(found)
+
+    def _end_of(self, heading: Heading) -> int:
+        """Where a heading's words end in the text; where it begins if they do not stand there."""
+        words = map(re.escape, re.findall(r"\w+", heading.title))
+        pattern = re.compile(r"[\W_]*" + r"[\W_]+".join(words) + r"[^\w\n]*", re.IGNORECASE)
+        found = pattern.match(self._text, heading.start)
+        return found.end() if found else heading.start
 
 
 def _start(heading: Heading) -> int:

@@ -24,7 +24,7 @@ NAME = "history.db"
 _VERSION = 1
 _BUSY_SECONDS = 10.0
 _LONGEST_NAME = 100
-_LEFT_OUT = ("text", "quote_span", "answer_span")
+_LEFT_OUT = ("text", "quote_span", "answer_span", "second_quote_span")
 """Of a source: they repeat or point into the memory's text."""
 _SCHEMA = """
 CREATE TABLE conversations (
@@ -174,6 +174,21 @@ class History:
             Turn(at, question, answer, json.loads(told)) for at, question, answer, told in turns
         ]
         return Kept(*rows[0]), found
+
+    def last(self, memory: str, since: str) -> Turn | None:
+        """What was last asked of a memory, later than `since` (UTC, ISO 8601); None if nothing was."""
+        if not self.path.exists():
+            return None
+        query = (
+            "SELECT at, question, answer, details FROM turns WHERE conversation IN "
+            "(SELECT id FROM conversations WHERE memory = ?) ORDER BY id DESC LIMIT 1"
+        )
+        with self._opened() as connection:
+            row = connection.execute(query, (memory,)).fetchone()
+            if row is None or datetime.fromisoformat(row[0]) < datetime.fromisoformat(since):
+                return None
+            at, question, answer, told = row
+            return Turn(at, question, answer, json.loads(told))
 
     def remove(self, conversations: Sequence[int] | None) -> int:
         """Delete conversations, or all of them; how many there were."""

@@ -38,6 +38,7 @@ def draw_map(stored: StoredMemory) -> MemoryMap:
             row.last_page,
             short[row.number],
             long[row.number],
+            row.place,
         )
         for row in rows
     )

@@ -42,7 +42,7 @@ def save(
         MplusError: the memory is empty, or the file cannot be written.
         MismatchError: the memory is damaged.
     """
-    _check_place(file, overwrite)
+    check_place(file, overwrite)
     view, memory = stored.load_view()
     parts = {f"stm.{name}": part for name, part in tensors.split_stm(memory.stm).items()}
     if memory.segments:
@@ -65,13 +65,16 @@ def save(
         ):
             _write(target, parts, metadata, progress)
     except FileExistsError:
-        _check_place(file, overwrite)
+        check_place(file, overwrite)
         raise
     except OSError as error:
         raise explained(error) from error
 
 
-def _check_place(file: Path, overwrite: bool) -> None:
+def check_place(file: Path, overwrite: bool) -> None:
+    """Check that a file may be written; UsageError or MplusError if not."""
+    if str(file) == "-":
+        raise UsageError("standard output takes no file of this kind: name a file")
     if file.is_dir():
         raise UsageError(f"{file} is a folder: name a file in it")
     if not file.parent.is_dir():

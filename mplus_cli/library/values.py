@@ -216,6 +216,7 @@ class ChunkPlace:
     last_page: int | None
     stm_tokens: float
     ltm_tokens: float
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

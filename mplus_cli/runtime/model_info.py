@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,19 @@ def describe(stored: StoredMemory) -> dict[str, Any]:
     }
 
 
-def map_json(name: str, drawn: MemoryMap) -> dict[str, Any]:
-    """The object of `mplus memory map --json`."""
+def map_json(
+    name: str,
+    drawn: MemoryMap,
+    question: str | None = None,
+    consulted: Sequence[int] = (),
+    fits: Sequence[float] = (),
+) -> dict[str, Any]:
+    """The object of `mplus memory map --json`.
+
+    Args:
+        question: what was asked, and `consulted`, the chunks that fit it best, best first.
+        fits: how well each chunk fits it, 0 to 1; none where that was not measured.
+    """
     places: dict[int, list[dict[str, Any]]] = {}
     for place in drawn.chunks:
         known = place.first_page is not None
@@ -61,16 +73,21 @@ def map_json(name: str, drawn: MemoryMap) -> dict[str, Any]:
             {
                 "chunk": place.number,
                 "pages": [place.first_page, place.last_page] if known else None,
-                "stm_tokens": place.stm_tokens,
-                "ltm_tokens": place.ltm_tokens,
+                "place": place.place.to_json() if place.place else None,
+                "stm_tokens": round(place.stm_tokens, 2),
+                "ltm_tokens": round(place.ltm_tokens, 2),
+                **({"fit": round(fits[place.number], 4)} if fits else {}),
             }
         )
     return {
         "memory": name,
         "stm_tokens": drawn.stm_tokens,
         "ltm_tokens": drawn.ltm_tokens,
+        "question": question,
+        "consulted": list(consulted),
         "documents": [
             {
+                "number": span.document.id,
                 "title": span.document.title,
                 "pages": span.document.pages,
                 "chunks": places.get(span.document.id, []),

@@ -134,19 +134,26 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
         for source in answer.sources:
             show_source(source, whole=True)
     else:
-        show_source(best)
+        show_source(best, second=answer.refused or answer.is_unsure or best not in holding)
         name_places([source for source in answer.sources if source is not best], but=best)
     if answer.doubtful:
         screen.aside("The likeliest answer:")
 
 
-def show_source(source: Source, *, whole: bool = False) -> None:
-    """A source's best sentences, or its whole text, with the answer's words marked; then its place."""
+def show_source(source: Source, *, whole: bool = False, second: bool = False) -> None:
+    """A source's best sentences, or its whole text, with the answer's words marked; then its place.
+
+    Args:
+        second: show the second best sentences too, where they are not its whole text.
+    """
     span = (0, len(source.text)) if whole else source.quote_span
     if span is not None:
         mark = source.answer_span
         inside = mark if mark and span[0] <= mark[0] and mark[1] <= span[1] else None
         screen.quotation(source.text, span, inside, keep_lines=whole)
+    if second and not whole and source.second_span is not None:
+        screen.aside("...")
+        screen.quotation(source.text, source.second_span)
     screen.dim(where(source))
 
 
@@ -164,12 +171,12 @@ def where(source: Source) -> str:
 
 
 def show_found(sources: Sequence[Source]) -> None:
-    """Passages on stdout, each under its place."""
+    """Passages on stdout, each above its place, as after an answer."""
     for number, source in enumerate(sources):
         if number:
             screen.out("")
-        screen.out(where(source))
         if source.quote_span:
             screen.quotation(source.text, source.quote_span, stderr=False)
+        screen.dim(where(source), stderr=False)
     if not sources:
         screen.note("Nothing near this was found.")

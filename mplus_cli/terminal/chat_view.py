@@ -34,12 +34,16 @@ if TYPE_CHECKING:
 _WITH_FILES = ("/ingest ", "/export ")
 
 
-def run_chat(conversation: Conversation, history: Path | None) -> None:
+def run_chat(conversation: Conversation, history: Path | None) -> bool:
     """Chat until the end of the input. On a terminal Ctrl-C stops the current answer, not the chat.
 
     Args:
         history: where typed lines are kept; None: nowhere.
+
+    Returns:
+        Whether every line succeeded; on a terminal always true.
     """
+    sound = True
     interactive = screen.is_conversation()
     if interactive:
         screen.dim(greeting(conversation))
@@ -53,7 +57,7 @@ def run_chat(conversation: Conversation, history: Path | None) -> None:
                 if reply.edits:
                     reply = _edited(conversation, reply.edits)
                 if reply.quits:
-                    return
+                    break
                 _show_reply(reply)
                 if reply.ingests:
                     _ingest(conversation, reply.ingests)
@@ -64,11 +68,13 @@ def run_chat(conversation: Conversation, history: Path | None) -> None:
                 show_answer(conversation.ask(line), sources=False)
         except MplusError as error:
             screen.error(str(error))
+            sound = sound and interactive
         except KeyboardInterrupt:
             if not interactive:
                 raise
             interrupts.heeded()
             screen.dim("stopped")
+    return sound
 
 
 def _stream(conversation: Conversation, line: str) -> None:
@@ -101,6 +107,7 @@ def _edited(conversation: Conversation, question: str) -> Reply:
 
 def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
     """Read documents into the memory that is asked."""
+    from mplus_cli.ingest.changed import find_replacement
     from mplus_cli.ingest.job import Report, ingest, plan
     from mplus_cli.terminal.ingest_view import IngestView
 
@@ -112,8 +119,11 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
         view.warn(planned.notes)
         if planned.is_hopeless:
             raise MplusError(planned.failures[0].error)
+        given, other = find_replacement(planned.given, stored.documents())
+        if other is not None:
+            view.note(f"{other.kept} (mplus ingest --replace)")
         try:
-            for event in ingest(conversation.session, stored, planned.given, report):
+            for event in ingest(conversation.session, stored, given, report):
                 view.show(event)
         finally:
             conversation.reload()
@@ -128,7 +138,16 @@ def _show_reply(reply: Reply) -> None:
     if reply.drawn is not None:
         from mplus_cli.terminal.memory_view import map_picture
 
-        screen.show(map_picture(reply.drawn, screen.width(), unicode=screen.has_unicode()))
+        asked = reply.consulted
+        screen.show(
+            map_picture(
+                reply.drawn,
+                screen.width(),
+                unicode=screen.has_unicode(),
+                question=asked.question if asked else None,
+                consulted=[source.chunk for source in asked.sources] if asked else (),
+            )
+        )
 
 
 def _piped() -> Iterator[str]:

@@ -110,13 +110,14 @@ def _say(text: str) -> None:
     _plain(sys.stderr, line)
 
 
-def dim(text: str) -> None:
-    """An indented, dimmed line on stderr."""
+def dim(text: str, *, stderr: bool = True) -> None:
+    """An indented, dimmed line."""
+    stream = sys.stderr if stderr else sys.stdout
     line = "  " + text.replace("\n", " ")
-    if is_terminal():
-        _console(stderr=True).print(line, style="dim", overflow="fold")
+    if stream.isatty():
+        _console(stderr=stderr).print(line, style="dim", overflow="fold")
     else:
-        _plain(sys.stderr, line)
+        _plain(stream, line)
 
 
 def aside(text: str) -> None:

@@ -105,3 +105,28 @@ def test_a_passage_without_an_end_is_cut_at_words() -> None:
 
 def test_a_text_without_a_word_has_no_passage() -> None:
     assert score_text("who?", " \n").best("x") is None
+
+
+def test_headings_are_left_out() -> None:
+    text = "He slept. CHAPTER IV The wind rose The sea was grey. He woke."
+    heading = (text.index("CHAPTER"), text.index(" The sea"))
+    shown = [text[start:stop] for start, stop in split_passages(text, [heading])]
+    assert shown == ["He slept.", "The sea was grey.", "The sea was grey. He woke.", "He woke."]
+    (start, stop) = score_text("what was grey?", text, headings=[heading]).best().span  # type: ignore[union-attr]
+    assert text[start:stop].startswith("The sea was grey.")
+    # What a forged memory says of headings is wrong, and no reason to fail.
+    for wrong in ([(50, 900)], [(40, 44), (3, 9)], [(900, 901)]):
+        for start, stop in split_passages(text, wrong):
+            assert 0 <= start < stop
+
+
+def test_the_second_passage_shares_nothing_with_the_first() -> None:
+    text = ("The storm came in March. " * 20) + "The goat ate the rope. " + ("It rained. " * 50)
+    text += "The goat was called Admiral."
+    best = score_text("What was the goat called?", text).best()
+    assert best is not None and best.second is not None
+    assert "Admiral" in text[slice(*best.span)]
+    assert "ate the rope" in text[slice(*best.second)]
+    assert best.second[1] <= best.span[0] or best.span[1] <= best.second[0]
+    only = score_text("What?", "One sentence.").best()
+    assert only is not None and only.second is None

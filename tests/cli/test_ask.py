@@ -52,7 +52,12 @@ def test_json(mplus: Any, book: str) -> None:
     stored = Library(Path(os.environ["MPLUS_HOME"])).open(book)
     for source in answer["sources"]:
         fields = ["document", "pages", "chunk", "score", "text", "place"]
-        assert list(source) == [*fields, "quote", "quote_span", "answer_span"]
+        fields += ["quote", "quote_span", "answer_span", "second_quote", "second_quote_span"]
+        assert list(source) == fields
+        if source["second_quote_span"] is not None:
+            first, last = source["second_quote_span"]
+            assert source["second_quote"] == source["text"][first:last]
+            assert last <= source["quote_span"][0] or source["quote_span"][1] <= first
         start, stop = source["quote_span"]
         assert source["quote"] == source["text"][start:stop] == source["quote"].strip() != ""
         assert (source["document"], source["pages"]) == ("Story", None)

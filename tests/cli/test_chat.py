@@ -109,11 +109,18 @@ def test_commands_decode_in_8_bits(conversation: Conversation) -> None:
 
 
 def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
-    assert len(conversation.command("/help").lines) == len(COMMANDS)
+    told = conversation.command("/help").lines
+    assert len(told) == len(COMMANDS)
+    starts = {line.index(does) for line, (_, does) in zip(told, COMMANDS.values(), strict=True)}
+    assert len(starts) == 1
     assert conversation.command("/memory").lines == ('memory "book"',)
     assert conversation.command("/sources").lines == ("nothing was answered yet",)
     ask(conversation, "who?")
-    assert conversation.command("/sources").sources == conversation.last.sources  # type: ignore[union-attr]
+    for typed, whole in (("/sources", False), ("/sources full", True)):
+        reply = conversation.command(typed)
+        assert (reply.sources, reply.whole) == (conversation.last.sources, whole)  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="give full, or nothing"):
+        conversation.command("/sources all")
     assert conversation.command("/reread 2").lines == (
         "the text of the 2 best chunks is shown to the model",
     )
@@ -215,13 +222,14 @@ def test_completions(conversation: Conversation) -> None:
 def test_lines_from_a_pipe(mplus: Any, book: str) -> None:
     typed = "who?\n\n/nosuch\n/reread 1\n/sources\nwhy?\n/quit\nnever asked\n"
     result = mplus("chat", "-m", book, stdin=typed)
-    assert result.code == 0
+    assert result.code == 1  # one line of it failed
     assert "> " not in result.err
     assert "\x1b" not in result.out
     assert "there is no /nosuch" in result.err
     assert "  Story" in result.err
     asked = mplus("ask", "who?", "-m", book, "--no-sources").out
     assert result.out.startswith(asked)
+    assert mplus("chat", "-m", book, stdin="/sources\n/quit\n").code == 0
 
 
 def test_an_empty_memory_is_said_before_a_model_is_loaded(mplus: Any) -> None:

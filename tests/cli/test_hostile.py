@@ -220,7 +220,9 @@ def test_questions_and_chat(show: Show, evil: Path) -> None:
     show("ask", "who?", "--temperature", NASTY, code=2)
     lines = ["who?", "/sources", f"/memory {NASTY}", f"/{NASTY}", f"/reread {NASTY}", "/memory"]
     one_a_line = [line.replace("\n", " ") for line in lines]
-    show("chat", "-m", "evil", stdin="\n".join([*one_a_line, f"/quote {NASTY}", "/help"]))
+    show("chat", "-m", "evil", stdin="\n".join([*one_a_line, f"/quote {NASTY}", "/help"]), code=1)
+    show("memory", "map", "evil")
+    show("memory", "map", "evil", "--question", NASTY)
 
 
 def test_models(show: Show, nasty_model: Path, tmp_path: Path) -> None:

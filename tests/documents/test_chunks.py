@@ -163,9 +163,18 @@ def test_places() -> None:
     made = Document("x", "X", "0", "pdf", pages, 2, (), headings)
     first, second = [chunk.place for chunk in split_chunks(made, Words(), 9)]
     assert first and second
-    assert first == Place(("Part 2", "One"), ("i", "ii"), 0.0, second.start)
-    assert second == Place(("Part 2", "Two"), ("ii", "ii"), first.end, 1.0)
+    opened = (0, 0, ()), (0, 0, ("Part 2",)), (3, 3, ("Part 2", "One"))
+    assert first == Place(("Part 2", "One"), ("i", "ii"), 0.0, second.start, opened)
+    at = 18 - round(second.start * len(made.text))
+    opened = (0, 0, ("Part 2", "One")), (at, at, ("Part 2", "Two"))
+    assert second == Place(("Part 2", "Two"), ("ii", "ii"), first.end, 1.0, opened)
     assert Places(made).of(0, 3)[1].section == ("Part 2",)
+    text = "so he went.\n\nCHAPTER IV\n\nTHE WIND ROSE\n\nThe wind was up."
+    named = Heading(13, 3, "CHAPTER IV. THE WIND ROSE")
+    made = Document("x", "X", "0", "text", (Page(None, text),), None, (), (named,))
+    _, place = Places(made).of(5, len(text))
+    _, (start, stop, section) = place.headings
+    assert (text[5:][start:stop], section) == ("CHAPTER IV\n\nTHE WIND ROSE", (named.title,))
     assert Places(document("a b", numbered=False)).of(0, 3) == (None, Place())
 
 

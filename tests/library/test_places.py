@@ -45,8 +45,9 @@ def forget_places(stored):
 
 def test_chunks_know_their_places(stored):
     rows = stored.all_chunks(stored.view())
-    assert rows[0].place == Place(("One",), ("A-1", "A-1"), 0.0, rows[0].place.end)
-    assert rows[-1].place == Place(("Two", "Later"), ("A-2", "A-2"), rows[-1].place.start, 1.0)
+    first, last = rows[0].place, rows[-1].place
+    assert first == Place(("One",), ("A-1", "A-1"), 0.0, first.end, first.headings)
+    assert last == Place(("Two", "Later"), ("A-2", "A-2"), last.start, 1.0, last.headings)
     assert stored.chunk(len(rows) - 1) == rows[-1]
     assert verify(stored) == []
 
@@ -118,6 +119,9 @@ def test_a_snapshot_of_an_earlier_mplus(tmp_path, stored):
         '{"section":[],"labels":null,"from":0,"to":2}',
         '{"section":[],"labels":null,"from":NaN,"to":1}',
         '{"section":[1],"labels":null,"from":0,"to":1}',
+        '{"section":[],"labels":null,"from":0,"to":1,"headings":1}',
+        '{"section":[],"labels":null,"from":0,"to":1,"headings":[[1,0,[]]]}',
+        '{"section":[],"labels":null,"from":0,"to":1,"headings":[[0,1,["a",2]]]}',
     ],
 )
 def test_what_is_no_place(text):
@@ -130,3 +134,18 @@ def test_a_place_as_json():
     wanted = {"section": ["Part 2", "Chapter 7"], "labels": ["iv", "v"], "from": 0.64, "to": 0.65}
     assert place.to_json() == json.loads(place.dumps()) == wanted
     assert Place.loads(place.dumps()) == place
+
+
+def test_the_section_of_a_sentence():
+    """Of a chunk that spans two chapters, which the place of the whole cannot tell."""
+    headings = ((0, 0, ("Four",)), (10, 17, ("Five",)))
+    place = Place(("Four",), None, 0.2, 0.3, headings)
+    assert Place.loads(place.dumps()) == place
+    assert [place.at(position).section for position in (0, 9, 10, 30)] == [
+        ("Four",),
+        ("Four",),
+        ("Five",),
+        ("Five",),
+    ]
+    assert place.at(30).to_json() == place.to_json() | {"section": ["Five"]}
+    assert Place(("Four",)).at(7) == Place(("Four",))

@@ -94,11 +94,11 @@ def test_what_was_found_is_on_stdout(capsys: Any) -> None:
     show_found([HOLDING, OTHER])
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        "Story, p. 3",
         "  The goat was called Admiral.",
+        "  Story, p. 3",
         "",
-        "Log, p. 7-8",
         "  Nothing here.",
+        "  Log, p. 7-8",
     ]
     show_found([])
     captured = capsys.readouterr()

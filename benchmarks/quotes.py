@@ -1,0 +1,66 @@
+"""How often the sentences that `mplus ask` shows hold a gold answer; one line of JSON.
+
+    python -m benchmarks.quotes examples/story/questions.json examples/story/story.pdf
+
+`first` looks at the quote of the first source, `any` at those of all; `first_both` and `any_both` at their
+second quotes as well, which the terminal shows where the first quote does not hold the answer. Gold answers
+are looked for as SQuAD normalises them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from models.matching import hit
+from mplus_cli.asking import answering
+from mplus_cli.asking.events import Answer, Question
+from mplus_cli.ingest.job import Report, ingest, plan
+from mplus_cli.runtime.session import open_session
+from mplus_cli.settings import Flags, resolve
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("questions", type=Path, help="JSON: questions with answers")
+    options.add_argument("document", type=Path, help="what they are about")
+    options.add_argument("--home", type=Path, help="where to keep the memory, to ask it again")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = resolve(Flags())
+        home = given.home or Path(folder)
+        if not (home / "base").exists():
+            home.mkdir(parents=True, exist_ok=True)
+            (home / "base").symlink_to(settings.home / "base")
+        session = open_session(replace(settings, home=home), note=print, progress=lambda *_: None)
+        stored = session.library.open_or_create(given.document.stem, session.identity)
+        planned = plan([str(given.document)], progress=lambda *_: None)
+        for _ in ingest(session, stored, planned.given, Report(stored.name)):
+            pass
+        opened = answering.load_memory(session, stored)
+        asked = json.loads(given.questions.read_text(encoding="utf-8"))["questions"]
+        counts = dict.fromkeys(("first", "any", "first_both", "any_both"), 0)
+        for entry in asked:
+            (answer,) = (
+                event
+                for event in answering.answer(session, opened, Question(entry["question"]))
+                if isinstance(event, Answer)
+            )
+            once = [hit(source.quote or "", entry["answers"]) for source in answer.sources]
+            twice = [
+                found or hit(source.second_quote or "", entry["answers"])
+                for found, source in zip(once, answer.sources, strict=True)
+            ]
+            counts["first"] += any(once[:1])
+            counts["any"] += any(once)
+            counts["first_both"] += any(twice[:1])
+            counts["any_both"] += any(twice)
+    shares = {name: round(count / len(asked), 3) for name, count in counts.items()}
+    print(json.dumps({"questions": len(asked), **shares}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""`mplus memory map`: a memory as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mplus_cli.commands.common import JsonOption, OptionalName, settings_of, stored_memory
+from mplus_cli.errors import disk_errors
+from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.library import StoredMemory
+    from mplus_cli.terminal.map_page import Lit
+
+
+def draw_map(
+    context: typer.Context,
+    name: OptionalName = None,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            metavar="QUESTION",
+            help="Show how well each chunk fits this question, instead of what the last one rested on.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one HTML page with all passages instead."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a memory: its documents and chapters, and what the last question rested on."""
+    from models.durable import new_file
+    from mplus_cli.library import snapshot
+    from mplus_cli.library.mapping import draw_map
+    from mplus_cli.runtime.model_info import map_json
+    from mplus_cli.terminal.map_page import map_page
+    from mplus_cli.terminal.memory_view import map_picture
+
+    stored = stored_memory(context, name)
+    if html is not None:
+        snapshot.check_place(html, force)
+    lit = _lit(context, stored, question)
+    drawn = draw_map(stored)
+    asked = lit.question if lit else None
+    best = lit.best if lit else ()
+    if html is not None:
+        page = map_page(stored.name, drawn, stored.texts(len(drawn.chunks)), lit)
+        with disk_errors(), new_file(html, mode=0o600, replace=force) as file:
+            file.write(page.encode())
+    if as_json:
+        screen.json_out(map_json(stored.name, drawn, asked, best, lit.fits if lit else ()))
+    elif html is not None:
+        screen.note(f'the map of memory "{stored.name}" is in {html}')
+    elif not drawn.chunks:
+        screen.note(f'memory "{stored.name}" is empty: read something first with `mplus ingest`')
+    else:
+        unicode = screen.has_unicode()
+        screen.show(
+            map_picture(drawn, screen.width(), unicode=unicode, question=asked, consulted=best)
+        )
+
+
+def _lit(context: typer.Context, stored: StoredMemory, question: str | None) -> Lit | None:
+    """What is lit up by a question: one that is asked now, or else the last."""
+    from mplus_cli.terminal.map_page import Lit
+
+    if question is None:
+        return _last(settings_of(context).home, stored)
+    from mplus_cli.asking.answering import load_memory
+    from mplus_cli.asking.events import Question, check
+    from mplus_cli.asking.heat import measure_heat
+    from mplus_cli.library import Library
+    from mplus_cli.runtime.session import open_memory, open_session
+
+    asked = Question(question)
+    check(asked)
+    settings = settings_of(context)
+    stored = open_memory(Library(settings.home), stored.name)
+    with screen.meter() as meter:
+        session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
+        heat = measure_heat(session, load_memory(session, stored), asked)
+    quotes = {source.chunk: source.quote_span for source in heat.sources if source.quote_span}
+    return Lit(heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes)
+
+
+def _last(home: Path, stored: StoredMemory) -> Lit | None:
+    """What the last question rested on, unless its chunks have other numbers by now."""
+    from mplus_cli.history.store import History
+    from mplus_cli.terminal.map_page import Lit
+
+    view = stored.view()
+    since = max(view.created, view.rebuilt)  # texts of one form, in UTC
+    turn = History(home).last(stored.name, since)
+    if turn is None:
+        return None
+    chunks = tuple(source["chunk"] for source in turn.details["sources"])
+    return Lit(turn.question, chunks) if all(chunk < view.chunks for chunk in chunks) else None

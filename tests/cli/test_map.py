@@ -1,0 +1,132 @@
+"""`mplus memory map`: the strip of chapters, what the last question rested on, and the page."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mplus_cli.library import Library, StoredMemory
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.runtime.model_info import map_json
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e & <b>'
+CHAPTERS = (
+    "# The Lamp\n\nOrla Finch kept the lighthouse. She lit the lamp with a brass key every night.\n\n"
+    "# The Storm\n\nIn March the storm took the boat, and a sailor named Pim swam to the rocks.\n"
+)
+
+
+def memory(name: str) -> StoredMemory:
+    return Library(Path(os.environ["MPLUS_HOME"])).open(name)
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the text of its passages."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def chapters(mplus: Any, tiny: Path, tmp_path: Path) -> str:
+    """A memory of a document in chapters, called something that no page should believe."""
+    path = tmp_path / "chapters.md"
+    path.write_text(CHAPTERS * 3)
+    assert mplus("ingest", path, "-m", "log", "-q", "--title", HOSTILE).code == 0
+    return "log"
+
+
+def test_what_the_last_question_rested_on(mplus: Any, chapters: str) -> None:
+    assert "swam" not in mplus("memory", "map", chapters).out
+    assert mplus("memory", "map", chapters, "--json").json["question"] is None
+    asked = mplus("ask", "Who swam to the rocks?", "-m", chapters, "--json").json
+    rested = [source["chunk"] for source in asked["sources"]]
+    drawn = mplus("memory", "map", chapters, "--json").json
+    assert (drawn["question"], drawn["consulted"]) == ("Who swam to the rocks?", rested)
+    out = mplus("memory", "map", chapters).out
+    assert "Who swam to the rocks?" in out
+    assert "│" in out.splitlines()[1]
+    assert re.search(r"^ +[1-3]", out, re.MULTILINE)
+    (line,) = (line for line in out.splitlines() if line.startswith("1  "))
+    assert "The " in line
+    mplus("chat", "-m", chapters, stdin="Who kept the lighthouse?\n")
+    assert mplus("memory", "map", chapters, "--json").json["question"] == "Who kept the lighthouse?"
+
+
+def test_what_is_not_known(mplus: Any, chapters: str) -> None:
+    """Of a question that was not kept, and of one before a document left, whose chunks had other numbers."""
+
+    def question() -> Any:
+        return mplus("memory", "map", chapters, "--json").json["question"]
+
+    assert mplus("config", "set", "history", "false").code == 0
+    mplus("ask", "Who swam?", "-m", chapters, "--json")
+    assert question() is None
+    assert mplus("config", "set", "history", "true").code == 0
+    mplus("ask", "Who swam?", "-m", chapters, "--json")
+    assert question() == "Who swam?"
+    assert mplus("ingest", "-", "-m", chapters, "-q", stdin="A goat.").code == 0
+    assert question() == "Who swam?"
+    assert mplus("memory", "rm-document", chapters, "2", "-y").code == 0
+    assert question() is None
+
+
+def test_the_heat_of_a_question(mplus: Any, chapters: str) -> None:
+    drawn = mplus("memory", "map", chapters, "--json", "--question", "Who swam to the rocks?").json
+    fits = {c["chunk"]: c["fit"] for d in drawn["documents"] for c in d["chunks"]}
+    assert sorted(fits) == list(range(len(fits)))
+    assert (min(fits.values()), max(fits.values())) == (0, 1)
+    assert fits[drawn["consulted"][0]] == 1
+    found = mplus("find", "Who swam to the rocks?", "-m", chapters, "-n", "1", "--json")
+    assert found.code == 1 or found.json[0]["chunk"] == drawn["consulted"][0]
+    assert mplus("memory", "map", chapters, "--question", " ").code == 2
+
+
+@pytest.mark.parametrize("question", [None, HOSTILE])
+def test_the_page(mplus: Any, chapters: str, tmp_path: Path, question: str | None) -> None:
+    file = tmp_path / "map.html"
+    asked = ["--question", question] if question else []
+    assert mplus("memory", "map", chapters, "--html", file, *asked).code == 0
+    text = file.read_text(encoding="utf-8")
+    page = Page(text)
+    cells = page.all("button")
+    assert len(cells) == memory(chapters).view().chunks
+    assert ("fit" in str(cells[0].get("style"))) == bool(question)
+    assert len(page.all("section")) == 6
+    assert "Orla Finch kept the lighthouse." in " ".join(page.text)
+    # Nothing of it is believed, and nothing is fetched.
+    assert [name for name, _ in page.elements if name in ("img", "link", "iframe", "a")] == []
+    assert len(page.all("script")) == 1
+    names = {key for _, attributes in page.elements for key in attributes}
+    assert not {name for name in names if name.startswith("on") or name in ("src", "href")}
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert "\u202e" not in text
+    again = mplus("memory", "map", chapters, "--html", file)
+    assert (again.code, "--force" in again.error) == (2, True)
+    assert mplus("memory", "map", chapters, "--html", file, "--force").code == 0
+
+
+def test_floats_are_rounded(mplus: Any, chapters: str) -> None:
+    drawn = draw_map(memory(chapters))
+    torn = [replace(chunk, stm_tokens=1 / 3, ltm_tokens=20 / 3) for chunk in drawn.chunks]
+    told = map_json("log", replace(drawn, chunks=tuple(torn)), fits=[2 / 3] * len(torn))
+    first = told["documents"][0]["chunks"][0]
+    assert (first["stm_tokens"], first["ltm_tokens"], first["fit"]) == (0.33, 6.67, 0.6667)
