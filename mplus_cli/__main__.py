@@ -13,12 +13,21 @@ import sys
 from mplus_cli.errors import ExitCode
 from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
 
+TELEMETRY = ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+
+
+def silence_telemetry() -> None:
+    """Tell libraries, before they are imported, to send no usage statistics; `shelf` tells Ray."""
+    for name in TELEMETRY:
+        os.environ.setdefault(name, "1")
+
 
 def main() -> None:
     """Run `mplus` with the arguments of the process, and exit."""
     interrupts = Interrupts()
     # Threads that spin while waiting are harmless alone, but halve the speed beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    silence_telemetry()
     try:
         signal.signal(signal.SIGINT, interrupts)
         sys.unraisablehook = without_interrupts(sys.unraisablehook)

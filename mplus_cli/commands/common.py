@@ -13,6 +13,7 @@ from mplus_cli.terminal import screen
 if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
 OptionalName = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="The memory; by default the one called default."),

@@ -79,6 +79,7 @@ def ingest(
     from mplus_cli.api import Mplus
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import Report, plan
+    from mplus_cli.library import mounts
     from mplus_cli.terminal.ingest_view import IngestView, show_event, show_report
 
     settings = settings_of(context)
@@ -110,7 +111,7 @@ def ingest(
         book = Mplus.with_settings(settings, note=view.note).memory(memory)
         report = Report(book.name)
         planned = book.plan(*sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
-        view.warn(planned.notes)
+        view.warn([*mounts.warnings(settings.home), *planned.notes])
         events = book.reading(
             planned,
             report,

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from mplus_cli.commands.checking import check, repair_memory
 from mplus_cli.commands.common import (
     JsonArrayOption,
     JsonOption,
+    Name,
     OptionalName,
     settings_of,
     stored_memory,
@@ -28,8 +30,6 @@ Examples:
   mplus memory load emma.safetensors --as emma2
 """,
 )
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
 
 
 @app.command("list")
@@ -66,31 +66,8 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
 
 
 app.command("map")(draw_map)
-
-
-@app.command("verify")
-def check(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> int:
-    """Check every file of a memory against its checksum."""
-    from mplus_cli.library.verify import verify
-
-    stored = stored_memory(context, name)
-    with screen.meter() as meter:
-        problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
-    if as_json:
-        found = [{"file": problem.file, "message": problem.message} for problem in problems]
-        screen.json_out({"memory": stored.name, "ok": not problems, "problems": found})
-    elif not problems:
-        screen.out(f'memory "{stored.name}" is ok')
-    else:
-        for problem in problems:
-            screen.out(str(problem))
-    if problems:
-        screen.error(
-            f'memory "{stored.name}" is damaged: load it from a saved file, or remove it and read '
-            "its documents again"
-        )
-        return 3
-    return 0
+app.command("verify")(check)
+app.command("repair")(repair_memory)
 
 
 @app.command("rename")

@@ -9,11 +9,11 @@ import typer
 from mplus_cli.commands.common import (
     DocumentOption,
     JsonOption,
+    Name,
     OptionalName,
     settings_of,
     stored_memory,
 )
-from mplus_cli.commands.memory import Name
 from mplus_cli.terminal import screen
 
 

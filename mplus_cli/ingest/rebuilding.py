@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import accumulate, groupby
@@ -135,6 +135,20 @@ def reread(
     view = stored.view()
     rows = [row for row in stored.all_chunks(view) if row.document_id not in without]
     documents = {row.id: row for row in view.documents if row.id not in without}
+    yield from reread_rows(documents, rows, fresh, model, tokenizer, start=start)
+
+
+def reread_rows(
+    documents: Mapping[int, DocumentRow],
+    rows: Sequence[ChunkRow],
+    fresh: StoredMemory,
+    model: MPlusModel,
+    tokenizer: Tokenizer,
+    *,
+    start: Memory | None = None,
+) -> Iterator[Reread]:
+    """Read documents, by their numbers, into an empty memory, given their chunks in the order they were
+    read in; raises as `reread` does."""
     pieces = {
         number: pieces_again(
             document, [row for row in rows if row.document_id == number], tokenizer

@@ -7,10 +7,17 @@ to read and write this format, and a memory that such a one wrote is read here w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mplus_cli.library.seal import Row, chain
+from mplus_cli.library.seal import (
+    Row,
+    chain,
+    checksum,
+    checksum_columns,
+    covered_chunks,
+    put_checksums,
+)
 from mplus_cli.library.values import ChunkRow
 from mplus_cli.place import Place
 
@@ -22,14 +29,28 @@ _DIGEST = "places_sha256"
 """The key in `settings` of a digest over all rows of `places`; absent where there are none."""
 _CHUNKS = """
 SELECT chunks.number, document, title, path, position, text, chunks.tokens, first_page, last_page,
-    {place} FROM chunks JOIN documents ON documents.id = chunks.document {join}
+    {place}, {checksum} FROM chunks LEFT JOIN documents ON documents.id = chunks.document {joins}
 """
 
 
 def read_chunks(connection: sqlite3.Connection, below: int) -> list[ChunkRow]:
-    """The chunks with numbers under `below`, ascending."""
-    query = f"{_query(connection)} WHERE chunks.number < ? ORDER BY chunks.number"
-    return [_chunk_row(row) for row in connection.execute(query, (below,))]
+    """The chunks with numbers under `below`, ascending, each compared with its checksum.
+
+    Raises:
+        sqlite3.DatabaseError: one is missing or is not what was written.
+    """
+    return [_chunk_row(row) for row in _read_below(connection, below)]
+
+
+def read_texts(connection: sqlite3.Connection, below: int) -> list[str]:
+    """The texts of the chunks with numbers under `below`, ascending; raises as `read_chunks` does."""
+    return [str(_checked(row)[5]) for row in _read_below(connection, below)]
+
+
+def read_numbers(connection: sqlite3.Connection, documents: Sequence[int]) -> list[int]:
+    """The numbers of the chunks of documents, by their ids; raises as `read_chunks` does."""
+    (chunks,) = connection.execute("SELECT chunks FROM state").fetchone() or (0,)
+    return [row.number for row in read_chunks(connection, chunks) if row.document_id in documents]
 
 
 def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -38,29 +59,56 @@ def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return list(connection.execute(f"SELECT {columns} FROM chunks ORDER BY number"))
 
 
-def read_texts(connection: sqlite3.Connection, below: int) -> list[str]:
-    """The texts of the chunks with numbers under `below`, ascending."""
-    rows = connection.execute("SELECT text FROM chunks WHERE number < ? ORDER BY number", (below,))
-    return [text for (text,) in rows]
-
-
-def read_numbers(connection: sqlite3.Connection, documents: Sequence[int]) -> list[int]:
-    """The numbers of the chunks of documents, by their ids."""
-    marks = ", ".join("?" * len(documents))
-    query = f"SELECT number FROM chunks WHERE document IN ({marks})"
-    return [number for (number,) in connection.execute(query, tuple(documents))]
-
-
-def read_chunk(connection: sqlite3.Connection, number: int) -> ChunkRow | None:
-    """Chunk `number`, None where there is none."""
+def read_chunk(connection: sqlite3.Connection, number: int) -> ChunkRow:
+    """Chunk `number`, compared with its checksum; raises as `read_chunks` does."""
     query = f"{_query(connection)} WHERE chunks.number = ?"
     row = connection.execute(query, (number,)).fetchone()
-    return _chunk_row(row) if row else None
+    if row is None or row[0] != number:
+        raise sqlite3.DatabaseError(f"chunk {number} has no text")
+    return _chunk_row(row)
 
 
-def put_chunks(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Add chunks."""
+def read_sound(connection: sqlite3.Connection) -> tuple[list[ChunkRow], list[str]]:
+    """The chunks that are what was written, ascending, and what is wrong with the others."""
+    sound, wrong = [], []
+    for row in connection.execute(f"{_query(connection)} ORDER BY chunks.number"):
+        try:
+            sound.append(_chunk_row(row))
+        except sqlite3.DatabaseError as error:
+            wrong.append(str(error))
+    return sound, wrong
+
+
+def put_chunks(
+    connection: sqlite3.Connection, rows: Sequence[Row], places: Mapping[int, Place]
+) -> None:
+    """Add chunks, and the places of those that have one, by number."""
     connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    put_places(connection, places)
+    texts = {number: place.dumps() for number, place in places.items()}
+    put_checksums(connection, [(*row, texts.get(int(row[0] or 0))) for row in rows])
+
+
+def cover(connection: sqlite3.Connection, chunks: int, chunks_sha256: str) -> None:
+    """Add the checksums of chunks that an earlier mplus read without.
+
+    Args:
+        chunks: how many there are.
+        chunks_sha256: the digest over all of them.
+
+    Raises:
+        sqlite3.DatabaseError: they are not those that were read.
+    """
+    covered = covered_chunks(connection)
+    if covered == chunks:
+        return
+    rows = read_rows(connection)
+    if chain("", rows) != chunks_sha256 or not are_places_intact(connection):
+        raise sqlite3.DatabaseError("the chunks are not those that were read")
+    places = {}
+    if _has_places(connection):
+        places = dict(connection.execute("SELECT number, place FROM places"))
+    put_checksums(connection, [(*row, places.get(row[0])) for row in rows[covered:]])
 
 
 def put_places(connection: sqlite3.Connection, places: Mapping[int, Place]) -> None:
@@ -82,21 +130,21 @@ def are_places_intact(connection: sqlite3.Connection) -> bool:
     return chain("", rows) == _places_digest(connection)
 
 
-def check_places(connection: sqlite3.Connection) -> Iterator[str]:
-    """What cannot be in the rows of `places`."""
-    if _has_places(connection):
-        for number, place in connection.execute("SELECT number, place FROM places"):
-            try:
-                Place.loads(place)
-            except ValueError as error:
-                yield f"place {number} is not readable ({error})"
+def _read_below(connection: sqlite3.Connection, below: int) -> list[Sequence[Any]]:
+    query = f"{_query(connection)} WHERE chunks.number < ? ORDER BY chunks.number"
+    found = list(connection.execute(query, (below,)))
+    if [row[0] for row in found] != [*range(below)]:
+        raise sqlite3.DatabaseError(f"{below - len(found)} of {below} chunks have no text")
+    return found
 
 
 def _query(connection: sqlite3.Connection) -> str:
-    """The query for chunks, with their places where the memory has any."""
-    if not _has_places(connection):
-        return _CHUNKS.format(place="NULL", join="")
-    return _CHUNKS.format(place="place", join="LEFT JOIN places ON places.number = chunks.number")
+    """The query for chunks, with their places and checksums where the memory has any."""
+    place, places = ("NULL", "")
+    if _has_places(connection):
+        place, places = "place", "LEFT JOIN places ON places.number = chunks.number"
+    digest, checksums = checksum_columns(connection)
+    return _CHUNKS.format(place=place, checksum=digest, joins=f"{places} {checksums}")
 
 
 def _has_places(connection: sqlite3.Connection) -> bool:
@@ -111,9 +159,27 @@ def _places_digest(connection: sqlite3.Connection) -> str:
 
 
 def _chunk_row(row: Sequence[Any]) -> ChunkRow:
-    *values, text = row
+    *values, place, _ = _checked(row)
     try:
-        place = None if text is None else Place.loads(text)
+        return ChunkRow(*(*values, None if place is None else Place.loads(place)))
     except ValueError as error:
-        raise sqlite3.DatabaseError(f"place {row[0]} is not readable ({error})") from error
-    return ChunkRow(*(*values, place))
+        raise _damaged(row, error) from error
+
+
+def _checked(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of `_query`, compared with its checksum where it has one."""
+    number, document, title, _, position, text, *rest, stated = row
+    try:
+        if stated is None:
+            text.encode()  # bytes that are no text
+        elif checksum((number, document, position, text, *rest)) != stated:
+            raise ValueError("it is not what was written")
+        if title is None:
+            raise ValueError("its document is not there")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(row, error) from error
+    return row
+
+
+def _damaged(row: Sequence[Any], error: Exception) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f'chunk {row[0]}, of "{row[2]}", is damaged ({error})')

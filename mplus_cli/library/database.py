@@ -23,10 +23,16 @@ from typing import Any
 
 from mplus_cli.errors import MismatchError, disk_errors
 from mplus_cli.library import metadata_rows
-from mplus_cli.library.chunk_rows import PLACES, are_places_intact
+from mplus_cli.library.chunk_rows import PLACES
 from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
-from mplus_cli.library.seal import chain, seal
+from mplus_cli.library.seal import (
+    CHECKSUMS,
+    check_seals,
+    is_covered,
+    put_checksums,
+    put_seals,
+)
 from mplus_cli.library.sqlite_errors import sqlite_errors
 from mplus_cli.library.values import (
     DocumentRow,
@@ -58,6 +64,7 @@ CREATE TABLE chunks (
     position INTEGER NOT NULL, text TEXT NOT NULL, tokens INTEGER NOT NULL,
     first_page INTEGER, last_page INTEGER);
 {PLACES.strip()};
+{CHECKSUMS.strip()};
 CREATE TABLE segments (
     number INTEGER PRIMARY KEY, file TEXT NOT NULL, tokens INTEGER NOT NULL,
     skip INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL);
@@ -72,6 +79,7 @@ SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest
     coalesce((SELECT at FROM times WHERE what = 'document/' || id), ''), {metadata}
 FROM documents {join} ORDER BY id
 """
+OTHER_METADATA = "the authors and dates are not those that were written"
 Connection = sqlite3.Connection
 
 
@@ -99,6 +107,8 @@ def connect(folder: Path, name: str) -> Iterator[Connection]:
     file = folder / FILE
     with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
+        # Bytes that are no text are told from text by its digest, not by an error that names no row.
+        connection.text_factory = _decoded
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise MismatchError(
@@ -131,6 +141,8 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
                 connection.execute(statement)
             connection.executemany("INSERT INTO settings VALUES (?, ?)", sorted(settings.items()))
             put_times(connection, {"created": created, "updated": updated})
+            put_checksums(connection, [])
+            put_seals(connection)
             connection.execute(f"PRAGMA user_version = {format_version(identity.geometry)}")
 
 
@@ -152,15 +164,35 @@ def transaction(connection: Connection, *, write: bool = True) -> Iterator[None]
 
 
 def read_view(connection: Connection) -> View:
-    """The view of the last commit, with every value of the right kind.
+    """The view of the last commit, as it was written and with every value of the right kind.
 
     Raises:
-        sqlite3.DatabaseError: one is not; the first that is found.
+        sqlite3.DatabaseError: something is not; the first that is found.
     """
-    view = read_unchecked(connection)
+    with transaction(connection, write=False):
+        check_rows(connection)
+        view = view_within(connection)
     for wrong in check_view(view):
         raise sqlite3.DatabaseError(wrong)
     return view
+
+
+@contextmanager
+def reading(folder: Path, name: str) -> Iterator[Connection]:
+    """A transaction that sees the last commit, all rows but those of chunks compared with their seals.
+
+    Raises: as `connect` does.
+    """
+    with connect(folder, name) as connection, transaction(connection, write=False):
+        check_rows(connection)
+        yield connection
+
+
+def check_rows(connection: Connection) -> None:
+    """Compare all rows but those of chunks with their digests; sqlite3.DatabaseError if one is wrong."""
+    check_seals(connection)
+    if not metadata_rows.is_metadata_intact(connection):
+        raise sqlite3.DatabaseError(OTHER_METADATA)
 
 
 def read_unchecked(connection: Connection) -> View:
@@ -193,6 +225,7 @@ def view_within(connection: Connection) -> View:
             times["updated"],
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
             str(times.get(REBUILT, "")),
+            is_covered(connection),
         )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
@@ -249,12 +282,19 @@ def put_state(connection: Connection, state: State) -> None:
             state.chunks_sha256,
         ),
     )
-    connection.execute("UPDATE state SET seal = ?", (seal(connection),))
+    put_seals(connection)
 
 
 def put_times(connection: Connection, times: Mapping[str, str]) -> None:
     """Set wall-clock values: `created`, `updated`, `document/<id>`, `file/<name>`."""
     connection.executemany("INSERT OR REPLACE INTO times VALUES (?, ?)", list(times.items()))
+
+
+def change_times(connection: Connection, times: Mapping[str, str]) -> None:
+    """Set wall-clock values of a memory beside its commits, and seal them."""
+    with transaction(connection):
+        put_times(connection, times)
+        put_seals(connection)
 
 
 def put_checked(connection: Connection, stamps: Mapping[str, str]) -> None:
@@ -266,28 +306,8 @@ def put_checked(connection: Connection, stamps: Mapping[str, str]) -> None:
     )
 
 
-def check(connection: Connection) -> list[str]:
-    """What is wrong with the database by itself: its pages, its references, its rows' digests."""
-    found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    found += [
-        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
-        for row in connection.execute("PRAGMA foreign_key_check")
-    ]
-    with transaction(connection, write=False):
-        state = connection.execute("SELECT chunks_sha256, seal FROM state").fetchone()
-        rows = connection.execute("SELECT * FROM chunks ORDER BY number")
-        try:
-            if chain("", rows) != (state[0] if state else ""):
-                found.append("the chunks are not those that were read")
-            if not are_places_intact(connection):
-                found.append("the places of chunks are not those that were written")
-            if not metadata_rows.is_metadata_intact(connection):
-                found.append("the authors and dates are not those that were written")
-            if state and state[1] != seal(connection):
-                found.append("rows are not those that were written")
-        except TypeError as error:  # bytes instead of text
-            found.append(f"rows are not those that were written ({error})")
-    return found
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _open(file: Path, mode: str) -> Connection:

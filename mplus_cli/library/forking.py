@@ -43,8 +43,8 @@ def fork(library: Library, name: str, new: str) -> StoredMemory:
     with library.staging() as folder:
         with disk_errors():
             stored.read_consistently(lambda view: _share(stored, view, folder))
-            with database.connect(folder, new) as connection, database.transaction(connection):
-                database.put_times(connection, {"created": database.now()})
+            with database.connect(folder, new) as connection:
+                database.change_times(connection, {"created": database.now()})
             for made in (folder / LTM_FOLDER, folder):
                 if made.is_dir():
                     sync_folder(made)

@@ -20,7 +20,7 @@ from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.library.names import may_exist, missing_message, validate_name
 from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.stored import StoredMemory
-from mplus_cli.library.values import MemorySummary, ModelIdentity
+from mplus_cli.library.values import MemorySummary, ModelIdentity, View
 
 NEW = ".new-"
 TRASH = ".trash-"
@@ -130,9 +130,14 @@ class Library:
                 lock.delete()
 
     @contextmanager
-    def rebuilding(self, name: str) -> Iterator[tuple[StoredMemory, StoredMemory]]:
+    def rebuilding(
+        self, name: str, known: View | None = None
+    ) -> Iterator[tuple[StoredMemory, StoredMemory]]:
         """A memory that nobody else can write, and an empty one beside it, of the same model, that takes
         its place in one step when the block ends, and vanishes if it fails.
+
+        Args:
+            known: what is known of a memory that is damaged; by default what it says itself.
 
         Raises:
             MplusError: there is no such memory, it is being written, or the disk is full.
@@ -148,11 +153,11 @@ class Library:
                 new_folder(stored.folder) as folder,
             ):
                 folder.chmod(FOLDER)
-                view, at = stored.view(), database.now()
+                view, at = known or stored.view(), database.now()
                 database.create(folder, name, view.identity, created=view.created, updated=at)
                 yield stored, StoredMemory(folder, name, Locks(folder.with_name("locks")))
                 with database.connect(folder, name) as connection:
-                    database.put_times(connection, {database.REBUILT: database.now_exactly()})
+                    database.change_times(connection, {database.REBUILT: database.now_exactly()})
                 # Where names cannot be exchanged, nobody may take this one meanwhile.
                 while_named.enter_context(self.locks.names())
         finally:

@@ -1,6 +1,10 @@
-"""Digests over rows of `memory.db`, by which `mplus memory verify` recognises them.
+"""Digests over the rows of `memory.db`, by which a changed byte is known before anything is made of it.
 
-Times are left out: they are the only values that differ between equal runs.
+`state.seal` is over all rows but chunks and times, and is compared whenever a memory is looked at. Each
+chunk has a digest of its own in `checksums`, so that only those that are read are compared; a row of
+`times` covers the times. Two equal runs share all rows but the times. A memory that an earlier mplus
+wrote has no `checksums` until its next commit, and what `mplus memory verify` compares till then is the
+digest over all chunks.
 """
 
 from __future__ import annotations
@@ -8,13 +12,24 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 Row = tuple[int | str | None, ...]
 """A row of `chunks`: number, document, position, text, tokens, first_page, last_page.
 
 Or of `places`: number, place. Or of `metadata`: document, author, date.
 """
+
+CHECKSUMS = """
+CREATE TABLE IF NOT EXISTS checksums (
+    number INTEGER PRIMARY KEY REFERENCES chunks (number), sha256 TEXT NOT NULL)
+"""
+_CHECKSUMS_DIGEST = "checksums_sha256"
+"""The key in `settings` of a digest over all rows of `checksums`."""
+_TIMES_DIGEST = "sha256"
+"""The key in `times` of a digest over the times there, but for how files were when they were checked:
+what is wrong there costs a comparison with the file's checksum, no more."""
+NOT_WRITTEN = "rows are not those that were written"
 
 
 def chain(start: str, rows: Iterable[Row]) -> str:
@@ -25,6 +40,11 @@ def chain(start: str, rows: Iterable[Row]) -> str:
     return start
 
 
+def checksum(row: Row) -> str:
+    """The digest of a chunk: its row of `chunks` and, at the end, its place as text, None without one."""
+    return chain("", [row])
+
+
 def seal(connection: sqlite3.Connection) -> str:
     """A digest over all rows but the times; of the chunks, over their digest in `state`."""
     digest = hashlib.sha256()
@@ -33,3 +53,95 @@ def seal(connection: sqlite3.Connection) -> str:
             values = row[:-1] if table == "state" else row  # without the seal itself
             digest.update(json.dumps(values).encode())
     return digest.hexdigest()
+
+
+def put_seals(connection: sqlite3.Connection) -> None:
+    """Seal all rows as they are now: the last step of a commit. Times are sealed where chunks are."""
+    connection.execute("UPDATE state SET seal = ?", (seal(connection),))
+    if _setting(connection, _CHECKSUMS_DIGEST) is None:
+        return
+    times = (_TIMES_DIGEST, _seal_times(connection))
+    connection.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", times)
+
+
+def put_checksums(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add the checksums of chunks: their rows as `checksum` takes them, ascending."""
+    connection.execute(CHECKSUMS)
+    found = [(row[0], checksum(row)) for row in rows]
+    connection.executemany("INSERT INTO checksums VALUES (?, ?)", found)
+    digest = chain(_setting(connection, _CHECKSUMS_DIGEST) or "", found)
+    settings = (_CHECKSUMS_DIGEST, digest)
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", settings)
+
+
+def covered_chunks(connection: sqlite3.Connection) -> int:
+    """How many chunks have a checksum; those after them were read by an earlier mplus."""
+    if not _has_checksums(connection):
+        return 0
+    (last,) = connection.execute("SELECT max(number) FROM checksums").fetchone()
+    return 0 if last is None else int(last) + 1
+
+
+def is_covered(connection: sqlite3.Connection) -> bool:
+    """Whether every row was sealed by an mplus that knows checksums."""
+    (chunks,) = connection.execute("SELECT coalesce(max(number) + 1, 0) FROM chunks").fetchone()
+    return _has_checksums(connection) and covered_chunks(connection) == chunks
+
+
+def checksum_columns(connection: sqlite3.Connection) -> tuple[str, str]:
+    """What a query of `chunks` selects for the checksum, and what it joins for that."""
+    if not _has_checksums(connection):
+        return "NULL", ""
+    return "checksums.sha256", "LEFT JOIN checksums ON checksums.number = chunks.number"
+
+
+def check_seals(connection: sqlite3.Connection) -> None:
+    """Compare all rows but those of chunks with their seals; sqlite3.DatabaseError if one is wrong."""
+    for wrong in wrong_seals(connection):
+        raise sqlite3.DatabaseError(wrong)
+
+
+def wrong_seals(connection: sqlite3.Connection) -> Iterator[str]:
+    """What is wrong with the seals of all rows but those of chunks."""
+    try:
+        state = connection.execute("SELECT seal FROM state").fetchone()
+        if state is not None and state[0] != seal(connection):
+            yield NOT_WRITTEN
+            return
+        times = connection.execute(
+            "SELECT at FROM times WHERE what = ?", (_TIMES_DIGEST,)
+        ).fetchone()
+        # Without them an earlier mplus made the memory, or wrote to it since: it seals no times.
+        covered = is_covered(connection)
+        if (times is None) != (_setting(connection, _CHECKSUMS_DIGEST) is None) or (
+            covered and times is not None and times[0] != _seal_times(connection)
+        ):
+            yield f"times or {NOT_WRITTEN}"
+    except TypeError as error:  # bytes where there should be text
+        yield f"{NOT_WRITTEN} ({error})"
+
+
+def are_checksums_intact(connection: sqlite3.Connection) -> bool:
+    """Whether the rows of `checksums` are those that were written."""
+    rows: Iterable[Row] = ()
+    if _has_checksums(connection):
+        rows = connection.execute("SELECT number, sha256 FROM checksums ORDER BY number")
+    return chain("", rows) == (_setting(connection, _CHECKSUMS_DIGEST) or "")
+
+
+def _seal_times(connection: sqlite3.Connection) -> str:
+    rows = connection.execute(
+        "SELECT what, at FROM times WHERE what IN ('created', 'updated', 'rebuilt') "
+        "OR what LIKE 'document/%' ORDER BY what"
+    )
+    return chain(seal(connection), rows)
+
+
+def _has_checksums(connection: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checksums'"
+    return connection.execute(query).fetchone() is not None
+
+
+def _setting(connection: sqlite3.Connection, key: str) -> str | None:
+    row = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])

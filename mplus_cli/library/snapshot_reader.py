@@ -147,8 +147,7 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
         for row in view.documents:
             database.put_documents(connection, {row.id: _as_new(row)}, row.added)
             database.put_progress(connection, row.id, row.chunks_read)
-        chunk_rows.put_chunks(connection, rows)
-        chunk_rows.put_places(connection, places)
+        chunk_rows.put_chunks(connection, rows, places)
         database.put_segments(connection, segments)
         database.put_state(connection, state)
         named = [row.file for row in segments] + [state.stm_file]

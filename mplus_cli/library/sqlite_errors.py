@@ -19,11 +19,11 @@ def sqlite_errors(file: Path, name: str) -> Iterator[None]:
     """Turn what SQLite raises about the database `file` of memory `name` into an MplusError."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: damage that SQLite quotes
         raise _explained(error, file, name) from error
 
 
-def _explained(error: sqlite3.Error, file: Path, name: str) -> MplusError:
+def _explained(error: sqlite3.Error | UnicodeDecodeError, file: Path, name: str) -> MplusError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if not file.parent.is_dir():
         return MplusError(
@@ -47,7 +47,8 @@ def _explained(error: sqlite3.Error, file: Path, name: str) -> MplusError:
             f'memory "{name}" cannot be used: {error}: check {file} and its permissions'
         )
     return MismatchError(
-        f'memory "{name}" is damaged: {file.name}: {error}: `mplus memory verify {name}` says more'
+        f'memory "{name}" is damaged: {file.name}: {error}: `mplus memory verify {name}` says more, '
+        f"`mplus memory repair {name}` keeps what is sound"
     )
 
 

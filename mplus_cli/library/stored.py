@@ -112,34 +112,31 @@ class StoredMemory:
         return self._locks.is_held(self.name)
 
     def chunk(self, number: int) -> ChunkRow:
-        """Chunk `number`, counted from 0 over all documents; MismatchError if it has no text."""
+        """Chunk `number`, counted from 0 over all documents; raises as `chunks` does."""
         return self.chunks([number])[0]
 
     def chunks(self, numbers: Sequence[int]) -> list[ChunkRow]:
-        """Chunks by number, in the order asked for; MismatchError if one has no text."""
-        with database.connect(self.folder, self.name) as connection:
-            rows = [(number, chunk_rows.read_chunk(connection, number)) for number in numbers]
-        missing = [number for number, row in rows if row is None]
-        if missing:
-            raise self._damaged(f"chunk {missing[0]} has no text")
-        return [row for _, row in rows if row is not None]
+        """Chunks by number, in the order asked for.
+
+        Raises:
+            MismatchError: one is not what was written, or is missing.
+        """
+        with database.reading(self.folder, self.name) as connection:
+            return [chunk_rows.read_chunk(connection, number) for number in numbers]
 
     def all_chunks(self, view: View) -> list[ChunkRow]:
-        """Every chunk there was as of a commit, in order."""
-        with database.connect(self.folder, self.name) as connection:
+        """Every chunk there was as of a commit, in order; raises as `chunks` does."""
+        with database.reading(self.folder, self.name) as connection:
             return chunk_rows.read_chunks(connection, view.chunks)
 
     def texts(self, below: int) -> list[str]:
-        """The texts of the chunks with numbers under `below`, in order; MismatchError if one has none."""
-        with database.connect(self.folder, self.name) as connection:
-            texts = chunk_rows.read_texts(connection, below)
-        if len(texts) != below:
-            raise self._damaged(f"{below - len(texts)} of {below} chunks have no text")
-        return texts
+        """The texts of the chunks with numbers under `below`, in order; raises as `chunks` does."""
+        with database.reading(self.folder, self.name) as connection:
+            return chunk_rows.read_texts(connection, below)
 
     def chunk_numbers(self, documents: Sequence[int]) -> list[int]:
-        """The numbers of the chunks of documents, by their ids."""
-        with database.connect(self.folder, self.name) as connection:
+        """The numbers of the chunks of documents, by their ids; raises as `chunks` does."""
+        with database.reading(self.folder, self.name) as connection:
             return chunk_rows.read_numbers(connection, documents)
 
     def load(self, device: torch.device | str = "cpu", *, like: Memory | None = None) -> Memory:
@@ -233,5 +230,5 @@ class StoredMemory:
     def _damaged(self, reason: str) -> MismatchError:
         return MismatchError(
             f'memory "{self.name}" is damaged: {reason}: `mplus memory verify {self.name}` says '
-            "more"
+            f"more, `mplus memory repair {self.name}` keeps what is sound"
         )

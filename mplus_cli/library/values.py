@@ -183,6 +183,8 @@ class View:
     """How each file was (`files.stamp`) when it was written, or last compared with its checksum."""
     rebuilt: str = ""
     """When a document left it last, so that its chunks were renumbered; empty if none did."""
+    covered: bool = True
+    """Whether every row has a digest of its own: False where an earlier mplus wrote it."""
 
     @property
     def interim(self) -> SegmentRow | None:
@@ -237,6 +239,12 @@ class Problem:
     file: str
     """Relative to the memory's folder."""
     message: str
+    documents: tuple[str, ...] = ()
+    """Titles of the documents that the file holds parts of, where that is known."""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.message}"
+        held = ", ".join(f'"{title}"' for title in self.documents[:3])
+        more = f" and {len(self.documents) - 3} more" if self.documents[3:] else ""
+        return f"{self.file}: {self.message}" + (
+            f" (it holds parts of {held}{more})" if held else ""
+        )

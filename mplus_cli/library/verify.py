@@ -5,17 +5,21 @@ Knows no repair: a damaged memory is loaded from a snapshot, or read again.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
-from mplus_cli.library import chunk_rows, database, files
+from mplus_cli.library import chunk_rows, database, files, metadata_rows
+from mplus_cli.library.damage import titles_in
 from mplus_cli.library.schema import check_chunks, check_counts, check_view
+from mplus_cli.library.seal import NOT_WRITTEN, are_checksums_intact, chain, wrong_seals
 from mplus_cli.library.shapes import check_numbers, check_segment, check_stm
 from mplus_cli.library.tensors import DamagedFile
-from mplus_cli.library.values import Problem, Progress, View
+from mplus_cli.library.values import Problem, Progress, State, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +41,29 @@ def verify(stored: StoredMemory, progress: Progress | None = None) -> list[Probl
         found += _check_files(stored.folder, view, progress)
         if not found and view.state is not None:
             found += _check_tensors(stored.folder, view)
-        if not found or stored.view().state == view.state:
+        found = _with_documents(stored, view, found)
+        if not found or _look_again(stored) == view.state:
             return found
+
+
+def _with_documents(stored: StoredMemory, view: View, found: list[Problem]) -> list[Problem]:
+    """Problems of files, with the documents that are hit."""
+    named = files.named_files(view)
+    if not any(problem.file in named for problem in found):
+        return found
+    with database.connect(stored.folder, stored.name) as connection:
+        rows = chunk_rows.read_rows(connection)
+    return [
+        replace(problem, documents=tuple(titles_in(stored.folder, view, rows, problem.file)))
+        if problem.file in named
+        else problem
+        for problem in found
+    ]
+
+
+def _look_again(stored: StoredMemory) -> State | None:
+    with database.connect(stored.folder, stored.name) as connection:
+        return database.read_unchecked(connection).state
 
 
 def check_memory(view: View, memory: Memory) -> list[Problem]:
@@ -72,10 +97,10 @@ def check_database(folder: Path, name: str) -> tuple[View | None, list[Problem]]
     """The view of a memory's database, and what does not fit together in it; no view where values in it
     are not of the kind that they must be."""
     with database.connect(folder, name) as connection:
-        messages = database.check(connection)
+        messages = check_digests(connection)
         view = database.read_unchecked(connection)
         rows = chunk_rows.read_rows(connection)
-        messages += chunk_rows.check_places(connection)
+        messages += chunk_rows.read_sound(connection)[1]
     wrong = [*check_view(view)]
     if wrong:
         return None, [Problem(database.FILE, message) for message in messages + wrong]
@@ -94,6 +119,31 @@ def check_database(folder: Path, name: str) -> tuple[View | None, list[Problem]]
                 f"document {document.id} has {read} chunks instead of {document.chunks_read}"
             )
     return view, [Problem(database.FILE, message) for message in messages]
+
+
+def check_digests(connection: sqlite3.Connection) -> list[str]:
+    """What is wrong with the database by itself: its pages, its references, its rows' digests."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    found += [
+        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
+        for row in connection.execute("PRAGMA foreign_key_check")
+    ]
+    with database.transaction(connection, write=False):
+        state = connection.execute("SELECT chunks_sha256 FROM state").fetchone()
+        rows = connection.execute("SELECT * FROM chunks ORDER BY number")
+        try:
+            if chain("", rows) != (state[0] if state else ""):
+                found.append("the chunks are not those that were read")
+            if not chunk_rows.are_places_intact(connection):
+                found.append("the places of chunks are not those that were written")
+            if not metadata_rows.is_metadata_intact(connection):
+                found.append(database.OTHER_METADATA)
+            if not are_checksums_intact(connection):
+                found.append("the checksums of chunks are not those that were written")
+        except TypeError as error:  # bytes where there should be text
+            found.append(f"{NOT_WRITTEN} ({error})")
+        found += wrong_seals(connection)
+    return found
 
 
 def _check_files(folder: Path, view: View, progress: Progress | None) -> list[Problem]:

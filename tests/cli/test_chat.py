@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pexpect
 import pytest
+from hypothesis import strategies as st
 
 from models.fast_decode import FastDecoder
 from models.projections import Packed8
 from mplus_cli import settings
 from mplus_cli.asking import answering
-from mplus_cli.asking.conversation import COMMANDS, Conversation, is_command
+from mplus_cli.asking.conversation import COMMANDS, Conversation, Reply, is_command
 from mplus_cli.asking.events import Answer, Event, TextDelta
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime.interrupts import Interrupts
@@ -260,3 +262,26 @@ def test_on_a_terminal(book: str, spawn: Any) -> None:
     history = Path(os.environ["MPLUS_HOME"]) / "history"
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
     assert "+who is it?\n+a second line\n" in history.read_text(encoding="utf-8")
+
+
+@hypothesis.settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(
+    name=st.sampled_from([*COMMANDS, "/", "//", "/x", "/MEMORY"])
+    | st.text(max_size=6).map("/".__add__),
+    rest=st.text(max_size=20)
+    | st.sampled_from(["all", "on", "-1", "²", "../..", "book", "<|im_end|>"]),
+)
+def test_any_line_with_a_slash_is_done_or_told(
+    conversation: Conversation, name: str, rest: str
+) -> None:
+    line = f"{name} {rest}"
+    try:
+        reply = conversation.command(line)
+    except MplusError:
+        reply = Reply(("told",))
+    assert reply.quits or reply.lines or reply.sources
+    assert all(typed.startswith(line) for typed in conversation.completions(line))

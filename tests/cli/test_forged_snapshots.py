@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -299,12 +300,16 @@ def test_a_name_that_starts_with_a_dash(mplus: Any, forge: Forge) -> None:
 def test_a_damaged_memory_hides_no_other(mplus: Any, book: str, statement: str) -> None:
     import sqlite3
 
+    from mplus_cli.library.seal import put_seals
+
     home = Path(os.environ["MPLUS_HOME"])
     assert mplus("memory", "save", book, home / "x.safetensors").code == 0
     assert mplus("memory", "load", home / "x.safetensors", "--as", "bad").code == 0
     with sqlite3.connect(home / "memories" / "bad" / "memory.db") as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(statement)
+        with suppress(sqlite3.Error):  # as a forger would
+            put_seals(connection)
     connection.close()
     shown = mplus("memory", "list")
     assert shown.code == 0

@@ -22,6 +22,7 @@ from models.recall import look_up
 from models.update import read_chunk
 from mplus_cli import failures
 from mplus_cli.errors import UsageError
+from mplus_cli.library.seal import seal
 from mplus_cli.runtime import catalog, session
 from mplus_cli.settings import Flags, resolve
 
@@ -277,6 +278,7 @@ def test_what_a_memory_records_of_its_model(mplus: Any, tmp_path: Path, field: s
             mark = json.dumps("put here")
             changed = json.dumps(json.loads(recorded[0]) | {field: "put here"}).replace(mark, text)
             database.execute("UPDATE settings SET value = ? WHERE key = 'geometry'", (changed,))
+            database.execute("UPDATE state SET seal = ?", (seal(database),))
             database.commit()
         for words in (("verify", "story"), ("show", "story"), ("save", "story", home / "file")):
             done = mplus("--home", home, "memory", *words)

@@ -199,9 +199,10 @@ def test_two_at_once(shelf: Path) -> None:
 
 
 def test_what_a_killed_fetch_left_goes(mplus: Any, shelf: Path) -> None:
-    (home() / "base" / ".pull-old").mkdir(parents=True)
-    assert mplus("model", "pull").code == 0
-    assert not (home() / "base" / ".pull-old").exists()
+    for _ in ("before the base is there", "after that"):
+        (home() / "base" / ".pull-old").mkdir(parents=True)
+        assert mplus("model", "pull").code == 0
+        assert not (home() / "base" / ".pull-old").exists()
 
 
 def test_a_model_installed_at_home(mplus: Any, tiny: Path, tiny_base_folder: Path) -> None:
@@ -292,6 +293,18 @@ def test_doctor_closes_what_is_open_to_others(mplus: Any, tiny: Path, book: str)
     assert mplus("doctor", "--fix").code == 0
     assert privacy().state == "ok"
     assert (home() / "memories").stat().st_mode & 0o077 == 0
+
+
+def test_a_network_file_system_is_named(
+    mplus: Any, tiny: Path, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mplus_cli.library.mounts.network_file_system", lambda _: "nfs4")
+    found = {check.name: check for check in checks.run_checks(resolve(Flags()), lambda *_: None)}
+    assert found["home"].state == "warn"
+    assert "on a network file system (nfs4), where locks may not hold" in found["home"].message
+    read = mplus("ingest", story)
+    assert read.code == 0
+    assert "(nfs4), where locks may not hold: write to a memory from one machine" in read.err
 
 
 def test_doctor_names_a_home_that_cannot_be_written(mplus: Any, tiny: Path, tmp_path: Path) -> None:

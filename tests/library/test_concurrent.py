@@ -11,14 +11,14 @@ import pytest
 
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline
-from mplus_cli.library import Library
+from mplus_cli.library import Library, snapshot
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.library.verify import verify
 
 HOLD = """
 import sys
 from pathlib import Path
-from mplus_cli.library import Library
+from mplus_cli.library import Library, snapshot
 with Library(Path(sys.argv[1])).open("book").writer():
     print("held", flush=True)
     sys.stdin.readline()
@@ -121,3 +121,111 @@ def test_a_writer_outlives_the_names_of_others(tmp_path, tiny, model):
         library.rename("other", "another")
         library.remove("another")
     assert library.names() == ["book"]
+
+
+def in_a_process(work):
+    """Do `work` in a process forked from this one; its number. It ends with what `work` returns."""
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            status = work()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_all_at_once(tmp_path, tiny, model, monkeypatch):
+    """Eight that read and save, one that writes, one that writes too late, those who change names."""
+    monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
+    library = Library(tmp_path)
+    stored = tiny.make_memory(tmp_path, model, tiny.make_document("alpha", 60))
+    long, stop = tiny.make_document("beta", 400), tmp_path / "stop"
+    told = tmp_path / "told"
+    told.mkdir()
+
+    def reader(number):
+        rounds = 0
+        while not stop.exists() or not rounds:
+            try:
+                view, memory = stored.load_view()
+                texts = stored.texts(memory.chunks)
+                assert len(texts) == memory.chunks == view.chunks
+                snapshot.save(stored, tmp_path / f"{number}.safetensors", overwrite=True)
+            except MplusError as error:
+                (told / f"{number}").write_text(str(error))
+                return 2
+            rounds += 1
+        return 0
+
+    def writer():
+        tiny.ingest(stored, model, long)
+        return 0
+
+    readers = [in_a_process(lambda number=number: reader(number)) for number in range(8)]
+    held = in_a_process(writer)
+    while len(stored.documents()) < 2:
+        pass
+    for change in (
+        lambda: library.rename("book", "novel"),
+        lambda: library.remove("book"),
+        lambda: tiny.ingest(stored, model, tiny.make_document("gamma", 30)),
+    ):
+        with pytest.raises(MplusError) as raised:
+            change()
+        assert str(raised.value) == (
+            f'memory "book" is being written by another process (pid {held}): wait for it or choose '
+            "another memory with -m"
+        )
+    assert ended(held) == 0
+    stop.touch()
+    assert [ended(pid) for pid in readers] == [0] * 8, [path.read_text() for path in told.iterdir()]
+    assert stored.documents()[-1].complete
+    assert verify(stored) == []
+    for number in range(8):
+        snapshot.load(library, tmp_path / f"{number}.safetensors", f"copy{number}")
+
+    # Names change under those who read: they see one memory to its end, or are told.
+    stop.unlink()
+    readers = [in_a_process(lambda number=number: reader(number)) for number in range(8)]
+    library.rename("book", "novel")
+    stop.touch()
+    assert {ended(pid) for pid in readers} <= {0, 2}
+    for path in told.iterdir():
+        assert "was removed or renamed meanwhile" in path.read_text()
+    assert verify(library.open("novel")) == []
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_of_many_that_fetch_the_base_one_does(tmp_path, monkeypatch):
+    from benchmarks.reliability import faults
+    from mplus_cli.runtime import catalog, embedded_base
+
+    for name in ("_download", "_unpack", "_convert"):
+        monkeypatch.setattr(embedded_base, name, getattr(embedded_base, name))
+    faults.fake_fetch()
+    download = embedded_base._download
+
+    def counted(work, progress):
+        (tmp_path / f"fetched-{os.getpid()}").touch()
+        return download(work, progress)
+
+    monkeypatch.setattr(embedded_base, "_download", counted)
+    monkeypatch.setattr(embedded_base, "_POLL_SECONDS", 0.01)
+
+    def fetch():
+        embedded_base.pull(tmp_path, offline=False, progress=lambda *_: None)
+        return 0
+
+    assert [ended(pid) for pid in [in_a_process(fetch) for _ in range(6)]] == [0] * 6
+    assert len(list(tmp_path.glob("fetched-*"))) == 1
+    assert catalog.is_base_present(tmp_path)
+    assert embedded_base.damage(catalog.base_folder(tmp_path)) is None
+    names = {path.name for path in catalog.base_folder(tmp_path).parent.iterdir()}
+    assert names == {".locks", catalog.BASE}

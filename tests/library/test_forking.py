@@ -15,6 +15,7 @@ import pytest
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.library import Library, database
 from mplus_cli.library.forking import fork
+from mplus_cli.library.seal import put_seals
 from mplus_cli.library.space import collect, leftovers, total_bytes, usage
 from mplus_cli.library.verify import verify
 
@@ -92,6 +93,7 @@ def test_a_commit_in_between_is_seen(library: Library, monkeypatch: pytest.Monke
             seen.append(source)
             with sqlite3.connect(stored.folder / "memory.db") as connection:
                 connection.execute("UPDATE state SET number = number + 1")
+                put_seals(connection)
 
     monkeypatch.setattr(os, "link", commit_meanwhile)
     copy = fork(library, "book", "copy")

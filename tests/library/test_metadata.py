@@ -39,16 +39,6 @@ def told(stored):
 TOLD = [("alpha", "Jane Austen", "1815"), ("beta", None, None), ("gamma", None, "May 1818")]
 
 
-def forget_metadata(stored):
-    """Make the memory one that an mplus without authors wrote."""
-    with database.connect(stored.folder, stored.name) as connection:
-        connection.execute("DROP TABLE metadata")
-        connection.execute("DELETE FROM settings WHERE key = 'metadata_sha256'")
-        state = stored.view().state
-        if state is not None:
-            database.put_state(connection, state)
-
-
 def test_documents_know_their_authors(stored):
     assert told(stored) == TOLD
     assert verify(stored) == []
@@ -68,7 +58,7 @@ def test_an_interrupted_reading_leaves_the_same_rows(tmp_path, tiny, model, writ
 
 
 def test_a_memory_of_an_earlier_mplus_goes_on(tiny, model, stored):
-    forget_metadata(stored)
+    tiny.make_older(stored, "metadata")
     assert verify(stored) == []
     assert told(stored) == [(title, None, None) for title, _, _ in TOLD]
     delta = replace(tiny.make_document("delta", 50), author="H. Thoreau")
@@ -120,7 +110,7 @@ def test_a_snapshot_carries_them(tmp_path, stored):
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
 
 
-def test_snapshots_with_and_without_them_are_read_by_an_earlier_mplus(tmp_path, stored):
+def test_snapshots_with_and_without_them_are_read_by_an_earlier_mplus(tmp_path, stored, tiny):
     """It makes its rows of all that a document says there, and passes over other things."""
     for name in ("new", "old"):
         snapshot.save(stored, tmp_path / name)
@@ -129,7 +119,7 @@ def test_snapshots_with_and_without_them_are_read_by_an_earlier_mplus(tmp_path, 
         assert not {"author", "date"} & set().union(*memory["documents"])
         assert ("metadata" in memory) == (name == "new")
         if name == "new":
-            forget_metadata(stored)
+            tiny.make_older(stored, "metadata")
     loaded = snapshot.load(Library(tmp_path / "other"), tmp_path / "old")
     assert told(loaded) == [(title, None, None) for title, _, _ in TOLD]
     assert verify(loaded) == []

@@ -101,10 +101,11 @@ def test_codes_that_do_not_fit_their_scales(packed, change):
         tensors.make_segment(row.file, kept)
 
 
-def test_old_memories_have_no_format_and_are_read(book):
+def test_old_memories_have_no_format_and_are_read(book, tiny):
     with sqlite3.connect(book.folder / "memory.db") as connection:
         geometry = '{"drop": "oldest"}'
         connection.execute("UPDATE settings SET value = ? WHERE key = 'geometry'", (geometry,))
+    tiny.make_older(book)
     assert book.load().ltm_tokens
     segment = files.open_segment(book.folder, book.view().segments[0])
     assert segment.tokens.unpack() is segment.tokens

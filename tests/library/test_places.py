@@ -33,16 +33,6 @@ def stored(tmp_path, tiny, model, placed):
     return tiny.make_memory(tmp_path / "home", model, placed)
 
 
-def forget_places(stored):
-    """Make the memory one that an mplus without places wrote."""
-    with database.connect(stored.folder, stored.name) as connection:
-        connection.execute("DROP TABLE places")
-        connection.execute("DELETE FROM settings WHERE key = 'places_sha256'")
-        state = stored.view().state
-        if state is not None:
-            database.put_state(connection, state)
-
-
 def test_chunks_know_their_places(stored):
     rows = stored.all_chunks(stored.view())
     first, last = rows[0].place, rows[-1].place
@@ -64,7 +54,7 @@ def test_an_interrupted_reading_leaves_the_same_rows(tmp_path, tiny, model, plac
 
 
 def test_a_memory_of_an_earlier_mplus_goes_on(tmp_path, tiny, model, placed, stored):
-    forget_places(stored)
+    tiny.make_older(stored, "places")
     assert verify(stored) == []
     assert {row.place for row in stored.all_chunks(stored.view())} == {None}
     count = stored.view().chunks
@@ -85,7 +75,7 @@ def test_an_earlier_mplus_reads_and_writes_this_one(stored):
 def test_changed_places_are_found(stored):
     with database.connect(stored.folder, stored.name) as connection:
         connection.execute("UPDATE places SET place = replace(place, 'One', 'Two')")
-    assert [problem.file for problem in verify(stored)] == ["memory.db"]
+    assert {problem.file for problem in verify(stored)} == {"memory.db"}
 
 
 def test_a_snapshot_carries_them(tmp_path, stored):
@@ -98,8 +88,8 @@ def test_a_snapshot_carries_them(tmp_path, stored):
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
 
 
-def test_a_snapshot_of_an_earlier_mplus(tmp_path, stored):
-    forget_places(stored)
+def test_a_snapshot_of_an_earlier_mplus(tmp_path, stored, tiny):
+    tiny.make_older(stored, "places")
     snapshot.save(stored, tmp_path / "old.safetensors")
     with safe_open(tmp_path / "old.safetensors", "pt") as file:
         assert "places" not in file.keys()  # noqa: SIM118

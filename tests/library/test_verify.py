@@ -41,7 +41,8 @@ class TestFiles:
     def test_missing(self, book, pattern):
         (path,) = book.folder.glob(pattern)
         path.unlink()
-        assert problems(book) == [f"{path.relative_to(book.folder).as_posix()}: is missing"]
+        file = path.relative_to(book.folder).as_posix()
+        assert problems(book) == [f'{file}: is missing (it holds parts of "alpha")']
         with pytest.raises(MismatchError, match=r"is missing.*mplus memory verify book"):
             book.load()
 
@@ -134,6 +135,25 @@ def rewrite(book, name, change):
 )
 def test_tensors_that_do_not_fit_the_clock(book, name, change, message, monkeypatch):
     rewrite(book, name, change)
-    monkeypatch.setattr("mplus_cli.library.database.check", lambda connection: [])
+    monkeypatch.setattr("mplus_cli.library.verify.check_digests", lambda connection: [])
     found = problems(book)
     assert found == [] if not message else message in found[0]
+
+
+@pytest.mark.parametrize("file", [0, 1, -1, "stm"])
+def test_a_damaged_file_names_the_documents_it_holds(book, tiny, model, file):
+    for title in ("beta", "gamma"):
+        tiny.ingest(book, model, tiny.make_document(title, 120))
+    view, memory = book.load_view()
+    name = view.state.stm_file if file == "stm" else view.segments[file].file
+    held = (memory.stm if file == "stm" else memory.segments[file]).tokens.chunks.tolist()[0]
+    titles = {book.chunk(number).document_title for number in held}
+    around = {
+        book.chunk(number).document_title for number in (min(held) - 1, max(held)) if number >= 0
+    }
+    (book.folder / name).write_bytes(b"")
+    (found,) = verify(book)
+    assert titles <= set(found.documents) <= titles | around < {"alpha", "beta", "gamma"}
+    assert (
+        str(found).endswith(f'(it holds parts of "{found.documents[0]}"' + ")") or len(titles) > 1
+    )

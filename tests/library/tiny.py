@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -121,6 +122,18 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".locks" not in path.parts
     }
+
+
+def make_older(stored: StoredMemory, *tables: str) -> None:
+    """Make a memory one that an mplus wrote which knew neither checksums nor these tables."""
+    from mplus_cli.library.seal import seal
+
+    with closing(sqlite3.connect(stored.folder / "memory.db")) as connection, connection:
+        for table in ("checksums", *tables):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute("DELETE FROM settings WHERE key = ?", (f"{table}_sha256",))
+        connection.execute("DELETE FROM times WHERE what = 'sha256'")
+        connection.execute("UPDATE state SET seal = ?", (seal(connection),))
 
 
 def same_memory(one: StoredMemory, other: StoredMemory) -> bool:

@@ -1,0 +1,123 @@
+"""`mplus memory verify` and `mplus memory repair`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mplus_cli.commands.common import JsonOption, Name, OptionalName, settings_of, stored_memory
+from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.terminal import screen
+
+
+def check(
+    context: typer.Context,
+    name: OptionalName = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep", help="Also read the first chunks again, and compare with the model."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Check every file of a memory against its checksum."""
+    from dataclasses import asdict
+
+    from mplus_cli.ingest.recomputing import recompute
+    from mplus_cli.library.verify import verify
+    from mplus_cli.runtime.session import open_session
+
+    stored = stored_memory(context, name)
+    with screen.meter() as meter:
+        problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
+        if deep and not problems:
+            session = open_session(
+                settings_of(context), note=screen.note, progress=meter.report, memory=stored
+            )
+            problems = recompute(
+                session, stored, lambda done, total: meter.report("reading again", done, total)
+            )
+    covered = not problems and stored.view().covered
+    if as_json:
+        found = [asdict(problem) for problem in problems]
+        screen.json_out(
+            {"memory": stored.name, "ok": not problems, "covered": covered, "problems": found}
+        )
+    elif not problems:
+        screen.out(f'memory "{stored.name}" is ok')
+        if not covered:
+            screen.note(
+                "an earlier mplus wrote it: its text is compared with its digest here, but not yet "
+                "when it is asked; the next `mplus ingest` into it changes that"
+            )
+    else:
+        for problem in problems:
+            screen.out(str(problem))
+    if problems:
+        screen.error(
+            f'memory "{stored.name}" is damaged: `mplus memory repair {stored.name}` keeps what is sound; '
+            "or load it from a saved file, or remove it and read its documents again"
+        )
+        return 3
+    return 0
+
+
+def repair_memory(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a damaged memory anew from the documents whose text is sound. They are read again."""
+    from dataclasses import asdict
+
+    from mplus_cli.ingest.recomputing import recompute
+    from mplus_cli.ingest.repairing import find_readable, repair
+    from mplus_cli.library.verify import verify
+    from mplus_cli.runtime.session import open_session
+    from mplus_cli.terminal.ingest_view import IngestView
+    from mplus_cli.wording import count
+
+    settings = settings_of(context)
+    stored = stored_memory(context, name)
+    kept: list[str] = []
+    lost: list[dict[str, str]] = []
+    with screen.meter() as meter:
+        view = IngestView(meter)
+        problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
+        whole = None if problems else stored  # of a damaged one not even the type can be asked
+        session = open_session(settings, note=view.note, progress=meter.report, memory=whole)
+        if whole is not None and not stored.is_empty:
+            problems = recompute(
+                session, stored, lambda done, total: meter.report("reading again", done, total)
+            )
+        if problems:
+            salvage = find_readable(session, stored)
+            kept = [row.title for row in salvage.documents]
+            lost = [asdict(one) for one in salvage.lost]
+            meter.close()
+            for one in salvage.lost:
+                screen.warning(
+                    f'"{one.title}" is lost ({one.reason}): read it again with mplus ingest -m {name} '
+                    f"{one.path}"
+                )
+            for doubt in salvage.doubts:
+                screen.warning(doubt)
+            if not yes and not screen.is_interactive():
+                raise UsageError(
+                    f'memory "{name}" is not repaired: give --yes where there is no terminal to ask on'
+                )
+            chunks = count(len(salvage.chunks), "chunk")
+            asked = f"Read {count(len(kept), 'document')} again ({chunks}), and forget the damaged memory?"
+            if not yes and not screen.confirm(asked):
+                raise MplusError(f'memory "{name}" was not repaired')
+            for event in repair(session, stored, salvage):
+                view.show(event)
+    if as_json:
+        screen.json_out({"memory": name, "repaired": bool(problems), "kept": kept, "lost": lost})
+    if problems:
+        screen.note(f'memory "{name}" is repaired: {count(len(kept), "document")} kept')
+    else:
+        screen.note(f'memory "{name}" is ok: there is nothing to repair')
