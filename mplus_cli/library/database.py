@@ -227,7 +227,7 @@ def view_within(connection: Connection) -> View:
             str(times.get(REBUILT, "")),
             is_covered(connection),
         )
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
 
 

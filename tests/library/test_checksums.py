@@ -66,6 +66,13 @@ def test_other_changed_rows_are_found_by_whatever_looks(book, change):
     assert {problem.file for problem in verify(book)} == {"memory.db"}
 
 
+def test_a_time_without_a_name_is_damage(book):
+    execute(book, "UPDATE times SET what = NULL WHERE what LIKE 'file/stm%'")
+    with pytest.raises(MismatchError, match=r'^memory "book" is damaged: memory\.db: '):
+        book.load()
+    assert {problem.file for problem in verify(book)} == {"memory.db"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
