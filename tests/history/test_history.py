@@ -92,9 +92,19 @@ def test_names_and_turns_taken_back(history: History) -> None:
     record.drop_last()
     record.save("talk", [])
     assert [turn.question for turn in history.find("talk")[1]] == ["a"]
-    for name in ("", "12", "x" * 101):
+    for name in ("", "12", "all", "x" * 101):
         with pytest.raises(UsageError):
             record.save(name, [])
+
+
+def test_no_name_and_no_number_is_called_damage(history: History) -> None:
+    record = kept(history, "a", memory="b\udcff")
+    record.save("n\udcff", [])
+    assert len(history.listed(1 << 70, memory="b\udcff", words="\udcff")) == 1
+    assert history.find("n\udcff")[0].id == 1
+    for wanted in ("x\udcff", "9" * 25, "9" * 5000):
+        with pytest.raises(UsageError, match="there is no conversation"):
+            history.find(wanted)
 
 
 def test_what_is_not_wanted_is_kept_only_when_asked(history: History) -> None:
