@@ -116,6 +116,21 @@ def test_what_is_not_wanted_is_kept_only_when_asked(history: History) -> None:
     assert [turn.question for turn in history.find("talk")[1]] == ["a", "b"]
 
 
+def test_a_turn_that_was_not_kept_takes_no_other_back(history: History) -> None:
+    record = kept(history, "a")
+    sound, said = history.path.read_bytes(), list[str]()
+    record.warn = said.append
+    history.path.write_bytes(b"not a database, but long enough to be read as one " * 40)
+    record.add(answer("b"))
+    history.path.write_bytes(sound)
+    record.drop_last()
+    assert [turn.question for turn in history.find("1")[1]] == ["a"]
+    record.wanted = True
+    history.path.write_bytes(b"damaged " * 200)
+    record.drop_last()
+    assert len(said) == 2 and not record.wanted
+
+
 def test_a_damaged_file_hinders_no_answer(history: History) -> None:
     history.path.parent.mkdir()
     history.path.write_bytes(b"not a database, but long enough to be read as one " * 40)
