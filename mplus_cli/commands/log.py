@@ -30,14 +30,16 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """List, search, show and delete the questions and answers that are kept on this machine."""
-    from mplus_cli.history.store import History
+    from mplus_cli.history.store import ALL, History
     from mplus_cli.terminal.history_view import listed_table, show_conversation
 
     history = History(settings_of(context).home)
     if delete:
         if conversation is None:
             raise UsageError("--delete needs the number of a conversation, or all")
-        wanted = None if conversation == "all" else [history.find(conversation)[0].id]
+        if search or memory is not None:
+            raise UsageError("--delete deletes what is named: leave out --search and --memory")
+        wanted = None if conversation == ALL else [history.find(conversation)[0].id]
         removed = history.remove(wanted)
         if as_json:
             screen.json_out({"removed": removed})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,18 +26,17 @@ class Record:
         """Keep a turn, where that is wanted."""
         if not self.wanted:
             return
-        try:
+        with self._warned():
             if self.id is None:
                 self.id = self.history.begin(self.command, details["memory"], details["model"])
             self.history.add(self.id, details)
-        except MplusError as error:
-            self.wanted = False
-            self.warn(f"questions and answers are not kept: {error}")
 
     def drop_last(self) -> None:
-        """Forget the last turn, which is asked again."""
-        if self.id is not None:
-            self.history.drop_last(self.id)
+        """Forget the last turn, which is asked again; where turns are not kept, the last that is kept
+        was an earlier one, and stays."""
+        if self.wanted and self.id is not None:
+            with self._warned():
+                self.history.drop_last(self.id)
 
     def save(self, name: str, turns: Sequence[Mapping[str, Any]]) -> None:
         """Keep the conversation under a name, and what comes of it from now on.
@@ -53,3 +53,12 @@ class Record:
         if self.id is not None:
             self.history.rename(self.id, name)
         self.wanted = True
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        """Keep nothing from now on if the history cannot be written."""
+        try:
+            yield
+        except MplusError as error:
+            self.wanted = False
+            self.warn(f"questions and answers are not kept: {error}")

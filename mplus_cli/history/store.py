@@ -24,6 +24,10 @@ NAME = "history.db"
 _VERSION = 1
 _BUSY_SECONDS = 10.0
 _LONGEST_NAME = 100
+_LARGEST = 1 << 62
+"""A number that SQLite can hold."""
+ALL = "all"
+"""What means every conversation, and so is no name of one."""
 _LEFT_OUT = ("text", "quote_span", "answer_span", "second_quote_span")
 """Of a source: they repeat or point into the memory's text."""
 _SCHEMA = """
@@ -85,7 +89,7 @@ class History:
             with disk_errors():
                 make_folder(self.path.parent, mode=FOLDER)
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, FILE))
-        values = (name, command, memory, model, _now())
+        values = (*map(_storable, (name, command, memory, model)), _now())
         with self._opened() as connection:
             made = connection.execute(
                 "INSERT INTO conversations (name, command, memory, model, started) "
@@ -116,7 +120,7 @@ class History:
         """Give a conversation a name."""
         with self._opened() as connection:
             connection.execute(
-                "UPDATE conversations SET name = ? WHERE id = ?", (name, conversation)
+                "UPDATE conversations SET name = ? WHERE id = ?", (_storable(name), conversation)
             )
 
     def listed(
@@ -138,7 +142,7 @@ class History:
         for column, wanted in (("memory", memory), ("command", command)):
             if wanted is not None:
                 where.append(f"c.{column} = ?")
-                values.append(wanted)
+                values.append(_storable(wanted))
         for word in words.split():
             where.append(
                 "(c.name LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns s WHERE "
@@ -150,17 +154,20 @@ class History:
             f"{_LISTED} WHERE {' AND '.join(where)} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?"
         )
         with self._opened() as connection:
-            return [Kept(*row) for row in connection.execute(query, (*values, limit))]
+            return [
+                Kept(*row) for row in connection.execute(query, (*values, min(limit, _LARGEST)))
+            ]
 
     def find(self, wanted: str) -> tuple[Kept, list[Turn]]:
         """A conversation by its number or its name; UsageError if there is none."""
         rows: list[Any] = []
         if self.path.exists():
-            number = int(wanted) if wanted.isascii() and wanted.isdigit() else -1
+            is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < len(str(_LARGEST))
+            number = int(wanted) if is_number else -1
             which = "c.id = ? OR (c.name = ? AND c.name <> '')"
             query = f"{_LISTED} WHERE {which} GROUP BY c.id ORDER BY c.id DESC"
             with self._opened() as connection:
-                rows = connection.execute(query, (min(number, 1 << 62), wanted)).fetchall()
+                rows = connection.execute(query, (number, _storable(wanted))).fetchall()
                 turns = connection.execute(
                     "SELECT at, question, answer, details FROM turns WHERE conversation = ? "
                     "ORDER BY id",
@@ -253,8 +260,8 @@ def short(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_name(name: str) -> None:
-    """Check a conversation's name; UsageError if it is empty, a number or too long."""
-    if not name or name.isdigit() or len(name) > _LONGEST_NAME:
+    """Check a conversation's name; UsageError if it is empty, a number, `ALL` or too long."""
+    if not name or name.isdigit() or name == ALL or len(name) > _LONGEST_NAME:
         raise UsageError(f"a conversation cannot be called {name!r}: give it a short name")
 
 

@@ -98,7 +98,7 @@ class Guard:
         if self._policy.hosts is not None and _hostname(host) not in self._policy.hosts:
             return 421, f"this server is not {host[:100] or 'nameless'}: use its own address", {}
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return 403, "requests of other sites are not answered", {}
         if scope["path"] in self._policy.public:
             return None

@@ -48,6 +48,8 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
     assert "Who keeps" in mplus("log", "--search", "goat").out
     assert "nothing of this is kept" in mplus("log", "--search", "zebra").err
     assert "there is no conversation '9'" in mplus("log", "9").error
+    for filtered in (("-m", "other"), ("--search", "zebra")):
+        assert "leave out --search" in mplus("log", "all", "--delete", *filtered).error
     assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
     assert mplus("log", "--json").json == {"conversations": []}
     assert "needs the number" in mplus("log", "--delete").error

@@ -92,9 +92,19 @@ def test_names_and_turns_taken_back(history: History) -> None:
     record.drop_last()
     record.save("talk", [])
     assert [turn.question for turn in history.find("talk")[1]] == ["a"]
-    for name in ("", "12", "x" * 101):
+    for name in ("", "12", "all", "x" * 101):
         with pytest.raises(UsageError):
             record.save(name, [])
+
+
+def test_no_name_and_no_number_is_called_damage(history: History) -> None:
+    record = kept(history, "a", memory="b\udcff")
+    record.save("n\udcff", [])
+    assert len(history.listed(1 << 70, memory="b\udcff", words="\udcff")) == 1
+    assert history.find("n\udcff")[0].id == 1
+    for wanted in ("x\udcff", "9" * 25, "9" * 5000):
+        with pytest.raises(UsageError, match="there is no conversation"):
+            history.find(wanted)
 
 
 def test_what_is_not_wanted_is_kept_only_when_asked(history: History) -> None:
@@ -104,6 +114,21 @@ def test_what_is_not_wanted_is_kept_only_when_asked(history: History) -> None:
     record.save("talk", [answer("a")])
     record.add(answer("b"))
     assert [turn.question for turn in history.find("talk")[1]] == ["a", "b"]
+
+
+def test_a_turn_that_was_not_kept_takes_no_other_back(history: History) -> None:
+    record = kept(history, "a")
+    sound, said = history.path.read_bytes(), list[str]()
+    record.warn = said.append
+    history.path.write_bytes(b"not a database, but long enough to be read as one " * 40)
+    record.add(answer("b"))
+    history.path.write_bytes(sound)
+    record.drop_last()
+    assert [turn.question for turn in history.find("1")[1]] == ["a"]
+    record.wanted = True
+    history.path.write_bytes(b"damaged " * 200)
+    record.drop_last()
+    assert len(said) == 2 and not record.wanted
 
 
 def test_a_damaged_file_hinders_no_answer(history: History) -> None:

@@ -144,6 +144,7 @@ def test_what_is_refused_says_why(
         ({"Host": "[::1]:80"}, "/api/memories", 200),
         ({"Origin": "https://evil.example"}, "/api/memories", 403),
         ({"Origin": "null"}, "/api/memories", 403),
+        ({"Origin": "http://["}, "/api/memories", 403),
         ({"Sec_Fetch_Site": "cross-site"}, "/api/memories", 403),
         ({"Sec_Fetch_Site": "same-site"}, "/api/memories", 403),
         ({"Sec_Fetch_Site": "cross-site"}, "/", 200),
