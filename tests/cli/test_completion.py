@@ -17,6 +17,7 @@ from mplus_cli.app import app
 from mplus_cli.completion.shells import SHELLS, replies, script, split
 from mplus_cli.completion.words import Completions, Word, complete
 from mplus_cli.library import Library, ModelIdentity, NewDocument, database
+from mplus_cli.library.seal import put_seals
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = 'The "Keeper" $(touch pwned) `touch pwned` & more'
@@ -31,6 +32,7 @@ def library(own_home: Path) -> Path:
         document = NewDocument("/k.txt", HOSTILE, "0" * 64, "text", None, 1, 1, "0" * 64)
         with database.connect(folder, name) as connection, database.transaction(connection):
             database.put_documents(connection, {1: document}, database.now())
+            put_seals(connection)
     return home
 
 
