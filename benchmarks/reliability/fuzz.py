@@ -15,30 +15,9 @@ import importlib
 import pkgutil
 import sys
 
-import atheris  # type: ignore[import-not-found]
-
-with atheris.instrument_imports(include=["mplus_cli.documents"]):
-    import mplus_cli.documents
-    from mplus_cli.documents import Document, DocumentError, formats, split_chunks
-
-    for module in pkgutil.iter_modules(mplus_cli.documents.__path__):
-        importlib.import_module(f"mplus_cli.documents.{module.name}")
-
 SUFFIXES = (
-    *(
-        "",
-        ".txt",
-        ".md",
-        ".html",
-        ".xhtml",
-        ".epub",
-        ".fb2",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".srt",
-        ".vtt",
-    ),
+    *("", ".txt", ".md", ".html", ".xhtml", ".epub"),
+    *(".fb2", ".csv", ".tsv", ".json", ".srt", ".vtt"),
 )
 
 
@@ -51,6 +30,8 @@ class _Characters:
 
 def read(data: bytes) -> None:
     """Parse and cut one input; raises what is wrong with that."""
+    from mplus_cli.documents import Document, DocumentError, formats, split_chunks
+
     suffix, data = SUFFIXES[data[0] % len(SUFFIXES)] if data else "", data[1:]
     if b"%PDF" in data[:1024]:
         return
@@ -75,6 +56,13 @@ def read(data: bytes) -> None:
 
 
 def main() -> None:
+    import atheris  # type: ignore[import-not-found]
+
+    with atheris.instrument_imports(include=["mplus_cli.documents"]):
+        import mplus_cli.documents
+
+        for module in pkgutil.iter_modules(mplus_cli.documents.__path__):
+            importlib.import_module(f"mplus_cli.documents.{module.name}")
     atheris.Setup(sys.argv, read)
     atheris.Fuzz()
 
