@@ -26,7 +26,7 @@ types: $(VENV)/.installed
 
 unit: $(VENV)/.installed
 	$(BIN)/mplus model pull
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # The tests that meet other libraries most, with the lowest and with the newest versions of all.
 EDGES := tests/cli tests/documents tests/models -m "not default_model"
