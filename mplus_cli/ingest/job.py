@@ -31,7 +31,7 @@ from mplus_cli.ingest.pipeline import (
 )
 from mplus_cli.ingest.prefetch import is_ahead
 from mplus_cli.ingest.rebuilding import replace_documents
-from mplus_cli.library import Library, StoredMemory
+from mplus_cli.library import Library, MemorySummary, StoredMemory
 from mplus_cli.runtime.session import Session
 
 SessionFor = Callable[[StoredMemory | None], Session]
@@ -67,6 +67,12 @@ class Report:
     def add(self, event: DocumentFinished | DocumentFailed) -> None:
         """Add a document."""
         self.documents.append(document_json(event))
+
+    def complete(self, summary: MemorySummary, seconds: float) -> None:
+        """Fill in what the memory holds after a reading that took so long."""
+        self.tokens = summary.tokens
+        self.stm_tokens, self.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
+        self.seconds = round(self.seconds + seconds, 3)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -217,10 +223,7 @@ def ingest(
                 report.add(event)
             yield event
     finally:
-        summary = stored.summary()
-        report.tokens = summary.tokens
-        report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
-        report.seconds = round(report.seconds + time.perf_counter() - started, 3)
+        report.complete(stored.summary(), time.perf_counter() - started)
 
 
 def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:
