@@ -115,12 +115,12 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     """
     stored.check(session.identity)
     session.check_dtype(stored)
-    rebuilt = stored.view().rebuilt
-    memory = stored.load(session.model.device, like=session.model.empty_memory())
+    view, memory = stored.load_view(session.model.device)
+    stored.check_loaded(view, memory, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
     texts = stored.texts(memory.chunks) if calibration else []
     interrupts.check()
-    return OpenMemory(stored, memory, calibration, tuple(texts), rebuilt)
+    return OpenMemory(stored, memory, view, calibration, tuple(texts))
 
 
 def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
@@ -129,7 +129,7 @@ def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
     Raises:
         MplusError: it is empty now, or gone.
     """
-    is_same = opened.stored.view().rebuilt == opened.rebuilt
+    is_same = opened.stored.view().rebuilt == opened.view.rebuilt
     return opened if is_same else load_memory(session, opened.stored)
 
 

@@ -15,6 +15,7 @@ from models.matching import normalise
 from models.prompts import REFUSAL
 from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
+from mplus_cli.library.values import View
 from mplus_cli.place import Place
 
 if TYPE_CHECKING:
@@ -234,12 +235,12 @@ class OpenMemory:
 
     stored: StoredMemory
     memory: Memory
+    view: View
+    """What the store said of it when it was loaded."""
     calibration: Calibration | None = None
     """How much the checkpoint weighs words in finding, and its confidence; None if it has neither."""
     texts: tuple[str, ...] = ()
     """The texts of all chunks, to match words in; empty without a calibration."""
-    rebuilt: str = ""
-    """When a document left it last, as of its loading."""
 
 
 def check(question: Question) -> None:

@@ -12,7 +12,7 @@ from mplus_cli.errors import disk_errors
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
-    from mplus_cli.library import StoredMemory
+    from mplus_cli.library import MemoryMap, StoredMemory
     from mplus_cli.terminal.map_page import Lit
 
 
@@ -36,7 +36,6 @@ def draw_map(
     """Draw a memory: its documents and chapters, and what the last question rested on."""
     from models.durable import new_file
     from mplus_cli.library import snapshot
-    from mplus_cli.library.mapping import draw_map
     from mplus_cli.runtime.model_info import map_json
     from mplus_cli.terminal.map_page import map_page
     from mplus_cli.terminal.memory_view import map_picture
@@ -44,8 +43,7 @@ def draw_map(
     stored = stored_memory(context, name)
     if html is not None:
         snapshot.check_place(html, force)
-    lit = _lit(context, stored, question)
-    drawn = draw_map(stored)
+    drawn, lit = _drawn(context, stored, question)
     asked = lit.question if lit else None
     best = lit.best if lit else ()
     if html is not None:
@@ -65,12 +63,16 @@ def draw_map(
         )
 
 
-def _lit(context: typer.Context, stored: StoredMemory, question: str | None) -> Lit | None:
-    """What is lit up by a question: one that is asked now, or else the last."""
+def _drawn(
+    context: typer.Context, stored: StoredMemory, question: str | None
+) -> tuple[MemoryMap, Lit | None]:
+    """The map, and what is lit up in it by a question: one that is asked now, or else the last."""
+    from mplus_cli.library.mapping import draw_loaded, draw_map
     from mplus_cli.terminal.map_page import Lit
 
     if question is None:
-        return _last(settings_of(context).home, stored)
+        drawn = draw_map(stored)
+        return drawn, _last(settings_of(context).home, stored, drawn)
     from mplus_cli.asking.answering import load_memory
     from mplus_cli.asking.events import Question, check
     from mplus_cli.asking.heat import measure_heat
@@ -83,13 +85,16 @@ def _lit(context: typer.Context, stored: StoredMemory, question: str | None) -> 
     stored = open_memory(Library(settings.home), stored.name)
     with screen.meter() as meter:
         session = open_session(settings, note=screen.note, progress=meter.report, memory=stored)
-        heat = measure_heat(session, load_memory(session, stored), asked)
+        opened = load_memory(session, stored)
+        heat = measure_heat(session, opened, asked)
     quotes = {source.chunk: source.quote_span for source in heat.sources if source.quote_span}
-    return Lit(heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes)
+    lit = Lit(heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes)
+    return draw_loaded(stored, opened.view, opened.memory), lit
 
 
-def _last(home: Path, stored: StoredMemory) -> Lit | None:
-    """What the last question rested on, unless its chunks have other numbers by now."""
+def _last(home: Path, stored: StoredMemory, drawn: MemoryMap) -> Lit | None:
+    """What the last question rested on, unless it was asked of other chunks: a document left the memory
+    since, or another memory had its name then."""
     from mplus_cli.history.store import History
     from mplus_cli.terminal.map_page import Lit
 
@@ -98,5 +103,13 @@ def _last(home: Path, stored: StoredMemory) -> Lit | None:
     turn = History(home).last(stored.name, since)
     if turn is None:
         return None
-    chunks = tuple(source["chunk"] for source in turn.details["sources"])
-    return Lit(turn.question, chunks) if all(chunk < view.chunks for chunk in chunks) else None
+    sources = turn.details["sources"]
+    chunks = tuple(source["chunk"] for source in sources)
+    if not all(0 <= chunk < len(drawn.chunks) for chunk in chunks):
+        return None
+    rows = zip(sources, stored.chunks(chunks), strict=True)
+    fits = all(
+        source["document"] == row.document_title and (source.get("quote") or "") in row.text
+        for source, row in rows
+    )
+    return Lit(turn.question, chunks) if chunks and fits else None

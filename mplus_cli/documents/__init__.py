@@ -7,7 +7,7 @@ tensors, the terminal, or where memories are stored; a tokenizer is anything wit
 
 from mplus_cli.documents.chunks import Chunk, Tokenizer, count_tokens, encode_text, split_chunks
 from mplus_cli.documents.model import Document, DocumentError, Heading, Page, PageRange, Source
-from mplus_cli.documents.reading import read_document
+from mplus_cli.documents.reading import file_digest, read_document
 from mplus_cli.documents.sources import find_sources
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Tokenizer",
     "count_tokens",
     "encode_text",
+    "file_digest",
     "find_sources",
     "read_document",
     "split_chunks",

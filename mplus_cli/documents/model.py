@@ -25,6 +25,7 @@ Kind = Literal[
     "subtitles",
 ]
 
+UPLOAD = "upload://"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _RANGE = re.compile(r"(\d*)\s*(-?)\s*(\d*)", re.ASCII)
 
@@ -82,6 +83,8 @@ class Document:
     headings: tuple[Heading, ...] = ()
     author: str | None = None
     date: str | None = None
+    address: str = ""
+    """What a memory knows it by; `path` if empty."""
 
     @property
     def text(self) -> str:
@@ -95,6 +98,13 @@ class Source:
 
     path: Path | None
     name: str
+    uploaded: bool = False
+    """Whether a server was sent it: then `name` is no path here."""
+
+    @property
+    def address(self) -> str:
+        """What a memory knows it by: no upload has that of a file."""
+        return f"{UPLOAD}{self.name}" if self.uploaded else self.name
 
     @property
     def label(self) -> str:

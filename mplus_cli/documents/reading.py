@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mplus_cli.documents import formats
 from mplus_cli.documents.model import Document, DocumentError, PageRange, Source
 from mplus_cli.documents.parts import Parts
+
+if TYPE_CHECKING:
+    import hashlib
 
 MAX_BYTES = 1 << 30
 PIPE_SECONDS = 3.0  # waited for something to write to a named pipe
@@ -53,7 +56,25 @@ def read_document(
         headings=parts.headings,
         author=parts.author,
         date=parts.date,
+        address=source.address,
     )
+
+
+def file_digest(source: Source, *, ocr: bool = False) -> str | None:
+    """The `sha256` of the document that a whole file gives, without parsing it; with `ocr`, if pages of
+    it are recognised. None if this is no file that can be read twice."""
+    import hashlib
+
+    if source.path is None:
+        return None
+    try:
+        if not source.path.is_file():
+            return None
+        with open(source.path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    except OSError:
+        return None
+    return _extended(digest, None, recognised=ocr)
 
 
 def _bytes(source: Source, stdin: BinaryIO | None) -> bytes:
@@ -100,7 +121,11 @@ def _read_pipe(path: Path, label: str) -> bytes:
 def _digest(data: bytes, pages: PageRange | None, *, recognised: bool) -> str:
     import hashlib
 
-    digest = hashlib.sha256(data)
+    return _extended(hashlib.sha256(data), pages, recognised=recognised)
+
+
+def _extended(digest: "hashlib._Hash", pages: PageRange | None, *, recognised: bool) -> str:
+    """The digest of a file's bytes, and of what else decides which text they give."""
     if pages is not None:
         digest.update(f"\0pages {pages}".encode())
     if recognised:  # another text than the same file gave before

@@ -1,35 +1,73 @@
 """Which of the documents given are in memory in another version.
 
-A document is known again by the path it was read from, standard input by its title. Knows rows of a memory,
-not the memory.
+A document is known again by the path it was read from, standard input by its title, an upload by its file's
+name. Knows rows of a memory, not the memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from mplus_cli.documents import Document, DocumentError
-from mplus_cli.ingest.pipeline import Given
+from mplus_cli.documents import Document, DocumentError, Source, file_digest
+from mplus_cli.documents.model import UPLOAD
 from mplus_cli.library import DocumentRow
 
 _UNTITLED = "stdin"
+
+
+Loader = tuple[Source, Callable[[], Document]]
+"""A source, and what reads it (raising DocumentError where it cannot)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document given of which the memory holds other versions."""
+
+    index: int
+    """Among those given."""
+    title: str
+    earlier: tuple[DocumentRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """Documents of which the memory holds other versions, and what it costs that these leave."""
 
-    titles: tuple[str, ...]
-    indices: frozenset[int]
-    """Of these documents among those given."""
-    earlier: tuple[DocumentRow, ...]
-    """Their other versions in the memory."""
-    others: int
-    """How many documents are read again."""
-    chunks: int
-    """How many chunks these have."""
+    changes: tuple[Change, ...]
+    known: tuple[DocumentRow, ...]
+    """All documents of the memory."""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return tuple(change.title for change in self.changes)
+
+    @property
+    def indices(self) -> frozenset[int]:
+        """Of these documents among those given."""
+        return frozenset(change.index for change in self.changes)
+
+    @property
+    def earlier(self) -> tuple[DocumentRow, ...]:
+        """Their other versions in the memory."""
+        return tuple({row: None for change in self.changes for row in change.earlier})
+
+    @property
+    def others(self) -> int:
+        """How many documents are read again."""
+        return len(self.known) - len(self.earlier)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks these have."""
+        earlier = set(self.earlier)
+        return sum(row.chunks_read for row in self.known if row not in earlier)
+
+    def without(self, indices: Collection[int]) -> Replacement:
+        """The replacement of the others only."""
+        left = (change for change in self.changes if change.index not in indices)
+        return replace(self, changes=tuple(left))
 
     def __str__(self) -> str:
         if len(self.titles) == 1:
@@ -44,41 +82,44 @@ class Replacement:
 
 
 def find_replacement(
-    given: Sequence[Given], known: Sequence[DocumentRow]
-) -> tuple[tuple[Given, ...], Replacement | None]:
-    """What may be replaced, opening only documents whose path the memory knows. They are not opened again:
-    the documents are returned with what was found in them."""
-    opened: list[Given] = []
-    changed: dict[int, Document] = {}
-    earlier: set[DocumentRow] = set()
+    given: Sequence[Loader], known: Sequence[DocumentRow], *, ocr: bool = False
+) -> tuple[tuple[Loader, ...], Replacement | None]:
+    """What may be replaced, opening only documents whose path the memory knows with other bytes. Of those
+    that changed, and of what cannot be read twice, the documents are returned with what was found.
+
+    Args:
+        ocr: whether scanned pages are recognised: then bytes alone say that a document is as it was only
+            where some of it was recognised before.
+    """
+    opened: list[Loader] = []
+    changes: list[Change] = []
     for index, (source, load) in enumerate(given):
-        same = list(_of_this_path(source.name, known))
-        if same:
+        same = list(_of_this_path(source, known))
+        digest = file_digest(source, ocr=ocr) if same else None
+        if any(row.sha256 != digest for row in same):
             try:
                 document = load()
             except DocumentError as error:
                 load = _failing(error)  # it is told when its turn comes
             else:
-                load = _opened(document)
-                others = {row for row in same if _is_other_version(row, document)}
+                others = tuple(row for row in same if _is_other_version(row, document))
                 if others:
-                    changed[index] = document
-                    earlier |= others
+                    changes.append(Change(index, document.title, others))
+                if others or digest is None:
+                    load = _opened(document)
         opened.append((source, load))
-    if not changed:
-        return tuple(opened), None
-    left = [row for row in known if row not in earlier]
-    titles = tuple(document.title for document in changed.values())
-    chunks = sum(row.chunks_read for row in left)
-    found = Replacement(titles, frozenset(changed), tuple(earlier), len(left), chunks)
-    return tuple(opened), found
+    return tuple(opened), Replacement(tuple(changes), tuple(known)) if changes else None
 
 
-def _of_this_path(name: str, known: Sequence[DocumentRow]) -> Iterator[DocumentRow]:
+def _of_this_path(source: Source, known: Sequence[DocumentRow]) -> Iterator[DocumentRow]:
     """The documents that were read from what is called so now."""
     for row in known:
-        stdin = "-" in (row.path, name)
-        if row.path == name or (not stdin and os.path.abspath(row.path) == os.path.abspath(name)):
+        files = not (source.path is None or source.uploaded or row.path == "-")
+        if row.path == source.address or (
+            files
+            and not row.path.startswith(UPLOAD)
+            and os.path.abspath(row.path) == os.path.abspath(source.name)
+        ):
             yield row
 
 

@@ -21,7 +21,7 @@ from mplus_cli.documents import (
     recognition,
 )
 from mplus_cli.errors import ExitCode, MplusError, UsageError, partial
-from mplus_cli.ingest.changed import Replacement, find_replacement
+from mplus_cli.ingest.changed import Loader, Replacement, find_replacement
 from mplus_cli.ingest.pipeline import (
     DocumentFailed,
     DocumentFinished,
@@ -30,8 +30,8 @@ from mplus_cli.ingest.pipeline import (
     read_documents,
 )
 from mplus_cli.ingest.prefetch import is_ahead
-from mplus_cli.ingest.rebuilding import replace_documents
-from mplus_cli.library import Library, StoredMemory
+from mplus_cli.ingest.rebuilding import readable, replace_documents
+from mplus_cli.library import Library, MemorySummary, StoredMemory
 from mplus_cli.runtime.session import Session
 
 SessionFor = Callable[[StoredMemory | None], Session]
@@ -68,6 +68,12 @@ class Report:
         """Add a document."""
         self.documents.append(document_json(event))
 
+    def complete(self, summary: MemorySummary, seconds: float) -> None:
+        """Fill in what the memory holds after a reading that took so long."""
+        self.tokens = summary.tokens
+        self.stm_tokens, self.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
+        self.seconds = round(self.seconds + seconds, 3)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -76,13 +82,15 @@ class Report:
 class Plan:
     """The documents to read; the first that can be read is open already."""
 
-    given: tuple[Given, ...]
+    given: tuple[Loader, ...]
     failures: tuple[DocumentFailed, ...]
     """The documents before the first that can be read; all of them if none can."""
     notes: tuple[str, ...] = ()
     """Lines about what else folders hold."""
     selects: bool = False
     """Whether only some pages are read: other pages are no other version of a document."""
+    ocr: bool = False
+    """Whether scanned pages are recognised."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -125,7 +133,7 @@ def plan(
         report(0, None)
         return read_document(source, pages=selected, title=title, ocr=ocr, progress=report)
 
-    loaders: list[Given] = []
+    loaders: list[Loader] = []
     failures: list[DocumentFailed] = []
     opened = False
     for index, (source, problem) in enumerate(found):
@@ -138,7 +146,9 @@ def plan(
                 loader = _failing(failure)
                 failures.append(DocumentFailed(index, len(found), source.name, str(failure)))
         loaders.append((source, loader))
-    return Plan(tuple(loaders), tuple(failures), tuple(notes), selects=selected is not None)
+    return Plan(
+        *(tuple(loaders), tuple(failures), tuple(notes)), selects=selected is not None, ocr=ocr
+    )
 
 
 def run(
@@ -169,11 +179,14 @@ def run(
     known = library.open(name) if name in library.names() else None
     given, replacement = planned.given, None
     if known is not None and not planned.selects:
-        given, replacement = find_replacement(given, known.documents())
-    wanted = replacement is not None and replaces(replacement)
+        given, replacement = find_replacement(given, known.documents(), ocr=planned.ocr)
+    if replacement is not None and not replaces(replacement):
+        replacement = None
     session = session_for(known)
     stored = library.open_or_create(name, session.identity)
-    if replacement is None or not wanted:
+    if replacement is not None:
+        replacement = readable(session, given, replacement)
+    if replacement is None:
         yield from ingest(session, stored, given, report)
         return
     started = time.perf_counter()
@@ -217,10 +230,7 @@ def ingest(
                 report.add(event)
             yield event
     finally:
-        summary = stored.summary()
-        report.tokens = summary.tokens
-        report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
-        report.seconds = round(report.seconds + time.perf_counter() - started, 3)
+        report.complete(stored.summary(), time.perf_counter() - started)
 
 
 def document_json(event: DocumentFinished | DocumentFailed) -> dict[str, Any]:

@@ -59,10 +59,7 @@ def merge(
                 report.add(event)
             yield event
     finally:
-        summary = stored.summary()
-        report.tokens = summary.tokens
-        report.stm_tokens, report.ltm_tokens = summary.stm_tokens, summary.ltm_tokens
-        report.seconds = round(time.perf_counter() - started, 3)
+        report.complete(stored.summary(), time.perf_counter() - started)
 
 
 def _documents(stored: StoredMemory) -> Iterator[Taken]:

@@ -305,7 +305,7 @@ def find_unfinished(writer: Writer, new: NewDocument) -> DocumentRow | None:
 def _describe(document: Document, chunks: list[Chunk]) -> NewDocument:
     digest = hashlib.sha256(json.dumps([chunk.ids for chunk in chunks]).encode())
     return NewDocument(
-        path=_storable(document.path),
+        path=_storable(document.address or document.path),
         title=_storable(document.title),
         sha256=document.sha256,
         kind=document.kind,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
-from mplus_cli.documents import Tokenizer, encode_text
+from mplus_cli.documents import DocumentError, Tokenizer, count_tokens, encode_text
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest.changed import Replacement
 from mplus_cli.ingest.pipeline import (
@@ -47,11 +47,27 @@ if TYPE_CHECKING:
     from models.network import MPlusModel
 
 
+def readable(
+    session: Session, given: Sequence[Given], replacement: Replacement
+) -> Replacement | None:
+    """The replacement without the new versions that this model finds no text in: their earlier versions
+    stay in memory. None if nothing is left of it."""
+    empty = set()
+    for index in replacement.indices:
+        try:
+            if not count_tokens(given[index][1](), session.plain_tokenizer):
+                empty.add(index)
+        except DocumentError:
+            empty.add(index)
+    left = replacement.without(empty)
+    return left if left.changes else None
+
+
 def replace_documents(
     session: Session, stored: StoredMemory, given: Sequence[Given], replacement: Replacement
 ) -> Iterator[Event]:
     """Put new versions of documents, of those given, in the place of the earlier ones: at the end of the
-    reading, in one step, so that a killed process leaves the memory as it was.
+    reading, in one step, so that a killed process leaves the memory as it was. They should be `readable`.
 
     Raises:
         MplusError: a new version cannot be read, or as for `remove`.

@@ -13,20 +13,25 @@ from mplus_cli.library.values import (
     ChunkRow,
     DocumentSpan,
     MemoryMap,
+    View,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.memory import Memory
     from mplus_cli.library.stored import StoredMemory
 
 
 def draw_map(stored: StoredMemory) -> MemoryMap:
     """The map of a stored memory; an empty one of a memory that has read nothing."""
-    view = stored.view()
-    if view.state is None:
+    if stored.view().state is None:
         return MemoryMap((), (), (), 0, 0)
-    view, memory = stored.load_view()
+    return draw_loaded(stored, *stored.load_view())
+
+
+def draw_loaded(stored: StoredMemory, view: View, memory: Memory) -> MemoryMap:
+    """The map of a memory as `load_view` gave it, whatever was committed since."""
     rows = stored.all_chunks(view)
     short = _count([memory.stm.tokens.chunks], view.chunks)
     long = _count([segment.tokens.chunks for segment in memory.segments], view.chunks)

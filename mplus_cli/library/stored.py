@@ -149,14 +149,18 @@ class StoredMemory:
             MplusError: nothing was read into it yet.
             MismatchError: a file is missing or is not what was written.
         """
+        view, memory = self.load_view(device)
+        self.check_loaded(view, memory, like=like)
+        return memory
+
+    def check_loaded(self, view: View, memory: Memory, *, like: Memory | None = None) -> None:
+        """Check the shapes of what `load_view` gave; `like` and raises as `load`."""
         from mplus_cli.library.shapes import check_memory, is_like
 
-        view, memory = self.load_view(device)
         for wrong in check_memory(view.identity.geometry, memory):
             raise self._damaged(f"it {wrong}")
         if like is not None and not is_like(memory, like):
             raise self._damaged("it has not the shapes of the model it names")
-        return memory
 
     def load_view(self, device: torch.device | str = "cpu") -> tuple[View, Memory]:
         """The last commit, and its memory (see `load`).

@@ -178,7 +178,7 @@ async def receive(
         async with anyio.wrap_file(os.fdopen(descriptor, "wb")) as file:
             async for block in request.stream():
                 await file.write(block)
-        source = Source(path, name)
+        source = Source(path, name, uploaded=True)
         return await anyio.to_thread.run_sync(
             lambda: handle.plan(source, title=title, pages=pages), abandon_on_cancel=False
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mplus_cli.api import Mplus
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.runtime.model_info import map_json
@@ -87,6 +88,44 @@ def test_what_is_not_known(mplus: Any, chapters: str) -> None:
     assert question() == "Who swam?"
     assert mplus("memory", "rm-document", chapters, "2", "-y").code == 0
     assert question() is None
+
+
+def test_the_last_question_of_another_memory_is_not_shown(
+    mplus: Any, chapters: str, tmp_path: Path
+) -> None:
+    """Names change hands; a memory of the same document, by its texts, is as good as the one asked."""
+    (tmp_path / "ships.md").write_text(
+        "# The Ship\n\nThe whale was white, and sank the ship.\n" * 9
+    )
+    options = ("-m", "ships", "-q", "--title", HOSTILE)
+    assert mplus("ingest", tmp_path / "ships.md", *options).code == 0
+    mplus("ask", "Who swam?", "-m", chapters, "--json")
+    assert mplus("memory", "rename", chapters, "old").code == 0
+    assert mplus("memory", "rename", "ships", chapters).code == 0
+    drawn = mplus("memory", "map", chapters, "--json").json
+    assert (drawn["question"], drawn["consulted"]) == (None, [])
+
+
+def test_a_commit_while_a_question_is_measured(
+    mplus: Any, chapters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mplus_cli.asking import heat
+
+    measure = heat.measure_heat
+    (tmp_path / "more.txt").write_text("A goat ate the rope of the boat. " * 20)
+    home, model = Path(os.environ["MPLUS_HOME"]), os.environ["MPLUS_MODEL"]
+    before = memory(chapters).view().chunks
+
+    def slow(*arguments: Any) -> Any:
+        Mplus(home, model=model).memory(chapters).read(tmp_path / "more.txt")
+        return measure(*arguments)
+
+    monkeypatch.setattr(heat, "measure_heat", slow)
+    asked = ("memory", "map", chapters, "--question", "Who swam to the rocks?")
+    result = mplus(*asked, "--json", "--html", tmp_path / "map.html")
+    assert result.code == 0
+    assert sum(len(document["chunks"]) for document in result.json["documents"]) == before
+    assert memory(chapters).view().chunks > before
 
 
 def test_the_heat_of_a_question(mplus: Any, chapters: str) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
+from mplus_cli.api import Mplus
+from mplus_cli.documents import Source, read_document
+from mplus_cli.ingest.changed import find_replacement
+from mplus_cli.ingest.job import plan
+from mplus_cli.ingest.pipeline import DocumentFinished
 from mplus_cli.library import Library, StoredMemory
+from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.terminal import screen
 
 STORY = "In March the storm took the boat, and a sailor named Pim swam to the rocks.\n\n"
@@ -139,6 +145,83 @@ def test_a_new_version_that_cannot_be_read(mplus: Any, shelf: str, story: Path) 
     result = mplus("ingest", "--replace", story, "-m", shelf)
     assert (result.code, "is empty" in result.error) == (1, True)
     assert titles(shelf) == ["Story", "Tides"]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were parsed, as they are."""
+    from mplus_cli.ingest import job
+
+    parsed: list[str] = []
+
+    def counting(source: Any, **options: Any) -> Any:
+        parsed.append(Path(source.name).name)
+        return read_document(source, **options)
+
+    monkeypatch.setattr(job, "read_document", counting)
+    return parsed
+
+
+def test_what_did_not_change_is_neither_parsed_beforehand_nor_kept(
+    shelf: str, story: Path, other: Path, tmp_path: Path, loads: list[str]
+) -> None:
+    (tmp_path / "third.txt").write_text("A third text.")
+    planned = plan([str(tmp_path / "third.txt"), str(story), str(other)], progress=print)
+    given, found = find_replacement(planned.given, memory(shelf).documents())
+    assert (found, loads) == (None, ["third.txt"])
+    given, found = find_replacement(planned.given, memory(shelf).documents(), ocr=True)
+    assert (found, loads) == (None, ["third.txt", "story.txt", "tides.md"])
+    assert [load for _, load in given] == [load for _, load in planned.given]
+    story.write_text(NEW)
+    given, found = find_replacement(planned.given, memory(shelf).documents())
+    assert found is not None and (found.titles, found.indices, found.others) == (("Story",), {1}, 1)
+    assert loads[3:] == ["story.txt"]
+    assert given[1][1]().text == NEW.strip() and loads[3:] == ["story.txt"]
+
+
+def test_of_several_new_versions_one_cannot_be_read(
+    mplus: Any, shelf: str, story: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails, and its earlier version stays; the others are put in the place of theirs."""
+    encode = PlainTokenizer.encode
+    monkeypatch.setattr(
+        PlainTokenizer,
+        "encode",
+        lambda self, text: ([], []) if "unspeakable" in text else encode(self, text),
+    )
+    other.write_text("An unspeakable text, of which this model has no token.")
+    story.write_text(NEW)
+    result = mplus("ingest", "--replace", other, story, "-m", shelf, "--json")
+    assert result.code == 4
+    states = {d["title"]: (d["status"], d["replaced"]) for d in result.json["documents"]}
+    assert states == {"Story": ("read", True), None: ("failed", False)}
+    assert titles(shelf) == ["Tides", "Story"]
+    assert "Port Ambrel" in texts(shelf) and "Orla" not in texts(shelf)
+
+
+def test_an_upload_is_no_version_of_a_file(
+    shelf: str, story: Path, mplus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the server runs, and whatever the file was called when it was read."""
+    monkeypatch.chdir(story.parent)
+    assert mplus("ingest", story.name, "-m", "bare", "-q").code == 0
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (uploads / story.name).write_text(NEW)
+    planned = plan([Source(uploads / story.name, story.name, uploaded=True)], progress=print)
+    for name in (shelf, "bare"):
+        assert find_replacement(planned.given, memory(name).documents())[1] is None
+    book = Mplus(Path(os.environ["MPLUS_HOME"]), model=os.environ["MPLUS_MODEL"]).memory("bare")
+    assert [type(event) for event in book.reading(planned)].count(DocumentFinished) == 1
+    assert memory("bare").documents()[1].path == f"upload://{story.name}"
+    # Nor is a file one of an upload; but an upload is one of an upload of this name.
+    story.write_text(f"{NEW} Again.")
+    for source, earlier in ((Source(story, story.name), 0), (planned.given[0][0], 1)):
+        (uploads / story.name).write_text(f"{NEW} And again.")
+        _, found = find_replacement(
+            plan([source], progress=print).given, memory("bare").documents()
+        )
+        assert found is not None and found.earlier == (memory("bare").documents()[earlier],)
 
 
 def test_not_with_workers(mplus: Any, tiny: Path, story: Path) -> None:

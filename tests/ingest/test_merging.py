@@ -43,6 +43,14 @@ def files_of(mplus: Mplus, name: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
 
 
+def test_a_report_is_completed_by_the_memory_that_was_read_into(mplus: Mplus) -> None:
+    report = Report("both", seconds=1.0)
+    held = mplus.library.open("both").summary()
+    report.complete(held, 0.25)
+    assert (report.tokens, report.stm_tokens) == (held.tokens, held.stm_tokens)
+    assert (report.ltm_tokens, report.seconds) == (held.ltm_tokens, 1.25)
+
+
 def test_a_merged_memory_is_that_of_reading_both(mplus: Mplus) -> None:
     report, events = merge(mplus, "merged", "alpha", "beta")
     kinds = [type(event) for event in events]
