@@ -134,7 +134,7 @@ def ask(
     if questions is not None:
         if question is not None:
             raise UsageError("--questions has the questions: leave out the one on the command line")
-        return _ask_each(settings, name, questions, asked, output)
+        return _ask_each(settings, name, questions, asked, output, server=server)
     check(asked)
     events: Iterator[Event] | None = None
     if server == "auto":
@@ -163,23 +163,36 @@ def ask(
 
 
 def _ask_each(
-    settings: Settings, name: str, questions: str, like: Question, output: Path | None
+    settings: Settings,
+    name: str,
+    questions: str,
+    like: Question,
+    output: Path | None,
+    *,
+    server: str,
 ) -> int:
     from mplus_cli.api import Mplus, silent
     from mplus_cli.asking import batch
     from mplus_cli.asking.events import Answer, check_options
     from mplus_cli.runtime.session import open_memory
+    from mplus_cli.server.client import ask_running
     from mplus_cli.terminal.batch_view import show_batch
 
     check_options(like)
     library = Mplus.with_settings(settings, note=screen.note)
     book = library.memory(name)
-    open_memory(library.library, name, note=screen.note)  # what is to be known of it is said once
+    open_memory(
+        library.library, name, note=screen.note
+    )  # its notes are shown once, not per question
     kept = None if output is None else batch.open_output(output)
     tally = batch.Tally()
     with batch.opened(questions, sys.stdin.buffer) as lines, screen.meter() as meter:
 
         def answer(question: Question) -> Answer:
+            if server == "auto":
+                events = ask_running(settings, name, question, note=silent)
+                if events is not None:
+                    return next(event for event in events if isinstance(event, Answer))
             return book.load(question, progress=meter.report, note=silent).ask(question)
 
         wanted = batch.read_questions(lines, questions, like)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mplus_cli.asking.events import Event, Question, event_from_json
-from mplus_cli.errors import ExitCode, MplusError
+from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.server.address import Address, find_address
 from mplus_cli.settings import Settings
 
@@ -93,8 +93,9 @@ def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 def _failure(value: dict[str, Any]) -> MplusError:
     """The server's failure, as it would be one here."""
     error = value["error"]
-    failure = MplusError(error["message"])
-    failure.exit_code = ExitCode(error.get("exit_code") or ExitCode.FAILED)
+    code = ExitCode(error.get("exit_code") or ExitCode.FAILED)
+    failure = (UsageError if code == ExitCode.USAGE else MplusError)(error["message"])
+    failure.exit_code = code
     return failure
 
 

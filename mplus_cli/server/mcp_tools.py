@@ -59,7 +59,9 @@ def make_server(service: Service) -> MCPServer[Any]:
         async def found() -> list[Source]:
             question = Question(words, documents=tuple(documents))
             check(question)
-            (sources,) = [one async for one in service.find(memory, question, count).events()]
+            (sources,) = [
+                one async for one in (await service.find(memory, question, count)).events()
+            ]
             return list(sources)
 
         sources = await _told(found, ToolError)
@@ -80,7 +82,7 @@ def make_server(service: Service) -> MCPServer[Any]:
         async def answered() -> Answer:
             asked = Question(question, documents=tuple(documents))
             check(asked)
-            events = [event async for event in service.ask(memory, asked).events()]
+            events = [event async for event in (await service.ask(memory, asked)).events()]
             return next(event for event in events if isinstance(event, Answer))
 
         answer = await _told(answered, ToolError)

@@ -1,7 +1,8 @@
 """OpenAI's API over memories: each memory is a model, and a chat is asked of it.
 
-What no client of that API knows stands beside what all know: the whole answer of `mplus ask --json` is in
-`mplus` of a completion. Options that would change an answer and cannot be heeded are refused, not ignored.
+A completion has one more field than OpenAI's: `mplus`, the object of `mplus ask --json`. Fields that would
+change an answer and are not supported are refused, and so are unknown ones; those that cannot change it, such as
+`user`, are accepted and ignored.
 """
 
 from __future__ import annotations
@@ -30,8 +31,24 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "presence_penalty": (None, 0),
     "logit_bias": (None, {}),
     "response_format": (None, {"type": "text"}),
+    "modalities": (None, ["text"]),
+    "tool_choice": (None, "none", "auto"),
+    "function_call": (None, "none", "auto"),
 }
-"""Options that are understood as long as they ask for nothing."""
+"""Fields that are accepted with a value that asks for nothing."""
+_HARMLESS = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+    }
+)
+"""Fields that client libraries send and that cannot change an answer: accepted and ignored."""
 
 
 class Message(BaseModel):
@@ -68,11 +85,11 @@ class ChatRequest(BaseModel):
         """The last message as a question, those before it as turns.
 
         Raises:
-            UsageError: it is not valid, or asks for what is not done here.
+            UsageError: it is not valid, or asks for something that is not supported.
         """
-        for name, neutral in _NEUTRAL.items():
-            if (self.model_extra or {}).get(name) not in neutral:
-                raise UsageError(f"{name} is not supported here: leave it out")
+        for name, value in (self.model_extra or {}).items():
+            if name not in _HARMLESS and value not in _NEUTRAL.get(name, (None,)):
+                raise UsageError(f"{name[:40]} is not supported here: leave it out")
         turns, question = _conversation(self.messages)
         longest = self.max_completion_tokens
         asked = Question(
@@ -107,7 +124,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
     @router.post("/chat/completions", summary="Answer the last message of a chat")
     async def chat(asked: ChatRequest, request: Request) -> Any:
         question = asked.to_question(strict)
-        job = service.ask(asked.model, question)
+        job = await service.ask(asked.model, question)
         base = str(request.base_url)
         if asked.stream:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
@@ -209,7 +226,7 @@ def finish_reason(answer: Answer) -> Literal["stop", "length"]:
 
 
 def usage(answer: Answer) -> dict[str, int]:
-    """Tokens; those of memory are not part of a prompt, and stand in `mplus.usage`."""
+    """Tokens; those of memory are not part of a prompt, and are in `mplus.usage`."""
     prompt, new = answer.usage.prompt_tokens, answer.usage.new_tokens
     return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
@@ -246,13 +263,15 @@ def _head(model: str, kind: str) -> dict[str, Any]:
 
 
 def _conversation(messages: list[Message]) -> tuple[list[tuple[str, str]], str]:
-    """The turns before the question, and the question. What a system message says is not heeded: the
-    reader cannot follow instructions."""
+    """The turns before the question, and the question: the user's last message. An earlier one that was not
+    answered is a turn without an answer. System messages are ignored: the reader follows no instructions."""
     turns: list[tuple[str, str]] = []
     waiting: str | None = None
     for message in messages:
         text = _text(message)
         if message.role == "user":
+            if waiting is not None:
+                turns.append((waiting, ""))
             waiting = text
         elif message.role == "assistant" and waiting is not None:
             turns.append((waiting, text))
@@ -269,5 +288,5 @@ def _text(message: Message) -> str:
         return message.content or ""
     parts = [part.get("text") for part in message.content if part.get("type") == "text"]
     if len(parts) < len(message.content) or not all(isinstance(part, str) for part in parts):
-        raise UsageError("a message holds something that is no text: only text is read here")
+        raise UsageError("a message has a part that is not text: only text is read here")
     return "\n".join(str(part) for part in parts)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mplus_cli.api import MemoryHandle
 from mplus_cli.asking.events import Answer, Question, check
-from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.documents import DocumentError, Source
 from mplus_cli.errors import UsageError
 from mplus_cli.ingest.job import Plan
@@ -99,7 +98,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
     def draw(name: str) -> dict[str, Any]:
         return map_json(name, service.memory(name).map())
 
-    @router.get("/memories/{name}/chapter", summary="The chapter that a chunk stands in")
+    @router.get("/memories/{name}/chapter", summary="The chapter that a chunk belongs to")
     def chapter(name: str, chunk: int) -> dict[str, Any]:
         return service.memory(name).chapter(chunk).to_json()
 
@@ -112,7 +111,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
     @router.post("/memories/{name}/ask", summary="Answer a question")
     async def ask(name: str, asked: Ask, request: Request) -> Any:
         question = asked.to_question(strict)
-        job = service.ask(name, question)
+        job = await service.ask(name, question)
         if asked.stream:
             return await stream(request, job, lambda event: sse(event.to_event()))
         events = await collect(request, job)
@@ -124,8 +123,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
     async def find(name: str, asked: Find, request: Request) -> Any:
         question = Question(asked.words, documents=tuple(asked.documents))
         check(question)
-        chunks_outside(service.memory(name).stored, question.documents, 0)
-        (found,) = await collect(request, service.find(name, question, asked.count))
+        (found,) = await collect(request, await service.find(name, question, asked.count))
         return [source.to_json() for source in found]
 
     body = {"content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
@@ -163,8 +161,16 @@ def routes(service: Service, strict: bool) -> APIRouter:
 
 
 def report_of(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The report at the end of a reading."""
-    return {name: value for name, value in events[-1].items() if name != "event"}
+    """The report at the end of a reading.
+
+    Raises:
+        DocumentError: nothing could be read, as `MemoryHandle.read` raises it.
+    """
+    report = {name: value for name, value in events[-1].items() if name != "event"}
+    documents = report["documents"]
+    if documents and all(document["status"] == "failed" for document in documents):
+        raise DocumentError(documents[0]["error"])
+    return report
 
 
 async def receive(

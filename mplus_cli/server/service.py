@@ -1,7 +1,8 @@
-"""What every route has in hand: the library, the worker, and how questions and documents go to it."""
+"""What every route works with: the library, the worker, and how questions and documents reach it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Service:
     worker: Worker
 
     def memory(self, name: str) -> MemoryHandle:
-        """A memory that is there; MissingError if it is not."""
+        """A memory that exists; MissingError if it does not. Reads the disk: not for the event loop."""
         handle = self.mplus.memory(name)
         if name not in self.mplus.library.names():
             try:
@@ -46,9 +47,9 @@ class Service:
                 raise MissingError(str(error)) from error
         return handle
 
-    def ask(self, name: str, question: Question) -> Job:
-        """The events of an answer, notes before them."""
-        handle = self.memory(name)
+    async def ask(self, name: str, question: Question) -> Job:
+        """The events of an answer, notes before them; MissingError at once if there is no such memory."""
+        handle = await asyncio.to_thread(self.memory, name)
 
         def work() -> Iterator[Note | Event]:
             notes: list[str] = []
@@ -58,9 +59,9 @@ class Service:
 
         return self.worker.submit(work)
 
-    def find(self, name: str, question: Question, count: int) -> Job:
-        """The passages near some words, as one value."""
-        handle = self.memory(name)
+    async def find(self, name: str, question: Question, count: int) -> Job:
+        """The passages near some words, as one value; raises as `ask` does."""
+        handle = await asyncio.to_thread(self.memory, name)
 
         def work() -> Iterator[tuple[Source, ...]]:
             yield handle.load(question, note=silent).find(question, count)

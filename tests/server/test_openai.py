@@ -104,6 +104,8 @@ def test_a_question_about_the_whole_is_a_refusal(client: Any) -> None:
         ({"n": 2}, "n is not supported"),
         ({"stop": ["x"]}, "stop is not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
+        ({"extra_body": {"document": "Emma"}}, "document is not supported"),
+        ({"reasoning_effort": "high"}, "reasoning_effort is not supported"),
         ({"temperature": -1}, "--temperature"),
         ({"max_tokens": 0}, "--max-new-tokens"),
         ({"extra_body": {"documents": ["Emma"]}}, 'there is no document "Emma"'),
@@ -115,6 +117,26 @@ def test_a_question_about_the_whole_is_a_refusal(client: Any) -> None:
 def test_what_cannot_be_heeded_is_refused(client: Any, options: Any, said: str) -> None:
     with pytest.raises(openai.BadRequestError, match=said):
         ask(client, **options)
+
+
+def test_what_cannot_change_an_answer_is_accepted(client: Any) -> None:
+    harmless = {"user": "me", "metadata": {"a": "b"}, "store": True, "service_tier": "auto"}
+    answer = ask(client, **harmless, tool_choice="none", extra_body={"whatever": None})
+    assert answer.choices[0].message.content == ask(client).choices[0].message.content
+
+
+def test_a_message_that_was_not_answered_is_a_turn() -> None:
+    """Of two messages of the user in a row the first is no more lost than one that was answered."""
+    said = [
+        ("user", "Who is Ratsey?"),
+        ("user", "And Pim?"),
+        ("assistant", "A sailor"),
+        ("user", "Why?"),
+    ]
+    messages = [{"role": role, "content": text} for role, text in said]
+    question = api.ChatRequest(model="book", messages=messages).to_question(False)
+    assert question.turns == (("Who is Ratsey?", ""), ("And Pim?", "A sailor"))
+    assert question.text == "Why?"
 
 
 def test_messages_without_a_question(client: Any) -> None:

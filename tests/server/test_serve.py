@@ -96,6 +96,27 @@ def test_ask_uses_the_server_that_runs(
     assert run([*line, "--server", "always"]) == 2
 
 
+def test_many_questions_are_asked_of_the_server_too(
+    private: Any,
+    flags: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: Any,
+    tmp_path: Path,
+) -> None:
+    """As in this process, also where one of them is refused; no model is loaded."""
+    lines = ({"question": ASKED.text}, {"question": "Who?", "document": "Emma"})
+    (tmp_path / "q.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    line = [*flags, "ask", "--questions", str(tmp_path / "q.jsonl"), "--max-new-tokens", "8"]
+    told = {}
+    for server in ("off", "auto"):
+        if server == "auto":
+            monkeypatch.setattr("mplus_cli.runtime.session.load_model", None)
+        assert run([*line, "--server", server]) == 4
+        out, err = capsys.readouterr()
+        told[server] = json.loads(out) | {"usage": None}, err
+    assert told["auto"] == told["off"]
+
+
 def test_another_model_or_no_server_is_asked_in_this_process(
     private: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
