@@ -346,7 +346,7 @@ def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _usage(error: typer.TyperException) -> str:
     """A usage error of the parser as one line: what is wrong, the nearest name, where to look."""
     message = one_line(error.format_message()).rstrip(".")
-    message = message[:1].lower() + message[1:]
+    message = message[:1].lower() + message[1:].replace("Input should be", "it must be")
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):

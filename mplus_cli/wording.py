@@ -48,7 +48,7 @@ def page_range(pages: tuple[int, int] | None) -> str:
 
 
 def place(document: str, pages: tuple[int, int] | None, where: Place | None = None) -> str:
-    """A source in words: `Walden, "Winter Animals", 64 %`, `Book, p. iv (4), "Part 2 > Chapter 7"`.
+    """A source in words: `Walden, "Winter Animals", at 64 %`, `Book, p. iv (4), "Part 2 > Chapter 7"`.
 
     The document, its pages or how far into the document it begins, and its section.
     """
@@ -59,7 +59,7 @@ def place(document: str, pages: tuple[int, int] | None, where: Place | None = No
     if section:
         parts.append(f'"{" > ".join(section)}"')
     if where and pages is None and where.end - where.start < 1:
-        parts.append(f"{int(100 * where.start + 0.5)} %")
+        parts.append(f"at {int(100 * where.start + 0.5)} %")
     return ", ".join(part for part in parts if part)
 
 

@@ -11,8 +11,8 @@ from mplus_cli.wording import place
     [
         (None, None, "Walden"),
         ((12, 13), None, "Walden, p. 12-13"),
-        (None, Place(("Winter Animals",), None, 0.64, 0.65), 'Walden, "Winter Animals", 64 %'),
-        (None, Place((), None, 0.0, 0.01), "Walden, 0 %"),
+        (None, Place(("Winter Animals",), None, 0.64, 0.65), 'Walden, "Winter Animals", at 64 %'),
+        (None, Place((), None, 0.0, 0.01), "Walden, at 0 %"),
         (None, Place(), "Walden"),
         (None, Place(("Walden", "Winter Animals")), 'Walden, "Winter Animals"'),
         (None, Place(("Walden",)), 'Walden, "Walden"'),

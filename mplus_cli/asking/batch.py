@@ -18,6 +18,7 @@ from mplus_cli.errors import ExitCode, UsageError, disk_errors
 
 Id = str | int
 _LONGEST_LINE = 1 << 20
+_SHAPE = 'it is not a JSON object such as {"question": "Who?"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +206,9 @@ def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError("it is no JSON") from error
+        raise UsageError(_SHAPE) from error
     if not isinstance(value, dict):
-        raise UsageError('it is no JSON object such as {"question": "Who?"}')
+        raise UsageError(_SHAPE)
     return value
 
 

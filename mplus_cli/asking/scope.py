@@ -42,9 +42,7 @@ def find_document(
     if len(found) == 1:
         return found[0]
     if found:
-        titles = {row.title for row in found}
-        shown = (row.title if len(titles) == len(found) else row.path for row in found)
-        raise UsageError(f'"{name}" may be {_listed(shown)}: give more of the name, or the path')
+        raise UsageError(f'"{name}" may be {_told_apart(found, by_number=by_number)}')
     close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
     hint = (
         f'did you mean "{close[0]}"?'
@@ -52,6 +50,18 @@ def find_document(
         else f"there is {_listed(r.title for r in documents)}"
     )
     raise UsageError(f'there is no document "{name}" in this memory: {hint}')
+
+
+def _told_apart(found: Sequence[DocumentRow], *, by_number: bool) -> str:
+    """Documents of one name, and what to do: versions of one file share title and path."""
+    titles = {row.title for row in found}
+    paths = dict.fromkeys(row.path for row in found)
+    if len(titles) == len(found) or len(paths) > 1:
+        shown = (row.title for row in found) if len(titles) == len(found) else paths
+        return f"{_listed(shown)}: give more of the name, or the path"
+    numbers = " and ".join(str(row.id) for row in found)
+    what = "give the number" if by_number else "remove one with `mplus memory rm-document`"
+    return f"any of the documents {numbers} in `mplus memory show`: {what}"
 
 
 def _names(document: DocumentRow) -> tuple[str, str, str]:

@@ -39,7 +39,7 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     screen.show(settings_table(found))
     if found.config_file is None:
-        screen.note("there is no config file yet: mplus config set KEY VALUE makes it")
+        screen.note("there is no config file yet: mplus config set KEY VALUE creates it")
     else:
         screen.note(f"config file: {found.config_file}")
 

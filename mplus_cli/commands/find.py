@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import DocumentOption, MemoryOption, one_of, settings_of
-from mplus_cli.errors import ExitCode
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 
@@ -29,6 +29,8 @@ def find(
     from mplus_cli.asking.events import Question
     from mplus_cli.terminal.answer_view import show_found
 
+    if not words.strip():
+        raise UsageError('there are no words to look for: for example: mplus find "a locket"')
     one_of(json=as_json, jsonl=as_lines)
     asked = Question(words, documents=tuple(document or ()))
     mplus = Mplus.with_settings(settings_of(context), note=screen.note, once=True)

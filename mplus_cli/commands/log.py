@@ -61,4 +61,7 @@ def log(
     elif found:
         screen.show(listed_table(found, screen.width()))
     else:
-        screen.note("nothing of this is kept")
+        filtered = bool(search) or memory is not None
+        screen.note(
+            "no conversation matches" if filtered else "no questions and answers are kept yet"
+        )

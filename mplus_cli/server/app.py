@@ -56,6 +56,8 @@ def make_app(service: Service, policy: Policy) -> Guard:
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return error_response(UsageError("the body is not valid JSON: see /docs"))
     where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     return error_response(UsageError(f"{where}: {first['msg'].lower()}: see /docs"))
 

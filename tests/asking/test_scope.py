@@ -18,6 +18,7 @@ SHELF = [
     row(2, "Emma: notes", "/books/notes.txt"),
     row(3, "Persuasion", "/books/persuasion.pdf"),
 ]
+VERSIONS = [*SHELF, row(4, "Emma", "/books/emma.epub")]
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,15 @@ def test_a_name_that_means_none_or_several(name: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         find_document(SHELF, name)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("by_number", "said"), [(True, "give the number"), (False, "mplus memory rm-document")]
+)
+def test_versions_of_one_file_are_told_apart_by_number(by_number: bool, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_document(VERSIONS, "emma", by_number=by_number)
+    assert "any of the documents 1 and 4" in str(caught.value) and said in str(caught.value)
+    assert find_document(VERSIONS, "4", by_number=True) is VERSIONS[3]
+    with pytest.raises(UsageError, match=r"/books/emma.epub.* and .*/books/notes.txt.: give more"):
+        find_document(VERSIONS, "em")

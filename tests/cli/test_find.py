@@ -41,6 +41,7 @@ def test_nothing_near(mplus: Any, book: str) -> None:
     assert result.err.splitlines()[-1] == "Nothing near this was found."
     assert mplus("find", "zeppelin", "-m", book, "--json").json == []
     assert mplus("find", "zeppelin", "-m", book, "--jsonl").out == ""
+    assert "there are no words to look for" in mplus("find", " \n", "-m", book).error
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,6 @@ def test_processes(process: Any, tiny: Path, story: Path, tmp_path: Path) -> Non
     assert (result.code, result.out, result.err) == (0, "", "")
     result = process("ask", "-", "--max-new-tokens", "4", stdin="who?", MPLUS_DEVICE="cpu")
     assert result.code == 0
-    assert re.search(r"^  Story, \d+ %$", result.err, flags=re.MULTILINE)
+    assert re.search(r"^  Story, at \d+ %$", result.err, flags=re.MULTILINE)
     result = process("ask", "x", LANG="C", PYTHONIOENCODING="ascii", MPLUS_HOME=str(tmp_path / "é"))
     assert result.code == 1

@@ -46,12 +46,13 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
     text = mplus("log", "1").out
     assert "> Who keeps the goat?" in text and "  Story" in text
     assert "Who keeps" in mplus("log", "--search", "goat").out
-    assert "nothing of this is kept" in mplus("log", "--search", "zebra").err
+    assert "no conversation matches" in mplus("log", "--search", "zebra").err
     assert "there is no conversation '9'" in mplus("log", "9").error
     for filtered in (("-m", "other"), ("--search", "zebra")):
         assert "leave out --search" in mplus("log", "all", "--delete", *filtered).error
     assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
     assert mplus("log", "--json").json == {"conversations": []}
+    assert "no questions and answers are kept yet" in mplus("log").err
     assert "needs the number" in mplus("log", "--delete").error
 
 

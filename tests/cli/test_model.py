@@ -321,7 +321,7 @@ def test_demo(
     result = mplus("demo")
     assert result.code == 0
     assert result.out.count("> ") >= 3
-    assert len(re.findall(r"^  Story, \d+ %$", result.err, flags=re.MULTILINE)) >= 3
+    assert len(re.findall(r"^  Story, at \d+ %$", result.err, flags=re.MULTILINE)) >= 3
     assert "already read" in mplus("demo").err
     assert [entry["name"] for entry in mplus("memory", "list", "--json").json] == ["demo"]
 

@@ -108,7 +108,7 @@ def test_a_document_is_read_with_curl(live: Any, tmp_path: Path) -> None:
         ("/api/memories/book/ask", "GET", None, 405, "method not allowed"),
         ("/api/memories/book/ask", "POST", {"question": " "}, 400, "the question is empty"),
         ("/api/memories/book/ask", "POST", {"question": "who?", "x": 1}, 400, "x: extra inputs"),
-        ("/api/memories/book/ask", "POST", b"{", 400, "json"),
+        ("/api/memories/book/ask", "POST", b"{", 400, "the body is not valid json"),
         ("/api/memories/book/ask", "POST", b"\xff" * 9, 400, ""),
         ("/api/memories/book/ask", "POST", b" " * (2 << 20), 413, "larger than 1,048,576"),
         ("/api/memories/nobody/find", "POST", {"words": "x"}, 404, "there is no memory"),
