@@ -29,9 +29,8 @@ def completion(
 
     wanted = shells.usual_shell(os.environ) if shell is None else shell
     if wanted not in shells.SHELLS:
-        raise UsageError(
-            f"there is no completion for {wanted}: choose {', '.join(shells.SHELLS[:-1])} or {shells.SHELLS[-1]}"
-        )
+        known = f"{', '.join(shells.SHELLS[:-1])} or {shells.SHELLS[-1]}"
+        raise UsageError(f"there is no completion for {wanted}: choose {known}")
     if not install:
         screen.piece(shells.script(wanted))
         return

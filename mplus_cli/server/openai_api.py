@@ -1,8 +1,8 @@
 """OpenAI's API over memories: each memory is a model, and a chat is asked of it.
 
 A completion has one more field than OpenAI's: `mplus`, the object of `mplus ask --json`. Fields that would
-change an answer and are not supported are refused, and so are unknown ones; those that cannot change it, such as
-`user`, are accepted and ignored.
+change an answer and are not supported are refused, and so are unknown ones; those that cannot change it,
+such as `user`, are accepted and ignored.
 """
 
 from __future__ import annotations
