@@ -13,7 +13,7 @@ from mplus_cli.asking.excerpts import Excerpt, read_chapter, read_excerpt
 from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.documents import DocumentError
 from mplus_cli.documents import Source as DocumentSource
-from mplus_cli.ingest import job, pipeline
+from mplus_cli.ingest import events, job
 from mplus_cli.ingest.changed import Replacement
 from mplus_cli.library import (
     DocumentRow,
@@ -153,7 +153,7 @@ class MemoryHandle:
         *,
         replaces: Callable[[Replacement], bool] = _keeps_both,
         progress: Progress = silent,
-    ) -> Iterator[pipeline.Event]:
+    ) -> Iterator[events.Event]:
         """Read what was planned, as events; closed in the middle, what was committed is kept, and the
         same documents go on from there when they are read again.
 
@@ -177,7 +177,7 @@ class MemoryHandle:
         pages: str | None = None,
         replace: bool = False,
         ocr: bool = False,
-        progress: Callable[[pipeline.Event], None] = silent,
+        progress: Callable[[events.Event], None] = silent,
     ) -> job.Report:
         """Read documents into the memory, which is made if there is none; what was read before is not
         read again. The report says which documents could not be read, and why.

@@ -1,6 +1,6 @@
 """The work of `mplus ingest`: finds sources, reads documents into a memory, and reports on it.
 
-Yields the events of `mplus_cli.ingest.pipeline` and prints nothing. Knows no screen.
+Yields the events of `mplus_cli.ingest.events` and prints nothing. Knows no screen.
 """
 
 from __future__ import annotations
@@ -22,13 +22,8 @@ from mplus_cli.documents import (
 )
 from mplus_cli.errors import ExitCode, MplusError, UsageError, partial
 from mplus_cli.ingest.changed import Loader, Replacement, find_replacement
-from mplus_cli.ingest.pipeline import (
-    DocumentFailed,
-    DocumentFinished,
-    Event,
-    Given,
-    read_documents,
-)
+from mplus_cli.ingest.events import DocumentFailed, DocumentFinished, Event
+from mplus_cli.ingest.pipeline import Given, read_documents
 from mplus_cli.ingest.prefetch import is_ahead
 from mplus_cli.ingest.rebuilding import readable, replace_documents
 from mplus_cli.library import Library, MemorySummary, StoredMemory

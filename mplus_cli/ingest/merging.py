@@ -10,17 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.ingest.job import Report, SessionFor
-from mplus_cli.ingest.pipeline import (
+from mplus_cli.ingest.events import (
     DocumentFailed,
     DocumentFinished,
     DocumentStarted,
     Event,
-    Growing,
-    find_complete,
-    find_unfinished,
-    finished,
 )
+from mplus_cli.ingest.job import Report, SessionFor
+from mplus_cli.ingest.pipeline import Growing, find_complete, find_unfinished, finished
 from mplus_cli.ingest.rebuilding import described, pieces_again
 from mplus_cli.library import ChunkRow, DocumentRow, Library, StoredMemory
 from mplus_cli.library.names import validate_name

@@ -18,18 +18,15 @@ from typing import TYPE_CHECKING
 from mplus_cli.documents import DocumentError, Tokenizer, count_tokens, encode_text
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest.changed import Replacement
-from mplus_cli.ingest.pipeline import (
+from mplus_cli.ingest.events import (
     ChunkRead,
     DocumentFailed,
     DocumentFinished,
     Event,
-    Given,
-    Growing,
-    Piece,
     Rebuilt,
     Reread,
-    read_documents,
 )
+from mplus_cli.ingest.pipeline import Given, Growing, Piece, read_documents
 from mplus_cli.library import (
     ChunkRow,
     DocumentRow,

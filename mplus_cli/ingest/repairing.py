@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mplus_cli.errors import MismatchError, MplusError
-from mplus_cli.ingest.pipeline import Event, Rebuilt
+from mplus_cli.ingest.events import Event, Rebuilt
 from mplus_cli.ingest.rebuilding import pieces_again, reread_rows
 from mplus_cli.library import StoredMemory
 from mplus_cli.library.salvage import Lost, Salvage, find_sound

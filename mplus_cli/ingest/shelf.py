@@ -139,7 +139,7 @@ def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict
 
 def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator[BookEvent]:
     """Read one book in this process; every failure ends in a `BookFinished` with its line."""
-    from mplus_cli.ingest.pipeline import ChunkRead, DocumentStarted
+    from mplus_cli.ingest.events import ChunkRead, DocumentStarted
 
     report, warnings = Report(name), list[str]()
     yield BookProgress(name)

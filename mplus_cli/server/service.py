@@ -10,8 +10,8 @@ from typing import Any
 from mplus_cli.api import MemoryHandle, Mplus, silent
 from mplus_cli.asking.events import Event, Question, Source
 from mplus_cli.errors import MplusError
+from mplus_cli.ingest.events import event_to_json
 from mplus_cli.ingest.job import Plan, Report
-from mplus_cli.ingest.pipeline import event_to_json
 from mplus_cli.server.worker import Job, Worker
 
 

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable
 
 from mplus_cli.ingest.changed import Replacement
-from mplus_cli.ingest.job import Report
-from mplus_cli.ingest.pipeline import (
+from mplus_cli.ingest.events import (
     ChunkRead,
     Committed,
     DocumentFailed,
@@ -18,6 +17,7 @@ from mplus_cli.ingest.pipeline import (
     Reread,
     event_to_json,
 )
+from mplus_cli.ingest.job import Report
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import screen
 from mplus_cli.wording import count

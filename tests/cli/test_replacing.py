@@ -13,8 +13,8 @@ import pytest
 from mplus_cli.api import Mplus
 from mplus_cli.documents import Source, read_document
 from mplus_cli.ingest.changed import find_replacement
+from mplus_cli.ingest.events import DocumentFinished
 from mplus_cli.ingest.job import plan
-from mplus_cli.ingest.pipeline import DocumentFinished
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.terminal import screen

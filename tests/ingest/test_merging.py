@@ -12,8 +12,8 @@ from mplus_cli import settings
 from mplus_cli.api import Mplus
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.ingest import merging
+from mplus_cli.ingest.events import ChunkRead, DocumentFinished
 from mplus_cli.ingest.job import Report
-from mplus_cli.ingest.pipeline import ChunkRead, DocumentFinished
 
 TEXTS = {
     "alpha": "The keeper of the lighthouse was called Orla Finch. She kept a goat. " * 12,
