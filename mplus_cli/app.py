@@ -15,6 +15,17 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
+from mplus_cli.command_line import (
+    EPILOG,
+    GROUPS,
+    START,
+    SWITCHES,
+    WITH_VALUE,
+    examples,
+    hoist,
+    unwrapped,
+    with_full_sources,
+)
 from mplus_cli.commands import (
     ask,
     chat,
@@ -33,56 +44,21 @@ from mplus_cli.commands import (
     train,
 )
 from mplus_cli.commands import eval as evaluate
-from mplus_cli.errors import EXIT_CODES, ExitCode, MplusError, UsageError
+from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streams import OutputLost, close_output, standard_streams
 from mplus_cli.visible import one_line
 
-_EPILOG = "The global options (mplus --help) work here too."
-
-
-def _examples(*lines: str) -> str:
-    """The end of a command's help."""
-    shown = "".join(f"  {line}\n" for line in lines)
-    return f"\b\nExamples:\n{shown}\n{_EPILOG}"
-
-
-_START = """\
-Start here:
-
-\b
-  mplus ingest book.pdf
-  mplus ask "Who is the captain of the ship?"
-  mplus chat
-
-\b
-Exit codes:
-""" + "".join(f"  {code:<5}{what.replace('`', '')}\n" for code, what in EXIT_CODES.items())
-_GROUPS = (["memory"], ["model"], ["eval"], ["config"])
-"""Command lines that only begin a command, and show its help."""
-_WITH_VALUE = ("--model", "--device", "--dtype", "--home")
-_SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
-
 app = typer.Typer(
     name="mplus",
-    epilog=_START,
+    epilog=START,
     add_completion=False,
     rich_markup_mode=None,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _unwrapped(text: str) -> str:
-    """Help text with each paragraph on one line, to be wrapped at the terminal's width; indented
-    paragraphs keep their lines."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(
-        f"\b\n{paragraph}" if paragraph.startswith("    ") else " ".join(paragraph.split())
-        for paragraph in paragraphs
-    )
 
 
 def _show_version(wanted: bool) -> None:
@@ -139,7 +115,7 @@ def global_options(
 
 app.command(
     "ingest",
-    epilog=_examples(
+    epilog=examples(
         "mplus ingest book.epub",
         "mplus ingest -m work papers/ notes.md",
         "mplus ingest --workers 4 library/",
@@ -147,22 +123,22 @@ app.command(
 )(ingest.ingest)
 app.command(
     "ask",
-    epilog=_examples(
+    epilog=examples(
         'mplus ask "Who keeps the lighthouse?"',
         'mplus ask -m work --document notes.md "When is the review?"',
         'mplus ask --json "Who keeps the lighthouse?"',
     ),
 )(ask.ask)
-app.command("find", epilog=_EPILOG)(find.find)
+app.command("find", epilog=EPILOG)(find.find)
 app.command(
     "chat",
     short_help="Ask a memory questions, one after the other.",
-    epilog=_examples("mplus chat", "mplus chat -m work"),
+    epilog=examples("mplus chat", "mplus chat -m work"),
 )(chat.chat)
 app.command(
     "log",
     short_help="Show what was asked and answered.",
-    epilog=_examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
+    epilog=examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
 )(log.log)
 memory.app.command("fork")(memory_files.fork)
 memory.app.command("merge")(memory_files.merge)
@@ -172,29 +148,27 @@ memory.app.command("export")(memory_files.export)
 app.command(
     "serve",
     short_help="Serve memories over HTTP, with a web page.",
-    epilog=_examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
+    epilog=examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
 )(serve.serve)
-app.command("mcp", short_help="Give an assistant the memories over MCP.", epilog=_EPILOG)(serve.mcp)
-app.add_typer(memory.app, name="memory", short_help="Look after memories.", epilog=_EPILOG)
-app.add_typer(model.app, name="model", epilog=_EPILOG)
+app.command("mcp", short_help="Give an assistant the memories over MCP.", epilog=EPILOG)(serve.mcp)
+app.add_typer(memory.app, name="memory", short_help="Look after memories.", epilog=EPILOG)
+app.add_typer(model.app, name="model", epilog=EPILOG)
 app.add_typer(config.app, name="config")
 app.command(
     "train",
     short_help="Train a checkpoint of your own.",
-    epilog=_EPILOG,
-    help=_unwrapped(train.HELP),
+    epilog=EPILOG,
+    help=unwrapped(train.HELP),
 )(train.train)
 app.add_typer(
-    evaluate.app, name="eval", short_help="Measure how well a model remembers.", epilog=_EPILOG
+    evaluate.app, name="eval", short_help="Measure how well a model remembers.", epilog=EPILOG
 )
-app.command("doctor", short_help="Check the installation.", epilog=_EPILOG)(doctor.doctor)
-app.command("demo", short_help="Read an example story, and ask about it.", epilog=_EPILOG)(
-    demo.demo
-)
+app.command("doctor", short_help="Check the installation.", epilog=EPILOG)(doctor.doctor)
+app.command("demo", short_help="Read an example story, and ask about it.", epilog=EPILOG)(demo.demo)
 app.command(
     "completion",
     short_help="Complete command lines in your shell.",
-    epilog=_examples("mplus completion --install", "mplus completion zsh"),
+    epilog=examples("mplus completion --install", "mplus completion zsh"),
 )(completion.completion)
 
 
@@ -206,8 +180,8 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
     """
 
     def command() -> int | None:
-        options, rest = hoist(_with_full_sources(arguments))
-        return _main(app, [*options, *rest, *(["--help"] if rest in _GROUPS else [])], "mplus")
+        options, rest = hoist(with_full_sources(arguments))
+        return _main(app, [*options, *rest, *(["--help"] if rest in GROUPS else [])], "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     tells: screen.Tells = "usual"
@@ -226,7 +200,7 @@ def complete(shell: str, given: Sequence[str]) -> int:
     from mplus_cli.completion.shells import replies
     from mplus_cli.completion.words import safely
 
-    known = (*_WITH_VALUE, *_SWITCHES)
+    known = (*WITH_VALUE, *SWITCHES)
 
     def command() -> None:
         root = typer.main.get_command(app)
@@ -303,46 +277,6 @@ def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
     return code
 
 
-def _with_full_sources(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--sources full` as one option: `--sources` is a switch too, and the parser has
-    no options whose value is optional."""
-    full: list[str] = []
-    for number, argument in enumerate(arguments):
-        if argument == "--":
-            return [*full, *arguments[number:]]
-        if argument == "--sources=full":
-            full.append("--full-sources")
-        elif argument == "full" and full[-1:] == ["--sources"]:
-            full[-1] = "--full-sources"
-        else:
-            full.append(argument)
-    return full
-
-
-def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The global options from anywhere before `--`, and the rest of the arguments.
-
-    Raises:
-        UsageError: the last one has no value.
-    """
-    first: list[str] = []
-    rest: list[str] = []
-    left = iter(arguments)
-    for argument in left:
-        if argument == "--":
-            rest += [argument, *left]
-        elif argument in _WITH_VALUE:
-            value = next(left, None)
-            if value is None:
-                raise UsageError(f"{argument} needs a value (see mplus --help)")
-            first += [argument, value]
-        elif argument in _SWITCHES or argument.startswith(tuple(f"{o}=" for o in _WITH_VALUE)):
-            first.append(argument)
-        else:
-            rest.append(argument)
-    return first, rest
-
-
 def _usage(error: typer.TyperException) -> str:
     """A usage error of the parser as one line: what is wrong, the nearest name, where to look."""
     message = one_line(error.format_message()).rstrip(".")
@@ -361,4 +295,4 @@ def _usage(error: typer.TyperException) -> str:
 def _options(context: Any) -> list[str]:
     """The options of a command, its own and the global ones."""
     own = [name for parameter in context.command.params for name in parameter.opts]
-    return [name for name in own if name.startswith("-")] + [*_WITH_VALUE, *_SWITCHES]
+    return [name for name in own if name.startswith("-")] + [*WITH_VALUE, *SWITCHES]

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from mplus_cli.place import Place
 
+MEGABYTE = 1_000_000
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
 NO_ANSWER = "No answer that is likely to be right."
+NOT_SURE = "Not sure of this answer"
 
 
 def answer_text(answer: str, reason: str) -> str:
@@ -23,7 +25,7 @@ def count(number: int, noun: str) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes, in the unit that reads best."""
+    """Bytes, in the unit that reads best: 1 KB is 1000 bytes, here and in every option."""
     value = float(number)
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:

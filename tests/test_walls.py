@@ -32,7 +32,7 @@ MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
 FLOORS = (
     ("errors", "place", "visible", "__version__"),
     ("wording",),
-    ("settings", "extras", "failures", "example_story", "documents", "library"),
+    ("settings", "extras", "failures", "command_line", "example_story", "documents", "library"),
     ("runtime", "config_file", "history"),
     ("asking", "ingest", "training", "completion"),
     ("evaluation", "api"),

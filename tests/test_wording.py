@@ -1,9 +1,11 @@
 """Numbers and places in words."""
 
+from pathlib import Path
+
 import pytest
 
 from mplus_cli.place import Place
-from mplus_cli.wording import place
+from mplus_cli.wording import MEGABYTE, NO_ANSWER, NOT_SURE, place, size
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,14 @@ from mplus_cli.wording import place
 )
 def test_places(pages: tuple[int, int] | None, where: Place | None, expected: str) -> None:
     assert place("Walden", pages, where) == expected
+
+
+def test_the_page_says_it_as_the_terminal_does() -> None:
+    page = Path(__file__).parents[1] / "mplus_cli" / "server" / "index.html"
+    said = page.read_text(encoding="utf-8")
+    for words in (NO_ANSWER, NOT_SURE):
+        assert said.count(words) == 1
+
+
+def test_sizes_count_in_thousands() -> None:
+    assert (size(MEGABYTE), size(256 * MEGABYTE), size(2 << 30)) == ("1.0 MB", "256 MB", "2.1 GB")

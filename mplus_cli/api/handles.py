@@ -106,7 +106,7 @@ class Mplus:
 
 
 class MemoryHandle:
-    """A memory by its name; see `Mplus.memory`. Holds nothing of it: every method meets what is there."""
+    """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory anew."""
 
     def __init__(self, mplus: Mplus, name: str) -> None:
         self._mplus = mplus
@@ -128,7 +128,7 @@ class MemoryHandle:
         ocr: bool = False,
         progress: Progress = silent,
     ) -> job.Plan:
-        """Find what is to be read, and open the first document that can be read.
+        """Find the documents to read, and open the first one that can be read.
 
         Needs no model, and may be called in another thread while the model answers.
 
@@ -139,8 +139,8 @@ class MemoryHandle:
             ocr: recognise its scanned pages (the extra `ocr`).
 
         Raises:
-            UsageError: the memory can have no such name, `title` stands with several documents, or
-                the pages are none.
+            UsageError: the memory can have no such name, `title` is given for several documents, or
+                the page range is not valid.
         """
         validate_name(self.name)
         arguments = [str(one) if isinstance(one, Path) else one for one in sources]
@@ -209,7 +209,7 @@ class MemoryHandle:
 
         Args:
             question: is checked, with the documents that it names, before a model is loaded.
-            note: called with what is to be known of the memory, in place of that of `Mplus`.
+            note: called with notes about the memory, in place of that of `Mplus`.
 
         Raises:
             UsageError: the question is not valid, or names a document that is not there.
@@ -251,7 +251,7 @@ class MemoryHandle:
         return read_excerpt(self.stored, document, first, count)
 
     def chapter(self, chunk: int) -> Excerpt:
-        """The chapter that a chunk of a `Source` stands in, as far as it reaches around the chunk.
+        """The chapter that a chunk of a `Source` belongs to, as far as it reaches around the chunk.
 
         Raises:
             UsageError: there is no such chunk.

@@ -16,7 +16,7 @@ from mplus_cli.settings import Settings
 
 
 def silent(*_: object) -> None:
-    """A note or a progress that nobody wants to hear of."""
+    """Ignores a note or a progress report."""
 
 
 @dataclass(frozen=True, slots=True)

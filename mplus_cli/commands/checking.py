@@ -99,12 +99,12 @@ def repair_memory(
             lost = [asdict(one) for one in salvage.lost]
             meter.close()
             for one in salvage.lost:
-                screen.warning(
+                screen.failed(
                     f'"{one.title}" is lost ({one.reason}): read it again with mplus ingest -m {name} '
                     f"{one.path}"
                 )
             for doubt in salvage.doubts:
-                screen.warning(doubt)
+                screen.failed(doubt)
             if not yes and not screen.is_interactive():
                 raise UsageError(
                     f'memory "{name}" is not repaired: give --yes where there is no terminal to ask on'

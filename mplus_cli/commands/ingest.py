@@ -155,9 +155,7 @@ def _read_shelf(
         if address is None
         else engines.RayCluster(address)
     )
-    books = shelf.name_memories(
-        arguments, (lambda _: None) if screen.is_quiet() else screen.warning
-    )
+    books = shelf.name_memories(arguments, screen.warning)
     report = shelf.ShelfReport()
     with screen.meter() as meter:
         view = ShelfView(meter, len(books))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import JsonOption, settings_of
-from mplus_cli.errors import UsageError
+from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.terminal import screen
 
 
@@ -25,8 +25,12 @@ def log(
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="At most N.")] = 20,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete this one, or all with NUMBER all.")
+        bool,
+        typer.Option(
+            "--delete", help="Delete this one, or all with NUMBER all; a terminal asks first."
+        ),
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List, search, show and delete the questions and answers that are kept on this machine."""
@@ -40,6 +44,10 @@ def log(
         if search or memory is not None:
             raise UsageError("--delete deletes what is named: leave out --search and --memory")
         wanted = None if conversation == ALL else [history.find(conversation)[0].id]
+        if not yes and screen.is_interactive():
+            named = "all conversations" if wanted is None else f"conversation {wanted[0]}"
+            if not screen.confirm(f"Delete {named} from {history.path}?"):
+                raise MplusError("nothing was deleted")
         removed = history.remove(wanted)
         if as_json:
             screen.json_out({"removed": removed})

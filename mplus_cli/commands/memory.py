@@ -47,7 +47,7 @@ def list_memories(context: typer.Context, as_json: JsonArrayOption = False) -> N
         screen.show(summaries_table(summaries, screen.width()))
         for summary in summaries:
             if summary.error:
-                screen.warning(summary.error)
+                screen.failed(summary.error)
     else:
         screen.note("no memory yet: read something first, for example: mplus ingest book.pdf")
 

@@ -10,7 +10,7 @@ from mplus_cli.terminal import screen
 if TYPE_CHECKING:
     from mplus_cli.ingest.job import Plan
     from mplus_cli.settings import Settings
-    from mplus_cli.terminal.screen import Meter
+    from mplus_cli.terminal.meter import Meter
 
 
 def show_table(settings: Settings, planned: Plan, meter: Meter, *, as_json: bool) -> int:

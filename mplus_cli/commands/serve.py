@@ -9,8 +9,7 @@ import typer
 
 from mplus_cli.commands.common import settings_of
 from mplus_cli.terminal import screen
-
-MEGABYTE = 1 << 20
+from mplus_cli.wording import MEGABYTE
 
 
 def serve(

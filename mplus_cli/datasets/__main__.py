@@ -108,7 +108,7 @@ def books(
             else DataSetError(f"none of the {len(failed)} files is a book: {failed[0]}")
         )
     for failure in failed:
-        screen.warning(f"left out: {failure}")
+        screen.failed(f"left out: {failure}")
     chosen = draw_books(read, limit, seed)
     write_lines(out, (book.record() for book in chosen))
     characters = sum(len(book.text) for book in chosen)

@@ -13,6 +13,7 @@ from typing import IO, Any
 from mplus_cli.documents import worker
 from mplus_cli.documents.model import DocumentError, Heading, Page, PageRange
 from mplus_cli.documents.parts import Parts
+from mplus_cli.wording import size
 
 MEMORY_BYTES = 1 << 30  # and four times the file
 CPU_SECONDS = 20  # and two more for each MiB of the file
@@ -56,8 +57,8 @@ def parse_isolated(
                 if "progress" in message and progress:
                     progress(*message["progress"])
                 if "memory" in message:
-                    size = limits["memory"] >> 20
-                    raise DocumentError(f"{label} takes more than {size:,} MiB to read: {harm}")
+                    most = size(limits["memory"])
+                    raise DocumentError(f"{label} takes more than {most} of memory to read: {harm}")
     except worker.WorkerStopped as stopped:
         if stopped.signal == _sigxcpu():
             slow = f"{label} takes more than {seconds} s to read: {harm}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mplus_cli.documents import formats
 from mplus_cli.documents.model import Document, DocumentError, PageRange, Source
 from mplus_cli.documents.parts import Parts
+from mplus_cli.wording import size
 
 if TYPE_CHECKING:
     import hashlib
@@ -87,7 +88,7 @@ def _bytes(source: Source, stdin: BinaryIO | None) -> bytes:
         reason = error.strerror or error
         raise DocumentError(f"{source.label} cannot be read: {reason}") from error
     if len(data) > MAX_BYTES:
-        raise DocumentError(f"{source.label} is larger than {MAX_BYTES >> 20} MiB: split it")
+        raise DocumentError(f"{source.label} is larger than {size(MAX_BYTES)}: split it")
     return data
 
 

@@ -63,5 +63,5 @@ def places(turn: Mapping[str, Any]) -> Iterator[str]:
             yield f'{where}: "{quote}"' if quote and not number else where
 
 
-def _spot(told: Any) -> Place | None:
-    return Place.loads(json.dumps(told)) if told else None
+def _spot(value: Any) -> Place | None:
+    return Place.loads(json.dumps(value)) if value else None

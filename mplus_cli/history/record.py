@@ -1,4 +1,4 @@
-"""Whether and where a conversation is kept. What cannot be kept is said once, and hinders no answer."""
+"""Whether and where a conversation is kept. If it cannot be kept, one warning says so; answers go on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Record:
                 self.history.drop_last(self.id)
 
     def save(self, name: str, turns: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the conversation under a name, and what comes of it from now on.
+        """Keep the conversation under a name, and the turns that follow.
 
         Raises:
             UsageError: it cannot be called so.

@@ -134,7 +134,7 @@ class History:
         """The newest conversations, newest first.
 
         Args:
-            words: all of them must stand in its name, its questions or its answers.
+            words: all of them must occur in its name, its questions or its answers.
         """
         if not self.path.exists():
             return []
@@ -178,7 +178,8 @@ class History:
                 f"there is no conversation {wanted!r}: `mplus log` lists those there are"
             )
         found = [
-            Turn(at, question, answer, json.loads(told)) for at, question, answer, told in turns
+            Turn(at, question, answer, json.loads(details))
+            for at, question, answer, details in turns
         ]
         return Kept(*rows[0]), found
 
@@ -194,8 +195,8 @@ class History:
             row = connection.execute(query, (memory,)).fetchone()
             if row is None or datetime.fromisoformat(row[0]) < datetime.fromisoformat(since):
                 return None
-            at, question, answer, told = row
-            return Turn(at, question, answer, json.loads(told))
+            at, question, answer, details = row
+            return Turn(at, question, answer, json.loads(details))
 
     def remove(self, conversations: Sequence[int] | None) -> int:
         """Delete conversations, or all of them; how many there were."""

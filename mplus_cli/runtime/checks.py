@@ -19,6 +19,7 @@ from mplus_cli.library import mounts
 from mplus_cli.library.privacy import open_to_others
 from mplus_cli.runtime import catalog, embedded_base
 from mplus_cli.settings import Settings, default_config_path
+from mplus_cli.wording import size
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "gguf")
 _LEAST_FREE = 2 << 30
@@ -83,7 +84,7 @@ def _home(home: Path) -> Check:
     except OSError as error:
         message = f"{home} cannot be written: {error.strerror}"
         return Check("home", "fail", message, "name another folder with --home or MPLUS_HOME")
-    room = f"{home}, {free / 1e9:.1f} GB free"
+    room = f"{home}, {size(free)} free"
     if free < _LEAST_FREE:
         return Check("home", "warn", room, "free some space: a book takes up to a few GB")
     if kind := mounts.network_file_system(home):

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, from where, and how much.
+"""Checks before every request: who may ask, from where, and how much.
 
 Pure ASGI, so that streams pass through and disconnects are seen. Knows no route but which are public.
 """
@@ -20,7 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES = 1 << 20
-"""Of a request that is no document."""
+"""The longest body of a request that does not upload a document."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -38,21 +38,21 @@ class Policy:
     hosts: frozenset[str] | None
     """Names that a `Host` header may have; None: any."""
     token: str | None
-    """What has to stand in `Authorization: Bearer`; None: nothing has to."""
+    """The token that `Authorization: Bearer` must hold; None: none is needed."""
     public: frozenset[str]
     """Paths that need no token: what they give is in every copy of mplus."""
     upload_bytes: int
 
 
 class TooLarge(HTTPException):
-    """More bytes came than a request may have."""
+    """The request has more bytes than are allowed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"the request is larger than {limit:,} bytes")
 
 
 class Guard:
-    """Refuses what may not pass, and puts the headers of safety on what does."""
+    """Refuses requests that are not allowed, and adds security headers to the responses."""
 
     def __init__(self, app: App, policy: Policy) -> None:
         self._app = app
@@ -90,7 +90,7 @@ class Guard:
         return self._policy.upload_bytes if is_upload else BODY_BYTES
 
     def _refusal(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
-        """Status, message and headers of what may not pass."""
+        """Status, message and headers for a request that is not allowed; None if it is."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }

@@ -64,12 +64,14 @@ def make_server(service: Service) -> MCPServer[Any]:
             ]
             return list(sources)
 
-        sources = await _told(found, ToolError)
+        sources = await _reported(found, ToolError)
         return {"passages": [_passage(memory, source) for source in sources]}
 
     @server.tool(annotations=only_reads, structured_output=True)
     async def ask(
-        question: Annotated[str, Field(description="What stands in one place of a text.")],
+        question: Annotated[
+            str, Field(description="Something that one passage of a text answers.")
+        ],
         memory: Memory = default,
         documents: Documents = [],  # noqa: B006
     ) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def make_server(service: Service) -> MCPServer[Any]:
             events = [event async for event in (await service.ask(memory, asked)).events()]
             return next(event for event in events if isinstance(event, Answer))
 
-        answer = await _told(answered, ToolError)
+        answer = await _reported(answered, ToolError)
         return {
             "answer": None if answer.refused else answer.answer,
             "reason": answer.reason,
@@ -133,14 +135,14 @@ def make_server(service: Service) -> MCPServer[Any]:
 def _memories(service: Service) -> list[dict[str, Any]]:
     listed = []
     for summary in service.mplus.memories():
-        told: dict[str, Any] = {"name": summary.name, "error": summary.error}
+        line: dict[str, Any] = {"name": summary.name, "error": summary.error}
         if summary.error is None:
             rows = service.memory(summary.name).documents()
-            told["documents"] = [
+            line["documents"] = [
                 {"title": row.title, "author": row.author, "pages": row.pages, "chunks": row.chunks}
                 for row in rows
             ]
-        listed.append(told)
+        listed.append(line)
     return listed
 
 
@@ -171,11 +173,11 @@ def _text(excerpt: Excerpt) -> str:
 
 
 async def _in_thread(function: Callable[[], Any], failure: type[Exception]) -> Any:
-    return await _told(lambda: asyncio.to_thread(function), failure)
+    return await _reported(lambda: asyncio.to_thread(function), failure)
 
 
-async def _told(function: Callable[[], Awaitable[Any]], failure: type[Exception]) -> Any:
-    """What a function gives; a failure that a user can cause becomes one that the client is told."""
+async def _reported(function: Callable[[], Awaitable[Any]], failure: type[Exception]) -> Any:
+    """The result of a function; a failure that a user can cause is reported to the client."""
     try:
         return await function()
     except MplusError as error:

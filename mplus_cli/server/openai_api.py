@@ -19,7 +19,7 @@ from mplus_cli.asking.events import Answer, Question, Source, TextDelta, check
 from mplus_cli.errors import UsageError
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
-from mplus_cli.wording import NO_ANSWER, answer_text, place
+from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, place
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
@@ -203,7 +203,7 @@ def spoken(answer: Answer) -> str:
     if answer.reason == "unsure":
         text = NO_ANSWER
     elif answer.doubtful:
-        text = f"{answer.answer}\n\nNot sure of this answer."
+        text = f"{answer.answer}\n\n{NOT_SURE}."
     else:
         return answer.answer
     if not answer.sources or not answer.sources[0].quote:

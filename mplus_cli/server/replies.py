@@ -19,7 +19,7 @@ from mplus_cli.server.worker import BusyError, Job, StoppedError
 
 T = TypeVar("T")
 ToText = Callable[[Any], str]
-"""What is sent for an event; nothing is sent for an empty text."""
+"""The text to send for an event; an empty one is not sent."""
 
 
 def status_of(error: BaseException) -> int:
@@ -44,7 +44,7 @@ def error_value(error: BaseException) -> dict[str, Any]:
 
 
 def error_response(error: BaseException) -> Response:
-    """A failure as a response; a full queue says when to come again."""
+    """A failure as a response; a full queue says when to try again."""
     headers = {"retry-after": str(error.seconds)} if isinstance(error, BusyError) else {}
     return JSONResponse(error_value(error), status_of(error), headers=headers)
 
@@ -55,7 +55,7 @@ def sse(value: Any) -> str:
 
 
 async def while_connected(request: Request, job: Job, work: Callable[[], Awaitable[T]]) -> T:
-    """What work gives; ClientDisconnect, and the job cancelled, if the client goes away first."""
+    """The result of `work`; if the client disconnects first, cancels the job and raises ClientDisconnect."""
     gone = False
     async with anyio.create_task_group() as group:
 
@@ -76,7 +76,7 @@ async def while_connected(request: Request, job: Job, work: Callable[[], Awaitab
 
 
 async def _settled(work: Callable[[], Awaitable[T]]) -> Callable[[], T]:
-    """Gives what work gave, or raises what it raised: a task group would wrap it."""
+    """A function that returns the result of `work` or raises its exception, which a task group would wrap."""
     try:
         value = await work()
     except Exception as error:

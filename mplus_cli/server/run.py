@@ -44,7 +44,7 @@ class Place:
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether only this machine can reach it."""
         return self.socket is not None or is_loopback(self.host)
 
 
@@ -201,7 +201,7 @@ def _unix_socket(path: Path) -> Iterator[socket.socket]:
 
 
 def _remove_stale(path: Path) -> None:
-    """Take away a socket that nobody listens on."""
+    """Remove a socket that no process listens on."""
     with contextlib.suppress(OSError):
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise UsageError(f"{path} is there, and no socket: give another --socket")

@@ -1,8 +1,8 @@
 """One thread that computes, and the queue before it.
 
-Questions are answered in the order in which they came. Documents are read one after the other, and a
-question that comes meanwhile is answered between two of their chunks. Knows no HTTP and no model: work is an
-iterator of events, which is closed at its next event when nobody wants it any more.
+Questions are answered in the order in which they arrive. Documents are read one after the other, and a
+question that arrives in the meantime is answered between two chunks. Knows no HTTP and no model: work is an
+iterator of events, which is closed at its next event once its client has gone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BusyError(MplusError):
     """The queue is full.
 
     Args:
-        seconds: after which it may be worth while to ask again.
+        seconds: after which to try again.
     """
 
     def __init__(self, waiting: int, seconds: int) -> None:
@@ -40,7 +40,7 @@ class StoppedError(MplusError):
 
 
 class Job:
-    """Work that was handed in; its events come to the loop of whoever handed it in."""
+    """Submitted work; its events arrive in the event loop that submitted it."""
 
     def __init__(self, worker: Worker, work: Work) -> None:
         self._worker = worker
@@ -54,12 +54,12 @@ class Job:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Nobody wants it any more: it ends at its next event, or is never begun."""
+        """Its client has gone: it ends at its next event, or never starts."""
         self._cancelled.set()
         self._worker.forget(self)
 
     async def events(self) -> AsyncIterator[Any]:
-        """What comes of it, as it comes; raises what it raised. Cancelled when it is left."""
+        """Its events as they arrive; raises what the work raised. Leaving the iteration cancels the job."""
         try:
             while True:
                 event, error, ended = await self._events.get()
@@ -72,7 +72,7 @@ class Job:
             self.cancel()
 
     def do(self, between: Callable[[], object] = lambda: None) -> None:
-        """Do it, in the worker's thread, with something else to do behind each event."""
+        """Do the work, in the worker's thread, and call `between` after each event."""
         try:
             iterator = self._work()
             try:
@@ -91,12 +91,12 @@ class Job:
             self._tell(None, None, True)
 
     def stop(self) -> None:
-        """End it without having done it."""
+        """End it without doing it."""
         self._cancelled.set()
         self._tell(None, StoppedError(), True)
 
     def _tell(self, event: Any, error: BaseException | None, ended: bool) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens
+        with suppress(RuntimeError):  # the loop is closed: nobody is listening
             self._loop.call_soon_threadsafe(self._events.put_nowait, (event, error, ended))
 
 
@@ -119,7 +119,7 @@ class Worker:
         self._thread.start()
 
     def submit(self, work: Work, *, reading: bool = False) -> Job:
-        """Hand in work; called in a running event loop.
+        """Submit work; called in a running event loop.
 
         Raises:
             BusyError: too many wait.
@@ -137,7 +137,7 @@ class Worker:
         return job
 
     async def run(self, function: Callable[[], Any]) -> Any:
-        """What a function returns that is called in the worker's thread, in its turn."""
+        """Call a function in the worker's thread, in its turn, and return its result."""
 
         def work() -> Iterator[Any]:
             yield function()
@@ -147,7 +147,7 @@ class Worker:
         raise StoppedError
 
     def forget(self, job: Job) -> None:
-        """Take a job that was not begun out of the queue."""
+        """Take a job that has not started out of the queue."""
         with self._changed:
             for queue in (self._questions, self._readings):
                 with suppress(ValueError):
@@ -161,7 +161,7 @@ class Worker:
             return {"running": len(self._running), "waiting": waiting}
 
     def stop(self, seconds: float = 10.0) -> None:
-        """End what is being done at its next event and what waits at once; waits for the thread."""
+        """End the running job at its next event and the waiting ones at once; waits for the thread."""
         with self._changed:
             self._stopping = True
             jobs = [*self._running, *self._questions, *self._readings]
@@ -186,7 +186,7 @@ class Worker:
                 self._take(self._readings, self._answer)
 
     def _answer(self) -> None:
-        """Answer all questions that wait."""
+        """Answer all waiting questions."""
         while True:
             started = time.monotonic()
             if not self._take(self._questions):
@@ -194,7 +194,7 @@ class Worker:
             self._seconds = (self._seconds + time.monotonic() - started) / 2
 
     def _take(self, queue: deque[Job], between: Callable[[], object] = lambda: None) -> bool:
-        """Do the first job of a queue; whether there was one."""
+        """Do the first job of a queue; returns whether there was one."""
         with self._changed:
             if not queue:
                 return False

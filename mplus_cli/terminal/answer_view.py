@@ -8,10 +8,10 @@ from typing import Any
 from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
-from mplus_cli.wording import answer_text, place
+from mplus_cli.wording import NOT_SURE, answer_text, place
 
 UNSURE = "Not sure of the answer. The passage that fits best:"
-DOUBTFUL = "Not sure of this answer: look at the passages (--sources, in a chat /sources)."
+DOUBTFUL = f"{NOT_SURE}: look at the passages (--sources, in a chat /sources)."
 NOWHERE = "None of these passages contains the words of the answer:"
 
 

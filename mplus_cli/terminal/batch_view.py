@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from mplus_cli.asking.batch import Answered, Output, Rejected, Tally, appended
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.meter import Meter
 from mplus_cli.wording import count
 
 
@@ -14,14 +15,14 @@ def show_batch(
     found: Iterable[Answered | Rejected],
     output: Output | None,
     tally: Tally,
-    meter: screen.Meter,
+    meter: Meter,
 ) -> None:
     """Write the answers as they come, then what came of all questions."""
     with nullcontext(None) if output is None else appended(output) as append:
         for line in found:
             if isinstance(line, Rejected):
                 meter.close()
-                screen.warning(f"not asked: {line.error}")
+                screen.failed(f"not asked: {line.error}")
             elif append is not None:
                 append(line.to_json())
                 meter.report("asking", detail=f"{count(tally.answered, 'question')} answered")

@@ -11,9 +11,10 @@ from mplus_cli.evaluation.figures import Table, figures_of, tables_of, timings_o
 from mplus_cli.evaluation.report import read_runs
 from mplus_cli.evaluation.values import Event, Loss, Notice, Progress
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.meter import Meter
 
 
-def follow(events: Iterator[Event], meter: screen.Meter) -> None:
+def follow(events: Iterator[Event], meter: Meter) -> None:
     """Show a run's events as they come."""
     detail = ""
     for event in events:

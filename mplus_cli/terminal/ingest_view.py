@@ -20,6 +20,7 @@ from mplus_cli.ingest.events import (
 from mplus_cli.ingest.job import Report
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.meter import Meter
 from mplus_cli.wording import count
 
 
@@ -52,7 +53,7 @@ def show_report(report: Report) -> None:
 class IngestView:
     """Shows events as they come."""
 
-    def __init__(self, meter: screen.Meter, *, title: str | None = None) -> None:
+    def __init__(self, meter: Meter, *, title: str | None = None) -> None:
         self._meter = meter
         self._title = title
         self._document: DocumentStarted | None = None
@@ -85,9 +86,8 @@ class IngestView:
 
     def note(self, text: str) -> None:
         """A line, unless quiet."""
-        if not screen.is_quiet():
-            self._meter.close()
-            screen.note(text)
+        self._meter.close()
+        screen.note(text)
 
     def asks_to_replace(self, found: Replacement) -> bool:
         """Ask whether other versions of documents are to leave the memory; no where nobody can answer."""
@@ -158,11 +158,11 @@ class IngestView:
     def fail(self, error: str) -> None:
         """A line about a document that could not be read, beside others."""
         self._meter.close()
-        screen.warning(f"not read: {error}")
+        screen.failed(f"not read: {error}")
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Warnings about what was not read, unless quiet."""
-        for text in () if screen.is_quiet() else warnings:
+        for text in warnings:
             self._meter.close()
             screen.warning(text)
 
@@ -171,7 +171,7 @@ class ShelfView:
     """Shows several books that are read at once: one meter for all, and a line for each when it is
     done."""
 
-    def __init__(self, meter: screen.Meter, books: int) -> None:
+    def __init__(self, meter: Meter, books: int) -> None:
         self._meter = meter
         self._books = books
         self._finished = 0
@@ -195,13 +195,13 @@ class ShelfView:
             )
 
     def _finish(self, event: BookFinished) -> None:
-        for text in () if screen.is_quiet() else event.warnings:
+        for text in event.warnings:
             screen.warning(f"{event.name}: {text}")
         if event.error is not None:
-            screen.warning(f'memory "{event.name}": {event.error}')
+            screen.failed(f'memory "{event.name}": {event.error}')
             return
         for document in event.report.failed:
-            screen.warning(f"not read: {document['error']}")
+            screen.failed(f"not read: {document['error']}")
         if not event.report.is_hopeless:
             screen.note(summary_line(event.report))
 

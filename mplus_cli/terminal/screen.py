@@ -1,9 +1,9 @@
 """The screen: the only module that prints. Answers and JSON on stdout, everything else on stderr.
 
-If stderr is not a terminal nothing is redrawn: a meter writes a plain line now and then. All text goes
-    out
-through `_write` or through the consoles of `terminal.consoles`, which let through nothing that controls a
-terminal. Knows how things look, not what they mean.
+If stderr is not a terminal nothing is redrawn: a meter writes a plain line now and then. All text goes out
+through `_write` or through the consoles of `terminal.consoles`, which let nothing through that controls a
+terminal. What `--quiet` hides is decided here: notes, warnings and progress, but no result and no failure,
+not even one of a part of the work (`failed`). Knows how things look, not what they mean.
 """
 
 from __future__ import annotations
@@ -14,29 +14,24 @@ import os
 import re
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
+from mplus_cli.terminal.meter import Meter
 from mplus_cli.visible import escaped, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress, TaskID
 
 _WIDE = 240
 """Width of a table that goes to a file or a pipe."""
-_LINE_SECONDS = 30.0
-"""Seconds between a meter's plain lines."""
-_PACE_SECONDS = 120.0
-"""Steps from which a bar's time left is estimated: their lengths vary greatly."""
 Tells = Literal["little", "usual", "much"]
 _tells: ContextVar[Tells] = ContextVar("tells", default="usual")
 """`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
-_open_line = [False]
-"""Whether what was printed last ended in the middle of a line."""
+_mid_line: ContextVar[bool] = ContextVar("mid_line", default=False)
+"""Whether the last piece of an answer ended in the middle of a line."""
 _SPACE = re.compile(r"\s+")
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -70,7 +65,7 @@ def piece(text: str) -> None:
     """Part of an answer on stdout, flushed at once."""
     if not text:
         return
-    _open_line[0] = not text.endswith("\n")
+    _mid_line.set(not text.endswith("\n"))
     _write(sys.stdout, text)
     sys.stdout.flush()
 
@@ -153,7 +148,13 @@ def quotation(
 
 
 def warning(text: str) -> None:
-    """A warning on stderr."""
+    """A warning on stderr, unless quiet: the work is done all the same."""
+    if not is_quiet():
+        failed(text)
+
+
+def failed(text: str) -> None:
+    """A part of the work that failed while the rest went on, on stderr, quiet or not."""
     _say(f"mplus: warning: {text}")
 
 
@@ -168,7 +169,7 @@ def interrupted() -> None:
     with contextlib.suppress(OSError):
         if is_terminal():
             # A terminal has echoed ^C: overwrite it, below an answer that was cut short.
-            sys.stderr.write("\n" if _open_line[0] else "\r")
+            sys.stderr.write("\n" if _mid_line.get() else "\r")
         _plain(sys.stderr, message)
 
 
@@ -255,89 +256,11 @@ def confirm(question: str) -> bool:
 @contextmanager
 def meter(*, quiet: bool = False) -> Iterator[Meter]:
     """A progress display on stderr for as long as the block runs."""
-    shown = Meter(quiet=quiet or is_quiet())
+    shown = Meter(note, _console(stderr=True) if moves() else None, quiet=quiet or is_quiet())
     try:
         yield shown
     finally:
         shown.close()
-
-
-class Meter:
-    """One line of progress that is redrawn, or plain lines now and then, or nothing."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._moves = moves() and not quiet
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._what = ""
-        self._drawn = ("", False)
-        self._last_line = 0.0
-        self._begun = (0.0, 0)
-        """When the current work was first reported, and how far it was then."""
-
-    def report(self, what: str, done: int = 0, total: int | None = None, detail: str = "") -> None:
-        """Show what is being done and how far it has come; `total` None: not known."""
-        if self._quiet:
-            return
-        if self._moves:
-            self._draw(what, done, total, detail)
-        elif what != self._what:
-            self._last_line = time.monotonic()
-            self._begun = (self._last_line, done)
-        elif total and time.monotonic() - self._last_line >= _LINE_SECONDS:
-            self._last_line = time.monotonic()
-            said = f"{what}: {done * 100 // total} %{self._left(done, total)}"
-            note(f"{said}: {detail}" if detail else said)
-        self._what = what
-
-    def close(self) -> None:
-        """Remove the display."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-    def _left(self, done: int, total: int) -> str:
-        """The time left at the pace so far; empty before there is one."""
-        since, first = self._begun
-        if done <= first:
-            return ""
-        seconds = (time.monotonic() - since) * (total - done) / (done - first)
-        if seconds < 60:
-            return ", less than a minute left"
-        return f", about {seconds / 60:,.0f} min left"
-
-    def _draw(self, what: str, done: int, total: int | None, detail: str) -> None:
-        label = one_line(what)
-        if self._progress is not None and (what, total is None) != self._drawn:
-            self.close()
-        if self._progress is None:
-            self._drawn = (what, total is None)
-            self._progress = _new_progress(bounded=total is not None)
-            self._task = self._progress.add_task(label, total=total, detail=detail)
-            self._progress.start()
-        assert self._task is not None
-        self._progress.update(self._task, completed=done, total=total, detail=detail)
-
-
-def _new_progress(*, bounded: bool) -> Progress:
-    """A display of one task, with a bar and the time left if the total is known."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-    from rich.table import Column
-
-    bar = (
-        BarColumn(bar_width=10),
-        TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(compact=True),
-    )
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-        *(bar if bounded else ()),
-        console=_console(stderr=True),
-        transient=True,
-        speed_estimate_period=_PACE_SECONDS,
-    )
 
 
 def _console(*, stderr: bool) -> Console:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.training.loop import Event, Step, Validated
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.meter import Meter
 
 _RECENT = 20
 """Number of steps that the losses shown are averaged over."""
@@ -15,7 +16,7 @@ _RECENT = 20
 class TrainingView:
     """Shows a run's events on a meter."""
 
-    def __init__(self, meter: screen.Meter, total: int) -> None:
+    def __init__(self, meter: Meter, total: int) -> None:
         self._meter, self._total = meter, total
         self._recent: deque[Step] = deque(maxlen=_RECENT)
 

@@ -17,6 +17,7 @@ from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History
 from mplus_cli.runtime.session import open_session
+from mplus_cli.terminal import screen
 
 SHORT = ("--max-new-tokens", "6")
 
@@ -54,6 +55,23 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
     assert mplus("log", "--json").json == {"conversations": []}
     assert "no questions and answers are kept yet" in mplus("log").err
     assert "needs the number" in mplus("log", "--delete").error
+
+
+def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `memory rm` does; a script that deletes goes on without a question."""
+    history = History(Path(os.environ["MPLUS_HOME"]))
+    for _ in range(3):
+        turn = {"question": "Who?", "answer": "Nan", "sources": []}
+        history.add(history.begin("ask", "book", "tiny"), turn)
+    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    for which, asked in (("all", "Delete all conversations"), ("1", "Delete conversation 1 ")):
+        refused = mplus("log", which, "--delete", stdin="\n")
+        assert refused.code == 1 and refused.err.startswith(asked)
+        assert refused.err.endswith("mplus: error: nothing was deleted\n")
+    assert mplus("log", "1", "--delete", "--json", stdin="y\n").json == {"removed": 1}
+    assert mplus("log", "2", "--delete", "--yes", "--json").json == {"removed": 1}
+    monkeypatch.setattr(screen, "is_interactive", lambda: False)
+    assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
 
 
 def test_one_setting_keeps_nothing(mplus: Any, book: str) -> None:

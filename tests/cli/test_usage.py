@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mplus_cli import __version__, failures
-from mplus_cli.app import hoist
+from mplus_cli.command_line import hoist
 from mplus_cli.errors import MismatchError
 from mplus_cli.library import Library, ModelIdentity
 

@@ -225,5 +225,5 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mplus_cli.documents.reading.MAX_BYTES", 1 << 20)
-    with pytest.raises(DocumentError, match="larger than 1 MiB"):
+    with pytest.raises(DocumentError, match=r"larger than 1\.0 MB: split it"):
         read(tmp_path, b"a" * ((1 << 20) + 1))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.app import hoist
+from mplus_cli.command_line import hoist
 from mplus_cli.server.run import Place
 
 pytest.importorskip("fastapi")

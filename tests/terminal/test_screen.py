@@ -1,19 +1,22 @@
-"""A meter where nothing moves: plain lines now and then."""
+"""A meter where nothing moves, what --quiet hides, and where a line is broken off."""
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from types import SimpleNamespace
 
 import pytest
 
+from mplus_cli.terminal import meter as meters
 from mplus_cli.terminal import screen
+from mplus_cli.terminal.ingest_view import IngestView
 
 
 def test_plain_lines_say_how_long_is_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(screen, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(meters, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with screen.meter() as meter:
         # Gone on with: what was done before says nothing of the pace.
         for second, done in ((0, 400), (20, 450), (60, 600), (100, 600), (300, 600)):
@@ -24,3 +27,31 @@ def test_plain_lines_say_how_long_is_left(
         "reading: 60 %, about 3 min left: p. 9",
         "reading: 60 %, about 10 min left: p. 9",
     ]
+
+
+def test_quiet_hides_warnings_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """The screen decides it, for every command."""
+    said = {}
+    for tells in ("usual", "little"):
+        with screen.telling(tells), screen.meter() as meter:
+            view = IngestView(meter)
+            screen.note("a note")
+            screen.warning("page 3 is empty")
+            view.note("a view's note")
+            view.warn(["page 4 is empty"])
+            view.fail("b.pdf is damaged")
+            screen.error("no")
+        said[tells] = capsys.readouterr().err.splitlines()
+    assert said["little"] == ["mplus: warning: not read: b.pdf is damaged", "mplus: error: no"]
+    assert len(said["usual"]) == 6
+
+
+def test_what_is_interrupted_in_the_middle_of_a_line_stays_readable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    for text, start in (("Rats", "\n"), ("Ratsey\n", "\r")):
+        copy_context().run(lambda text=text: (screen.piece(text), screen.interrupted()))
+        assert capsys.readouterr().err.startswith(f"{start}mplus: interrupted")
+    screen.interrupted()  # what another answer left does not show here
+    assert capsys.readouterr().err.startswith("\r")

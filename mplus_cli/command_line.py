@@ -1,0 +1,82 @@
+"""Command lines before they are parsed, and the help that ends with examples. Knows no command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mplus_cli.errors import EXIT_CODES, UsageError
+
+EPILOG = "The global options (mplus --help) work here too."
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    shown = "".join(f"  {line}\n" for line in lines)
+    return f"\b\nExamples:\n{shown}\n{EPILOG}"
+
+
+START = """\
+Start here:
+
+\b
+  mplus ingest book.pdf
+  mplus ask "Who is the captain of the ship?"
+  mplus chat
+
+\b
+Exit codes:
+""" + "".join(f"  {code:<5}{what.replace('`', '')}\n" for code, what in EXIT_CODES.items())
+GROUPS = (["memory"], ["model"], ["eval"], ["config"])
+"""Command lines that only begin a command, and show its help."""
+WITH_VALUE = ("--model", "--device", "--dtype", "--home")
+SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
+
+
+def unwrapped(text: str) -> str:
+    """Help text with each paragraph on one line, to be wrapped at the terminal's width; indented
+    paragraphs keep their lines."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        f"\b\n{paragraph}" if paragraph.startswith("    ") else " ".join(paragraph.split())
+        for paragraph in paragraphs
+    )
+
+
+def with_full_sources(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--sources full` as one option: `--sources` is a switch too, and the parser has
+    no options whose value is optional."""
+    full: list[str] = []
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            return [*full, *arguments[number:]]
+        if argument == "--sources=full":
+            full.append("--full-sources")
+        elif argument == "full" and full[-1:] == ["--sources"]:
+            full[-1] = "--full-sources"
+        else:
+            full.append(argument)
+    return full
+
+
+def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The global options from anywhere before `--`, and the rest of the arguments.
+
+    Raises:
+        UsageError: the last one has no value.
+    """
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            rest += [argument, *left]
+        elif argument in WITH_VALUE:
+            value = next(left, None)
+            if value is None:
+                raise UsageError(f"{argument} needs a value (see mplus --help)")
+            first += [argument, value]
+        elif argument in SWITCHES or argument.startswith(tuple(f"{o}=" for o in WITH_VALUE)):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first, rest
