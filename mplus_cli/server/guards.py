@@ -5,9 +5,11 @@ Pure ASGI, so that streams pass through and disconnects are seen. Knows no route
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES = 1 << 20
 """The longest body of a request that does not upload a document."""
+_DRAINED_BYTES, _DRAINED_SECONDS = 64 << 20, 1.0
+"""What is still taken of a request that is refused, and for how long nothing may come."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -81,7 +85,7 @@ class Guard:
         if refusal is None and _declared(scope) > limit:
             refusal = 413, TooLarge(limit).detail, {"connection": "close"}
         if refusal is not None:
-            await _answer(guarded, *refusal)
+            await _answer(receive, guarded, *refusal)
             return
         await self._app(scope, _limited(receive, limit), guarded)
 
@@ -147,7 +151,11 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-async def _answer(send: Send, status: int, message: str, headers: dict[str, str]) -> None:
+async def _answer(
+    receive: Receive, send: Send, status: int, message: str, headers: dict[str, str]
+) -> None:
+    """Refuse a request. What its client still sends is taken first: many read no answer before they have
+    sent everything, and a connection that closes in between would be all they see."""
     body = json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode()
     listed: Iterable[tuple[bytes, bytes]] = (
         (name.encode(), value.encode())
@@ -156,4 +164,16 @@ async def _answer(send: Send, status: int, message: str, headers: dict[str, str]
     length = (b"content-length", str(len(body)).encode())
     start = {"type": "http.response.start", "status": status, "headers": [*listed, length]}
     await send(start)
+    await _drain(receive)
     await send({"type": "http.response.body", "body": body})
+
+
+async def _drain(receive: Receive) -> None:
+    """Take the rest of a request's body, as long as it is short and comes quickly."""
+    left = _DRAINED_BYTES
+    with suppress(TimeoutError):
+        while left > 0:
+            message = await asyncio.wait_for(receive(), _DRAINED_SECONDS)
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+            left -= len(message.get("body", b""))
