@@ -98,7 +98,10 @@ class IngestView:
         told, them = str(found), "it" if len(found.titles) == 1 else "them"
         others = count(found.others, "other document")
         cost = f" and read {others} again ({count(found.chunks, 'chunk')})" if found.others else ""
-        return screen.confirm(f"{told[:1].upper()}{told[1:]}. Replace {them}{cost}?")
+        wanted = screen.confirm(f"{told[:1].upper()}{told[1:]}. Replace {them}{cost}?")
+        if not wanted:
+            self.note(found.kept)
+        return wanted
 
     def summary(self, report: Report) -> None:
         """The last line."""

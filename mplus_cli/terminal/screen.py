@@ -98,11 +98,15 @@ def detail(text: str) -> None:
 
 
 def _say(text: str) -> None:
+    _plain(sys.stderr, _wrapped(text))
+
+
+def _wrapped(text: str) -> str:
     line = one_line(text)
-    if is_terminal():
-        columns = _console(stderr=True).width
-        line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
-    _plain(sys.stderr, line)
+    if not is_terminal():
+        return line
+    columns = _console(stderr=True).width
+    return textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def dim(text: str, *, stderr: bool = True) -> None:
@@ -165,7 +169,7 @@ def error(text: str) -> None:
 
 def interrupted() -> None:
     """The message after Ctrl-C, on stderr; on a line of its own even if ^C was echoed."""
-    message = "mplus: interrupted; what was committed is kept: run the same command to go on"
+    message = "mplus: interrupted: what was read is kept, and the same command continues"
     with contextlib.suppress(OSError):
         if is_terminal():
             # A terminal has echoed ^C: overwrite it, below an answer that was cut short.
@@ -248,7 +252,7 @@ def read_line(prompt: str) -> str:
 
 def confirm(question: str) -> bool:
     """Ask a yes-or-no question; no is the default."""
-    _write(sys.stderr, f"{one_line(question)} [y/N] ")
+    _write(sys.stderr, f"{_wrapped(f'{question} [y/N]')} ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

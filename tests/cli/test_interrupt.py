@@ -19,7 +19,7 @@ from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime import session
 
-LINE = "mplus: interrupted; what was committed is kept: run the same command to go on\n"
+LINE = "mplus: interrupted: what was read is kept, and the same command continues\n"
 
 
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:

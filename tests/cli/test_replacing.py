@@ -110,7 +110,8 @@ def test_asked_on_a_terminal(
     assert result.err.startswith(asked)
     assert titles(shelf) == ["Tides", "Story"]
     story.write_text(f"{NEW} Again.")
-    assert mplus("ingest", story, "-m", shelf, stdin="\n").code == 0
+    result = mplus("ingest", story, "-m", shelf, stdin="\n")
+    assert result.code == 0 and "and keeps both: --replace keeps the new one only" in result.err
     assert titles(shelf) == ["Tides", "Story", "Story"]
 
 
