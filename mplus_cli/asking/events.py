@@ -108,6 +108,7 @@ class Source:
             place=Place.loads(json.dumps(place)) if place else None,
             quote_span=_pair(values["quote_span"]),
             answer_span=_pair(values["answer_span"]),
+            second_span=_pair(values["second_quote_span"]),
         )
 
 
