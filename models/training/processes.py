@@ -6,6 +6,7 @@ all that data parallelism takes.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ class Processes:
         if size == 1:
             return cls()
         if not distributed.is_initialized():
+            # Its functions take the group of the moment of import as their default: imported later,
+            # they would hold the group beyond `leave`, and its threads may abort a process that exits.
+            importlib.import_module("torch.distributed.nn.functional")
             on_gpu = torch.device(device).type == "cuda"
             if on_gpu and ":" in str(device):
                 torch.cuda.set_device(device)  # NCCL gathers objects on the current device
@@ -81,6 +85,7 @@ class Processes:
         return values
 
     def leave(self) -> None:
+        """Leave the group: its threads have ended when this returns."""
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 
