@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.tiny import load_helpers, report
+from benchmarks.reliability.tiny import load_helpers, part, report
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, compaction, snapshot
@@ -308,6 +308,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--sample", type=int, help="so many points, drawn; by default all")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--part", type=part, default=(1, 1), help="K/N: the K-th of N parts")
     options.add_argument("--fault", choices=FAULTS, action="append")
     options.add_argument("--operation", action="append")
     given = options.parse_args()
@@ -324,6 +325,7 @@ def main() -> None:
         steps = len(found)
         if given.sample is not None:
             found = random.Random(given.seed).sample(found, min(given.sample, steps))
+        found = found[given.part[0] - 1 :: given.part[1]]
         want = {operation.name: undisturbed(operation, work) for operation in chosen}
         for point in found:
             outcome = try_point(point, work, want[point.operation.name])

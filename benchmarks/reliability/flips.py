@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import sqlite3
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -53,7 +54,8 @@ def campaign(
         path = database if chance.random() < DATABASE_SHARE else chance.choice(others)
         good, was = path.read_bytes(), path.stat()
         bad = bytearray(good)
-        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+        offset, bit = chance.randrange(len(bad)), chance.randrange(8)
+        bad[offset] ^= 1 << bit
         path.write_bytes(bad)
         try:
             if path == saved:
@@ -66,6 +68,10 @@ def campaign(
             path.write_bytes(good)
             os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
             (stored.folder / "memory.db-journal").unlink(missing_ok=True)
+        if outcome.startswith(("silent", "crash")):
+            print(
+                f"flip {number}: {path.name}, byte {offset}, bit {bit}: {outcome}", file=sys.stderr
+            )
         counts[outcome] += 1
     return counts
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.reliability import faults
 from benchmarks.reliability.faults import Operation
-from benchmarks.reliability.tiny import load_helpers, report
+from benchmarks.reliability.tiny import load_helpers, part, report
 
 CALLS = (
     *(
@@ -78,21 +78,21 @@ def main() -> None:
     )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--random", type=int, default=3, help="random disks of each moment")
+    options.add_argument("--part", type=part, default=(1, 1), help="K/N: the K-th of N parts")
     given = options.parse_args()
     faults.fake_fetch()
     began, counts, failed = time.monotonic(), Counter[str](), 0
     with tempfile.TemporaryDirectory() as folder:
         work, helpers = Path(folder), load_helpers()
         for operation in faults.operations(work, helpers):
-            chance = random.Random(given.seed)
             want = faults.undisturbed(operation, work)
-            for number, wrong in enumerate(
-                try_disks(operation, work, want, chance, given.random, given.sample)
+            for disk, wrong in try_disks(
+                operation, work, want, given.seed, given.random, given.sample, given.part
             ):
                 counts[operation.name] += 1
                 if wrong:
                     failed += 1
-                    print(f"{operation.name}, disk {number}: {wrong}", file=sys.stderr, flush=True)
+                    print(f"{operation.name}, disk {disk}: {wrong}", file=sys.stderr, flush=True)
     report(
         {
             "disks": sum(counts.values()),
@@ -107,11 +107,12 @@ def try_disks(
     operation: Operation,
     work: Path,
     want: object,
-    chance: random.Random,
+    seed: int,
     randoms: int,
     sample: int | None,
-) -> Iterator[str]:
-    """What is wrong with each disk that a crash of an operation may leave; "" where nothing is."""
+    part: tuple[int, int] = (1, 1),
+) -> Iterator[tuple[str, str]]:
+    """Each disk that a crash of an operation may leave, and what is wrong with it ("" if nothing is)."""
     home = faults._home(work)
     operation.prepare(home)
     root = _scan(home)
@@ -126,12 +127,13 @@ def try_disks(
     events = list(_Replay(home, root, marks).read(trace))
     moments = [(at, kind) for at in range(len(events) + 1) for kind in range(2 + randoms)]
     if sample is not None:
-        moments = sorted(chance.sample(moments, min(sample, len(moments))))
+        drawn = random.Random(seed).sample(moments, min(sample, len(moments)))
+        moments = sorted(drawn)
     done = events.index("done")
-    for at, kind in moments:
-        disk = faults._home(work)
+    for at, kind in moments[part[0] - 1 :: part[1]]:
+        disk, chance = faults._home(work), random.Random(f"{seed} {at} {kind}")
         _make(disk, _disk(root, events[:at], kind, chance))
-        yield _look(operation, disk, want, reported=at > done)
+        yield f"{at}.{kind}", _look(operation, disk, want, reported=at > done)
 
 
 def _look(operation: Operation, disk: Path, want: object, *, reported: bool) -> str:

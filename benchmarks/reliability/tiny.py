@@ -25,3 +25,12 @@ def load_helpers(path: str = "library/tiny.py") -> Any:
 def report(figures: Mapping[str, object]) -> None:
     """Print one line of JSON."""
     print(json.dumps(figures))
+
+
+def part(text: str) -> tuple[int, int]:
+    """`K/N`, the K-th of N parts of a sweep, as (K, N); ValueError if it is none."""
+    which, _, parts = text.partition("/")
+    found = int(which), int(parts)
+    if not 1 <= found[0] <= found[1]:
+        raise ValueError(text)
+    return found

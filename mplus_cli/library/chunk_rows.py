@@ -18,13 +18,10 @@ from mplus_cli.library.seal import (
     covered_chunks,
     put_checksums,
 )
+from mplus_cli.library.tables import create_table, has_table, put_setting, setting
 from mplus_cli.library.values import ChunkRow
 from mplus_cli.place import Place
 
-PLACES = """
-CREATE TABLE IF NOT EXISTS places (
-    number INTEGER PRIMARY KEY REFERENCES chunks (number), place TEXT NOT NULL)
-"""
 _DIGEST = "places_sha256"
 """The key in `settings` of a digest over all rows of `places`; absent where there are none."""
 _CHUNKS = """
@@ -106,7 +103,7 @@ def cover(connection: sqlite3.Connection, chunks: int, chunks_sha256: str) -> No
     if chain("", rows) != chunks_sha256 or not are_places_intact(connection):
         raise sqlite3.DatabaseError("the chunks are not those that were read")
     places = {}
-    if _has_places(connection):
+    if has_table(connection, "places"):
         places = dict(connection.execute("SELECT number, place FROM places"))
     put_checksums(connection, [(*row, places.get(row[0])) for row in rows[covered:]])
 
@@ -115,19 +112,18 @@ def put_places(connection: sqlite3.Connection, places: Mapping[int, Place]) -> N
     """Add places, by the numbers of their chunks, ascending."""
     if not places:
         return
-    connection.execute(PLACES)
+    create_table(connection, "places")
     rows = [(number, place.dumps()) for number, place in places.items()]
     connection.executemany("INSERT INTO places VALUES (?, ?)", rows)
-    digest = chain(_places_digest(connection), rows)
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DIGEST, digest))
+    put_setting(connection, _DIGEST, chain(setting(connection, _DIGEST) or "", rows))
 
 
 def are_places_intact(connection: sqlite3.Connection) -> bool:
     """Whether the rows of `places` are those that were written."""
     rows: Iterable[Row] = ()
-    if _has_places(connection):
+    if has_table(connection, "places"):
         rows = connection.execute("SELECT number, place FROM places ORDER BY number")
-    return chain("", rows) == _places_digest(connection)
+    return chain("", rows) == (setting(connection, _DIGEST) or "")
 
 
 def _read_below(connection: sqlite3.Connection, below: int) -> list[Sequence[Any]]:
@@ -141,21 +137,10 @@ def _read_below(connection: sqlite3.Connection, below: int) -> list[Sequence[Any
 def _query(connection: sqlite3.Connection) -> str:
     """The query for chunks, with their places and checksums where the memory has any."""
     place, places = ("NULL", "")
-    if _has_places(connection):
+    if has_table(connection, "places"):
         place, places = "place", "LEFT JOIN places ON places.number = chunks.number"
     digest, checksums = checksum_columns(connection)
     return _CHUNKS.format(place=place, checksum=digest, joins=f"{places} {checksums}")
-
-
-def _has_places(connection: sqlite3.Connection) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'places'"
-    return connection.execute(query).fetchone() is not None
-
-
-def _places_digest(connection: sqlite3.Connection) -> str:
-    query = "SELECT value FROM settings WHERE key = ?"
-    row = connection.execute(query, (_DIGEST,)).fetchone()
-    return str(row[0]) if row else ""
 
 
 def _chunk_row(row: Sequence[Any]) -> ChunkRow:

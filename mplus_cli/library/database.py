@@ -1,6 +1,6 @@
 """`memory.db`: the SQLite file of a memory, whose last transaction is the memory's last commit.
 
-Knows the schema and the rows; no tensors, and no files but its own.
+Knows the rows; no tensors, and no files but its own.
 
 Table `times` alone holds wall-clock values, and how the files were when they were last checked. All
 other tables depend only on what was read and in which order: an interrupted and resumed run leaves the
@@ -23,17 +23,11 @@ from typing import Any
 
 from mplus_cli.errors import MismatchError, disk_errors
 from mplus_cli.library import metadata_rows
-from mplus_cli.library.chunk_rows import PLACES
 from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
-from mplus_cli.library.seal import (
-    CHECKSUMS,
-    check_seals,
-    is_covered,
-    put_checksums,
-    put_seals,
-)
+from mplus_cli.library.seal import check_seals, is_covered, put_checksums, put_seals
 from mplus_cli.library.sqlite_errors import sqlite_errors
+from mplus_cli.library.tables import check_tables, create_tables
 from mplus_cli.library.values import (
     DocumentRow,
     ModelIdentity,
@@ -49,34 +43,11 @@ SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 REBUILT = "rebuilt"
 """In `times`: when a document left the memory last."""
-_FILE = "file/"  # in `times`: how a file was
+# In `times`: when a document was first read, and how a file was.
+_DOCUMENT, _FILE = "document/", "file/"
 
-_SCHEMA = f"""
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE times (what TEXT PRIMARY KEY, at TEXT NOT NULL);
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL,
-    kind TEXT NOT NULL, pages INTEGER, tokens INTEGER NOT NULL, chunks INTEGER NOT NULL,
-    chunks_read INTEGER NOT NULL, digest TEXT NOT NULL);
-CREATE INDEX documents_sha256 ON documents (sha256);
-CREATE TABLE chunks (
-    number INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (id),
-    position INTEGER NOT NULL, text TEXT NOT NULL, tokens INTEGER NOT NULL,
-    first_page INTEGER, last_page INTEGER);
-{PLACES.strip()};
-{CHECKSUMS.strip()};
-CREATE TABLE segments (
-    number INTEGER PRIMARY KEY, file TEXT NOT NULL, tokens INTEGER NOT NULL,
-    skip INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE state (
-    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, clock INTEGER NOT NULL,
-    chunks INTEGER NOT NULL, tokens INTEGER NOT NULL, stm_file TEXT NOT NULL,
-    stm_tokens INTEGER NOT NULL, stm_bytes INTEGER NOT NULL, stm_sha256 TEXT NOT NULL,
-    chunks_sha256 TEXT NOT NULL, seal TEXT NOT NULL);
-"""
 _DOCUMENTS = """
-SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest,
-    coalesce((SELECT at FROM times WHERE what = 'document/' || id), ''), {metadata}
+SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest, {metadata}
 FROM documents {join} ORDER BY id
 """
 OTHER_METADATA = "the authors and dates are not those that were written"
@@ -137,8 +108,7 @@ def create(folder: Path, name: str, identity: ModelIdentity, created: str, updat
     with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
+            create_tables(connection)
             connection.executemany("INSERT INTO settings VALUES (?, ?)", sorted(settings.items()))
             put_times(connection, {"created": created, "updated": updated})
             put_checksums(connection, [])
@@ -189,7 +159,9 @@ def reading(folder: Path, name: str) -> Iterator[Connection]:
 
 
 def check_rows(connection: Connection) -> None:
-    """Compare all rows but those of chunks with their digests; sqlite3.DatabaseError if one is wrong."""
+    """Compare the tables' definitions, and all rows but those of chunks with their digests;
+    sqlite3.DatabaseError if one is wrong."""
+    check_tables(connection)
     check_seals(connection)
     if not metadata_rows.is_metadata_intact(connection):
         raise sqlite3.DatabaseError(OTHER_METADATA)
@@ -220,7 +192,7 @@ def view_within(connection: Connection) -> View:
             ModelIdentity(settings["model"], settings["fingerprint"], geometry),
             State(*state) if state else None,
             tuple(SegmentRow(*row) for row in segments),
-            tuple(DocumentRow(*row) for row in documents),
+            tuple(_document_row(row, times) for row in documents),
             times["created"],
             times["updated"],
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
@@ -229,6 +201,11 @@ def view_within(connection: Connection) -> View:
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
+
+
+def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
+    *values, author, date = row
+    return DocumentRow(*values, times.get(f"{_DOCUMENT}{row[0]}", ""), author, date)
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
@@ -248,7 +225,7 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
                 new.digest,
             ),
         )
-        put_times(connection, {f"document/{number}": new.added or at})
+        put_times(connection, {f"{_DOCUMENT}{number}": new.added or at})
     metadata_rows.put_metadata(connection, documents)
 
 

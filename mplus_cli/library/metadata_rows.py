@@ -10,19 +10,16 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from mplus_cli.library.seal import Row, chain
+from mplus_cli.library.tables import create_table, has_table, put_setting, setting
 from mplus_cli.library.values import NewDocument
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS metadata (
-    document INTEGER PRIMARY KEY REFERENCES documents (id), author TEXT, date TEXT)
-"""
 _DIGEST = "metadata_sha256"
 """The key in `settings` of a digest over all rows of `metadata`; absent where there are none."""
 
 
 def columns(connection: sqlite3.Connection) -> tuple[str, str]:
     """What a query of `documents` selects for author and date, and what it joins for that."""
-    if not _has_table(connection):
+    if not has_table(connection, "metadata"):
         return "NULL, NULL", ""
     return "author, date", "LEFT JOIN metadata ON metadata.document = documents.id"
 
@@ -36,26 +33,14 @@ def put_metadata(connection: sqlite3.Connection, documents: Mapping[int, NewDocu
     ]
     if not rows:
         return
-    connection.execute(_TABLE)
+    create_table(connection, "metadata")
     connection.executemany("INSERT INTO metadata VALUES (?, ?, ?)", rows)
-    digest = chain(_digest(connection), rows)
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DIGEST, digest))
+    put_setting(connection, _DIGEST, chain(setting(connection, _DIGEST) or "", rows))
 
 
 def is_metadata_intact(connection: sqlite3.Connection) -> bool:
     """Whether the rows of `metadata` are those that were written."""
     rows: Iterable[Row] = ()
-    if _has_table(connection):
+    if has_table(connection, "metadata"):
         rows = connection.execute("SELECT document, author, date FROM metadata ORDER BY document")
-    return chain("", rows) == _digest(connection)
-
-
-def _has_table(connection: sqlite3.Connection) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'metadata'"
-    return connection.execute(query).fetchone() is not None
-
-
-def _digest(connection: sqlite3.Connection) -> str:
-    query = "SELECT value FROM settings WHERE key = ?"
-    row = connection.execute(query, (_DIGEST,)).fetchone()
-    return str(row[0]) if row else ""
+    return chain("", rows) == (setting(connection, _DIGEST) or "")

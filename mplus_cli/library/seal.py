@@ -14,16 +14,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from mplus_cli.library.tables import create_table, has_table, put_setting, setting
+
 Row = tuple[int | str | None, ...]
 """A row of `chunks`: number, document, position, text, tokens, first_page, last_page.
 
 Or of `places`: number, place. Or of `metadata`: document, author, date.
 """
 
-CHECKSUMS = """
-CREATE TABLE IF NOT EXISTS checksums (
-    number INTEGER PRIMARY KEY REFERENCES chunks (number), sha256 TEXT NOT NULL)
-"""
 _CHECKSUMS_DIGEST = "checksums_sha256"
 """The key in `settings` of a digest over all rows of `checksums`."""
 _TIMES_DIGEST = "sha256"
@@ -49,7 +47,7 @@ def seal(connection: sqlite3.Connection) -> str:
     """A digest over all rows but the times; of the chunks, over their digest in `state`."""
     digest = hashlib.sha256()
     for table in ("settings", "documents", "segments", "state"):
-        for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1"):
+        for row in connection.execute(f"SELECT * FROM {table} NOT INDEXED ORDER BY 1"):
             values = row[:-1] if table == "state" else row  # without the seal itself
             digest.update(json.dumps(values).encode())
     return digest.hexdigest()
@@ -58,7 +56,7 @@ def seal(connection: sqlite3.Connection) -> str:
 def put_seals(connection: sqlite3.Connection) -> None:
     """Seal all rows as they are now: the last step of a commit. Times are sealed where chunks are."""
     connection.execute("UPDATE state SET seal = ?", (seal(connection),))
-    if _setting(connection, _CHECKSUMS_DIGEST) is None:
+    if setting(connection, _CHECKSUMS_DIGEST) is None:
         return
     times = (_TIMES_DIGEST, _seal_times(connection))
     connection.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", times)
@@ -66,17 +64,16 @@ def put_seals(connection: sqlite3.Connection) -> None:
 
 def put_checksums(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Add the checksums of chunks: their rows as `checksum` takes them, ascending."""
-    connection.execute(CHECKSUMS)
+    create_table(connection, "checksums")
     found = [(row[0], checksum(row)) for row in rows]
     connection.executemany("INSERT INTO checksums VALUES (?, ?)", found)
-    digest = chain(_setting(connection, _CHECKSUMS_DIGEST) or "", found)
-    settings = (_CHECKSUMS_DIGEST, digest)
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", settings)
+    digest = chain(setting(connection, _CHECKSUMS_DIGEST) or "", found)
+    put_setting(connection, _CHECKSUMS_DIGEST, digest)
 
 
 def covered_chunks(connection: sqlite3.Connection) -> int:
     """How many chunks have a checksum; those after them were read by an earlier mplus."""
-    if not _has_checksums(connection):
+    if not has_table(connection, "checksums"):
         return 0
     (last,) = connection.execute("SELECT max(number) FROM checksums").fetchone()
     return 0 if last is None else int(last) + 1
@@ -85,12 +82,12 @@ def covered_chunks(connection: sqlite3.Connection) -> int:
 def is_covered(connection: sqlite3.Connection) -> bool:
     """Whether every row was sealed by an mplus that knows checksums."""
     (chunks,) = connection.execute("SELECT coalesce(max(number) + 1, 0) FROM chunks").fetchone()
-    return _has_checksums(connection) and covered_chunks(connection) == chunks
+    return has_table(connection, "checksums") and covered_chunks(connection) == chunks
 
 
 def checksum_columns(connection: sqlite3.Connection) -> tuple[str, str]:
     """What a query of `chunks` selects for the checksum, and what it joins for that."""
-    if not _has_checksums(connection):
+    if not has_table(connection, "checksums"):
         return "NULL", ""
     return "checksums.sha256", "LEFT JOIN checksums ON checksums.number = chunks.number"
 
@@ -109,11 +106,11 @@ def wrong_seals(connection: sqlite3.Connection) -> Iterator[str]:
             yield NOT_WRITTEN
             return
         times = connection.execute(
-            "SELECT at FROM times WHERE what = ?", (_TIMES_DIGEST,)
+            "SELECT at FROM times NOT INDEXED WHERE what = ?", (_TIMES_DIGEST,)
         ).fetchone()
         # Without them an earlier mplus made the memory, or wrote to it since: it seals no times.
         covered = is_covered(connection)
-        if (times is None) != (_setting(connection, _CHECKSUMS_DIGEST) is None) or (
+        if (times is None) != (setting(connection, _CHECKSUMS_DIGEST) is None) or (
             covered and times is not None and times[0] != _seal_times(connection)
         ):
             yield f"times or {NOT_WRITTEN}"
@@ -124,24 +121,14 @@ def wrong_seals(connection: sqlite3.Connection) -> Iterator[str]:
 def are_checksums_intact(connection: sqlite3.Connection) -> bool:
     """Whether the rows of `checksums` are those that were written."""
     rows: Iterable[Row] = ()
-    if _has_checksums(connection):
+    if has_table(connection, "checksums"):
         rows = connection.execute("SELECT number, sha256 FROM checksums ORDER BY number")
-    return chain("", rows) == (_setting(connection, _CHECKSUMS_DIGEST) or "")
+    return chain("", rows) == (setting(connection, _CHECKSUMS_DIGEST) or "")
 
 
 def _seal_times(connection: sqlite3.Connection) -> str:
     rows = connection.execute(
-        "SELECT what, at FROM times WHERE what IN ('created', 'updated', 'rebuilt') "
+        "SELECT what, at FROM times NOT INDEXED WHERE what IN ('created', 'updated', 'rebuilt') "
         "OR what LIKE 'document/%' ORDER BY what"
     )
     return chain(seal(connection), rows)
-
-
-def _has_checksums(connection: sqlite3.Connection) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checksums'"
-    return connection.execute(query).fetchone() is not None
-
-
-def _setting(connection: sqlite3.Connection, key: str) -> str | None:
-    row = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-    return None if row is None else str(row[0])

@@ -18,6 +18,7 @@ from mplus_cli.library.damage import titles_in
 from mplus_cli.library.schema import check_chunks, check_counts, check_view
 from mplus_cli.library.seal import NOT_WRITTEN, are_checksums_intact, chain, wrong_seals
 from mplus_cli.library.shapes import check_numbers, check_segment, check_stm
+from mplus_cli.library.tables import wrong_tables
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import Problem, Progress, State, View
 
@@ -124,6 +125,7 @@ def check_database(folder: Path, name: str) -> tuple[View | None, list[Problem]]
 def check_digests(connection: sqlite3.Connection) -> list[str]:
     """What is wrong with the database by itself: its pages, its references, its rows' digests."""
     found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    found += wrong_tables(connection)
     found += [
         f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
         for row in connection.execute("PRAGMA foreign_key_check")

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from mplus_cli.errors import MismatchError
-from mplus_cli.library import Library, snapshot
+from mplus_cli.library import Library, database, snapshot
 from mplus_cli.library.verify import verify
 
 
@@ -85,6 +85,51 @@ def test_a_time_without_a_name_is_damage(book):
 def test_changed_checksums_are_found(book, change):
     execute(book, change)
     assert any("checksums" in problem.message for problem in verify(book))
+
+
+def test_a_changed_definition_is_found(book):
+    """SQLite takes `PRHMARY KEY` for the name of a type: the column is no key then, and empty."""
+    file = book.folder / "memory.db"
+    good = file.read_bytes()
+    for old, new in (
+        (b"number INTEGER PRIMARY KEY, document", b"number INTEGER PRHMARY KEY, document"),
+        (b"PRIMARY KEY, path TEXT", b"PRIMARY KEY, path TEXD"),
+        (b"value TEXT NOT NULL)", b"value TEXT NOT NUDL)"),
+        (b"tableplacesplaces", b"tableplacesplaceq"),
+    ):
+        assert good.count(old) == 1
+        file.write_bytes(good.replace(old, new))
+        for look in (book.view, book.load, lambda: book.chunk(1), lambda: book.texts(3)):
+            with pytest.raises(MismatchError, match=r'^memory "book" is damaged: memory\.db: '):
+                look()
+        assert {problem.file for problem in verify(book)} == {"memory.db"}, new
+
+
+def test_nothing_that_is_read_is_looked_up_in_an_index(book, monkeypatch):
+    """Tables are sealed, indexes are not: a changed index must lead to no other row."""
+    statements = []
+
+    def opened(file, mode):
+        connection = real(file, mode)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    real = database._open
+    monkeypatch.setattr(database, "_open", opened)
+    view = book.view()
+    book.chunk_numbers([1])
+    book.chunk(1)
+    book.texts(view.chunks)
+    monkeypatch.undo()
+    with database.connect(book.folder, "book") as connection:
+        plans = [
+            (statement, plan[-1])
+            for statement in statements
+            if statement.startswith("SELECT")
+            for plan in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+    assert len(plans) > 20
+    assert [plan for plan in plans if "INDEX" in plan[1]] == []
 
 
 def test_a_memory_that_has_read_nothing_is_covered(tmp_path, tiny):
