@@ -27,9 +27,7 @@ class Record:
         if not self.wanted:
             return
         with self._warned():
-            if self.id is None:
-                self.id = self.history.begin(self.command, details["memory"], details["model"])
-            self.history.add(self.id, details)
+            self.id = self.history.keep(self.id, self.command, [details])
 
     def drop_last(self) -> None:
         """Forget the last turn, which is asked again; where turns are not kept, the last that is kept
@@ -46,12 +44,10 @@ class Record:
             MplusError: it cannot be kept.
         """
         check_name(name)
-        if self.id is None and turns:
-            self.id = self.history.begin(self.command, turns[-1]["memory"], turns[-1]["model"])
-            for details in turns:
-                self.history.add(self.id, details)
         if self.id is not None:
             self.history.rename(self.id, name)
+        elif turns:
+            self.id = self.history.keep(None, self.command, turns, name)
         self.wanted = True
 
     @contextmanager

@@ -83,30 +83,39 @@ class History:
     def __init__(self, home: Path) -> None:
         self.path = home / NAME
 
-    def begin(self, command: str, memory: str, model: str, name: str = "") -> int:
-        """The id of a new conversation, which is listed once it has a turn."""
-        if not self.path.exists():
-            with disk_errors():
-                make_folder(self.path.parent, mode=FOLDER)
-                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, FILE))
-        values = (*map(_storable, (name, command, memory, model)), _now())
-        with self._opened() as connection:
-            made = connection.execute(
-                "INSERT INTO conversations (name, command, memory, model, started) "
-                "VALUES (?, ?, ?, ?, ?)",
-                values,
-            )
-            return int(made.lastrowid or 0)
+    def keep(
+        self,
+        conversation: int | None,
+        command: str,
+        turns: Sequence[Mapping[str, Any]],
+        name: str = "",
+    ) -> int:
+        """Keep turns of a conversation, in one step; its id.
 
-    def add(self, conversation: int, details: Mapping[str, Any]) -> None:
-        """Keep a turn: the object of `mplus ask --json`."""
-        values = (conversation, _now(), *_texts(details), json.dumps(short(details)))
+        Args:
+            conversation: None begins one, as does the id of one that was deleted meanwhile.
+            turns: objects of `mplus ask --json`; at least one.
+            name: what one that is begun is called.
+        """
+        rows = [(_now(), *_texts(details), json.dumps(short(details))) for details in turns]
+        self._make()
         with self._opened() as connection:
-            connection.execute(
+            query = "SELECT id FROM conversations WHERE id = ?"
+            if connection.execute(query, (conversation,)).fetchone() is None:
+                about = (name, command, turns[-1]["memory"], turns[-1]["model"])
+                made = connection.execute(
+                    "INSERT INTO conversations (name, command, memory, model, started) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (*map(_storable, about), _now()),
+                )
+                conversation = int(made.lastrowid or 0)
+            connection.executemany(
                 "INSERT INTO turns (conversation, at, question, answer, details) "
-                "VALUES (?, ?, ?, ?, ?)",
-                values,
+                f"VALUES ({conversation}, ?, ?, ?, ?)",
+                rows,
             )
+        assert conversation is not None
+        return conversation
 
     def drop_last(self, conversation: int) -> None:
         """Forget the last turn of a conversation: it is asked again."""
@@ -153,7 +162,7 @@ class History:
         query = (
             f"{_LISTED} WHERE {' AND '.join(where)} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?"
         )
-        with self._opened() as connection:
+        with self._opened(write=False) as connection:
             return [
                 Kept(*row) for row in connection.execute(query, (*values, min(limit, _LARGEST)))
             ]
@@ -166,7 +175,7 @@ class History:
             number = int(wanted) if is_number else -1
             which = "c.id = ? OR (c.name = ? AND c.name <> '')"
             query = f"{_LISTED} WHERE {which} GROUP BY c.id ORDER BY c.id DESC"
-            with self._opened() as connection:
+            with self._opened(write=False) as connection:
                 rows = connection.execute(query, (number, _storable(wanted))).fetchall()
                 turns = connection.execute(
                     "SELECT at, question, answer, details FROM turns WHERE conversation = ? "
@@ -191,7 +200,7 @@ class History:
             "SELECT at, question, answer, details FROM turns WHERE conversation IN "
             "(SELECT id FROM conversations WHERE memory = ?) ORDER BY id DESC LIMIT 1"
         )
-        with self._opened() as connection:
+        with self._opened(write=False) as connection:
             row = connection.execute(query, (memory,)).fetchone()
             if row is None or datetime.fromisoformat(row[0]) < datetime.fromisoformat(since):
                 return None
@@ -210,15 +219,22 @@ class History:
                 for one in conversations
             )
 
+    def _make(self) -> None:
+        """Make the file, for its user alone from the first byte."""
+        if not self.path.exists():
+            with disk_errors():
+                make_folder(self.path.parent, mode=FOLDER)
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, FILE))
+
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
         """The database in one transaction; MplusError if it is damaged or cannot be written."""
         try:
             with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA secure_delete = ON")
                 with connection:
-                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                     self._prepare(connection)
                     yield connection
         except (sqlite3.Error, ValueError) as error:

@@ -61,8 +61,8 @@ def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch
     """As `memory rm` does; a script that deletes goes on without a question."""
     history = History(Path(os.environ["MPLUS_HOME"]))
     for _ in range(3):
-        turn = {"question": "Who?", "answer": "Nan", "sources": []}
-        history.add(history.begin("ask", "book", "tiny"), turn)
+        about = {"memory": "book", "model": "tiny"}
+        history.keep(None, "ask", [{"question": "Who?", "answer": "Nan", "sources": [], **about}])
     monkeypatch.setattr(screen, "is_interactive", lambda: True)
     for which, asked in (("all", "Delete all conversations"), ("1", "Delete conversation 1 ")):
         refused = mplus("log", which, "--delete", stdin="\n")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +91,53 @@ def test_it_is_private_and_what_is_removed_is_gone(history: History) -> None:
     assert [entry.name for entry in history.path.parent.iterdir()] == ["history.db"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_conversation_is_kept_with_its_turns_or_not_at_all(history: History) -> None:
+    """Killed after each statement: no row is left that nothing lists and nothing deletes."""
+
+    def keep(left: int) -> None:
+        def count(_: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        real = sqlite3.connect
+
+        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            connection = real(*args, **kwargs)
+            connection.set_trace_callback(count)
+            return connection
+
+        sqlite3.connect = connect  # type: ignore[assignment]
+        Record(history, "chat", True, pytest.fail).save("talk", [answer("a"), answer("b")])
+
+    for number in range(1, 100):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                keep(number)
+            finally:
+                os._exit(0)
+        killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
+        listed = [(line.name, line.turns) for line in history.listed(9)]
+        assert listed == ([] if killed else [("talk", 2)])
+        if not killed:
+            break
+        with closing(sqlite3.connect(history.path)) as connection:
+            rows = connection.execute("SELECT count(*) FROM conversations").fetchone()
+            assert rows == (0,)
+    assert number > 8
+
+
+def test_a_conversation_that_was_deleted_meanwhile_is_begun_anew(history: History) -> None:
+    record = kept(history, "a")
+    assert history.remove(None) == 1
+    record.add(answer("b"))
+    record.add(answer("c"))
+    assert [(line.question, line.turns) for line in history.listed(5)] == [("b", 2)]
+
+
 def test_names_and_turns_taken_back(history: History) -> None:
     record = kept(history, "a", "b")
     record.drop_last()
@@ -146,8 +197,6 @@ def test_a_damaged_file_hinders_no_answer(history: History) -> None:
 
 def test_a_newer_file_is_left_alone(history: History) -> None:
     kept(history, "a")
-    import sqlite3
-
     with sqlite3.connect(history.path) as connection:
         connection.execute("PRAGMA user_version = 9")
     with pytest.raises(MplusError, match="newer mplus"):
