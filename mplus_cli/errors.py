@@ -90,6 +90,10 @@ def explained(error: OSError) -> MplusError:
         return MplusError(f"{error.filename} is being written by another process: wait for it")
     what = error.filename or "the memory"
     reason = error.strerror or type(error).__name__
+    if error.errno == errno.EROFS:
+        return MplusError(
+            f"cannot write {what}: {reason}: write elsewhere (--home names the folder of memories)"
+        )
     if error.errno == errno.EIO:
         return MplusError(f"cannot write {what}: {reason}: check the disk")
     return MplusError(f"cannot write {what}: {reason}: check the folder and its permissions")

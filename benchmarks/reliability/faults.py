@@ -197,6 +197,7 @@ def try_point(point: Point, work: Path, want: object) -> str:
         operation.run(home)
         if operation.outcome(home) != want:
             return "wrong: the result differs"
+        Library(home).clean()  # as the next change of a name does
         left = [path for path in home.rglob("*") if path.name.startswith((".new-", ".trash-"))]
         left += [path for path in home.rglob("*.tmp") if ".locks" not in path.parts]
         if left:
@@ -247,7 +248,7 @@ def _traced(
         os.close(ready)
         os.close(go)
         if strace.poll() is None:
-            strace.wait(10)
+            strace.wait(60)
         if strace.stderr is not None:
             strace.stderr.close()
     text = trace.read_text(errors="replace")

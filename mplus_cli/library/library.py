@@ -126,8 +126,9 @@ class Library:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            with disk_errors(), self.locks.names():
+            with suppress(OSError, MplusError), self.locks.names():
                 lock.delete()
+            lock.release()
 
     @contextmanager
     def rebuilding(

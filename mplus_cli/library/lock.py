@@ -45,10 +45,15 @@ class Lock:
             self._descriptor = -1
 
     def delete(self) -> None:
-        """Release it and remove the file; only while `Locks.names` is held."""
+        """Release it and remove the file; only while `Locks.names` is held.
+
+        A file that cannot be removed stays: what it guarded is done, and the next change of a name
+        removes it.
+        """
         if sys.platform == "win32":
             self.release()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
         self.release()
 
     @contextmanager
@@ -96,9 +101,7 @@ class Locks:
         try:
             if not _try_lock(descriptor):
                 raise Locked(_read_pid(descriptor))
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, b"%d\n" % os.getpid())
+            _write_pid(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
@@ -131,6 +134,14 @@ class Locks:
                         f"another process{holder} is changing the library: try again in a moment"
                     ) from error
             time.sleep(_POLL_SECONDS)
+
+
+def _write_pid(descriptor: int) -> None:
+    """Say who holds a lock, where there is room for it: on a full disk memories can still be removed."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, b"%d\n" % os.getpid())
 
 
 def _read_pid(descriptor: int) -> int | None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -110,6 +111,43 @@ def small_disk(tmp_path):
         pytest.skip("mounting is not allowed here")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_memory_can_be_removed_from_a_full_disk(small_disk, tiny, model):
+    """There is no room for the number of the process that holds the lock."""
+    tiny.make_memory(small_disk, model, tiny.make_document("alpha", 100))
+    library = Library(small_disk)
+    shutil.rmtree(library.locks.folder)
+    library.clean()
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while ballast.write(bytes(4096)):
+            pass
+    assert library.open("book").load().chunks
+    library.rename("book", "novel")
+    library.remove("novel")
+    assert library.names() == []
+    assert not tiny.tree(library.folder)
+
+
+def test_a_lock_file_that_stays_is_no_failure(book, tiny, tmp_path, monkeypatch):
+    """What it guarded is done by then; the next change of a name removes it."""
+    snapshot.save(book, tmp_path / "book.safetensors")
+    library = Library(tmp_path / "other")
+    real = os.unlink
+
+    def fails(path, *args, **kwargs):
+        if ".locks" in str(path):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        real(path, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", fails)
+        snapshot.load(library, tmp_path / "book.safetensors")
+        library.rename("book", "novel")
+        library.remove("novel")
+    assert len(library.locks.taken()) == 3
+    library.clean()
+    assert library.locks.taken() == []
 
 
 def test_a_disk_that_is_really_full(small_disk, tiny, model, small_commits, tmp_path, monkeypatch):
