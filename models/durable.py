@@ -190,7 +190,8 @@ def _settle(folder: Path) -> None:
     mode = folder.stat().st_mode & 0o666
     for path in folder.rglob("*"):
         if path.is_file():
-            path.chmod(mode)
+            if path.stat().st_mode & 0o777 != mode:
+                path.chmod(mode)
             with path.open("r+b") as file:
                 sync_file(file)
         elif path.is_dir():

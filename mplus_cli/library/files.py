@@ -43,9 +43,12 @@ def interim_mark(chunks: int) -> str:
 
 
 def stamp(path: Path) -> str:
-    """A stamp that shows whether a file was changed: its time of change, size and inode."""
+    """A stamp that shows whether a file was changed: its times, its size and its inode.
+
+    A program may set the time of modification back; the other time is the system's own.
+    """
     found = path.stat()
-    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino} {found.st_ctime_ns}"
 
 
 def write_segment(

@@ -187,6 +187,22 @@ def test_bytes_that_changed_are_found_before_they_are_read(book, pattern, offset
         book.load()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a file has no such time")
+@pytest.mark.parametrize("pattern", ["stm-*", "ltm/1.*"])
+def test_bytes_that_changed_are_found_though_the_file_says_it_is_as_old_as_ever(book, pattern):
+    book.load()
+    (path,) = book.folder.glob(pattern)
+    data, was = bytearray(path.read_bytes()), path.stat()
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    while path.stat().st_ctime_ns == was.st_ctime_ns:  # a clock that ticks seldom
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert path.stat().st_mtime_ns == was.st_mtime_ns
+    with pytest.raises(MismatchError, match=r'^memory "book" is damaged: .*`mplus memory verify'):
+        book.load()
+
+
 def test_a_file_is_compared_once_for_every_change(book, monkeypatch):
     from mplus_cli.library import files
 

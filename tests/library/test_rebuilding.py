@@ -14,7 +14,7 @@ import pytest
 
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline, rebuilding
-from mplus_cli.library import Library
+from mplus_cli.library import Library, files
 from mplus_cli.library.privacy import open_to_others
 from mplus_cli.library.verify import verify
 
@@ -37,7 +37,9 @@ def without(tiny, model, home, *numbers, tokenizer=None):
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_what_is_left_never_read_it(tmp_path, tiny, model, small_commits, documents, gone):
+def test_what_is_left_never_read_it(
+    tmp_path, tiny, model, small_commits, documents, gone, monkeypatch
+):
     stored = tiny.make_memory(tmp_path / "one", model, *documents)
     before = stored.view()
     left = [document for index, document in enumerate(documents) if index != gone]
@@ -56,6 +58,9 @@ def test_what_is_left_never_read_it(tmp_path, tiny, model, small_commits, docume
     assert [event.chunks_done for event in events] == list(range(total + 1))
     assert total == view.chunks
     assert open_to_others(tmp_path / "one") == []
+    with monkeypatch.context() as patched:  # its files are known to be what was written
+        patched.setattr(files, "digest", lambda path: pytest.fail(f"{path} is compared"))
+        stored.load()
     # And it goes on from there as the other one does.
     for memory in (stored, never):
         tiny.ingest(memory, model, tiny.make_document("delta", 60))
@@ -158,8 +163,10 @@ def test_killed_at_random_moments(tmp_path, tiny, model, small_commits, document
     for _ in range(20):
         pid = os.fork()
         if pid == 0:
-            without(tiny, model, tmp_path / "one", 1)
-            os._exit(0)
+            try:
+                without(tiny, model, tmp_path / "one", 1)
+            finally:
+                os._exit(0)
         time.sleep(chance.uniform(0, usual))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
