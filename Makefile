@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit oldest newest man docs clean
+.PHONY: demo test lint types unit oldest newest man docs lock audit sbom clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,19 @@ oldest newest:
 man: $(VENV)/.installed
 	$(BIN)/python man/generate.py
 	$(BIN)/python -m typer mplus_cli.app utils docs --name mplus --output docs/cli.md
+
+# What an installed mplus consists of, each file by its SHA-256: the versions of constraints.txt, without extras.
+lock:
+	uv pip compile pyproject.toml --constraint constraints.txt --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
+
+# Known weaknesses of these versions, and the list of parts (CycloneDX) that goes with a release.
+audit:
+	uvx pip-audit --requirement requirements.lock --require-hashes --disable-pip
+sbom:
+	mkdir -p dist
+	uvx --from cyclonedx-bom cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/mplus.cdx.json
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

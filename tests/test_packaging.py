@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,29 @@ def test_every_package_is_listed() -> None:
         for init in (ROOT / top).rglob("__init__.py")
     }
     assert found | {"mplus_cli.demo"} == set(SETUPTOOLS["packages"])
+
+
+def test_the_lock_names_what_is_installed_by_version_and_hash() -> None:
+    """`make lock` makes it anew, whenever a dependency or constraints.txt has changed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    locked = {}
+    for entry in re.split(r"\n(?=\S)", lock.strip()):
+        first, *hashes = entry.splitlines()
+        name, version = re.split("==| ", first)[:2]
+        locked[_name(name)] = version
+        assert hashes, entry
+        assert all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes)
+    needed = {_name(re.split(r"[<>=]", line)[0]) for line in project["dependencies"]}
+    assert needed <= locked.keys()
+    constraints = (ROOT / "constraints.txt").read_text()
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", constraints, re.M):
+        assert locked.get(_name(name), version) == version
+
+
+def _name(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_data_files_are_there() -> None:
