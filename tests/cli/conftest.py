@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,65 @@ def start() -> Callable[..., subprocess.Popen[str]]:
     return run
 
 
+HELD = """
+import importlib, os, sys, time
+where, calls, told = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+del sys.argv[1:4]
+module, _, name = where.partition(":")
+left = [calls]
+def hold():
+    left[0] -= 1
+    if left[0] == 0:
+        os.write(told, b"x")
+        time.sleep(3600)
+class Importing:
+    def find_spec(self, wanted, path=None, target=None):
+        if wanted == module:
+            hold()
+def held(*arguments, **named):
+    hold()
+    return real(*arguments, **named)
+if name:
+    real = getattr(importlib.import_module(module), name)
+    setattr(sys.modules[module], name, held)
+else:
+    sys.meta_path.insert(0, Importing())
+from mplus_cli.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line that stands still before the n-th call of a function (`module:name`), or when
+    a module is imported, and wait until it does: a signal comes at that moment on a busy machine too."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(where: str, call: int, *arguments: str | Path) -> subprocess.Popen[str]:
+        ready, told = os.pipe()
+        _, *rest = command(*arguments)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HELD, where, str(call), str(told), *rest[2:]],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=[told],
+        )
+        started.append(process)
+        os.close(told)
+        held = os.read(ready, 1)
+        os.close(ready)
+        assert held, process.communicate()
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def spawn() -> Callable[..., Any]:
     """Start a command line on a terminal of 100 columns and 30 lines."""
@@ -160,7 +219,7 @@ def spawn() -> Callable[..., Any]:
             env=environment(**{"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **changes}),
             encoding="utf-8",
             codec_errors="replace",
-            timeout=60,
+            timeout=120,
             dimensions=(30, 100),
         )
 

@@ -166,7 +166,7 @@ def test_in_the_shell(shell: str, library: Path, user_folders: Path, tmp_path: P
     work.mkdir()
     (work / "letter one.txt").write_text("x")
     child = pexpect.spawn(
-        shell, ["-i"], env=environment, cwd=str(work), encoding="utf-8", timeout=30
+        shell, ["-i"], env=environment, cwd=str(work), encoding="utf-8", timeout=120
     )
     child.setwinsize(30, 200)
     child.sendline("echo re''ady")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -230,19 +229,17 @@ def test_not_with_workers(mplus: Any, tiny: Path, story: Path) -> None:
 
 
 def test_interrupted_replacing_changes_nothing(
-    start: Any, mplus: Any, tiny: Path, story: Path, tmp_path: Path
+    hold: Any, mplus: Any, tiny: Path, story: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "long.txt").write_text("".join(f"Day {day}. {STORY}" for day in range(60)))
+    (tmp_path / "long.txt").write_text("".join(f"Day {day}. {STORY}" for day in range(20)))
     assert mplus("ingest", story, tmp_path / "long.txt", "-m", "long", "-q").code == 0
     story.write_text(NEW)
     before = memory("long").view()
-    running = start("ingest", "--replace", story, "-m", "long")
+    running = hold("models.update:read_chunk", 40, "ingest", "--replace", story, "-m", "long")
     work = Path(os.environ["MPLUS_HOME"]) / "memories" / ".long.tmp"
-    deadline = time.monotonic() + 60
-    while not list(work.glob("new/ltm/*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert list(work.glob("new/ltm/*"))
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate()
     assert running.returncode == 130
     kept, stopped = err.splitlines()[-2:]
     assert kept == "the memory is as it was before"

@@ -119,7 +119,7 @@ def test_the_refusal_names_the_command(
 def test_a_page_that_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are recognised, by a process that is started again."""
     monkeypatch.setattr(recognition, "_ENGINE", ())
-    monkeypatch.setattr(recognition, "PAGE_SECONDS", 0.5)
+    monkeypatch.setattr(recognition, "PAGE_SECONDS", 3)
     program = """
 import json, sys, time
 print('{"ready": true}', flush=True)

@@ -289,7 +289,8 @@ for page in range(first, 4):
 def test_a_page_that_kills_the_worker_is_left_out(
     read: Read, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    monkeypatch.setattr(process, "PAGE_SECONDS", 0.5)
+    if "sleep" in harm:  # what a busy machine may take from one page to the next counts as well
+        monkeypatch.setattr(process, "PAGE_SECONDS", 3)
     monkeypatch.setattr(
         process,
         "worker_command",

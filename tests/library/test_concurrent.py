@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from itertools import count
 
 import pytest
 
@@ -23,6 +25,22 @@ with Library(Path(sys.argv[1])).open("book").writer():
     print("held", flush=True)
     sys.stdin.readline()
 """
+
+
+def in_a_process(work):
+    """Do `work` in a process forked from this one; its number. It ends with what `work` returns."""
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            status = work()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @pytest.fixture
@@ -85,19 +103,23 @@ def test_a_file_that_a_commit_replaced_is_looked_up_again(book, tiny, model):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
+    """The writer goes on until four of its commits were seen."""
     monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
-    document = tiny.make_document("alpha", 700)
-    stored = tiny.make_memory(tmp_path, model)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            tiny.ingest(stored, model, document)
-        finally:
-            os._exit(0)
+    stored, enough = tiny.make_memory(tmp_path, model), tmp_path / "enough"
+
+    def write():
+        numbers = count()
+        while not enough.exists():
+            tiny.ingest(stored, model, tiny.make_document(f"alpha{next(numbers)}", 300))
+        return 0
+
+    pid = in_a_process(write)
     seen, done = set(), 0
     try:
         while not done:
-            done, _ = os.waitpid(pid, os.WNOHANG)
+            if len(seen) > 3:
+                enough.touch()
+            done, status = os.waitpid(pid, os.WNOHANG)
             view = stored.view()
             if view.state is None:
                 continue
@@ -109,8 +131,8 @@ def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
     finally:
         if not done:
             os.kill(pid, signal.SIGKILL)
-    assert len(seen) > 3
-    assert stored.documents()[0].complete
+    assert status == 0 and len(seen) > 3
+    assert all(document.complete for document in stored.documents())
 
 
 def test_a_writer_outlives_the_names_of_others(tmp_path, tiny, model):
@@ -123,29 +145,13 @@ def test_a_writer_outlives_the_names_of_others(tmp_path, tiny, model):
     assert library.names() == ["book"]
 
 
-def in_a_process(work):
-    """Do `work` in a process forked from this one; its number. It ends with what `work` returns."""
-    pid = os.fork()
-    if pid == 0:
-        status = 99
-        try:
-            status = work()
-        finally:
-            os._exit(status)
-    return pid
-
-
-def ended(pid):
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_all_at_once(tmp_path, tiny, model, monkeypatch):
     """Eight that read and save, one that writes, one that writes too late, those who change names."""
     monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
     library = Library(tmp_path)
     stored = tiny.make_memory(tmp_path, model, tiny.make_document("alpha", 60))
-    long, stop = tiny.make_document("beta", 400), tmp_path / "stop"
+    long, stop, refused = tiny.make_document("beta", 400), tmp_path / "stop", tmp_path / "refused"
     told = tmp_path / "told"
     told.mkdir()
 
@@ -164,7 +170,11 @@ def test_all_at_once(tmp_path, tiny, model, monkeypatch):
         return 0
 
     def writer():
-        tiny.ingest(stored, model, long)
+        given = tiny.given(long)
+        events = pipeline.read_documents(stored, model, given, tiny.Characters())
+        for number, _ in enumerate(events):
+            while number == 12 and not refused.exists():
+                time.sleep(0.01)
         return 0
 
     readers = [in_a_process(lambda number=number: reader(number)) for number in range(8)]
@@ -182,6 +192,7 @@ def test_all_at_once(tmp_path, tiny, model, monkeypatch):
             f'memory "book" is being written by another process (pid {held}): wait for it or choose '
             "another memory with -m"
         )
+    refused.touch()
     assert ended(held) == 0
     stop.touch()
     assert [ended(pid) for pid in readers] == [0] * 8, [path.read_text() for path in told.iterdir()]

@@ -39,7 +39,7 @@ class Live:
         return int(re.search(r":(\d+)/", self.address)[1])  # type: ignore[index]
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.address + path.lstrip("/"), timeout=60) as response:
+        with urllib.request.urlopen(self.address + path.lstrip("/"), timeout=120) as response:
             return json.loads(response.read())
 
     def post(self, path: str, value: Any) -> Any:
@@ -47,12 +47,12 @@ class Live:
         request = urllib.request.Request(
             self.address + path.lstrip("/"), data, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             return json.loads(response.read())
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is so; fails after 20 seconds."""
-        for _ in range(400):
+        """Wait until something is so; fails after two minutes."""
+        for _ in range(2400):
             if true():
                 return
             time.sleep(0.05)
@@ -100,7 +100,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint_folder: Path)
         yield server
     finally:
         server.process.terminate()
-        server.process.wait(20)
+        server.process.wait(120)
 
 
 @pytest.fixture(scope="session")

@@ -41,4 +41,4 @@ def test_it_answers_through_the_server(
         assert {**here, "usage": None} == {**whole, "usage": None}
     finally:
         server.process.terminate()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(120) == 0

@@ -27,7 +27,7 @@ def mplus(live: Any) -> Mplus:
 
 def request(live: Any, path: str, method: str = "GET", body: Any = None, **headers: str) -> Any:
     """Status, headers and text of a response."""
-    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=120)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, given)
     response = connection.getresponse()

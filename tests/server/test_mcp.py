@@ -131,7 +131,7 @@ def test_stdout_is_the_protocol_alone_and_it_ends_with_its_input(
         input=json.dumps(first) + "\nnot a message\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
@@ -153,4 +153,4 @@ def test_a_signal_is_a_good_end(home: Path, tiny_checkpoint_folder: Path, proces
     process.stdin.flush()
     assert process.stdout.readline()
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0

@@ -18,6 +18,9 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
+SECONDS = 120
+"""What a busy machine may take for a step; nothing waits longer than it has to."""
+expect.set_options(timeout=SECONDS * 1_000)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
@@ -34,7 +37,7 @@ def page(browser: Any, live: Any) -> Iterator[Any]:
     """The page; fails at its end if it logged an error or asked anyone but its own server."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     opened = context.new_page()
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(SECONDS * 1_000)
     wrong: list[str] = []
     opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))

@@ -100,7 +100,7 @@ def test_work_that_nobody_wants_is_closed_at_its_next_event() -> None:
         events = worker.submit(endless).events()
         assert await anext(events) == 1
         await events.aclose()  # type: ignore[attr-defined]
-        assert await asyncio.to_thread(closed.wait, 10)
+        assert await asyncio.to_thread(closed.wait, 120)
 
     run(scenario)
 
