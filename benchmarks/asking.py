@@ -15,8 +15,7 @@ QUESTION = "Who keeps the lighthouse, and what did the keeper write in the logbo
 
 def prompt_ids(opened: Session) -> list[int]:
     """The question as the model is asked."""
-    text = opened.loaded.prompt.template.replace("{question}", QUESTION)
-    return opened.plain_tokenizer.encode(text)[0]
+    return opened.loaded.prompt.render(opened.tokenizer, QUESTION)[0]
 
 
 def first_token(opened: Session, memory: Memory) -> Callable[[], None]:

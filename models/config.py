@@ -160,6 +160,9 @@ class Reading:
     window_limit: float = setting(12.0, _WEIGHT, counts="never")
     """Windows take at most this much from a memory token, in nats of attention logits: the answer may be
     outside the best one."""
+    best_chunks: int = setting(0, Whole(0, 4096), counts="never")
+    """How many chunks are read, those that fit the question best, wherever they are; 0: the recalled ones,
+    and all of short-term memory."""
     quote_weight: float = setting(0.0, _WEIGHT, counts="never")
     """The cost, in nats a token, of leaving the text of the chunks in the prefix, if the caller has that
     text (`models.sampling.Guide`); 0: none."""
@@ -186,9 +189,12 @@ class MPlusConfig(Geometry):
             raise ConfigError(f"recall {self.recall!r} needs {fits}, not {scorer!r}")
         if self.recall == "tokens" and self.retriever.layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
-        for name in ("relevance_weight", "window_weight"):
+        for name in ("relevance_weight", "window_weight", "best_chunks"):
             if self.recall == "tokens" and getattr(reading, name):
                 raise ConfigError(f"{name} needs recall of 'chunks': tokens have no chunk's score")
+        for name in ("relevance_weight", "window_weight"):
+            if reading.best_chunks and getattr(reading, name):
+                raise ConfigError(f"best_chunks needs {name} 0: what is read weighs the same")
 
     @property
     def window_memory_tokens(self) -> int:

@@ -126,7 +126,7 @@ def read(
     Raises:
         PromptTooLong: prompt and answer do not fit behind the memory.
     """
-    room = model.generate.positions - 1 - model.config.recalled_tokens - len(memory.stm)
+    room = model.room + model.config.stm_tokens - len(memory.stm)
     if not prompt_ids or len(prompt_ids) + spare > room:
         raise PromptTooLong(
             f"the prompt has {len(prompt_ids)} tokens and the answer up to {spare}: {room} fit"
@@ -166,20 +166,21 @@ def prefill(
     Returns:
         Logits (T or 1, V) in float32, and the cache to continue from.
     """
-    decoder, stm = model.generate, memory.stm.tokens
-    text, before = len(prompt_ids), 1 + len(recall) + len(stm)
+    decoder, stm = model.generate, recall.short_term(memory.stm.tokens)
+    text, lead = len(prompt_ids), len(model.lead)
+    before = lead + len(recall) + len(stm)
     rows = {index: row for row, index in enumerate(model.memory_layers)}
     shapes = [
-        (1, decoder.kv_heads, (before if index in rows else 1) + text + spare, decoder.head_size)
+        (1, decoder.kv_heads, (before if index in rows else lead) + text + spare, decoder.head_size)
         for index in range(decoder.layers)
     ]
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
-        bias = torch.nn.functional.pad(bias, (1, 0))  # BOS is not weighed
+        bias = torch.nn.functional.pad(bias, (lead, 0))  # what leads is not weighed
     forks = model.config.reading.lookahead
     cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks, decoder.windows)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
-    mask, plain = decoder.mask(text, before, bias), decoder.mask(text, 1)
+    mask, plain = decoder.mask(text, before, bias), decoder.mask(text, lead)
     with decoder.active():
         hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
         for index in range(decoder.layers):

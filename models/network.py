@@ -6,12 +6,15 @@ Holds weights only; a `Memory` is always passed in and comes back (`models.updat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from models.cache import StepDecoder
 from models.config import MPlusConfig
 from models.decoder import Decoder
+from models.forgetting import Forgetting
 from models.memory import Memory, ShortTermMemory, Tokens
 from models.retriever import Retriever
 
@@ -21,35 +24,36 @@ class DamagedWeights(ValueError):
 
 
 class BosStates:
-    """What enters each layer at position 0, where BOS sees itself alone; worked out layer by layer.
+    """What enters each layer of the n tokens that lead every prefix, BOS and what stands in front of memory,
+    which see themselves alone; worked out layer by layer.
 
     A pass that asks for one layer's after the other has the weights of each at hand just then.
 
     Args:
-        learned: instead of the token's (L, 1, D).
+        ids: of these tokens.
+        learned: instead of their states (L, n, D).
     """
 
-    def __init__(self, decoder: Decoder, bos_id: int, learned: Tensor | None = None) -> None:
+    def __init__(self, decoder: Decoder, ids: Sequence[int], learned: Tensor | None = None) -> None:
         self._decoder = decoder
-        self._bos_id = bos_id
+        self._ids = list(ids)
         self._states = [] if learned is None else list(learned)
 
     @torch.no_grad()
     def __getitem__(self, index: int) -> Tensor:
-        """The state (1, D) that enters a layer.
+        """The states (n, D) that enter a layer.
 
         Raises:
             DamagedWeights: the layers before it make no numbers.
         """
         decoder, states = self._decoder, self._states
         if not states:
-            ids = torch.tensor([[self._bos_id]], device=decoder.device)
-            states.append(decoder.embed(ids)[0])
+            states.append(decoder.embed(torch.tensor([self._ids], device=decoder.device))[0])
         if index >= len(states):
-            rotary = decoder.rotary(0, 1)
+            rotary, mask = decoder.rotary(0, len(self)), decoder.mask(len(self), 0)
             with decoder.active():
                 for at in range(len(states) - 1, index):
-                    states.append(decoder.layer(at, states[at][None], rotary, None, None)[0])
+                    states.append(decoder.layer(at, states[at][None], rotary, mask, None)[0])
             if not bool(states[index].isfinite().all()):
                 raise DamagedWeights(
                     "the weights hold values that are no numbers: fetch them again"
@@ -57,8 +61,11 @@ class BosStates:
         state: Tensor = states[index]
         return state
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def whole(self) -> Tensor:
-        """Those of all layers (L, 1, D)."""
+        """Those of all layers (L, n, D)."""
         return torch.stack([self[index] for index in range(self._decoder.layers)])
 
 
@@ -71,9 +78,11 @@ class MPlusModel:
         generate: the decoder that reads memory and answers.
         retriever: scores memory tokens for a question.
         bos_id: the token whose states lead every prefix, unless `bos` is given.
+        header: the tokens between it and memory, for a base that reads memory where text would stand.
         bos: a learned state per layer (L, 1, D) that leads every prefix (published checkpoint).
         new_memory_embedding: added to the last K positions at every layer of an update pass
             (1, 1, D) (published checkpoint).
+        forgetting: when long-term memory forgets (published checkpoint, if asked for); None: never.
 
     Raises:
         ConfigError: the geometry does not fit the base.
@@ -87,10 +96,12 @@ class MPlusModel:
         retriever: Retriever,
         *,
         bos_id: int,
+        header: Sequence[int] = (),
         bos: Tensor | None = None,
         new_memory_embedding: Tensor | None = None,
+        forgetting: Forgetting | None = None,
     ) -> None:
-        config.check_base(layers=generate.layers, positions=generate.positions)
+        config.check_base(layers=generate.layers, positions=generate.positions - len(header))
         self.config = config
         self.update = update
         self.generate = generate
@@ -99,8 +110,11 @@ class MPlusModel:
         self.retriever = retriever
         self.memory_layers = config.layers_with_memory(generate.layers)
         self.bos_id = bos_id
+        self.lead = (bos_id, *header)
+        """What stands in front of memory in every prefix."""
         self.learned_bos = bos
         self.new_memory_embedding = new_memory_embedding
+        self.forgetting = forgetting
         self.update_bos, self.generate_bos = self._bos(update), self._bos(generate)
 
     @property
@@ -111,12 +125,18 @@ class MPlusModel:
     def dtype(self) -> torch.dtype:
         return self.generate.dtype
 
+    @property
+    def room(self) -> int:
+        """Positions that prompt and answer may take behind a full memory."""
+        config = self.config
+        return self.generate.positions - len(self.lead) - config.recalled_tokens - config.stm_tokens
+
     def bos_states(self, decoder: Decoder) -> Tensor:
-        """What enters each layer at position 0 (L, 1, D)."""
+        """What enters each layer of the n leading tokens (L, n, D)."""
         return self._bos(decoder).whole()
 
     def _bos(self, decoder: Decoder) -> BosStates:
-        return BosStates(decoder, self.bos_id, self.learned_bos)
+        return BosStates(decoder, self.lead, self.learned_bos)
 
     def with_fresh_bos(self) -> MPlusModel:
         """The same weights, with the states of BOS computed again: training leaves them stale."""
@@ -126,8 +146,10 @@ class MPlusModel:
             self.generate,
             self.retriever,
             bos_id=self.bos_id,
+            header=self.lead[1:],
             bos=self.learned_bos,
             new_memory_embedding=self.new_memory_embedding,
+            forgetting=self.forgetting,
         )
 
     def empty_memory(self) -> Memory:

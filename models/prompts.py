@@ -20,6 +20,7 @@ REFUSAL = "The text does not say."
 """The answer to questions about text that was never read: readers are trained to give it."""
 PLAIN_TEMPLATE = "Question: {question}\nAnswer:"
 _HOLE = "{question}"
+_PLACE = "{memory}"
 # Private-use characters, which pass through chat templates unchanged, as placeholders for a user's text.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
@@ -36,12 +37,21 @@ class PromptFormat:
     """System message for the chat template; `template` contains its own."""
     answer_end: str = setting("\n\n", Text())
     """What follows an earlier answer in a chat, with `template` or the plain form."""
+    memory: str | None = setting(None, Text(optional=True))
+    """The user's first message, with a `{memory}` and then a `{question}` placeholder: memory stands where
+    text to read would. None: memory stands in front of the whole prompt."""
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.template is not None and self.template.count(_HOLE) != 1:
             raise ConfigError(
                 f"the prompt template needs {_HOLE} exactly once: {shown(self.template)}"
+            )
+        if self.memory is not None and (
+            self.memory.count(_PLACE) != 1 or self.memory.partition(_PLACE)[2].count(_HOLE) != 1
+        ):
+            raise ConfigError(
+                f"the user's message needs {_PLACE} once, and {_HOLE} behind it: {shown(self.memory)}"
             )
         if self.template is not None and self.system is not None:
             raise ConfigError(
@@ -50,7 +60,10 @@ class PromptFormat:
 
     def to_dict(self) -> dict[str, Any]:
         """This format as JSON values."""
-        return {"template": self.template, "system": self.system, "answer_end": self.answer_end}
+        values = dataclasses.asdict(self)
+        if self.memory is None:  # as files of earlier versions have it
+            del values["memory"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptFormat:
@@ -79,9 +92,11 @@ class PromptFormat:
     ) -> tuple[list[int], list[int]]:
         """The ids of the whole prompt, without BOS, and of the bare question.
 
+        Where memory has a place in the prompt, those behind it; what is in front of it is `header`.
+
         Args:
             turns: earlier questions and answers of a chat, oldest first.
-            context: text to show in front of the question.
+            context: text to show in front of the question, or behind memory.
 
         Raises:
             ValueError: the question is empty, or the base's chat template fails
@@ -90,26 +105,49 @@ class PromptFormat:
         question = question.strip()
         if not question:
             raise ValueError("the question is empty")
-        asked = question if context is None else f"{context.strip()}\n\n{question}"
+        context = "" if context is None else context.strip()
+        asked = f"{context}\n\n{question}" if context and self.memory is None else question
         texts = [text for turn in turns for text in turn] + [asked]
-        prompt = self._ids(tokenizer, texts)
+        prompt = self._ids(tokenizer, texts, context)[1]
         bos = tokenizer.bos_token_id
         # A template that writes BOS once starts with it; ChatML's BOS opens every turn and stays.
-        if prompt[:1] == [bos] and self._ids(tokenizer, [asked]).count(bos) == 1:
+        if prompt[:1] == [bos] and self._ids(tokenizer, [asked])[1].count(bos) == 1:
             prompt = prompt[1:]
         return prompt, encode_plain(tokenizer, question)
 
-    def _ids(self, tokenizer: Any, texts: Sequence[str]) -> list[int]:
-        """Ids of a conversation: questions and answers in turn, the last a question."""
+    def header(self, tokenizer: Any) -> list[int]:
+        """The ids between BOS and memory; none where memory stands in front of the whole prompt."""
+        head, rest = self._ids(tokenizer, ["?"])
+        bos = tokenizer.bos_token_id
+        once = head[:1] == [bos] and (head + rest).count(bos) == 1
+        return head[1:] if once else head
+
+    def _ids(
+        self, tokenizer: Any, texts: Sequence[str], context: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """Ids of a conversation in front of memory and behind it: questions and answers in turn, the last a
+        question.
+
+        Args:
+            context: text behind memory, where that has a place.
+        """
         skeleton = self._skeleton(tokenizer, len(texts))
-        return _encode(tokenizer, skeleton, [*texts, self.system or ""])
+        if self.memory is None:
+            return [], _encode(tokenizer, skeleton, [*texts, self.system or ""])
+        before, _, ask = self.memory.partition(_PLACE)
+        before = skeleton.partition(_mark(0))[0] + before
+        gap = ask[: len(ask) - len(ask.lstrip())]  # between memory and what follows it
+        shown_text = f"{gap}{_mark(len(texts) + 1)}" if context else ""
+        behind = shown_text + ask.replace(_HOLE, _mark(0)) + skeleton.partition(_mark(0))[2]
+        given = [*texts, self.system or "", context]
+        return _encode(tokenizer, before, given), _encode(tokenizer, behind, given)
 
     def _skeleton(self, tokenizer: Any, count: int) -> str:
         """The literal text of a prompt, with a placeholder for each of `count` texts.
 
         The system message is the text after the last one.
         """
-        marks = [f"{_OPEN}{number}{_CLOSE}" for number in range(count + 1)]
+        marks = [_mark(number) for number in range(count + 1)]
         if self.template is None and getattr(tokenizer, "chat_template", None):
             roles = ("user", "assistant")
             messages = [(roles[n % 2], marks[n]) for n in range(count)]
@@ -130,6 +168,11 @@ class PromptFormat:
             parts.append(self.answer_end)
         parts.append(template.replace(_HOLE, marks[count - 1]))
         return "".join(parts)
+
+
+def _mark(number: int) -> str:
+    """What stands for the text of a number in a skeleton."""
+    return f"{_OPEN}{number}{_CLOSE}"
 
 
 @lru_cache(64)

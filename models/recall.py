@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.memory import Memory, Segment, Tokens, concatenate
+from models.gathering import chunk_spans, gather
+from models.memory import Memory, Tokens, concatenate
 from models.network import MPlusModel
 from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
 from models.scan import ChunkScore, question_queries, rank
@@ -33,6 +34,9 @@ class Recall(Protocol):
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (k, H, d) for the index-th layer with memory, whose prompt states
         (1, q, D) are given."""
+
+    def short_term(self, stm: Tokens) -> Tokens:
+        """What is read of short-term memory."""
 
     def recalled_chunks(self) -> frozenset[int]:
         """The chunks whose tokens were recalled; known after the prefill if layers choose."""
@@ -49,6 +53,7 @@ class ChunkRecall:
         ranked: the scores that, times `weight`, weigh the prefix.
         near: what else is added to the attention logits of the tokens and of short-term memory's
             (k + N,), see `near_question`.
+        only: the chunks that are read; None: those recalled, and short-term memory.
     """
 
     def __init__(
@@ -57,7 +62,9 @@ class ChunkRecall:
         ranked: Sequence[ChunkScore] = (),
         weight: float = 0.0,
         near: Tensor | None = None,
+        only: Sequence[int] | None = None,
     ) -> None:
+        self._only = None if only is None else torch.tensor(only, dtype=torch.int64)
         self._tokens = tokens
         self._ranked = ranked
         self._weight = weight
@@ -68,6 +75,13 @@ class ChunkRecall:
 
     def layer(self, index: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return self._tokens.keys[index], self._tokens.values[index]
+
+    def short_term(self, stm: Tokens) -> Tokens:
+        if self._only is None:
+            return stm
+        return stm.take(
+            torch.isin(stm.chunks, self._only.to(stm.chunks.device)).nonzero()[None, :, 1]
+        )
 
     def recalled_chunks(self) -> frozenset[int]:
         return frozenset(self._tokens.chunks.unique().tolist())
@@ -96,7 +110,9 @@ class TokenRecall:
     def __init__(self, model: MPlusModel, memory: Memory, budget: int) -> None:
         self._model = model
         self._segments = memory.segments
-        self._count = min(budget, memory.ltm_tokens)
+        forgetting, there = model.forgetting, memory.ltm_tokens
+        self._held = None if forgetting is None else forgetting.places(memory.chunks, there)
+        self._count = min(budget, there, *map(len, self._held or ()))
         self.indices: dict[int, Tensor] = {}
         """For each layer the positions in long-term memory that were recalled (k,), oldest first."""
 
@@ -109,13 +125,19 @@ class TokenRecall:
         keys = torch.cat(
             [segment.tokens.lookup(index, 0, len(segment)) for segment in self._segments]
         )
+        held = None if self._held is None else self._held[index]
+        keys = keys if held is None else keys[held]
         scores = retriever.token_scores(index, queries, keys.to(queries.device))
         best = scores.topk(self._count).indices.sort().values.cpu()
+        best = best if held is None else held[best]
         born = torch.cat([_row(segment.born, index) for segment in self._segments])
         best = best[_oldest_first(born[best])]
         self.indices[index] = best
         gathered = gather(self._segments, best[None], layers=slice(index, index + 1))
         return gathered.keys[0].to(hidden.device), gathered.values[0].to(hidden.device)
+
+    def short_term(self, stm: Tokens) -> Tokens:
+        return stm
 
     def recalled_chunks(self) -> frozenset[int]:
         return frozenset(score.chunk for score in self.chunk_scores())
@@ -181,11 +203,12 @@ def look_up(
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
         ranked = rank(model, memory, queries, prior)
-    tokens = recall_chunks(memory, ranked, model.config.recalled_tokens)
+    reading = model.config.reading
+    best = ranked[: reading.best_chunks or len(ranked)]
+    tokens = recall_chunks(memory, best, model.config.recalled_tokens)
+    only = [score.chunk for score in best] if reading.best_chunks and ranked else None
     near = near_question(model, memory, tokens, queries)
-    recall = ChunkRecall(
-        tokens.to(model.device), ranked, model.config.reading.relevance_weight, near
-    )
+    recall = ChunkRecall(tokens.to(model.device), ranked, reading.relevance_weight, near, only)
     return Found(recall, tuple(ranked), tuple(queries))
 
 
@@ -215,7 +238,7 @@ def near_question(
 
 def present_chunks(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall) -> list[int]:
     """The chunks in the prefix, recalled or in short-term memory: those ranked first, best first."""
-    held = memory.stm.tokens.chunks.unique().tolist()
+    held = recall.short_term(memory.stm.tokens).chunks.unique().tolist()
     present = (recall.recalled_chunks() | set(held)) - {-1}
     order = [score.chunk for score in ranked if score.chunk in present]
     return order + sorted(present.difference(order))
@@ -237,53 +260,6 @@ def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> 
         for number, start, stop in spans[chunk]
     ]
     return concatenate(parts).unpack() if parts else memory.stm.tokens.slice(0, 0)
-
-
-def chunk_spans(
-    segments: Sequence[Segment], chunks: Sequence[int]
-) -> dict[int, list[tuple[int, int, int]]]:
-    """The runs of each chunk in long-term memory: (segment number, start, stop).
-
-    Args:
-        segments: the chunks of each are in order.
-    """
-    wanted = torch.tensor(chunks, dtype=torch.int64)
-    spans: dict[int, list[tuple[int, int, int]]] = {}
-    for number, segment in enumerate(segments):
-        held = segment.tokens.chunks[0].contiguous()
-        starts = torch.searchsorted(held, wanted)
-        stops = torch.searchsorted(held, wanted, right=True)
-        there = starts < stops
-        runs = zip(*(rows[there].tolist() for rows in (wanted, starts, stops)), strict=True)
-        for chunk, start, stop in runs:
-            spans.setdefault(chunk, []).append((number, start, stop))
-    return spans
-
-
-def gather(segments: Sequence[Segment], index: Tensor, layers: slice = slice(None)) -> Tokens:
-    """The tokens of some layers at `index` (1 or L, k), counted over all segments.
-
-    Reads only the segments that are needed.
-    """
-    starts = torch.tensor([0, *(len(segment) for segment in segments)]).cumsum(0)
-    owner = torch.searchsorted(starts, index, right=True) - 1
-    out: Tokens | None = None
-    for number in owner.unique().tolist():
-        mine = owner == number
-        local = torch.where(mine, index - starts[number], 0)
-        found = segments[number].tokens.of_layers(layers).take(local).unpack()
-        if out is None:
-            out = found
-            continue
-        pick = mine[..., None, None]
-        out = Tokens(
-            torch.where(pick, found.keys, out.keys),
-            torch.where(pick, found.values, out.values),
-            out.retriever_keys,
-            torch.where(mine, found.chunks, out.chunks),
-        )
-    assert out is not None, "gather needs at least one index"
-    return out
 
 
 def _oldest_first(born: Tensor) -> Tensor:

@@ -56,8 +56,9 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
     """
     decoder, retriever = model.update, model.retriever
     rows = {index: row for row, index in enumerate(retriever.layers)}
-    rotary, mask = decoder.rotary(1, ids.shape[1]), decoder.mask(ids.shape[1], 1)
-    first = decoder.rotary(0, 1)
+    before = len(model.lead)
+    rotary, mask = decoder.rotary(before, ids.shape[1]), decoder.mask(ids.shape[1], before)
+    first = decoder.rotary(0, before)
     queries: list[Tensor] = []
     with decoder.active():
         hidden = decoder.embed(ids)

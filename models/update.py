@@ -61,6 +61,8 @@ def read_chunk(
     segments = memory.segments
     if dropped is not None:
         segments = _within_capacity((*segments, dropped), config.ltm_capacity)
+    if model.forgetting is not None and (memory.chunks + 1) % model.forgetting.every == 0:
+        segments = _within_capacity(segments, model.forgetting.newest(memory.chunks + 1))
     return Memory(stm, segments, memory.clock + len(tokens), memory.chunks + 1)
 
 
@@ -94,6 +96,9 @@ def memory_states(
 ) -> Tensor:
     """The update pass: ids (B, T) behind [BOS][tail (L, B, k, D)] to memory states (L, B, K, D).
 
+    Args:
+        bos: what enters each layer of BOS, and of the header of a base that has one.
+
     With `last` positions and T < K, the end of the tail acts as query too and is rewritten, so that K
     states always come out (as in the reference implementation).
     """
@@ -101,7 +106,7 @@ def memory_states(
     again = 0
     if config.memory_positions == "last":
         again = min(max(config.new_tokens - text, 0), tail.shape[2])
-    before = 1 + tail.shape[2] - again
+    before = (len(bos) if isinstance(bos, BosStates) else bos.shape[1]) + tail.shape[2] - again
     prefix_rotary = decoder.rotary(0, before)
     rotary = decoder.rotary(before, again + text)
     mask = decoder.mask(again + text, before)
@@ -111,7 +116,7 @@ def memory_states(
         for index in range(decoder.layers):
             split = tail.shape[2] - again
             kept = tail[index][:, :split]
-            lead = bos[index].expand(ids.shape[0], 1, -1)
+            lead = bos[index].expand(ids.shape[0], -1, -1)
             entering = torch.cat([tail[index][:, split:], hidden], dim=1) if again else hidden
             if new_memory_embedding is not None:
                 entering = _add_to_last(entering, new_memory_embedding, config.new_tokens)

@@ -43,10 +43,19 @@ FLOORS = (
 )
 MODEL_FLOORS = (
     (
-        *("schema", "json_file", "durable", "compat", "chat_template", "matching", "tokenizer"),
-        *("memory", "relevance", "architecture", "attention", "cache", "merging"),
+        *(
+            "schema",
+            "json_file",
+            "durable",
+            "compat",
+            "chat_template",
+            "matching",
+            "tokenizer",
+            "hub",
+        ),
+        *("memory", "relevance", "architecture", "attention", "cache", "merging", "forgetting"),
     ),
-    ("config", "prompts", "precision", "rotary", "projections", "stack"),
+    ("config", "prompts", "precision", "rotary", "projections", "stack", "gathering"),
     ("layer", "packing", "retriever"),
     ("decoder",),
     ("network",),

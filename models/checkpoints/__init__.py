@@ -93,9 +93,11 @@ def load_identity(
         decoder = Decoder(loaded.stack, attention=attention)
         config = identity_config(decoder.positions, decoder.layers)
         retriever = make_retriever(config.retriever, decoder.layers, decoder.hidden)
-        model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id)
+        room = decoder.positions - config.prefix_tokens - config.max_prompt_tokens
+        prompt = identity_prompt(loaded.tokenizer, room)
+        header = prompt.header(loaded.tokenizer)
+        model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id, header=header)
         mark = fingerprint(config.counting(), base_files(path))
-        prompt = identity_prompt(loaded.tokenizer)
         check_answers(model, loaded.tokenizer, prompt)
     name = path.stem if path.is_file() else path.resolve().name
     return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids, trained=False)

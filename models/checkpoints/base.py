@@ -5,15 +5,14 @@ Knows no memory. Weights come from safetensors or GGUF only; pickles and remote 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from models import hub
 from models.checkpoints.architecture import read_architecture
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
 from models.checkpoints.weights import SafetensorsFiles, fill_stack
@@ -24,8 +23,6 @@ from models.tokenizer import Tokenizer
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|end_of_role|>")
 """Special tokens that end a turn in chat templates, besides the end-of-text ids."""
-
-HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,28 +144,12 @@ def fetch_from_hub(reference: str) -> Path:
     """The local snapshot of a Hub repository, downloaded where the network is on.
 
     Raises:
-        CheckpointError: not cached and offline, or the Hub does not give it.
+        CheckpointError: as `models.hub.fetch` does.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
-        with _quiet_hub():
-            folder = snapshot_download(
-                reference, allow_patterns=list(HUB_FILES), local_files_only=offline
-            )
-    except LocalEntryNotFoundError as error:
-        why = "the network is off" if offline else "the Hub cannot be reached"
-        raise CheckpointError(
-            f"{reference} is not in the local cache and {why}: give a folder, or fetch it online"
-        ) from error
-    except HFValidationError as error:
-        raise CheckpointError(f"{reference} is neither a folder here nor a Hub id") from error
-    except (HfHubHTTPError, OSError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{reference}: the Hub does not give it: {line}") from error
-    return Path(folder)
+        return hub.fetch(reference)
+    except hub.HubError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -185,17 +166,3 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """No progress bars of the Hub client inside."""
-    from huggingface_hub import utils as hub
-
-    had_bars = not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]
-    hub.disable_progress_bars()  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        if had_bars:
-            hub.enable_progress_bars()  # type: ignore[attr-defined]

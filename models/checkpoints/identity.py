@@ -6,13 +6,17 @@ any Llama reads and recalls chunks with it, uncompressed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from models.config import ConfigError, MPlusConfig, RetrieverShape
+from models.config import ConfigError, MPlusConfig, Reading, RetrieverShape
 from models.prompts import PromptFormat
 
 LARGEST_CHUNK = 512
+BEST_CHUNKS = 2
+"""Chunks that are read: a base was not trained to pass over text that has nothing to do with the question."""
 _ASKED = "Answer in a few words, from the text above: {question}"
+_NO_THOUGHTS = "<think>\n\n</think>\n\n"
 
 
 def identity_config(positions: int, layers: int) -> MPlusConfig:
@@ -38,18 +42,32 @@ def identity_config(positions: int, layers: int) -> MPlusConfig:
         drop="oldest",
         recall="chunks",
         retriever=RetrieverShape(scorer="cosine", layers=(0,)),
+        reading=Reading(best_chunks=BEST_CHUNKS),
     )
     config.check_base(layers=layers, positions=positions)
     return config
 
 
-def identity_prompt(tokenizer: Any) -> PromptFormat:
-    """The prompt for a base that was not trained on memory: it refers to the text above.
+def identity_prompt(tokenizer: Any, room: int) -> PromptFormat:
+    """The prompt for a base that was not trained on memory: memory stands where a text to read would, in the
+    user's message.
 
-    A system message between the memory and the question makes small models ignore the memory, so a
-    ChatML base is asked without one; others by their own chat template.
+    ChatML bases are asked without the system message that their templates add, and without being given time
+    to think aloud; others by their own chat template. Where there is none, or no room, memory stands in front
+    of the prompt.
+
+    Args:
+        room: positions that are left for what stands in front of memory.
     """
-    if {"<|im_start|>", "<|im_end|>"} <= set(tokenizer.get_added_vocab()):
-        template = f"<|im_start|>user\n{_ASKED}<|im_end|>\n<|im_start|>assistant\n"
-        return PromptFormat(template=template, answer_end="<|im_end|>\n")
-    return PromptFormat()
+    added = set(tokenizer.get_added_vocab())
+    if {"<|im_start|>", "<|im_end|>"} <= added:
+        end = "<|im_end|>\n<|im_start|>assistant\n"
+        end += _NO_THOUGHTS if {"<think>", "</think>"} <= added else ""
+        in_front = PromptFormat(f"<|im_start|>user\n{_ASKED}{end}", answer_end="<|im_end|>\n")
+        placed = replace(in_front, template=f"<|im_start|>user\n{{question}}{end}")
+    elif getattr(tokenizer, "chat_template", None):
+        in_front = placed = PromptFormat()
+    else:
+        return PromptFormat()
+    placed = replace(placed, memory=f"{{memory}}\n\n{_ASKED}")
+    return placed if len(placed.header(tokenizer)) <= room else in_front

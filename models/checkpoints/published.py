@@ -5,16 +5,16 @@ The only module that knows the reference's words. From `num_blocks`, `num_ltm_bl
 and `decoder_adapter` reads; `query_proj` and `key_proj` are the retriever's f_q and f_k (the third,
 `encoder_query_proj`, serves training only); `memory` and `ltm.*` are the memory it ships with.
 
-Differences kept on purpose: long-term memory forgets nothing (the reference drops tokens whose
-`ltm_recall_frequencies` have run out), and with fewer tokens than K0 it is recalled once, not
-repeated up to K0.
+Differences kept on purpose: long-term memory forgets nothing unless `config.json` says
+`"forget_expired": true` (the reference drops tokens whose `ltm_recall_frequencies` have run out:
+`models.forgetting`), and with fewer tokens than K0 it is recalled once, not repeated up to K0.
 
 Shapes: L layers, N short-term and m long-term memory tokens, D hidden size, P retriever width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,10 @@ from models.checkpoints.loaded import (
     checkpoint_files,
     explained,
 )
-from models.checkpoints.weights import SafetensorsFiles, fill_stack
+from models.checkpoints.published_tensors import BaseWeights, Tensors
+from models.checkpoints.weights import fill_stack
 from models.config import MPlusConfig, RetrieverShape
+from models.forgetting import Forgetting
 from models.memory import Memory, Segment, ShortTermMemory, Tokens
 from models.merging import Adapter
 from models.network import MPlusModel
@@ -53,6 +55,13 @@ _FIELDS: Mapping[str, Rule] = {
     "num_ltm_blocks": Whole(0),
     "add_decoder_lora": Switch(),
     "selector_hidden_dim": Whole(1, 1 << 16),
+}
+FORGETS = "forget_expired"
+"""Field of `config.json`, ours: whether long-term memory forgets as the reference's does."""
+_FORGETTING: Mapping[str, Rule] = {
+    "initial_rf_when_moving_stm_to_ltm": Number(0),
+    "decay_frequency": Number(0),
+    "update_ltm_frequency": Whole(1),
 }
 _LORA: Mapping[str, Rule] = {"r": Whole(1), "lora_alpha": Number(0)}
 
@@ -135,6 +144,7 @@ def load_network(
         bos_id=0 if tokenizer is None else bos_id(raw, reading.vocabulary, tokenizer),
         bos=tensors["bos_embedding"],
         new_memory_embedding=tensors["new_memory_positional_emb"],
+        forgetting=_forgetting(raw, config, tensors, reading.layers, folder),
     )
     return Network(model, _memory(model, tensors))
 
@@ -181,42 +191,6 @@ def memory_config(raw: Mapping[str, Any], retriever_hidden: int, folder: Path) -
     )
 
 
-class Tensors(SafetensorsFiles):
-    """The tensors of a folder's files by name, of the type and on the device asked for."""
-
-    def __init__(self, folder: Path, device: torch.device | str, dtype: torch.dtype) -> None:
-        super().__init__(folder)
-        self.where = device, dtype
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.exact(name).to(*self.where)
-
-    def exact(self, name: str) -> Tensor:
-        """The tensor as stored, on the CPU."""
-        return super().__getitem__(name)
-
-
-class _BaseWeights:
-    """The base's tensors under their own names: beside adapters they are called `base_layer`."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-
-    def __contains__(self, name: object) -> bool:
-        return self._name(str(name)) in self._tensors
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[self._name(name)]
-
-    def give_back(self, name: str) -> None:
-        self._tensors.give_back(self._name(name))
-
-    def _name(self, name: str) -> str:
-        module, _, leaf = name.rpartition(".")
-        adapted = f"{module}.base_layer.{leaf}"
-        return adapted if adapted in self._tensors else name
-
-
 def _stack(raw: Mapping[str, Any], folder: Path, tensors: Tensors) -> Stack:
     """The base alone."""
     size = sum(path.stat().st_size for path in checkpoint_files(folder))
@@ -227,7 +201,7 @@ def _stack(raw: Mapping[str, Any], folder: Path, tensors: Tensors) -> Stack:
         {**raw, "tie_word_embeddings": bool(tied)}, folder / "config.json", size
     )
     device, dtype = tensors.where
-    return fill_stack(architecture, _BaseWeights(tensors), folder, device=device, dtype=dtype)
+    return fill_stack(architecture, BaseWeights(tensors), folder, device=device, dtype=dtype)
 
 
 def _adapter(raw: Mapping[str, Any], tensors: Tensors, name: str) -> Adapter | None:
@@ -272,22 +246,41 @@ def _memory(model: MPlusModel, tensors: Tensors) -> Memory:
     )
     if "ltm.0" not in tensors:
         return Memory(stm, (), clock=0, chunks=0)
-    layers = range(model.generate.layers)
-    count = min(tensors.shape(f"ltm.{layer}")[0] for layer in layers)
-
-    def newest(name: str, read: Callable[[str], Tensor]) -> Tensor:
-        """The last `count` rows of every layer: where layers forgot unevenly, the newest common."""
-        rows = [read(f"{name}.{layer}") for layer in layers]
-        return torch.stack([row[len(row) - count :] for row in rows])
-
-    ltm_ages = newest("ltm_ages", tensors.exact).round().to(torch.int64)
+    layers = model.generate.layers
+    ltm_ages = tensors.newest("ltm_ages", layers, tensors.exact).round().to(torch.int64)
+    count = ltm_ages.shape[1]
     clock = int(ltm_ages.max()) + 1 if count else 0
-    tokens = _tokens(model, newest("ltm", tensors.__getitem__))
-    shipped = Tokens(
-        tokens.keys, tokens.values, newest("ltm_keys", tensors.__getitem__), tokens.chunks
-    )
+    tokens = _tokens(model, tensors.newest("ltm", layers, tensors.__getitem__))
+    keys = tensors.newest("ltm_keys", layers, tensors.__getitem__)
+    shipped = Tokens(tokens.keys, tokens.values, keys, tokens.chunks)
     segment = Segment(shipped.to("cpu"), clock - 1 - ltm_ages)
     return Memory(stm, (segment,) if count else (), clock=clock, chunks=0)
+
+
+def _forgetting(
+    raw: Mapping[str, Any], config: MPlusConfig, tensors: Tensors, layers: int, folder: Path
+) -> Forgetting | None:
+    """The reference's forgetting, where `config.json` asks for it."""
+    check_values(raw, {FORGETS: Switch(optional=True)})
+    if not raw.get(FORGETS):
+        return None
+    for field in _FORGETTING:
+        if field not in raw:
+            raise CheckpointError(f"{folder / 'config.json'}: has no field {field!r}")
+    check_values(raw, _FORGETTING)
+    frequencies = torch.zeros((layers, 0), dtype=torch.float64)
+    if "ltm.0" in tensors:
+        frequencies = tensors.newest("ltm_recall_frequencies", layers, tensors.exact).double()
+    if not frequencies.isfinite().all():
+        raise CheckpointError(f"{folder}: ltm_recall_frequencies holds values that are no numbers")
+    return Forgetting(
+        frequencies,
+        initial=raw["initial_rf_when_moving_stm_to_ltm"],
+        decay=raw["decay_frequency"],
+        every=raw["update_ltm_frequency"],
+        least=config.recalled_tokens,
+        new_tokens=config.new_tokens,
+    )
 
 
 def _tokens(model: MPlusModel, states: Tensor) -> Tokens:

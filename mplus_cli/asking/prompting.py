@@ -33,8 +33,7 @@ def measure(session: Session, question: Question) -> Draft:
         UsageError: it does not fit with its answer.
     """
     question = replace(question, text=question.text.encode("utf-8", "replace").decode().strip())
-    config = session.model.config
-    room = session.model.generate.positions - 1 - config.recalled_tokens - config.stm_tokens
+    config, room = session.model.config, session.model.room
     bare = len(_render(session, question.text))
     wanted = question.max_new_tokens
     limit = wanted or max(1, min(DEFAULT_NEW_TOKENS, room - bare))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mplus_cli.command_line import examples
 from mplus_cli.commands.common import JsonArrayOption, JsonOption, settings_of
 from mplus_cli.settings import Settings
 from mplus_cli.terminal import screen
@@ -52,9 +53,16 @@ def show(context: typer.Context, name: OptionalModel = None, as_json: JsonOption
         screen.show(model_description(described))
 
 
-@app.command("pull")
+@app.command(
+    "pull",
+    epilog=examples("mplus model pull", "mplus model pull qwen3-0.6b", "mplus model pull org/name"),
+)
 def pull(context: typer.Context, name: OptionalModel = None, as_json: JsonOption = False) -> None:
-    """Download a model, or the base it needs, unless it is here already."""
+    """Download a model, or the base it needs, unless it is here already.
+
+    Short names: smollm2-360m, smollm2-1.7b, qwen3-0.6b, qwen3-1.7b, qwen3-4b, qwen3-8b, llama-3.2-1b,
+    llama-3.2-3b, gemma-3-1b, gemma-3-4b.
+    """
     from mplus_cli.runtime import downloads
 
     settings = _settings(context, name)

@@ -164,6 +164,7 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
         model.update,
         model.retriever,
         bos_id=model.bos_id,
+        header=model.lead[1:],
         bos=model.learned_bos,
         new_memory_embedding=model.new_memory_embedding,
     )

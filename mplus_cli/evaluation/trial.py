@@ -255,7 +255,7 @@ def text_prompt(bench: Bench, reader: Reader, question: str, context: str) -> li
     shown, session = context or None, bench.session
     if reader != "base":
         prompt, _ = session.loaded.prompt.render(session.tokenizer, question, context=shown)
-        return [session.model.bos_id, *prompt]
+        return [*session.model.lead, *prompt]
     briefly = f"{question.strip()} {INSTRUCTION}"
     prompt, _ = PromptFormat().render(bench.base.tokenizer, briefly, context=shown)
     bos = bench.base.bos_id

@@ -16,6 +16,7 @@ from models.architecture import FAMILIES
 from models.json_file import read_object
 from models.schema import shown
 from mplus_cli.errors import UsageError
+from mplus_cli.runtime.known_models import KNOWN, known
 from mplus_cli.settings import DEFAULT_MODEL, reason
 
 BASE = "smollm2-135m-instruct"
@@ -84,12 +85,15 @@ def find(model: str, home: Path) -> ModelChoice:
         return ModelChoice(name, "folder", path, _embedded_base(path, home), _is_trained(path))
     if path.is_file():
         return ModelChoice(path.stem, "file", path, trained=False)
-    if model.count("/") == 1 and not model.startswith((".", "~", "/")):
-        here = dict(fetched()).get(model)
-        return ModelChoice(model, "hub", model, trained=here is None or _is_trained(here))
+    named = known(model)
+    if named is not None or (model.count("/") == 1 and not model.startswith((".", "~", "/"))):
+        repository = model if named is None else named.repository
+        here = dict(fetched()).get(repository)
+        trained = named is None and (here is None or _is_trained(here))
+        return ModelChoice(repository, "hub", repository, trained=trained)
     if _is_plain_name(model):
-        known = [choice.name for choice in every(home)]
-        close = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
+        names = [choice.name for choice in every(home)] + [one.name for one in KNOWN]
+        close = difflib.get_close_matches(model, names, n=1, cutoff=0.5)
         hint = (
             f'did you mean "{close[0]}"?' if close else "`mplus model list` shows those there are"
         )
@@ -136,7 +140,7 @@ def every(home: Path) -> Iterator[ModelChoice]:
 
 def fetched() -> Iterator[tuple[str, Path]]:
     """Hub ids of bases that are read and of M+ checkpoints in the local Hub cache, with their snapshots."""
-    for folder in sorted(_hub_cache().glob("models--*--*")):
+    for folder in sorted(hub_cache().glob("models--*--*")):
         snapshots = sorted(folder.glob("snapshots/*"), key=_written)
         if snapshots and _is_model(snapshots[-1]):
             yield folder.name.removeprefix("models--").replace("--", "/", 1), snapshots[-1]
@@ -150,7 +154,7 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
     """The Hub client's cache; None for a user without a home."""
     given, home = os.environ.get("HF_HUB_CACHE"), os.environ.get("HF_HOME")
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

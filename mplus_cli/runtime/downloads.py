@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from mplus_cli.errors import MismatchError, MplusError
 from mplus_cli.runtime import catalog, embedded_base
+from mplus_cli.runtime.known_models import known, memory_in_use
+from mplus_cli.runtime.large_files import fetch_large
 from mplus_cli.settings import Settings
 from mplus_cli.wording import size
 
@@ -38,10 +41,11 @@ def pull(
             note(embedded_base.BEFORE)
         return embedded_base.pull(settings.home, offline=settings.offline, progress=progress)
     if choice.kind == "hub":
-        if not settings.offline and (total := hub_bytes(str(choice.reference))):
-            note(f"{choice.name}: {size(total)} at most are downloaded once")
-        progress(f"fetching {choice.name}", 0, None)
-        return _hub_snapshot(str(choice.reference), offline=settings.offline)
+        if settings.offline:
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        else:
+            note(before(str(choice.reference)))
+        return _hub_snapshot(str(choice.reference), progress)
     return model_folder(settings)
 
 
@@ -76,29 +80,80 @@ def _base_reference(folder: Path) -> str | None:
     return reference if isinstance(reference, str) and (folder / reference).is_dir() else None
 
 
-def hub_bytes(repository: str) -> int | None:
-    """The size of a repository's files that may be fetched, as the Hub tells it; None if it does not."""
+def before(repository: str) -> str:
+    """What a user should know before a repository is fetched: its licence, its size, what it will need."""
+    told, named = _told_by_the_hub(repository), known(repository)
+    licence = named.licence if named else told.licence
+    total = told.bytes or (named.bytes if named else None)
+    parameters = named.parameters if named else told.parameters
+    parts = [f"licence {licence}" if licence else "licence not known: see its page on the Hub"]
+    if told.is_gated or (named is not None and named.is_gated):
+        parts[0] += ", to be accepted on its page on the Hub"
+    if total:
+        parts.append(f"{size(total)} at most are downloaded once")
+    if parameters:
+        needed = memory_in_use(parameters, named.token_bytes if named else 0)
+        parts.append(f"answers take about {size(needed)} of memory")
+    return f"{repository}: {'; '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the Hub says of a repository; None where it does not."""
+
+    bytes: int | None = None
+    licence: str | None = None
+    parameters: int | None = None
+    is_gated: bool = False
+
+
+def _told_by_the_hub(repository: str) -> _Told:
     from fnmatch import fnmatch
 
-    from models.checkpoints.base import HUB_FILES
+    from models.hub import FILES
 
     try:
         from huggingface_hub import HfApi
 
-        files = HfApi().model_info(repository, files_metadata=True, timeout=5).siblings or []
+        info = HfApi().model_info(repository, files_metadata=True, timeout=5)
+        files = [
+            one
+            for one in info.siblings or []
+            if any(fnmatch(one.rfilename, kind) for kind in FILES)
+        ]
+        tags = [
+            tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")
+        ]
+        return _Told(
+            bytes=sum(one.size or 0 for one in files) or None,
+            licence=tags[0] if tags else None,
+            parameters=info.safetensors.total if info.safetensors else None,
+            is_gated=bool(info.gated),
+        )
     except Exception:  # whatever the client raises: fetching says what is wrong
-        return None
-    wanted = [file for file in files if any(fnmatch(file.rfilename, one) for one in HUB_FILES)]
-    return sum(file.size or 0 for file in wanted) or None
+        return _Told()
 
 
-def _hub_snapshot(repository: str, *, offline: bool) -> Path:
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    from models.checkpoints import CheckpointError
-    from models.checkpoints.base import fetch_from_hub
+def _hub_snapshot(repository: str, progress: embedded_base.Progress) -> Path:
+    """Fetch a repository and compare what came with the Hub's checksums.
 
+    Raises:
+        MismatchError: the Hub does not give it.
+        MplusError: a file came damaged.
+    """
+    from models import hub
+
+    progress(f"fetching {repository}", 0, None)
+    if not hub.is_offline():
+        fetch_large(repository, progress)
     try:
-        return fetch_from_hub(repository)
-    except CheckpointError as error:
+        folder = hub.fetch(repository)
+    except hub.HubError as error:
         raise MismatchError(str(error)) from error
+    progress(f"checking {repository}", 0, None)
+    if bad := hub.damaged(folder):
+        raise MplusError(
+            f"{repository}: {bad[0].name} is not what the Hub has, and was deleted: "
+            "run the command again to fetch it"
+        )
+    return folder

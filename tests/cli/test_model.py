@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 
 from models.durable import recover
+from models.fast_decode import LARGEST
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import catalog, checks, downloads, embedded_base, session
+from mplus_cli.runtime.known_models import PACKED_BELOW
 from mplus_cli.runtime.pip_command import pip_command
 from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
@@ -147,12 +149,32 @@ def test_the_size_of_a_repository_counts_what_is_fetched(monkeypatch: pytest.Mon
         def model_info(self, *_: Any, **__: Any) -> Any:
             names = {"config.json": 10, "model.safetensors": 500, "pytorch_model.bin": 900}
             files = [SimpleNamespace(rfilename=name, size=held) for name, held in names.items()]
-            return SimpleNamespace(siblings=files)
+            numbers = SimpleNamespace(total=1_000_000_000)
+            tags = ["text-generation", "license:mit"]
+            return SimpleNamespace(siblings=files, tags=tags, safetensors=numbers, gated="manual")
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    assert downloads.hub_bytes("org/model") == 510
+    assert downloads.before("org/model") == (
+        "org/model: licence mit, to be accepted on its page on the Hub; 510 B at most are "
+        "downloaded once; answers take about 3.4 GB of memory"
+    )
     monkeypatch.setattr(Hub, "model_info", None)
-    assert downloads.hub_bytes("org/model") is None
+    assert downloads.before("org/model") == (
+        "org/model: licence not known: see its page on the Hub"
+    )
+    assert downloads.before("Qwen/Qwen3-0.6B") == (
+        "Qwen/Qwen3-0.6B: licence Apache-2.0; 1.5 GB at most are downloaded once; answers take about "
+        "2.5 GB of memory"
+    )
+
+
+def test_short_names_are_hub_ids() -> None:
+    assert catalog.find("qwen3-0.6b", home()).reference == "Qwen/Qwen3-0.6B"
+    assert catalog.find("Llama-3.2-1B", home()).reference == "meta-llama/Llama-3.2-1B-Instruct"
+    assert catalog.find("qwen/qwen3-8b", home()).reference == "Qwen/Qwen3-8B"
+    with pytest.raises(UsageError, match=r'did you mean "smollm2-1\.7b"'):
+        catalog.find("smollm2-1.8b", home())
+    assert PACKED_BELOW == LARGEST
 
 
 def test_an_environment_without_pip(monkeypatch: pytest.MonkeyPatch) -> None:

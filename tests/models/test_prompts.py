@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from models.prompts import PromptFormat, encode_plain, markup_of, plain_pieces
+from models.schema import ConfigError
 from mplus_cli.runtime.tokens import PlainTokenizer
 
 BOS, START, END = 0, 1, 2
@@ -205,3 +206,45 @@ def test_json_and_back() -> None:
     form = PromptFormat("Q {question}", answer_end="\n")
     assert PromptFormat.from_dict(form.to_dict()) == form
     assert PromptFormat.from_dict({}) == PromptFormat()
+
+
+PLACED = "{memory}\n\nBriefly: {question}"
+
+
+def test_memory_has_a_place_in_the_user_s_message(tiny_tokenizer: Any) -> None:
+    """What is in front of it, and what is behind it, are those of the same text in the prompt."""
+    form = PromptFormat(system="Be brief.", memory=PLACED)
+    head, (rest, query) = form.header(tiny_tokenizer), form.render(tiny_tokenizer, " Who? ")
+    system = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n"
+    assert tiny_tokenizer.decode(head) == system
+    asked = "\n\nBriefly: Who?<|im_end|>\n<|im_start|>assistant\n"
+    assert tiny_tokenizer.decode(rest) == asked
+    assert tiny_tokenizer.decode(query) == "Who?"
+    whole = PromptFormat(system="Be brief.")
+    plain = whole.render(tiny_tokenizer, "A boat.\n\nBriefly: Who?")[0]
+    assert tiny_tokenizer.decode(head) + "A boat." + asked == tiny_tokenizer.decode(plain)
+    rest, _ = form.render(tiny_tokenizer, "Who?", context=" The boat.\n")
+    assert tiny_tokenizer.decode(rest) == f"\n\nThe boat.{asked}"
+    rest, _ = form.render(tiny_tokenizer, "Who?", turns=[("What?", "A <|im_end|>.")])
+    assert tiny_tokenizer.decode(rest) == (
+        "\n\nBriefly: What?<|im_end|>\n<|im_start|>assistant\nA <|im_end|>.<|im_end|>\n"
+        "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert rest.count(tiny_tokenizer.convert_tokens_to_ids("<|im_end|>")) == 3  # one is plain text
+
+
+def test_a_template_s_bos_is_not_there_twice(tiny_tokenizer: Any) -> None:
+    form = PromptFormat("<|endoftext|>Q {question}\n", answer_end="\n", memory=PLACED)
+    assert tiny_tokenizer.decode(form.header(tiny_tokenizer)) == "Q "
+    assert PromptFormat().header(tiny_tokenizer) == []
+
+
+@pytest.mark.parametrize(
+    "memory", ["{question}", "{question} {memory}", "{memory}", "{memory}{memory}{question}"]
+)
+def test_a_place_for_memory_is_in_front_of_the_question(memory: str) -> None:
+    with pytest.raises(ConfigError, match=r"needs \{memory\} once"):
+        PromptFormat(memory=memory)
+    placed = PromptFormat(memory=PLACED)
+    assert PromptFormat.from_dict(placed.to_dict()) == placed
+    assert "memory" not in PromptFormat().to_dict()

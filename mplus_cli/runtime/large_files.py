@@ -1,0 +1,158 @@
+"""The large files of a Hub repository, fetched into the Hub client's cache so that a kill loses nothing.
+
+The client begins a file anew after each interruption; what is fetched here it finds in its cache.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from models.durable import make_folder
+from models.hub import FILES
+from mplus_cli.errors import MplusError, disk_errors
+from mplus_cli.library.lock import Locked, Locks
+from mplus_cli.runtime import catalog
+from mplus_cli.runtime.embedded_base import Progress
+
+PART = ".mplus"
+"""Ending of a file that is not whole yet; in front of it is the checksum of the whole one."""
+_BLOCK = 1 << 20
+_TIMEOUT = 60.0
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A large file of a repository."""
+
+    url: str
+    sha256: str
+    bytes: int
+
+
+def fetch_large(repository: str, progress: Progress) -> None:
+    """Fetch the large files of a repository that are not in the cache, from where an earlier fetch ended.
+
+    What the Hub says no to is left to the client, which says why.
+
+    Raises:
+        MplusError: a file did not come whole; what came is kept.
+    """
+    what = f"fetching {repository}"
+    wanted, headers = _listed(repository)
+    blobs = catalog.hub_cache() / f"models--{repository.replace('/', '--')}" / "blobs"
+    missing = [file for file in wanted if not (blobs / file.sha256).exists()]
+    if not missing:
+        return
+    total, before = sum(file.bytes for file in wanted), 0
+    with disk_errors():
+        make_folder(blobs)
+        with _alone(blobs.parent, repository, progress):
+            for file in wanted:
+                done = before
+                if not (blobs / file.sha256).exists():
+                    _fetch(
+                        file,
+                        blobs,
+                        headers,
+                        lambda have, done=done: progress(what, done + have, total),
+                    )
+                before += file.bytes
+
+
+def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
+    """The large files, and what to send with a request; none where the Hub does not say."""
+    try:
+        from huggingface_hub import HfApi, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers
+
+        api = HfApi()
+        commit = api.model_info(repository).sha
+        found = []
+        for file in api.list_repo_tree(repository, revision=commit, recursive=True):
+            large: Any = getattr(file, "lfs", None)
+            if large is not None and any(fnmatch(file.path, kind) for kind in FILES):
+                url = hf_hub_url(repository, file.path, revision=commit)
+                found.append(Wanted(url, large.sha256, large.size))
+        return found, dict(build_hf_headers())
+    except Exception:  # whatever the client raises: it is asked again, and then says it in one line
+        return [], {}
+
+
+def _fetch(file: Wanted, blobs: Path, headers: dict[str, str], tell: Callable[[int], None]) -> None:
+    """Fetch what is missing of a file, and name it by its checksum; whoever asked for it compares that."""
+    part = blobs / (file.sha256 + PART)
+    try:
+        with part.open("ab") as out:
+            if out.tell() > file.bytes:
+                out.truncate(0)
+            if out.tell() < file.bytes:
+                _append(file, out, headers, tell)
+            out.flush()
+            os.fsync(out.fileno())
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
+        raise MplusError(
+            f"{file.url} did not come whole: {error}: run the command again, it goes on from there"
+        ) from error
+    part.replace(blobs / file.sha256)
+
+
+def _append(
+    file: Wanted, out: IO[bytes], headers: dict[str, str], tell: Callable[[int], None]
+) -> None:
+    have = out.seek(0, os.SEEK_END)
+    asked = urllib.request.Request(file.url, headers=headers)
+    if have:
+        asked.add_header("Range", f"bytes={have}-")
+    with urllib.request.build_opener(_Redirects).open(asked, timeout=_TIMEOUT) as reply:
+        if have and reply.status != http.HTTPStatus.PARTIAL_CONTENT:
+            have = 0
+            out.truncate(0)
+        while block := reply.read(_BLOCK):
+            out.write(block)
+            have += len(block)
+            tell(min(have, file.bytes))
+    if have != file.bytes:
+        raise http.client.HTTPException(f"{have} of {file.bytes} bytes came")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to another host without the user's token."""
+
+    def redirect_request(self, req: urllib.request.Request, *given: Any) -> Any:
+        following = super().redirect_request(req, *given)
+        if following is not None and following.host != urlsplit(req.full_url).netloc:
+            following.remove_header("Authorization")
+        return following
+
+
+@contextmanager
+def _alone(folder: Path, repository: str, progress: Progress) -> Iterator[None]:
+    """Be the only process that fetches a repository's large files; wait for another that does."""
+    locks = Locks(folder / ".locks")
+    while True:
+        with locks.names():
+            try:
+                lock = locks.take("large-files")
+                break
+            except Locked:
+                progress(f"waiting for another mplus to fetch {repository}", 0, None)
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
