@@ -248,8 +248,6 @@ def _guarded(
         with nullcontext() if debug else without_warnings():
             code = command()
         screen.flush()
-    except typer.TyperException as error:
-        return fail(_usage(error), ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except OutputLost as lost:
@@ -271,14 +269,19 @@ def _guarded(
 
 
 def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
-    code: int | None = typer.main.get_command(program).main(
-        args=arguments, prog_name=name, standalone_mode=False
-    )
+    root: Any = typer.main.get_command(program)
+    try:
+        code: int | None = root.main(args=arguments, prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        from mplus_cli.completion.words import command_path
+
+        where = " ".join((name, *command_path(root, arguments)))
+        raise UsageError(f"{_usage(error)} (see {where} --help)") from error
     return code
 
 
 def _usage(error: typer.TyperException) -> str:
-    """A usage error of the parser as one line: what is wrong, the nearest name, where to look."""
+    """A usage error of the parser as one line: what is wrong, and the nearest name."""
     message = one_line(error.format_message()).rstrip(".")
     message = message[:1].lower() + message[1:].replace("Input should be", "it must be")
     context: Any = getattr(error, "ctx", None)
@@ -288,8 +291,7 @@ def _usage(error: typer.TyperException) -> str:
         close = difflib.get_close_matches(option, known, n=1, cutoff=0.7)
         message = f"no such option: {one_line(option)}"
         message += f"; did you mean {close[0]}?" if close else ""
-    path = "mplus" if context is None else context.command_path
-    return f"{message} (see {path} --help)"
+    return message
 
 
 def _options(context: Any) -> list[str]:

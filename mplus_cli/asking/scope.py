@@ -23,26 +23,22 @@ def chunks_outside(stored: StoredMemory, names: Sequence[str], chunks: int) -> f
     return frozenset(range(chunks)) - frozenset(stored.chunk_numbers(wanted))
 
 
-def find_document(
-    documents: Sequence[DocumentRow], name: str, *, by_number: bool = False
-) -> DocumentRow:
-    """The document of a title, path or file name, or of the only one that begins so; where wanted, of the
-    number that `mplus memory show` gives it before that.
+def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
+    """The document of a title, path or file name, or of the number that `mplus memory show` gives it; else
+    the only one whose title, path or file name begins so.
 
     Raises:
         UsageError: there is none, or there are several.
     """
     wanted = name.strip().casefold()
-    if by_number and (numbered := [row for row in documents if str(row.id) == wanted]):
-        return numbered[0]
     known = {document.id: [part.casefold() for part in _names(document)] for document in documents}
-    found = [row for row in documents if wanted in known[row.id]]
+    found = [row for row in documents if wanted in (str(row.id), *known[row.id])]
     if not found and wanted:
         found = [row for row in documents if any(part.startswith(wanted) for part in known[row.id])]
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f'"{name}" may be {_told_apart(found, by_number=by_number)}')
+        raise UsageError(f'"{name}" may be {_told_apart(found)}')
     close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
     hint = (
         f'did you mean "{close[0]}"?'
@@ -52,16 +48,15 @@ def find_document(
     raise UsageError(f'there is no document "{name}" in this memory: {hint}')
 
 
-def _told_apart(found: Sequence[DocumentRow], *, by_number: bool) -> str:
-    """Documents of one name, and what to do: versions of one file share title and path."""
+def _told_apart(found: Sequence[DocumentRow]) -> str:
+    """Documents that a name may mean, and what to do: versions of one file share title and path."""
     titles = {row.title for row in found}
     paths = dict.fromkeys(row.path for row in found)
     if len(titles) == len(found) or len(paths) > 1:
         shown = (row.title for row in found) if len(titles) == len(found) else paths
         return f"{_listed(shown)}: give more of the name, or the path"
     numbers = " and ".join(str(row.id) for row in found)
-    what = "give the number" if by_number else "remove one with `mplus memory rm-document`"
-    return f"any of the documents {numbers} in `mplus memory show`: {what}"
+    return f"any of the documents {numbers} in `mplus memory show`: give the number"
 
 
 def _names(document: DocumentRow) -> tuple[str, str, str]:

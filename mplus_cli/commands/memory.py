@@ -139,7 +139,7 @@ def remove_document(
     settings = settings_of(context)
     stored = stored_memory(context, name)
     documents = stored.documents()
-    row = find_document(documents, document, by_number=True)
+    row = find_document(documents, document)
     others = [other for other in documents if other is not row]
     chunks = sum(other.chunks_read for other in others)
     cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"

@@ -7,7 +7,7 @@ come from the library, and may be anything: the shells' scripts never evaluate t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Word:
 
     text: str
     about: str = ""
+    once_typed: bool = False
+    """Offered only where its beginning is typed: the same is offered under a better name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def complete(root: Any, words: Sequence[str], global_options: Sequence[str]) -> 
     if equals and option.startswith("--") and line.wanting is None:
         parameter = _option(root, line.command, option)
         values = [
-            Word(f"{option}={one.text}", one.about) for one in _values(parameter, line, before)
+            replace(one, text=f"{option}={one.text}") for one in _values(parameter, line, before)
         ]
         return _fitting(values, typed, parameter)
     if line.wanting is not None:
@@ -83,9 +85,16 @@ def complete(root: Any, words: Sequence[str], global_options: Sequence[str]) -> 
     return _fitting(_values(argument, line, before), typed, argument)
 
 
+def command_path(root: Any, words: Sequence[str]) -> tuple[str, ...]:
+    """The commands that a line names, the outer one first."""
+    return _read(root, words).path
+
+
 def _fitting(words: Iterable[Word], typed: str, parameter: Any = None) -> Completions:
     is_file = parameter is not None and parameter.metavar in _PATHS
-    return Completions(tuple(word for word in words if word.text.startswith(typed)), is_file)
+    begun = typed.partition("=")[2] if typed.startswith("--") else typed
+    fitting = (word for word in words if word.text.startswith(typed))
+    return Completions(tuple(word for word in fitting if begun or not word.once_typed), is_file)
 
 
 def _read(root: Any, words: Sequence[str]) -> _Line:
@@ -148,12 +157,15 @@ def _values(parameter: Any, line: _Line, before: Sequence[str]) -> Iterator[Word
 
 
 def _documents(before: Sequence[str], named: str | None = None) -> Iterator[Word]:
-    """The titles in the memory that the line names, or in the one that is meant where none is named."""
+    """The titles and numbers in the memory that the line names, or in the one that is meant where none is
+    named."""
     name = named or _given(before, "-m", "--memory") or resolve(Flags()).memory
     library = Library(_home(before))
     if name in library.names():
         for document in library.open(name).documents():
-            yield Word(one_line(document.title), one_line(document.path))
+            title = one_line(document.title)
+            yield Word(title, one_line(document.path))
+            yield Word(str(document.id), title, once_typed=True)
 
 
 def _home(before: Sequence[str]) -> Path:

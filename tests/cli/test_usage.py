@@ -31,6 +31,8 @@ from mplus_cli.library import Library, ModelIdentity
         ("--device gpu memory list", "--device is 'gpu'"),
         ("memory list --dtype int4", "--dtype is 'int4'"),
         ("ask x --home", "--home needs a value"),
+        ("memory map --html", "see mplus memory map --help"),
+        ("--home memory find --document", "see mplus find --help"),
     ],
 )
 def test_a_usage_error_is_one_line(mplus: Any, line: str, said: str) -> None:
