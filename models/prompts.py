@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from models.schema import ConfigError, Text, check_fields, setting, shown
+from models.schema import ConfigError, Text, Whole, check_fields, setting, shown
 
 REFUSAL = "The text does not say."
 """The answer to questions about text that was never read: readers are trained to give it."""
@@ -36,6 +36,10 @@ class PromptFormat:
     """System message for the chat template; `template` contains its own."""
     answer_end: str = setting("\n\n", Text())
     """What follows an earlier answer in a chat, with `template` or the plain form."""
+    reread: int = setting(0, Whole(0, 64))
+    """From how many of the best chunks the model was trained to read passages again: they stand between
+    the question and its repetition, so that a causal model reads them knowing what is asked. 0: it was
+    not, and text that is shown stands in front of the question."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -50,14 +54,15 @@ class PromptFormat:
 
     def to_dict(self) -> dict[str, Any]:
         """This format as JSON values."""
-        return {"template": self.template, "system": self.system, "answer_end": self.answer_end}
+        values = {"template": self.template, "system": self.system, "answer_end": self.answer_end}
+        return values | ({"reread": self.reread} if self.reread else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptFormat:
         """A format from JSON values.
 
         Raises:
-            ConfigError: an unknown field, or a value that is not text.
+            ConfigError: an unknown field, or a value of the wrong kind.
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"the prompt is {shown(values)}: give an object")
@@ -81,7 +86,8 @@ class PromptFormat:
 
         Args:
             turns: earlier questions and answers of a chat, oldest first.
-            context: text to show in front of the question.
+            context: text to show: in front of the question or, where the model was trained for that
+                (`reread`), between it and its repetition.
 
         Raises:
             ValueError: the question is empty, or the base's chat template fails
@@ -90,7 +96,8 @@ class PromptFormat:
         question = question.strip()
         if not question:
             raise ValueError("the question is empty")
-        asked = question if context is None else f"{context.strip()}\n\n{question}"
+        shown = [] if context is None else [context.strip(), question]
+        asked = "\n\n".join([question, *shown] if self.reread or not shown else shown)
         texts = [text for turn in turns for text in turn] + [asked]
         prompt = self._ids(tokenizer, texts)
         bos = tokenizer.bos_token_id
