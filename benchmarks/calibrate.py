@@ -24,7 +24,8 @@ from mplus_cli.asking import answering
 from mplus_cli.asking.choosing import Words, consider
 from mplus_cli.asking.confidence import FEATURES, FORMAT, Calibration
 from mplus_cli.asking.events import Question
-from mplus_cli.asking.prompting import compose, measure
+from mplus_cli.asking.prompting import measure
+from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
 
@@ -87,20 +88,25 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     session = open_session(settings, note=_say, progress=lambda *_: None)
     opened = answering.load_memory(session, session.library.open(given.memory))
     texts = opened.texts or opened.stored.texts(opened.memory.chunks)
+
+    def read_texts(chunks: Sequence[int]) -> list[str]:
+        return [texts[chunk] for chunk in chunks]
+
     blank = Calibration(WORDS, (0.0,) * len(FEATURES), 0.0, 0.0, 0.0)
     for line in _lines(given.questions):
         question = Question(line["question"])
         draft = measure(session, question)
         words = Words.find(blank, question, texts)
         found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
-        prompt = read(session.model, opened.memory, found, compose(session, draft), spare=LONGEST)
+        ids = compose_with_text(session, opened.memory, draft, found, read_texts)
+        prompt = read(session.model, opened.memory, found, ids, spare=LONGEST)
         answers, refusing = consider(
             session,
             opened.memory,
             question,
             prompt,
             words,
-            texts=lambda chunks: [texts[chunk] for chunk in chunks],
+            texts=read_texts,
             longest=LONGEST,
         )
         golds = line["answers"] or []

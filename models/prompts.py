@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from models.schema import ConfigError, Text, check_fields, setting, shown
+from models.schema import ConfigError, Text, Whole, check_fields, setting, shown
 
 REFUSAL = "The text does not say."
 """The answer to questions about text that was never read: readers are trained to give it."""
@@ -40,6 +40,10 @@ class PromptFormat:
     memory: str | None = setting(None, Text(optional=True))
     """The user's first message, with a `{memory}` and then a `{question}` placeholder: memory stands where
     text to read would. None: memory stands in front of the whole prompt."""
+    reread: int = setting(0, Whole(0, 64))
+    """From how many of the best chunks the model was trained to read passages again: they stand between
+    the question and its repetition, so that a causal model reads them knowing what is asked. 0: it was
+    not, and text that is shown stands in front of the question."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -61,8 +65,12 @@ class PromptFormat:
     def to_dict(self) -> dict[str, Any]:
         """This format as JSON values."""
         values = dataclasses.asdict(self)
-        if self.memory is None:  # as files of earlier versions have it
-            del values["memory"]
+        for name, unset in (
+            ("memory", None),
+            ("reread", 0),
+        ):  # as files of earlier versions have it
+            if values[name] == unset:
+                del values[name]
         return values
 
     @classmethod
@@ -70,7 +78,7 @@ class PromptFormat:
         """A format from JSON values.
 
         Raises:
-            ConfigError: an unknown field, or a value that is not text.
+            ConfigError: an unknown field, or a value of the wrong kind.
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"the prompt is {shown(values)}: give an object")
@@ -96,7 +104,8 @@ class PromptFormat:
 
         Args:
             turns: earlier questions and answers of a chat, oldest first.
-            context: text to show in front of the question, or behind memory.
+            context: text to show: between the question and its repetition where the model was trained
+                for that (`reread`), else behind memory where that has a place, else in front of the question.
 
         Raises:
             ValueError: the question is empty, or the base's chat template fails
@@ -106,9 +115,16 @@ class PromptFormat:
         if not question:
             raise ValueError("the question is empty")
         context = "" if context is None else context.strip()
-        asked = f"{context}\n\n{question}" if context and self.memory is None else question
+        behind = ""
+        asked = question
+        if context and self.reread:
+            asked = f"{question}\n\n{context}\n\n{question}"
+        elif context and self.memory is None:
+            asked = f"{context}\n\n{question}"
+        else:
+            behind = context
         texts = [text for turn in turns for text in turn] + [asked]
-        prompt = self._ids(tokenizer, texts, context)[1]
+        prompt = self._ids(tokenizer, texts, behind)[1]
         bos = tokenizer.bos_token_id
         # A template that writes BOS once starts with it; ChatML's BOS opens every turn and stays.
         if prompt[:1] == [bos] and self._ids(tokenizer, [asked])[1].count(bos) == 1:

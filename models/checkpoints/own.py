@@ -1,15 +1,19 @@
 """Our own checkpoints: a folder with what M+ adds to a base, and a reference to that base.
 
-    mplus.json           {"format": 1, "name", "base", "base_fingerprint"?, "config", "prompt"}
+    mplus.json           {"format": 1, "name", "base", "base_fingerprint"?, "memories"?, "config",
+                         "prompt"}
     update_lora/         the update adapter in PEFT's format; absent at rank 0
     generate_lora/       the generate adapter, likewise
     retriever.safetensors
 
-`base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
+`base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves. `memories`
+({"fingerprint", "digest"}) stands where only the way memories are read was trained since earlier weights:
+their fingerprint is kept as long as the digest is that of these weights (`memory_digest`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -41,6 +45,7 @@ FORMAT = 1
 CARD = "mplus.json"
 RETRIEVER = "retriever.safetensors"
 _CARD = {"name": Text(256), "base": Text(4096), "base_fingerprint": Text(64, optional=True)}
+_MEMORIES = {"fingerprint": Text(64), "digest": Text(64)}
 
 
 def save_own(
@@ -108,6 +113,8 @@ def load_own(
         config = MPlusConfig.from_dict(card["config"])
         prompt = PromptFormat.from_dict(card["prompt"])
         check_values(card, _CARD)
+        if (earlier := card.get("memories")) is not None:
+            check_values(earlier if isinstance(earlier, dict) else {}, _MEMORIES)
         base_path = base or _find_base(folder, card["base"])
         _check_base(folder, card, base_path)
     loaded = load_base(base_path, device=device, dtype=dtype)
@@ -122,7 +129,7 @@ def load_own(
         retriever.requires_grad_(not merge).to(device, dtype)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
-        mark = fingerprint(config.counting(), [*base_files(base_path), *_own_files(folder)])
+        mark = _fingerprint(card, config, base_path, folder, generate)
         check_answers(model, loaded.tokenizer, prompt)
     return Loaded(model, loaded.tokenizer, card["name"], mark, prompt, loaded.stop_ids)
 
@@ -145,6 +152,54 @@ def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
 def base_fingerprint(base: Path) -> str:
     """SHA-256 (hex) of a base alone."""
     return fingerprint({}, base_files(base))
+
+
+def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
+    """Give a checkpoint the fingerprint of the one it was trained from, so that it opens its memories.
+
+    Raises:
+        CheckpointError: its memories would be others: more than reading was trained.
+    """
+    marks, digests = [], []
+    for one in (earlier, folder):
+        card = _read_card(one)
+        config = MPlusConfig.from_dict(card["config"])
+        generate = _read_adapter(one / GENERATE, config.generate_lora_rank)
+        marks.append(_fingerprint(card, config, base, one, generate))
+        digests.append(memory_digest(config, base, one, generate))
+    if digests[0] != digests[1]:
+        raise CheckpointError(f"{folder}: writes other memories than {earlier}: keep its own name")
+    card |= {"memories": {"fingerprint": marks[0], "digest": digests[0]}}
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def memory_digest(config: MPlusConfig, base: Path, folder: Path, generate: Adapter | None) -> str:
+    """SHA-256 (hex) of what memories are made by: of the adapter that reads them, only the projections
+    that make their keys and values count."""
+    files = [*base_files(base), folder / RETRIEVER]
+    files += [folder / UPDATE / CONFIG, folder / UPDATE / WEIGHTS]
+    digest = hashlib.sha256(
+        fingerprint(config.counting(), [path for path in files if path.exists()]).encode()
+    )
+    scale, weights = (generate.scale, generate.weights) if generate else (0.0, {})
+    for name, halves in sorted(weights.items()):
+        layer = next((int(part) for part in name.split(".") if part.isdigit()), -1)
+        is_kept = config.memory_layers is None or layer in config.memory_layers
+        if is_kept and name.endswith(("k_proj", "v_proj")):
+            digest.update(f"\n{name} {scale}\n".encode())
+            for half in halves:
+                digest.update(half.float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(
+    card: dict[str, Any], config: MPlusConfig, base: Path, folder: Path, generate: Adapter | None
+) -> str:
+    earlier = card.get("memories")
+    if earlier is not None and earlier["digest"] == memory_digest(config, base, folder, generate):
+        return str(earlier["fingerprint"])
+    return fingerprint(config.counting(), [*base_files(base), *_own_files(folder)])
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _SHARES = (
     "near_misses",
     "facts",
     "padding",
+    "reread_share",
     "final_rate",
 )
 PROMPT_TEMPLATE = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
@@ -75,6 +76,12 @@ class TrainingConfig:
     missing."""
     facts: float = 0.15
     """Share of passages that are made-up facts."""
+    reread: int = 0
+    """From how many chunks of the prefix passages are shown in a prompt, between the question and its
+    repetition, so that the reader reads them knowing what is asked; 0: no prompt has any. The checkpoint
+    is then asked so as well."""
+    reread_share: float = 0.65
+    """Share of questions whose prompt has them; the others are answered from memory alone."""
     spans: int = 0
     """Train only on answers of at most this many words that occur in their passage; 0: on all."""
     passage_questions: int = 0

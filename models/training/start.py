@@ -17,6 +17,7 @@ from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
 from models.checkpoints.adapters import extract
 from models.checkpoints.base import load_base, load_tokenizer
+from models.config import ConfigError
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE
 from models.network import MPlusModel
@@ -35,9 +36,13 @@ from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
 from models.training.weights import load_weights, mean_weights, read_weights
 
-PROMPT = PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n")
+Passages = Callable[[str, Sequence[str], int], Sequence[str]]
+"""Chooses what a prompt shows: a question, the texts of the chunks in the prefix, and from how many of
+them, to passages. Must be picklable."""
 ENCODED = 30_000
 """Texts whose ids are cached."""
+DECODED = 1_000
+"""Chunks whose texts are cached."""
 
 COUNTED_OF_BOOK = 20_000
 """Characters of each book in which token ids are counted."""
@@ -53,6 +58,7 @@ def start(
     weights: Sequence[Path] = (),
     processes: Processes | None = None,
     data_workers: int = 0,
+    passages: Passages | None = None,
 ) -> tuple[Run, Any]:
     """A run in `folder`, new or resumed, and the base's tokenizer.
 
@@ -62,14 +68,17 @@ def start(
         data_workers: processes that draw the text ahead; 0: it is drawn in this one.
         weights: `weights.safetensors` of earlier stages, or folders of our checkpoints on the same base;
             a new run starts from their mean.
+        passages: chooses the passages of prompts that show any (`TrainingConfig.reread`).
 
     Raises:
         ConfigError, DataError, CheckpointError: one line each.
     """
+    if config.reread and passages is None:
+        raise ConfigError("reread needs a way to choose passages: give one to `start`")
     torch.manual_seed(config.seed)
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
     loaded = load_base(base, device=device, dtype=dtype)
-    make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids))
+    make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids), passages)
     model = make_model(config, loaded.stack, loaded.bos_id, attention)
     processes = processes or Processes()
     numbers = processes.share(config.streams)
@@ -129,6 +138,7 @@ class StreamMaker:
     base: Path
     end: int
     """The id that ends an answer."""
+    passages: Passages | None = None
 
     def __call__(self, numbers: Sequence[int]) -> list[Stream]:
         config = self.config
@@ -163,11 +173,27 @@ class StreamMaker:
         def encode(text: str) -> list[int]:
             return encode_plain(tokenizer, text)
 
+        form, passages, count = prompt_format(self.config), self.passages, self.config.reread
+
         @lru_cache(ENCODED)
         def prompt(question: str) -> tuple[list[int], list[int]]:
-            return PROMPT.render(tokenizer, question)
+            return form.render(tokenizer, question)
 
-        return Wording(encode, prompt, self.end)
+        @lru_cache(DECODED)
+        def decode(ids: tuple[int, ...]) -> str:
+            return str(tokenizer.decode(ids, skip_special_tokens=True))
+
+        def reread(question: str, chunks: Sequence[tuple[int, ...]]) -> list[int]:
+            assert passages is not None, "`start` checks"
+            shown = passages(question, [decode(ids) for ids in chunks], count)
+            return form.render(tokenizer, question, context="\n\n".join(shown))[0]
+
+        return Wording(encode, prompt, self.end, reread if count else None)
+
+
+def prompt_format(config: TrainingConfig) -> PromptFormat:
+    """How questions are put to what a run trains."""
+    return PromptFormat(template=PROMPT_TEMPLATE, answer_end="<|im_end|>\n", reread=config.reread)
 
 
 def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str) -> None:
@@ -178,7 +204,7 @@ def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str
         config=model.config,
         base_reference=base_reference,
         name=name,
-        prompt=PROMPT,
+        prompt=prompt_format(run.config),
         retriever=model.retriever,
         stack=model.generate.stack,
         base_fingerprint=base_fingerprint(base),

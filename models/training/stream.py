@@ -28,6 +28,8 @@ class Wording:
     """A question to the ids of its prompt and of the bare question."""
     end: int
     """The id that ends an answer."""
+    reread: Callable[[str, Sequence[tuple[int, ...]]], list[int]] | None = None
+    """A question and the ids of chunks to the ids of a prompt that shows passages of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """A chunk that was read: its number in the stream, and the questions it answers."""
+    """A chunk that was read: its number in the stream, its ids, and the questions it answers."""
 
     number: int
+    ids: tuple[int, ...]
     questions: tuple[Question, ...]
 
 
@@ -97,7 +100,8 @@ class Stream:
             candidates += list(more)[: max(config.negatives - len(others), 0)]
         number = {chunk.number: at for at, chunk in enumerate(candidates, 1)} | {self._read: 0}
         asked = self._ask(text, others)
-        examples = [self._example(one) for one in asked]
+        present = [text.ids, *(chunk.ids for chunk in others)]
+        examples = [self._example(one, present) for one in asked]
         if config.train_retriever:
             asked += self._looked_up(candidates)
         order = [number[chunk.number] for chunk in others]
@@ -120,7 +124,7 @@ class Stream:
             ),
             answered=len(examples),
         )
-        self._past.append(_Chunk(self._read, text.questions))
+        self._past.append(_Chunk(self._read, text.ids, text.questions))
         self._read += 1
         return done
 
@@ -156,9 +160,13 @@ class Stream:
     def _worded(self, question: Question, about: int) -> _Asked:
         return _Asked(question.text, self._random.choice(question.answers), about)
 
-    def _example(self, asked: _Asked) -> Example:
+    def _example(self, asked: _Asked, present: Sequence[tuple[int, ...]]) -> Example:
         wording = self._wording
-        prompt, answer = wording.prompt(asked.question)[0], wording.encode(asked.answer)
+        if wording.reread and self._random.random() < self._config.reread_share:
+            prompt = wording.reread(asked.question, present)
+        else:
+            prompt = wording.prompt(asked.question)[0]
+        answer = wording.encode(asked.answer)
         return Example(tuple(prompt), (*answer, wording.end), "answer")
 
     def _continuation(self, text: ChunkText) -> Example:

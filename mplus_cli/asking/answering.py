@@ -7,7 +7,7 @@ was found, read and answered. Knows the model and the memory through a session; 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +32,9 @@ from mplus_cli.asking.events import (
     check,
     is_refusal,
 )
-from mplus_cli.asking.prompting import Draft, compose, measure
+from mplus_cli.asking.prompting import Draft, measure
 from mplus_cli.asking.quoting import guide_along
+from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
@@ -153,11 +154,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         return
     session.model.step_decoder.prepare()
     found, words = retrieve(session, opened, draft)
-    texts: Iterable[str] = ()
-    if question.reread:
-        best = rank_chunks(session, opened, draft, found)[: question.reread]
-        texts = (opened.stored.chunk(score.chunk).text for score in best)
-    prompt = compose(session, draft, texts)
+    prompt = compose_with_text(session, opened.memory, draft, found, _texts(opened.stored))
     asked = Asked(session, opened, draft, words, found, prompt, clock)
     form = answer_form(session, draft.question)
     if spans_the_whole(draft.question):
@@ -170,6 +167,10 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         yield from _verdict(asked)
     else:
         yield from _spoken(asked)
+
+
+def _texts(stored: StoredMemory) -> Callable[[Sequence[int]], list[str]]:
+    return lambda chunks: [row.text for row in stored.chunks(chunks)]
 
 
 def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow]:
@@ -242,7 +243,7 @@ def _span(asked: Asked) -> Iterator[Event]:
         asked.draft.question,
         prompt,
         asked.words,
-        texts=lambda chunks: [row.text for row in opened.stored.chunks(chunks)],
+        texts=_texts(opened.stored),
         longest=longest,
     )
     asked.clock.first_token()

@@ -45,7 +45,7 @@ COMMANDS = {
     "/ingest": ("FILE...", "read documents into this memory"),
     "/map": ("", "where each document and the last answer's passages stand in memory"),
     "/stats": ("", "what the last answer took"),
-    "/reread": ("N", "show the model the text of the N best chunks; 0: none"),
+    "/reread": ("N", "show the model text of the N best chunks; 0: none"),
     "/quote": ("on|off", "whether answers are spelled along the text"),
     "/quit": ("", "leave (also Ctrl-D)"),
 }
@@ -87,7 +87,7 @@ class Conversation:
     opened: OpenMemory
     turns: list[tuple[str, str]] = field(default_factory=list)
     last: Answer | None = None
-    reread: int = 0
+    reread: int | None = None
     quote: bool = True
     strict: bool = False
     documents: tuple[str, ...] = ()
@@ -308,7 +308,8 @@ class Conversation:
             raise UsageError(f"/reread {number}: give a whole number, such as /reread 2")
         if number:
             self.reread = int(number)
-        shown = f"the text of the {self.reread} best chunks is" if self.reread else "no text is"
+        count = self.session.loaded.prompt.reread if self.reread is None else self.reread
+        shown = f"text of the {count} best chunks is" if count else "no text is"
         return Reply((f"{shown} shown to the model",))
 
     def _quote(self, wanted: str) -> Reply:

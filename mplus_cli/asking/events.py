@@ -39,8 +39,9 @@ class Question:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
-    reread: int = 0
-    """How many of the best chunks to show the model as text."""
+    reread: int | None = None
+    """How many of the best chunks to show the model as text: passages of them, if it was trained for
+    that. None: as many as it was trained with, where the answer is taken from the text (`quote`)."""
     documents: tuple[str, ...] = ()
     """Names of the documents to ask; all of them if empty."""
     quote: bool = True
@@ -269,5 +270,5 @@ def check_options(question: Question) -> None:
         raise UsageError(
             "--strict needs an answer that stands in the text: leave out --temperature and --no-quote"
         )
-    if question.reread < 0:
+    if question.reread is not None and question.reread < 0:
         raise UsageError(f"--reread is {question.reread}: give 0 or more")

@@ -91,6 +91,19 @@ class ScoredText:
         number = max(apart, key=self.scores.__getitem__)
         return _shortened(self.text, self.passages[number], self.shared[number])
 
+    def best_few(self, count: int, most: int = _CUT) -> list[Span]:
+        """The best passages that share nothing, at most `count`, in the order of the text.
+
+        Args:
+            most: characters of each; a longer one is cut around the question's words.
+        """
+        found: list[Span] = []
+        for number in sorted(range(len(self.scores)), key=lambda at: -self.scores[at]):
+            start, stop = self.passages[number]
+            if len(found) < count and all(stop <= a or b <= start for a, b in found):
+                found.append(_shortened(self.text, (start, stop), self.shared[number], most))
+        return sorted(found)
+
 
 def score_text(
     question: str,
@@ -98,6 +111,7 @@ def score_text(
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
     headings: Sequence[Span] = (),
+    longest: int = LONGEST,
 ) -> ScoredText:
     """Score the passages of a text for a question.
 
@@ -106,8 +120,9 @@ def score_text(
             unknown.
         offsets: of the text's tokens.
         headings: where there are any in the text, in order; no passage holds one.
+        longest: characters of a passage of more than one sentence, at most.
     """
-    passages = tuple(split_passages(text, headings))
+    passages = tuple(split_passages(text, headings, longest))
     matches = match_words(question, [text[start:stop] for start, stop in passages])
     scores = [SHARED_WORDS * match.coverage for match in matches]
     if similarities is not None and similarities.numel() and len(passages) > 1 and offsets:
@@ -121,14 +136,16 @@ def score_text(
     return ScoredText(text, passages, tuple(scores), coverage, shared)
 
 
-def split_passages(text: str, headings: Sequence[Span] = ()) -> Iterator[Span]:
+def split_passages(
+    text: str, headings: Sequence[Span] = (), longest: int = LONGEST
+) -> Iterator[Span]:
     """Every sentence of a text, and every few in a row that are not too long together, without headings."""
     edges = [0, *(edge for heading in headings for edge in heading), len(text)]
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         sentences = [(begin + a, begin + b) for a, b in split_sentences(text[begin:end])]
         for first, (start, _) in enumerate(sentences):
             for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
-                if not number or stop - start <= LONGEST:
+                if not number or stop - start <= longest:
                     yield start, stop
 
 
@@ -163,14 +180,14 @@ def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[in
     return [(value - mean) / (deviation or 1.0) for value in sums]
 
 
-def _shortened(text: str, span: Span, centre: Span) -> Span:
-    """A span cut to the words around its centre, if it is too long."""
+def _shortened(text: str, span: Span, centre: Span, most: int = _CUT) -> Span:
+    """A span cut to the words around its centre, if it has more characters than `most`."""
     start, stop = span
-    if stop - start <= _CUT:
+    if stop - start <= most:
         return span
     middle = (centre[0] + centre[1]) // 2
-    low = max(start, min(middle - _CUT // 2, stop - _CUT))
-    high = low + _CUT
+    low = max(start, min(middle - most // 2, stop - most))
+    high = low + most
     words = [found.span() for found in re.finditer(r"\S+", text[low:high])]
     inner = words[low > start : len(words) - (high < stop)] or words
     return low + inner[0][0], low + inner[-1][1]

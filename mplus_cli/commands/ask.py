@@ -79,8 +79,13 @@ def ask(
         bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
     reread: Annotated[
-        int, typer.Option(metavar="N", help="Show the model the text of the N best chunks.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Show the model text of the N best chunks; 0: memory alone. Default: as it was "
+            "trained.",
+        ),
+    ] = None,
     quote: Annotated[
         bool,
         typer.Option(

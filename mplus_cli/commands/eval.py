@@ -94,8 +94,8 @@ def retention(
     Arms: mplus is M+. closed-book, gold, window, bm25 and bm25-1 are the untrained base with text in its
     prompt. gold-reader and bm25-1-reader are the trained reader with text in its prompt, gold-memory and
     bm25-1-memory with that text as its only memory. Variants of M+: quoted (answers as mplus ask does),
-    stm-only, identity, reread1, reread2, random-recall, oracle-recall, token-recall, no-retriever,
-    swapped-adapters.
+    quoted-memory (as mplus ask --reread 0 does), stm-only, identity, reread1, reread2, random-recall,
+    oracle-recall, token-recall, no-retriever, swapped-adapters.
     """
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
     from mplus_cli.evaluation.experiments import run_retention
@@ -171,7 +171,8 @@ def story(
 ) -> None:
     """The example story's 40 questions, answered as by mplus ask: right answers and pages.
 
-    Arms: quoted is mplus ask, mplus is mplus ask --no-quote; reread1 and reread2 add --reread 1 and 2.
+    Arms: quoted is mplus ask, quoted-memory is mplus ask --reread 0, mplus is mplus ask --no-quote;
+    reread1 and reread2 add --reread 1 and 2 to that.
     """
     from mplus_cli.evaluation.arms import FOR_STORY
     from mplus_cli.evaluation.experiments import StoryOptions, run_story

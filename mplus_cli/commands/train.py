@@ -97,6 +97,7 @@ def train(
     ] = False,
 ) -> None:
     """Train the adapters and the retriever of M+ on a frozen base."""
+    from mplus_cli.asking.rereading import passages_by_words
     from mplus_cli.errors import UsageError
     from mplus_cli.terminal.training_view import TrainingView
     from mplus_cli.training.run import (
@@ -129,7 +130,7 @@ def train(
     speaks = is_main_process()
     with screen.meter(quiet=not speaks) as meter:
         view = TrainingView(meter, total if until is None else min(until, total))
-        for event in run(settings, order, progress=meter.report):
+        for event in run(settings, order, progress=meter.report, passages=passages_by_words):
             view.show(event)
     if speaks:
         view.summary(out, export)

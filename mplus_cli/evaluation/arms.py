@@ -39,8 +39,9 @@ class Arm:
     """Whether that text comes as memory tokens, written by the update pass into an empty memory, instead
     of in the prompt."""
     recall: RecallMode = "learned"
-    reread: int = 0
-    """Chunks whose text is shown beside the memory."""
+    reread: int | None = 0
+    """The chunks whose text is shown beside the memory; None: as many as the checkpoint was trained
+    with."""
     quote: bool = False
     """Whether answers are spans of the text in the context, as those of `mplus ask`."""
     limit: int | None = None
@@ -59,7 +60,8 @@ class Arm:
 _BASE, _READER = "the base", "the trained reader"
 _ARMS = (
     Arm("mplus", "M+: long-term memory recalled by the retriever, and short-term memory"),
-    Arm("quoted", "M+ whose answers stand in the text it recalls, as `mplus ask`", quote=True),
+    Arm("quoted", "M+ as `mplus ask` asks it: answers stand in the text", quote=True, reread=None),
+    Arm("quoted-memory", "the same from memory alone (`mplus ask --reread 0`)", quote=True),
     Arm("closed-book", f"{_BASE} without any text", "base"),
     Arm("gold", f"{_BASE} with the right passage in its prompt", "base", "gold"),
     Arm("window", f"{_BASE} with the last tokens that fit", "base", "window"),
@@ -95,7 +97,7 @@ QUICK = (
 )
 FOR_LOSS = ("mplus", "closed-book", "window", "stm-only", "identity")
 """The arms that next-token loss is measured for."""
-FOR_STORY = ("quoted", "mplus", "reread1", "reread2")
+FOR_STORY = ("quoted", "quoted-memory", "mplus", "reread1", "reread2")
 """The arms that `mplus ask` has options for."""
 
 

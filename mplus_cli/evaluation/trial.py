@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mplus_cli.asking import events as asking
 from mplus_cli.asking.choosing import Words, answer_form, choose, likeliest_verdict
-from mplus_cli.asking.prompting import Draft, compose, measure
+from mplus_cli.asking.prompting import Draft, measure
+from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bench import Bench
@@ -82,19 +84,17 @@ class Trial:
             raise UsageError(f"question {self._probe.question.id}: {error}") from error
 
     def _from_memory(self, arm: Arm, memory: Memory) -> Reply:
-        from models.generate import rank_by_prefill
         from models.recall import look_up
         from mplus_cli.evaluation.network import PriorityRecall, recall_as
 
         started = time.perf_counter()
-        probe, query = self._probe, self._draft.query_ids
+        probe, draft = self._probe, self._draft
         words = self._find_words(memory) if arm.quote else Words()
-        learned = look_up(self._network, memory, query, words.prior)
-        texts: list[str] = []
-        if arm.reread:
-            ranked = learned.ranked or rank_by_prefill(self._network, memory, query)
-            texts = [self._stream.texts[score.chunk] for score in ranked[: arm.reread]]
-        prompt = compose(self._bench.session, self._draft, texts)
+        learned = look_up(self._network, memory, draft.query_ids, words.prior)
+        asked = replace(draft.question, reread=arm.reread, quote=arm.quote)
+        prompt = compose_with_text(
+            self._bench.session, memory, replace(draft, question=asked), learned, self._texts
+        )
         gold, seed = probe.gold or frozenset(), probe.question.id
         found = recall_as(self._network, memory, learned, arm.recall, gold=gold, seed=seed)
         before = time.perf_counter() - started
@@ -207,7 +207,7 @@ class Trial:
                 question,
                 behind,
                 words,
-                texts=lambda chunks: [self._stream.texts[number] for number in chunks],
+                texts=self._texts,
                 longest=longest,
             ).text
         seconds = time.perf_counter() - started
@@ -218,6 +218,9 @@ class Trial:
         """The question, measured as `mplus ask` does."""
         wanted = asking.Question(self._probe.question.text, max_new_tokens=LIMIT)
         return measure(self._bench.session, wanted)
+
+    def _texts(self, chunks: Sequence[int]) -> list[str]:
+        return [self._stream.texts[number] for number in chunks]
 
     def _find_words(self, memory: Memory) -> Words:
         """What the question's words find in the text that was read."""

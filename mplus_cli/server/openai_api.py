@@ -79,7 +79,7 @@ class ChatRequest(BaseModel):
     documents: list[str] = []
     strict: bool | None = None
     quote: bool = True
-    reread: int = 0
+    reread: int | None = None
 
     def to_question(self, strict: bool) -> Question:
         """The last message as a question, those before it as turns.

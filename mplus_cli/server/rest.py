@@ -42,7 +42,7 @@ class Ask(BaseModel):
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
-    reread: int = 0
+    reread: int | None = None
     quote: bool = True
     strict: bool | None = Field(default=None, description="Null: as the server's settings say.")
     stream: bool = Field(default=False, description="Server-sent events instead of one answer.")

@@ -22,6 +22,7 @@ from mplus_cli.settings import Settings
 if TYPE_CHECKING:
     from models.training.config import TrainingConfig
     from models.training.loop import Event
+    from models.training.start import Passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,16 @@ def read_recipe(order: TrainingOrder) -> TrainingConfig:
 
 
 def train(
-    settings: Settings, order: TrainingOrder, *, progress: embedded_base.Progress
+    settings: Settings,
+    order: TrainingOrder,
+    *,
+    progress: embedded_base.Progress,
+    passages: Passages,
 ) -> Iterator[Event]:
     """Start or resume a run; at its end, write the checkpoint if asked to.
+
+    Args:
+        passages: chooses the passages of prompts that show any.
 
     Raises:
         UsageError: the recipe, its data or the base does not fit.
@@ -110,6 +118,7 @@ def train(
             weights=order.weights,
             processes=processes,
             data_workers=order.data_workers,
+            passages=passages,
         )
         try:
             yield from run.events(order.until)

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,12 @@ def tiny(tiny_checkpoint_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_but(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Makes the tiny checkpoint with some settings changed the model in use."""
 
-    def change(**settings: Any) -> Path:
+    def change(*, prompt: Mapping[str, Any] | None = None, **settings: Any) -> Path:
         folder = tmp_path / "changed"
         shutil.copytree(tiny, folder)
         card = json.loads((folder / "mplus.json").read_text())
         card["config"] |= settings
+        card["prompt"] |= prompt or {}
         card["base"] = str(tiny.parent / "tiny-base")
         (folder / "mplus.json").write_text(json.dumps(card))
         monkeypatch.setenv("MPLUS_MODEL", str(folder))

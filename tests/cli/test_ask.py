@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from models.prompts import REFUSAL
-from mplus_cli.asking import answering
+from mplus_cli.asking import answering, rereading
 from mplus_cli.asking.confidence import FEATURES, FILE
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.whole import NOT_TOLD
@@ -255,6 +255,29 @@ def test_reread_shows_text_up_to_the_limit(mplus: Any, book: str) -> None:
     sizes = [prompt(0), prompt(1), prompt(2), prompt(1000)]
     assert sizes[0] < sizes[1] < sizes[2] <= sizes[3] <= 512
     assert sizes[1] - sizes[0] <= 40
+
+
+def test_who_was_trained_to_is_shown_passages_of_the_best_chunks(
+    mplus: Any, book: str, story: Path, tiny_but: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[list[str]] = []
+    compose = rereading.compose
+
+    def spy(session: Any, draft: Any, texts: Any = ()) -> list[int]:
+        shown.append(list(texts))
+        return compose(session, draft, shown[-1])
+
+    monkeypatch.setattr(rereading, "compose", spy)
+    line = ("ask", "Who kept the logbook?", "-m", book, "--json", *SHORT)
+    tiny_but(prompt={"reread": 2})
+    default, two, none, unquoted = (
+        mplus(*line, *more).json["usage"]["prompt_tokens"]
+        for more in ((), ("--reread", "2"), ("--reread", "0"), ("--no-quote",))
+    )
+    assert default == two > none == unquoted
+    assert shown[0] == shown[1] and 2 <= len(shown[0]) <= 3 and shown[2:] == [[], []]
+    words = " ".join(story.read_text().split())
+    assert all(" ".join(text.split()) in words for text in shown[0]), shown[0]
 
 
 def test_a_memory_that_is_not_there(mplus: Any, book: str) -> None:

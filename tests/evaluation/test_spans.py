@@ -32,13 +32,14 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture
-def judged(tiny_checkpoint_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(params=[0, 2], ids=["memory alone", "reread"])
+def judged(request: pytest.FixtureRequest, tiny_checkpoint_folder: Path, tmp_path: Path) -> Path:
     """The tiny checkpoint, its answers from the text, with a calibration."""
     folder = tmp_path / "judged"
     shutil.copytree(tiny_checkpoint_folder, folder)
     card = json.loads((folder / "mplus.json").read_text())
     card["config"] |= {"quote_weight": 4.0}
+    card["prompt"] |= {"reread": request.param}
     card["base"] = str(tiny_checkpoint_folder.parent / "tiny-base")
     (folder / "mplus.json").write_text(json.dumps(card))
     weights = dict.fromkeys(FEATURES, 0.0) | {"nats_each": 1.0, "near": 2.0}
@@ -74,6 +75,7 @@ def test_quoted_answers_as_the_command_does(judged: Path, tmp_path: Path) -> Non
         trial = Trial(Bench(session), "mplus", stream, probe, memory=opened.memory)
         quoted = trial.ask(ARMS["quoted"])
         assert quoted.answer == answer.answer
+        assert quoted.prompt_tokens == answer.usage.prompt_tokens
         assert list(quoted.ranked[:3]) == [source.chunk for source in answer.sources]
         said.append(quoted.answer)
     assert len(set(said)) > 1

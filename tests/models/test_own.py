@@ -23,6 +23,7 @@ from models.checkpoints import (
 )
 from models.checkpoints.adapters import extract, load_adapter, save_adapter
 from models.checkpoints.fingerprint import WHOLE_BYTES, fingerprint
+from models.checkpoints.own import keep_memories
 from models.config import MPlusConfig, RetrieverShape
 from models.generate import prefill
 from models.merging import Adapter
@@ -67,6 +68,35 @@ def test_merged_and_live_adapters_give_the_same(
     (one, memory), (other, same) = run(merged, chunk_ids), run(live, chunk_ids)
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
     torch.testing.assert_close(memory.stm.tokens.keys, same.stm.tokens.keys, atol=1e-4, rtol=0)
+
+
+def change_projection(folder: Path, layer: int, projection: str) -> None:
+    path = folder / "generate_lora" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    tensors[f"base_model.model.model.layers.{layer}.{projection}.lora_B.weight"] += 0.25
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def test_a_checkpoint_whose_reading_was_trained_opens_the_memories_of_before(
+    tiny_checkpoint_folder: Path, pair: Path, chunk_ids: Ids
+) -> None:
+    base, before = pair.parent / "tiny-base", load(tiny_checkpoint_folder, dtype=torch.float32)
+    change_projection(pair, 1, "self_attn.q_proj")
+    assert load(pair).fingerprint != before.fingerprint
+    keep_memories(pair, tiny_checkpoint_folder, base)
+    trained = load(pair, dtype=torch.float32)
+    assert trained.fingerprint == before.fingerprint
+    (one, memory), (other, same) = run(before, chunk_ids), run(trained, chunk_ids)
+    assert (one - other).abs().max() > 1e-3
+    for name in ("keys", "values", "retriever_keys"):
+        assert torch.equal(getattr(memory.stm.tokens, name), getattr(same.stm.tokens, name)), name
+    change_projection(pair, 1, "self_attn.v_proj")  # its memories are others from now on
+    assert load(pair).fingerprint != before.fingerprint
+    with pytest.raises(CheckpointError, match="other memories"):
+        keep_memories(pair, tiny_checkpoint_folder, base)
+    edit(pair, memories=[])
+    with pytest.raises(CheckpointError, match="fingerprint is None"):
+        load(pair)
 
 
 def test_both_adapters_tell(tiny_checkpoint_folder: Path, pair: Path, chunk_ids: Ids) -> None:

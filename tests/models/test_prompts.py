@@ -50,6 +50,24 @@ def test_context_stands_before_the_question(tiny_tokenizer: Any) -> None:
     assert query == encode_plain(tiny_tokenizer, "Who?")
 
 
+def test_who_was_trained_to_reads_text_between_the_question_and_its_repetition(
+    tiny_tokenizer: Any,
+) -> None:
+    form = PromptFormat(reread=2)
+    prompt, query = form.render(tiny_tokenizer, "Who?", context="The boat.\n")
+    assert "user\nWho?\n\nThe boat.\n\nWho?<|im_end|>" in tiny_tokenizer.decode(prompt)
+    assert query == encode_plain(tiny_tokenizer, "Who?")
+    assert form.render(tiny_tokenizer, "Who?") == PromptFormat().render(tiny_tokenizer, "Who?")
+
+
+def test_a_format_is_written_as_before_where_nothing_is_reread() -> None:
+    assert set(PromptFormat().to_dict()) == {"template", "system", "answer_end"}
+    for form in (PromptFormat(), PromptFormat(reread=2)):
+        assert PromptFormat.from_dict(form.to_dict()) == form
+    with pytest.raises(ConfigError, match="reread is -1"):
+        PromptFormat(reread=-1)
+
+
 def test_without_a_chat_template_it_is_plain(bare_tokenizer: Any) -> None:
     prompt, _ = PromptFormat().render(bare_tokenizer, "Who?", turns=[("What?", "A storm.")])
     text = "Question: What?\nAnswer: A storm.\n\nQuestion: Who?\nAnswer:"

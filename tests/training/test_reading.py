@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.checkpoints.base import load_tokenizer
+from models.config import ConfigError
 from models.generate import prefill
 from models.memory import Memory, ShortTermMemory, Tokens, concatenate
 from models.network import MPlusModel
@@ -186,3 +188,37 @@ def test_data_that_cannot_be_read_ahead_is_one_error(
             drawing.next()
     finally:
         drawing.close()
+
+
+def _first_words(question: str, texts: Sequence[str], count: int) -> list[str]:
+    return [" ".join(text.split()[:3]) for text in texts[:count]]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_questions_is_asked_with_passages(
+    tmp_path: Path, tiny_base_folder: Path, share: float
+) -> None:
+    config = TrainingConfig(
+        model=MODEL, qa=(_passages(tmp_path),), facts=0, streams=1, reread=2, reread_share=share,
+        continuation_tokens=16, cue_tokens=4,
+    )  # fmt: skip
+    make = StreamMaker(config, tiny_base_folder, 2, _first_words)
+    (stream,), tokenizer = make([0]), load_tokenizer(tiny_base_folder)
+    asked, shown = 0, 0
+    for _ in range(12):
+        drawn = stream.draw()
+        for example, (query, _) in zip(
+            drawn.examples[: drawn.answered], drawn.questions, strict=False
+        ):
+            prompt, question = tokenizer.decode(example.prompt), tokenizer.decode(query)
+            asked += 1
+            shown += prompt.count(question) == 2
+            assert prompt.count(question) == 1 or f"{question}\n\nThe " in prompt
+    assert asked > 10
+    assert {0.0: shown == 0, 0.5: 0 < shown < asked, 1.0: shown == asked}[share]
+
+
+def test_passages_need_someone_to_choose_them(tmp_path: Path, tiny_base_folder: Path) -> None:
+    config = TrainingConfig(model=MODEL, qa=(_passages(tmp_path),), reread=2)
+    with pytest.raises(ConfigError, match="reread"):
+        start(config, tmp_path / "run", tiny_base_folder)

@@ -27,6 +27,7 @@ from models.training.loop import Run, Saved, Step, Validated, total_loss
 from models.training.processes import own_device
 from models.training.start import export, start
 from models.training.weights import trained_weights
+from mplus_cli.asking.rereading import passages_by_words
 
 MODEL = {
     "chunk_tokens": 32,
@@ -374,13 +375,16 @@ def test_the_retriever_can_learn_alone(
 def test_export_loads_as_a_checkpoint(
     data: dict[str, list[str]], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
-    run = begin(make(data), tmp_path / "run", tiny_base_folder)
+    run = begin(
+        make(data, reread=2), tmp_path / "run", tiny_base_folder, passages=passages_by_words
+    )
     steps(run, until=3)
     folder = tmp_path / "checkpoint"
     export(run, folder, name="tiny", base=tiny_base_folder, base_reference="tiny-base")
     loaded = load(folder, base=tiny_base_folder, dtype=torch.float32)
     assert loaded.name == "tiny"
     assert loaded.model.config == run.config.mplus
+    assert loaded.prompt.reread == 2
 
 
 def test_two_processes_match_one(
