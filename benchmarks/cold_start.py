@@ -153,8 +153,8 @@ def _waited(process: subprocess.Popen[bytes], started: float, *, killed: bool = 
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONPYCACHEPREFIX": str(home / "bytecode")}
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"PYTHONPYCACHEPREFIX": str(home / "bytecode"), **given, "HF_HUB_OFFLINE": "1"}
 
 
 if __name__ == "__main__":
