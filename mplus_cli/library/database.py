@@ -204,8 +204,8 @@ def view_within(connection: Connection) -> View:
 
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
-    *values, author, date = row
-    return DocumentRow(*values, times.get(f"{_DOCUMENT}{row[0]}", ""), author, date)
+    values, named = row[:-2], row[-2:]  # author and date, which came later than `added`
+    return DocumentRow(*[*values, times.get(f"{_DOCUMENT}{row[0]}", ""), *named])
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -61,22 +62,19 @@ def fetch_large(repository: str, progress: Progress) -> None:
         make_folder(blobs)
         with _alone(blobs.parent, repository, progress):
             for file in wanted:
-                done = before
                 if not (blobs / file.sha256).exists():
-                    _fetch(
-                        file,
-                        blobs,
-                        headers,
-                        lambda have, done=done: progress(what, done + have, total),
-                    )
+                    _fetch(file, blobs, headers, partial(_tell, progress, what, before, total))
                 before += file.bytes
+
+
+def _tell(progress: Progress, what: str, before: int, total: int, have: int) -> None:
+    progress(what, before + have, total)
 
 
 def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
     """The large files, and what to send with a request; none where the Hub does not say."""
     try:
-        from huggingface_hub import HfApi, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub import HfApi, get_token, hf_hub_url
 
         api = HfApi()
         commit = api.model_info(repository).sha
@@ -86,7 +84,8 @@ def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
             if large is not None and any(fnmatch(file.path, kind) for kind in FILES):
                 url = hf_hub_url(repository, file.path, revision=commit)
                 found.append(Wanted(url, large.sha256, large.size))
-        return found, dict(build_hf_headers())
+        token = get_token()
+        return found, {"Authorization": f"Bearer {token}"} if token else {}
     except Exception:  # whatever the client raises: it is asked again, and then says it in one line
         return [], {}
 
