@@ -25,14 +25,6 @@ SOURCES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A few whole sentences of a chunk."""
-
-    chunk: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """The best chunks for a question, before and after it is answered."""
 
@@ -47,16 +39,6 @@ class Evidence:
     def shared(self) -> tuple[float, ...]:
         """The share of the question's words in the best passage of each, 0 to 1."""
         return tuple(max(text.coverage, default=0.0) for text in self.texts)
-
-    def best_windows(self, count: int) -> tuple[Window, ...]:
-        """The windows of these chunks that fit the question best, best first; none overlaps another."""
-        first = [text.best() for text in self.texts]
-        spans = [(at, passage.span) for at, passage in enumerate(first) if passage]
-        spans += [(at, found.second) for at, found in enumerate(first) if found and found.second]
-        return tuple(
-            Window(self.rows[at].number, self.rows[at].text[slice(*span)])
-            for at, span in spans[:count]
-        )
 
     def sources(self, answer: str = "") -> tuple[Source, ...]:
         """The chunks, best first, each with its best passage."""
