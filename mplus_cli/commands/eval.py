@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,7 +113,7 @@ def retention(
         seed=seed,
     )
     chosen = arms or (QUICK if quick else DEFAULT)
-    _run(context, lambda common: run_retention(options, common), out, chosen, base, as_json)
+    _run(context, partial(run_retention, options=options), out, chosen, base, as_json)
 
 
 @app.command("qa")
@@ -151,12 +152,12 @@ def qa(
     questions are asked. The arms are those of mplus eval retention.
     """
     from mplus_cli.evaluation.arms import DEFAULT, QUICK
-    from mplus_cli.evaluation.experiments import QaOptions, run_qa
+    from mplus_cli.evaluation.experiments import run_qa
 
     count = questions if questions is not None else (20 if quick else None)
-    options = QaOptions(tuple(data or ()), form, count, each, seed)
+    run = partial(run_qa, data=tuple(data or ()), form=form, questions=count, each=each, seed=seed)
     chosen = arms or (QUICK if quick else DEFAULT)
-    _run(context, lambda common: run_qa(options, common), out, chosen, base, as_json)
+    _run(context, run, out, chosen, base, as_json)
 
 
 @app.command("story")
@@ -175,10 +176,10 @@ def story(
     reread1 and reread2 add --reread 1 and 2 to that.
     """
     from mplus_cli.evaluation.arms import FOR_STORY
-    from mplus_cli.evaluation.experiments import StoryOptions, run_story
+    from mplus_cli.evaluation.experiments import run_story
 
-    options, chosen = StoryOptions(questions), arms or FOR_STORY[0]
-    _run(context, lambda common: run_story(options, common), out, chosen, None, as_json, FOR_STORY)
+    run, chosen = partial(run_story, questions=questions), arms or FOR_STORY[0]
+    _run(context, run, out, chosen, None, as_json, FOR_STORY)
 
 
 @app.command("perplexity")
@@ -199,19 +200,11 @@ def perplexity(
 ) -> None:
     """Next-token loss over a long text, in nats: behind memory, and behind a window of text."""
     from mplus_cli.evaluation.arms import FOR_LOSS
-    from mplus_cli.evaluation.experiments import LossOptions, run_perplexity
+    from mplus_cli.evaluation.experiments import run_perplexity
 
     limit = tokens if tokens is not None else (16384 if quick else None)
-    options, chosen = LossOptions(tuple(data or ()), limit), arms or "all"
-    _run(
-        context,
-        lambda common: run_perplexity(options, common),
-        out,
-        chosen,
-        base,
-        as_json,
-        FOR_LOSS,
-    )
+    run = partial(run_perplexity, data=tuple(data or ()), tokens=limit)
+    _run(context, run, out, arms or "all", base, as_json, FOR_LOSS)
 
 
 @app.command("report")

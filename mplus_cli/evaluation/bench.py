@@ -88,9 +88,9 @@ class Bench:
 
     def network(self, reader: Reader) -> MPlusModel:
         """The network that a reader reads and answers with."""
-        if reader in _UNTRAINED:
-            return self._identity
-        return self._swapped if reader == "swapped" else self.session.model
+        if reader in ("mplus", "trained"):
+            return self.session.model
+        return self._swapped if reader == "swapped" else self._identity
 
     def stop_ids(self, reader: Reader) -> frozenset[int]:
         """What ends a reader's answer."""
@@ -120,22 +120,24 @@ class Bench:
         )
         return text
 
-    # Both decode by the fast path, as the checkpoint's own network does.
     @cached_property
     def _identity(self) -> MPlusModel:
-        from models.fast_decode import optimise_for_device
         from mplus_cli.evaluation.network import identity_network
 
-        config = self.session.model.config
-        network = identity_network(self.base.stack, config, self.base.bos_id)
-        optimise_for_device(network)
-        return network
+        return _quick(
+            identity_network(self.base.stack, self.session.model.config, self.base.bos_id)
+        )
 
     @cached_property
     def _swapped(self) -> MPlusModel:
-        from models.fast_decode import optimise_for_device
         from mplus_cli.evaluation.network import swapped_network
 
-        network = swapped_network(self.session.model)
-        optimise_for_device(network)
-        return network
+        return _quick(swapped_network(self.session.model))
+
+
+def _quick(network: MPlusModel) -> MPlusModel:
+    """The network, decoding by the fast path as the checkpoint's own does."""
+    from models.fast_decode import optimise_for_device
+
+    optimise_for_device(network)
+    return network

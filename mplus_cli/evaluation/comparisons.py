@@ -1,12 +1,11 @@
-"""M+ beside its rivals: where it wins, where it loses, and what does not differ beyond chance.
+"""M+ beside its rivals: readers that are given the passage, and retrieval over text.
 
-Its rivals are readers that are given the passage, and retrieval over text; it is compared question by
-question with whichever arm of a kind does best. Knows figures; no record, no file.
+It is compared question by question with whichever arm of a kind does best. Knows figures; no record, no
+file.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -21,7 +20,6 @@ RIVALS = {
 WON, LOST, CHANCE = "Won", "Lost", "Within chance"
 _COSTS = {"tokens read a second": 1, "MiB on disk": -1, "median seconds to first token": -1}
 """What is compared of the machine, and whether more (1) or less (-1) is better."""
-_DISTANCE = re.compile(r" after [\d,]+ tokens$")
 
 Finding = tuple[str, str]
 """`WON`, `LOST` or `CHANCE`, and a line."""
@@ -30,31 +28,29 @@ Finding = tuple[str, str]
 class Comparison(NamedTuple):
     """M+ against the best arm of a rival over the same questions."""
 
-    run: str
-    where: str
-    """The kind of question, and how much was read after the passage."""
     rival: str
     ahead: Figure
     """M+'s figure less the rival's."""
     theirs: Figure
     ours: Figure
 
-    @property
-    def outcome(self) -> str:
-        if self.ahead.low <= 0 <= self.ahead.high:
-            return CHANCE
-        return WON if self.ahead.value > 0 else LOST
+    def show(self) -> str:
+        """The rival's arm and figure, and M+'s lead in points, bold where it is more than chance."""
+        low, points, high = (
+            f"{value * 100:+.0f}" for value in (self.ahead.low, self.ahead.value, self.ahead.high)
+        )
+        if not self.ahead.low <= 0 <= self.ahead.high:
+            points = f"**{points}**"
+        shown = f"`{self.ahead.arm}` {self.theirs.show(full=False)}: {points} [{low}, {high}]"
+        fewer = self.ahead.count < self.ours.count
+        return shown + (f" (n {self.ahead.count})" if fewer else "")
 
 
 def comparisons_of(figures: Sequence[Figure]) -> Iterator[Comparison]:
     """M+ against each of its rivals, for every kind of question of every run, where most was read in
     between."""
     cells = {(one.run, one.table, one.arm, one.column): one for one in figures if one.count}
-    farthest: dict[tuple[str, str], Figure] = {}
-    for one in figures:
-        if one.column == AHEAD:
-            kind = _DISTANCE.sub("", _where(one))
-            farthest[one.run, kind] = one
+    farthest = {(one.run, one.where.kind): one for one in figures if one.column == AHEAD}
     for last in farthest.values():
         measure = F1 if last.experiment == "qa" else HIT
         for rival, arms in RIVALS.items():
@@ -63,27 +59,16 @@ def comparisons_of(figures: Sequence[Figure]) -> Iterator[Comparison]:
             if known:
                 best = min(known, key=lambda one: one.value)
                 theirs, ours = cells[*table, best.arm, measure], cells[*table, OURS, measure]
-                yield Comparison(last.run, _where(last), rival, best, theirs, ours)
+                yield Comparison(rival, best, theirs, ours)
 
 
 def findings(figures: Sequence[Figure], timings: Sequence[Figure]) -> dict[str, list[str]]:
-    """What was won, lost and within chance, a line each."""
-    grouped: dict[Finding, list[str]] = {}
-    for one in comparisons_of(figures):
-        ahead, where = one.ahead, f"`{one.run}`, {one.where} (points of {one.ours.column})"
-        points = f"{ahead.value * 100:+.1f} [{ahead.low * 100:+.1f}, {ahead.high * 100:+.1f}]"
-        line = f"{points} against {one.rival} (`{ahead.arm}`, {ahead.count} questions)"
-        grouped.setdefault((one.outcome, where), []).append(line)
-    found = [(outcome, f"{at}: {'; '.join(lines)}.") for (outcome, at), lines in grouped.items()]
-    found += [*_losses(figures), *_never_read(figures), *_costs(timings)]
+    """What was won, lost and within chance besides the comparisons, a line each."""
+    found = [*_losses(figures), *_never_read(figures), *_costs(timings)]
     heaps = {
         heap: [line for outcome, line in found if outcome == heap] for heap in (WON, LOST, CHANCE)
     }
     return {heap: lines for heap, lines in heaps.items() if lines}
-
-
-def _where(figure: Figure) -> str:
-    return figure.table.rpartition(": ")[0]
 
 
 def _losses(figures: Sequence[Figure]) -> Iterator[Finding]:

@@ -6,10 +6,9 @@ continue a run that was interrupted.
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +21,9 @@ from mplus_cli.evaluation.layouts import choose, read_data, read_objects
 from mplus_cli.evaluation.retention import RetentionOptions, make_plan
 from mplus_cli.evaluation.trial import INSTRUCTION, LIMIT
 from mplus_cli.evaluation.values import Event
+from mplus_cli.library.files import digest
 from mplus_cli.runtime import embedded_base
 from mplus_cli.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class QaOptions:
-    """What `mplus eval qa` was asked for; None: all questions, and the first."""
-
-    data: tuple[Path, ...]
-    format: str
-    questions: int | None
-    each: int | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoryOptions:
-    """What `mplus eval story` was asked for."""
-
-    questions: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LossOptions:
-    """What `mplus eval perplexity` was asked for."""
-
-    data: tuple[Path, ...]
-    tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +46,18 @@ class Common:
         bench.check(self.arms)
         return bench
 
-    def journal(self, bench: Bench, experiment: str, options: Any) -> Journal:
-        """The out folder, for a run of these options (a dataclass); UsageError if it holds another."""
+    def journal(self, bench: Bench, experiment: str, given: Mapping[str, Any]) -> Journal:
+        """The out folder, for a run of the options given; UsageError if it holds another."""
         from mplus_cli.runtime.machine import describe_machine
 
         session = bench.session
-        given = {one.name.replace("_", "-"): getattr(options, one.name) for one in fields(options)}
         files = [path for value in given.values() if isinstance(value, tuple) for path in value]
         settings = {
             "model": session.loaded.name,
             "fingerprint": session.loaded.fingerprint,
             "dtype": str(session.model.dtype).removeprefix("torch."),
             **{name: _shown(value) for name, value in given.items()},
-            "sha256": {path.name: _sha256(path) for path in files},
+            "sha256": {path.name: digest(path) for path in files},
             "new tokens": LIMIT,
             "instruction": INSTRUCTION,
             "config": session.model.config.to_dict(),
@@ -97,7 +70,7 @@ class Common:
         return Journal(self.out, RunCard(experiment, settings, shlex.join(command), machine))
 
 
-def run_retention(options: RetentionOptions, common: Common) -> Iterator[Event]:
+def run_retention(common: Common, options: RetentionOptions) -> Iterator[Event]:
     for kind in ("passages", "facts"):
         options.distances(kind)  # a mistake in them is reported before a model is loaded
     common.progress("reading the data", 0, None)
@@ -109,38 +82,50 @@ def run_retention(options: RetentionOptions, common: Common) -> Iterator[Event]:
     facts = options.facts if options.data or options.facts else options.questions
     options = replace(options, facts=facts)
     plan = make_plan(options, sources, books, bench.chunk_tokens, bench.encode, bench.decode)
-    yield from retention.run(bench, plan, common.arms, common.journal(bench, "retention", options))
+    given = {name.replace("_", "-"): value for name, value in asdict(options).items()}
+    yield from retention.run(bench, plan, common.arms, common.journal(bench, "retention", given))
 
 
-def run_qa(options: QaOptions, common: Common) -> Iterator[Event]:
-    data = options.data or (_story_file().parent / "questions.json",)
-    options = replace(options, data=data)
-    samples = [one for path in data for one in read_data(path, options.format)]
-    samples = choose(samples, questions=options.questions, each=options.each, seed=options.seed)
+def run_qa(
+    common: Common,
+    data: tuple[Path, ...] = (),
+    form: str = "auto",
+    questions: int | None = None,
+    each: int | None = None,
+    seed: int | None = None,
+) -> Iterator[Event]:
+    """Args: as those of `layouts.read_data` and `layouts.choose`; without data, the example story's."""
+    data = data or (_story_file().parent / "questions.json",)
+    drawn = {"questions": questions, "each": each, "seed": seed}
+    samples = choose([one for path in data for one in read_data(path, form)], **drawn)
     bench = common.open()
-    yield from qa.run(bench, samples, common.arms, common.journal(bench, "qa", options))
+    journal = common.journal(bench, "qa", {"data": data, "format": form, **drawn})
+    yield from qa.run(bench, samples, common.arms, journal)
 
 
-def run_story(options: StoryOptions, common: Common) -> Iterator[Event]:
+def run_story(common: Common, questions: int | None) -> Iterator[Event]:
     source = _story_file()
     samples = read_data(source.parent / "questions.json", "story")
-    (sample,) = choose(samples, questions=options.questions)
+    (sample,) = choose(samples, questions=questions)
     bench = common.open()
-    journal = common.journal(bench, "story", options)
+    journal = common.journal(bench, "story", {"questions": questions})
     yield from story.run(bench.session, sample, str(source), common.arms, journal)
 
 
-def run_perplexity(options: LossOptions, common: Common) -> Iterator[Event]:
-    options = options if options.data else replace(options, data=(_story_file(),))
-    texts = [(path.stem, "\n\n".join(_texts(path))) for path in options.data]
+def run_perplexity(
+    common: Common, data: tuple[Path, ...] = (), tokens: int | None = None
+) -> Iterator[Event]:
+    """Args: `tokens`, of each text; None: all."""
+    data = data or (_story_file(),)
+    texts = [(path.stem, "\n\n".join(_texts(path))) for path in data]
     bench = common.open()
     books = [
-        perplexity.make_book(name, bench.encode(text), bench.chunk_tokens, options.tokens)
+        perplexity.make_book(name, bench.encode(text), bench.chunk_tokens, tokens)
         for name, text in texts
     ]
     if any(len(chunks) < 2 for _, chunks in books):
         raise UsageError("a text of --data is shorter than two chunks: give a longer one")
-    journal = common.journal(bench, "perplexity", options)
+    journal = common.journal(bench, "perplexity", {"data": data, "tokens": tokens})
     yield from perplexity.run(bench, books, common.arms, journal)
 
 
@@ -166,11 +151,3 @@ def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_shown(one) for one in value]
     return value.name if isinstance(value, Path) else value
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}: check the path") from error

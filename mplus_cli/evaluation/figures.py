@@ -8,6 +8,7 @@ seed gives the same summary. Knows no file.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -30,6 +31,7 @@ _Z = 1.959963984540054
 """Of 95 %, two-sided."""
 _ROUNDS, _SEED = 2000, 0
 _MIB = 1 << 20
+_TITLE = re.compile(r"((.*?)(?: after ([\d,]+) tokens)?): \d+ questions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,21 @@ class Run:
 class Stat(NamedTuple):
     """A mean of `n` values with its 95 % interval; NaN for what is not known."""
 
-    value: float
+    value: float = math.nan
     low: float = math.nan
     high: float = math.nan
-    n: int = 1
+    n: int = 0
+
+
+class Where(NamedTuple):
+    """Which answers a table is of."""
+
+    title: str
+    """Without the number of questions."""
+    kind: str
+    """Of question."""
+    tokens: int
+    """Read after the passage; -1 where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,13 @@ class Figure:
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: None if value != value else value for name, value in values.items()}
 
+    @property
+    def where(self) -> Where:
+        """What its table's title says; of a table that is not of answers the title alone."""
+        match = _TITLE.fullmatch(self.table)
+        title, kind, tokens = match.groups() if match else (self.table, "", None)
+        return Where(title, kind, int(tokens.replace(",", "")) if tokens else -1)
+
     def show(self, *, full: bool = True) -> str:
         """It as text; `full`: with its interval."""
         if not self.count:
@@ -95,7 +115,7 @@ def share(values: Sequence[bool | float]) -> Stat:
     """The share of values that are true (or 1), with Wilson's interval (Wilson 1927)."""
     count = len(values)
     if not count:
-        return Stat(math.nan, n=0)
+        return Stat()
     part = sum(map(float, values)) / count
     square = _Z**2 / count
     middle = (part + square / 2) / (1 + square)
@@ -109,7 +129,7 @@ def mean(values: Sequence[float]) -> Stat:
 
     count = len(values)
     if not count:
-        return Stat(math.nan, n=0)
+        return Stat()
     data = np.asarray(values, dtype=np.float64)
     drawn = np.random.default_rng(_SEED).integers(0, count, size=(_ROUNDS, count))
     low, high = np.percentile(data[drawn].mean(axis=1), [2.5, 97.5])
@@ -127,12 +147,17 @@ def figures_of(run: Run) -> list[Figure]:
 
 def timings_of(run: Run) -> list[Figure]:
     """The figures that change with the machine and from run to run."""
-    return _figures(run, _timings(run.records, run.costs))
+    return _figures(run, list(_timings(run.records, run.costs)))
 
 
-def _figures(run: Run, cells: Iterable[Cell]) -> list[Figure]:
+def arms_in(parts: Iterable[Record | Loss | Figure]) -> list[str]:
+    """The arms of parts or figures, in the order of `ARMS`."""
+    present = {part.arm for part in parts}
+    return [name for name in ARMS if name in present]
+
+
+def _figures(run: Run, cells: Sequence[Cell]) -> list[Figure]:
     """Figures of cells; tables and columns without any are left out."""
-    cells = list(cells)
     known = {(table, column) for table, _, column, stat in cells if stat.n}
     return [
         Figure(run.name, run.card.experiment, table, arm, column, *stat)
@@ -144,7 +169,7 @@ def _figures(run: Run, cells: Iterable[Cell]) -> list[Figure]:
 def _answers(records: Sequence[Record], experiment: str) -> Iterator[Cell]:
     """A table for each kind of question at each setting, and one of what was never read."""
     main = F1 if experiment == "qa" else HIT
-    arms = [name for name in ARMS if any(one.arm == name for one in records)]
+    arms = arms_in(records)
     for kind in dict.fromkeys(one.kind for one in records if one.kind != UNREAD):
         own = [one for one in records if one.kind == kind]
         for setting in settings_of(own):
@@ -197,7 +222,7 @@ def at_setting(records: Sequence[Record], arm: str, setting: str) -> list[Record
 
 def _losses(losses: Sequence[Loss]) -> Iterator[Cell]:
     """Nats a token, the mean over chunks."""
-    for arm in (name for name in ARMS if any(loss.arm == name for loss in losses)):
+    for arm in arms_in(losses):
         for document in dict.fromkeys(loss.document for loss in losses):
             stat = mean([x.nats for x in losses if x.arm == arm and x.document == document])
             plain = Stat(math.exp(stat.value), n=stat.n)
@@ -207,7 +232,7 @@ def _losses(losses: Sequence[Loss]) -> Iterator[Cell]:
 
 def _timings(records: Sequence[Record], costs: Sequence[Cost]) -> Iterator[Cell]:
     """What each arm takes on the machine."""
-    for arm in (name for name in ARMS if any(one.arm == name for one in records)):
+    for arm in arms_in(records):
         mine = [record for record in records if record.arm == arm]
         reader = "bm25" if ARMS[arm].context == "bm25" else ARMS[arm].reader
         spent = [cost for cost in costs if cost.reader == reader]

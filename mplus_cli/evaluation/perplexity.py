@@ -11,13 +11,13 @@ Yields typed events; prints nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, product
 from typing import TYPE_CHECKING
 
-from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, by_reader
+from mplus_cli.evaluation.arms import Arm, Reader, by_reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal
-from mplus_cli.evaluation.reading import read
+from mplus_cli.evaluation.reading import walk
 from mplus_cli.evaluation.values import Event, Loss, Progress
 
 if TYPE_CHECKING:
@@ -45,20 +45,16 @@ def run(
     """Measure what is not in the journal yet; a text's first chunk has nothing before it."""
     for title, chunks in books:
         for reader, own in by_reader(arms).items():
-            due = {
-                number: [arm for arm in own if (title, arm.name, number) not in journal.done]
-                for number in range(1, len(chunks))
-            }
-            todo = [number for number, missing in due.items() if missing]
-            memories: Iterator[tuple[int, Memory | None]] = ((number, None) for number in todo)
-            if todo and reader not in WITHOUT_MEMORY:
-                memories = read(bench, reader, chunks, todo[0], journal.work, journal.add)
-            for number, memory in memories:
+            due: dict[int, list[Arm]] = {}
+            for number, arm in product(range(1, len(chunks)), own):
+                if (title, arm.name, number) not in journal.done:
+                    due.setdefault(number, []).append(arm)
+            for number, memory in walk(bench, reader, chunks, due, journal) if due else ():
                 yield Progress(f"{title}: {reader}", number, len(chunks))
                 for arm in due.get(number, ()):
                     nats = _losses(bench, reader, arm, chunks, number, memory)
                     yield journal.add(Loss(arm.name, title, number, len(nats), float(nats.mean())))
-            journal.clear_work()
+    journal.clear_work()  # also what a run left that was interrupted after its last chunk
 
 
 def _losses(

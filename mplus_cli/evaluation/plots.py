@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mplus_cli.evaluation.arms import ARMS, WITHOUT_MEMORY
-from mplus_cli.evaluation.figures import F1, HIT, NATS, OURS, Figure
+from mplus_cli.evaluation.figures import F1, HIT, NATS, OURS, Figure, arms_in
 from mplus_cli.extras import require
 from mplus_cli.visible import one_line
 
 _PANEL = (6.2, 4.2)
 _DPI = 130
-_DISTANCE = re.compile(r"(.*) after ([\d,]+) tokens: \d+ questions")
 
 Panel = tuple[str, list[Figure]]
 """A title, and the figures under it."""
@@ -23,7 +21,7 @@ Panel = tuple[str, list[Figure]]
 
 def draw(figures: Sequence[Figure], folder: Path) -> dict[str, Path]:
     """Draw what the figures are enough for: what each plot shows, and its file."""
-    hits = [one for one in figures if one.column == HIT and _DISTANCE.fullmatch(one.table)]
+    hits = [one for one in figures if one.column == HIT and one.where.tokens >= 0]
     ablated = {one.run for one in hits if _is_ablation(one)}
     parts = [one for one in hits if one.run in ablated]
     f1 = [one for one in figures if one.experiment == "qa" and one.column == F1]
@@ -44,13 +42,6 @@ def _is_ablation(figure: Figure) -> bool:
     return ARMS[figure.arm].about.startswith("ablation")
 
 
-def _distance(figure: Figure) -> tuple[str, int]:
-    """The kind of question, and the tokens read after the passage."""
-    match = _DISTANCE.fullmatch(figure.table)
-    assert match is not None
-    return match[1], int(match[2].replace(",", ""))
-
-
 def _by_table(figures: Sequence[Figure]) -> list[Panel]:
     grouped = groupby(figures, lambda one: f"{one.run}: {one.table}, {one.column}")
     return [(title, list(own)) for title, own in grouped]
@@ -60,9 +51,9 @@ def _by_kind(hits: Sequence[Figure]) -> list[Panel]:
     """For each kind of question the arms that were asked it at several distances; of several runs at one
     distance the one that asked most."""
     panels: list[Panel] = []
-    for kind in dict.fromkeys(_distance(one)[0] for one in hits):
-        own = [one for one in hits if _distance(one)[0] == kind and not _is_ablation(one)]
-        most = {(one.arm, _distance(one)): one for one in sorted(own, key=lambda one: one.count)}
+    for kind in dict.fromkeys(one.where.kind for one in hits):
+        own = [one for one in hits if one.where.kind == kind and not _is_ablation(one)]
+        most = {(one.arm, one.where.tokens): one for one in sorted(own, key=lambda one: one.count)}
         arms = [arm for arm, _ in most]
         kept = [one for (arm, _), one in most.items() if arms.count(arm) > 1]
         panels += [(f"{kind}: {HIT}", kept)] if kept else []
@@ -70,13 +61,13 @@ def _by_kind(hits: Sequence[Figure]) -> list[Panel]:
 
 
 def _lines(axes: Any, figures: Sequence[Figure]) -> None:
-    places = sorted({_distance(one)[1] for one in figures})
-    arms = [name for name in ARMS if any(one.arm == name for one in figures)]
+    places = sorted({one.where.tokens for one in figures})
+    arms = arms_in(figures)
     for number, arm in enumerate(arms):
-        own = sorted((one for one in figures if one.arm == arm), key=_distance)
+        own = sorted((one for one in figures if one.arm == arm), key=lambda one: one.where.tokens)
         aside = (number - (len(arms) - 1) / 2) * 0.03  # so that intervals stand side by side
         axes.errorbar(
-            [places.index(_distance(one)[1]) + aside for one in own],
+            [places.index(one.where.tokens) + aside for one in own],
             [one.value for one in own],
             yerr=_errors(own),
             label=arm,

@@ -13,8 +13,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, by_reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal, kept_bytes
-from mplus_cli.evaluation.trial import Timed, Trial
+from mplus_cli.evaluation.trial import Trial
 from mplus_cli.evaluation.values import (
     Cost,
     Event,
@@ -105,6 +105,25 @@ def read(
             done, spent = count, 0.0
 
 
+def walk(
+    bench: Bench,
+    reader: Reader,
+    chunks: Sequence[Sequence[int]],
+    wanted: Collection[int],
+    journal: Journal,
+) -> Iterator[tuple[int, Memory | None]]:
+    """Read up to the largest wanted number of chunks, and yield the number and the memory after each one;
+    of a reader without memory the wanted numbers, and None. The memory on disk is deleted at the end."""
+    if reader in WITHOUT_MEMORY:
+        yield from ((count, None) for count in sorted(wanted))
+        return
+    for count, memory in read(bench, reader, chunks, min(wanted), journal.work, journal.add):
+        yield count, memory
+        if max(wanted) <= count < len(chunks):
+            break  # at the very end it is committed, and its cost kept
+    journal.clear_work()
+
+
 @dataclass
 class Runner:
     """Asks every arm the questions that are for it and have no answer in the journal yet."""
@@ -114,7 +133,6 @@ class Runner:
     arms: Sequence[Arm]
     questions: Sequence[Question]
     """All of the run."""
-    _known: dict[bytes, Timed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count: Counter[str] = Counter()
@@ -163,40 +181,24 @@ class Runner:
     def run(self, stream: Stream) -> Iterator[Event]:
         """Ask what is due along a stream. A reader's memory is deleted when all is asked of it."""
         for reader, arms in by_reader(self.arms).items():
-            due = [one for one in stream.probes if self.due(one.question, one.setting, arms)]
-            if due and reader in WITHOUT_MEMORY:
-                yield from self._with_text(reader, arms, due, stream)
-            elif due:
-                yield from self._from_memory(reader, arms, due, stream)
-
-    def _from_memory(
-        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Probe], stream: Stream
-    ) -> Iterator[Event]:
-        first, last = min(probe.chunks for probe in due), max(probe.chunks for probe in due)
-        add, work = self.journal.add, self.journal.work
-        for count, memory in read(self.bench, reader, stream.chunks, first, work, add):
-            yield Progress(f"{stream.title}: {reader} reads", count, last)
-            for probe in due:
-                if probe.chunks == count:
-                    trial = Trial(self.bench, reader, stream, probe, memory=memory)
-                    yield from self._answers(arms, probe, trial)
-            if count >= last and count < len(stream.chunks):
-                break  # at the very end it is committed, and its cost kept
-        self.journal.clear_work()
-
-    def _with_text(
-        self, reader: Reader, arms: Sequence[Arm], due: Sequence[Probe], stream: Stream
-    ) -> Iterator[Event]:
-        index = None
-        if any(arm.context == "bm25" for arm in arms):
-            index = Index(stream.texts)
-            tokens = sum(map(len, stream.chunks))
-            self.journal.add(Cost("bm25", tokens, index.seconds, index.bytes, 0))
-        for number, probe in enumerate(due):
-            yield Progress(f"{stream.title}: {reader} is asked", number, len(due))
-            trial = Trial(self.bench, reader, stream, probe, index=index, known=self._known)
-            yield from self._answers(arms, probe, trial)
-
-    def _answers(self, arms: Sequence[Arm], probe: Probe, trial: Trial) -> Iterator[Event]:
-        for arm in self.due(probe.question, probe.setting, arms):
-            yield self.journal.add(score(arm.name, probe, trial.ask(arm)))
+            due: dict[int, list[Probe]] = {}
+            for probe in stream.probes:
+                if self.due(probe.question, probe.setting, arms):
+                    due.setdefault(probe.chunks, []).append(probe)
+            if not due:
+                continue
+            index = None
+            if any(arm.context == "bm25" for arm in arms):
+                index = Index(stream.texts)
+                tokens = sum(map(len, stream.chunks))
+                self.journal.add(Cost("bm25", tokens, index.seconds, index.bytes, 0))
+            for count, memory in walk(self.bench, reader, stream.chunks, due, self.journal):
+                yield Progress(f"{stream.title}: {reader} reads", count, max(due))
+                for number, probe in enumerate(due.get(count, ())):
+                    if memory is None:
+                        yield Progress(
+                            f"{stream.title}: {reader} is asked", number, len(due[count])
+                        )
+                    trial = Trial(self.bench, reader, stream, probe, memory, index)
+                    for arm in self.due(probe.question, probe.setting, arms):
+                        yield self.journal.add(score(arm.name, probe, trial.ask(arm)))

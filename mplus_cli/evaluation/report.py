@@ -13,6 +13,7 @@ Knows no model.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +22,11 @@ from models.durable import new_file
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation import plots
 from mplus_cli.evaluation.arms import ARMS
-from mplus_cli.evaluation.comparisons import CHANCE, RIVALS, Comparison, comparisons_of, findings
+from mplus_cli.evaluation.comparisons import RIVALS, comparisons_of, findings
 from mplus_cli.evaluation.figures import (
     Figure,
     Run,
+    arms_in,
     figures_of,
     markdown,
     tables_of,
@@ -127,8 +129,8 @@ def _read(folder: Path) -> Facts:
 
 
 def _card(run: Run) -> dict[str, Any]:
-    present = {part.arm for part in run.parts}
-    arms = ",".join(_with_limit(run, name) for name in ARMS if name in present)
+    present = arms_in(run.parts)
+    arms = ",".join(_with_limit(run, name) for name in present)
     return {
         "run": run.name,
         "experiment": run.card.experiment,
@@ -141,12 +143,11 @@ def _with_limit(run: Run, name: str) -> str:
     """An arm as `--arms` takes it: with a number where it was asked fewer questions than another."""
     if run.card.experiment == "qa" and ARMS[name].context == "gold":
         return name  # it is asked what has a known passage, which may be less
-    asked: dict[str, dict[str, set[str]]] = {}
-    for record in run.records:
-        asked.setdefault(record.kind, {}).setdefault(record.arm, set()).add(record.id)
-    counts = [(len(own.get(name, ())), max(map(len, own.values()))) for own in asked.values()]
-    is_limited = any(0 < count < most for count, most in counts)
-    return f"{name}:{max(count for count, _ in counts)}" if is_limited else name
+    asked = {(one.kind, one.arm, one.id) for one in run.records}
+    counts = Counter((kind, arm) for kind, arm, _ in asked)
+    own = {kind: count for (kind, arm), count in counts.items() if arm == name}
+    is_limited = any(counts[kind, arm] > own.get(kind, counts[kind, arm]) for kind, arm in counts)
+    return f"{name}:{max(own.values())}" if is_limited else name
 
 
 def _lines(values: Sequence[dict[str, Any]]) -> str:
@@ -163,13 +164,13 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
         head = ["M+ (`mplus`)", "its figure", *RIVALS]
         parts += [
             "## In short\n",
-            "Of each kind of question, where most was read in between. Under each rival: its figure, and "
-            "by how many points M+ is ahead over the questions that both were asked (bold: more than "
-            "chance). Of two arms of a kind the better.\n",
+            "Of each kind of question, where most was read in between. Under each rival: the better of "
+            "its arms, its figure, and by how many points M+ is ahead over the questions that both were "
+            "asked, with the 95 % interval. In bold: more than chance, won (+) or lost (-).\n",
             markdown(head, rows) + "\n",
         ]
     for heap, lines in findings(facts.figures, facts.timings).items():
-        parts += [f"## {heap}\n", *(f"- {line}" for line in lines), ""]
+        parts += [f"## Also {heap.lower()}\n", *(f"- {line}" for line in lines), ""]
     for says, image in images.items():
         parts += [f"## {says}\n", f"![{says}]({image.name})\n"]
     return "\n".join(parts)
@@ -178,13 +179,13 @@ def _page(facts: Facts, images: dict[str, Path]) -> str:
 def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
     """A row for each kind of question of each run where M+ was compared with a rival, and what `mplus
     ask` says of the example story."""
-    rows: dict[tuple[str, str], dict[str, Comparison]] = {}
+    rows: dict[Figure, dict[str, str]] = {}
     for one in comparisons_of(figures):
-        rows.setdefault((one.run, one.where), {})[one.rival] = one
-    for (run, where), own in rows.items():
-        ours = next(iter(own.values())).ours
-        cells = [_cell(own[rival]) if rival in own else "–" for rival in RIVALS]
-        yield [f"`{run}`: {where}", f"{ours.column} {ours.show()} (n {ours.count})", *cells]
+        rows.setdefault(one.ours, {})[one.rival] = one.show()
+    for ours, own in rows.items():
+        cells = [own.get(rival, "–") for rival in RIVALS]
+        figure = f"{ours.column} {ours.show()} (n {ours.count})"
+        yield [f"`{ours.run}`: {ours.where.title}", figure, *cells]
     told = [one for one in figures if one.experiment == "story" and one.arm == "quoted"]
     for run in dict.fromkeys(one.run for one in told):
         shown = [
@@ -193,12 +194,6 @@ def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
             if one.run == run and one.count
         ]
         yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(RIVALS)]
-
-
-def _cell(one: Comparison) -> str:
-    points = f"{one.ahead.value * 100:+.0f}"
-    points = points if one.outcome == CHANCE else f"**{points}**"
-    return f"{one.theirs.show(full=False)} ({points})"
 
 
 def _sections(facts: Facts) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.errors import MplusError
-from mplus_cli.evaluation.comparisons import findings
+from mplus_cli.evaluation.comparisons import comparisons_of, findings
 from mplus_cli.evaluation.figures import (
     Figure,
     at_setting,
@@ -70,6 +70,12 @@ def judged(folder: Path) -> dict[str, list[str]]:
     return findings(figures_of(run), timings_of(run))
 
 
+def compared(folder: Path) -> dict[str, str]:
+    """What the report shows of M+ beside each rival, where most was read in between."""
+    (run,) = read_runs(folder)
+    return {one.rival: one.show() for one in comparisons_of(figures_of(run))}
+
+
 def test_the_report_has_baselines_in_every_table(journal: Journal) -> None:
     write_report(journal.folder)
     text = (journal.folder / "tables.md").read_text()
@@ -89,9 +95,9 @@ def test_the_page_is_short_and_says_what_was_lost(journal: Journal) -> None:
     assert page.count("\n| ---") == 1, "one table"
     assert "the base with the passage in its prompt | retrieval over text |" in page
     where = "`run`: passages after 500 tokens"
-    assert f"| {where} | exact hit 0.400 [0.168, 0.687] (n 10) | 0.800 (**-40**) |" in page
-    lost = page.split("## Lost\n")[1].split("\n## ")[0]
-    assert "-40.0 [-70.0, -10.0] against the base with the passage in its prompt (`gold`" in lost
+    ours = f"| {where} | exact hit 0.400 [0.168, 0.687] (n 10) |"
+    assert f"{ours} `gold` 0.800: **-40** [-70, -10] |" in page
+    lost = page.split("## Also lost\n")[1].split("\n## ")[0]
     assert "answers 50 % of the 2 questions instead of refusing" in lost
     assert page.count("![") == 1
     assert len(page.splitlines()) < 40
@@ -115,12 +121,9 @@ def test_the_figures(journal: Journal) -> None:
 
 
 def test_it_says_where_retrieval_over_text_wins(journal: Journal) -> None:
-    said = judged(journal.folder)
-    gold = next(line for line in said["Lost"] if "points of exact hit" in line)
-    assert gold.startswith("`run`, passages after 500 tokens (points of exact hit): -40.0")
-    (searched,) = said["Within chance"]
-    assert "-20.0 [" in searched
-    assert "against retrieval over text (`bm25`, 10 questions)" in searched
+    shown = compared(journal.folder)
+    assert shown["the base with the passage in its prompt"] == "`gold` 0.800: **-40** [-70, -10]"
+    assert shown["retrieval over text"].startswith("`bm25` 0.600: -20 [")
     (run,) = read_runs(journal.folder)
     ours, bm25, window = (
         at_setting(run.records, name, "500") for name in ("mplus", "bm25", "window")
@@ -147,12 +150,11 @@ def test_m_plus_is_compared_question_by_question(journal: Journal) -> None:
     assert found["gold-reader"].high < 0
     assert found["bm25"].value == pytest.approx(-0.2)
     assert any(row[0] == "bm25" and row[-1].endswith("(n 10)") for row in table.rows())
-    said = judged(journal.folder)
-    assert any("-50.0" in one and "(`gold-reader`, 10 questions)" in one for one in said["Lost"])
-    close = [one for heap in said.values() for one in heap if "what BM25 finds" in one]
-    assert len(close) == 1
-    assert "+50.0" in close[0]
-    assert "(`bm25-1-memory`, 4 questions)" in close[0]
+    shown = compared(journal.folder)
+    assert shown["the trained reader with the passage"].startswith("`gold-reader` 0.900: **-50** [")
+    found_by_bm25 = shown["the trained reader with what BM25 finds"]
+    assert found_by_bm25.startswith("`bm25-1-memory` 0.250: +50 [")
+    assert found_by_bm25.endswith(" (n 4)")
 
 
 def test_next_token_loss_and_costs_are_judged(new_journal: Callable[..., Journal]) -> None:
@@ -263,13 +265,11 @@ def test_f1_is_compared_where_answers_are_free(new_journal: Callable[..., Journa
     for arm, said in (("mplus", "Ann"), ("gold", "Ann Lee"), ("bm25", "Ann")):
         for number in range(4):
             journal.add(record(f"q{number}", arm, "document", said, "stories"))
-    said = judged(journal.folder)
-    (gold,) = said["Won"]
-    assert gold.startswith(
-        "`qa`, stories (points of token F1): +33.3 [+33.3, +33.3] against the base"
-    )
-    (searched,) = said["Within chance"]
-    assert "+0.0 [+0.0, +0.0] against retrieval over text (`bm25`, 4 questions)" in searched
+    shown = compared(journal.folder)
+    assert shown == {
+        "the base with the passage in its prompt": "`gold` 0.667: **+33** [+33, +33]",
+        "retrieval over text": "`bm25` 1.000: +0 [+0, +0]",
+    }
 
 
 def test_no_run_no_report(tmp_path: Path) -> None:
