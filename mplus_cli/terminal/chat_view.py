@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.durable import make_folder
-from mplus_cli.asking.conversation import Conversation, Reply, greeting, is_command, status
+from mplus_cli.asking import slash_commands
+from mplus_cli.asking.conversation import Conversation, greeting, status
 from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import interrupts
@@ -52,8 +53,8 @@ def run_chat(conversation: Conversation, history: Path | None) -> bool:
         if not line.strip():
             continue
         try:
-            if is_command(line):
-                reply = conversation.command(line)
+            if slash_commands.is_command(line):
+                reply = slash_commands.run(conversation, line)
                 if reply.edits:
                     reply = _edited(conversation, reply.edits)
                 if reply.quits:
@@ -95,14 +96,18 @@ def _stream(conversation: Conversation, line: str) -> None:
         show_usage(final)
 
 
-def _edited(conversation: Conversation, question: str) -> Reply:
+def _edited(conversation: Conversation, question: str) -> slash_commands.Reply:
     """The question as the user leaves it in an editor, to be asked in the place of the last."""
     from mplus_cli.terminal.editor import edit_text
 
     if not screen.is_conversation():
         raise UsageError("/edit needs the new question here, such as /edit Who keeps the goat?")
     text = edit_text(question)
-    return conversation.command(f"/edit {text}") if text else Reply(("nothing is asked",))
+    return (
+        slash_commands.run(conversation, f"/edit {text}")
+        if text
+        else slash_commands.Reply(("nothing is asked",))
+    )
 
 
 def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
@@ -130,7 +135,7 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
     view.summary(report)
 
 
-def _show_reply(reply: Reply) -> None:
+def _show_reply(reply: slash_commands.Reply) -> None:
     for text in reply.lines:
         screen.dim(text)
     for source in reply.sources:
@@ -204,7 +209,7 @@ def _completer(conversation: Conversation) -> Completer:
             if typed.startswith(_WITH_FILES):
                 rest = typed.partition(" ")[2]
                 yield from files.get_completions(Document(rest), event)
-            for whole in conversation.completions(typed):
+            for whole in slash_commands.completions(conversation, typed):
                 yield Completion(whole, start_position=-len(typed))
 
     return Commands()

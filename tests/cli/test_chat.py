@@ -19,8 +19,10 @@ from models.fast_decode import FastDecoder
 from models.projections import Packed8
 from mplus_cli import settings
 from mplus_cli.asking import answering
-from mplus_cli.asking.conversation import COMMANDS, Conversation, Reply, is_command
+from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Event, TextDelta
+from mplus_cli.asking.slash_commands import COMMANDS, Reply, completions, is_command
+from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime.interrupts import Interrupts
 from mplus_cli.runtime.session import open_session
@@ -48,7 +50,7 @@ def test_turns_are_in_the_prompt(conversation: Conversation) -> None:
     assert (question, answer) == ("And why?", conversation.last.answer)  # type: ignore[union-attr]
     conversation.turns = [(question, answer[:20])]
     assert ask(conversation, "And why?").usage.prompt_tokens > alone
-    conversation.command("/clear")
+    run_command(conversation, "/clear")
     assert conversation.turns == []
     assert ask(conversation, "And why?").usage.prompt_tokens == alone
 
@@ -100,7 +102,7 @@ def test_answers_are_quoted_unless_that_is_turned_off(
 
     monkeypatch.setattr(answering, "answer", answered)
     for line in ("/quote", "/quote off", "/quote on"):
-        conversation.command(line)
+        run_command(conversation, line)
         list(conversation.ask("who?"))
     assert asked == [True, False, True]
 
@@ -112,27 +114,27 @@ def test_commands_decode_in_8_bits(conversation: Conversation) -> None:
 
 
 def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
-    told = conversation.command("/help").lines
+    told = run_command(conversation, "/help").lines
     assert len(told) == len(COMMANDS)
-    starts = {line.index(does) for line, (_, does) in zip(told, COMMANDS.values(), strict=True)}
+    starts = {line.index(one.does) for line, one in zip(told, COMMANDS.values(), strict=True)}
     assert len(starts) == 1
-    assert conversation.command("/memory").lines == ('memory "book"',)
-    assert conversation.command("/sources").lines == ("nothing was answered yet",)
+    assert run_command(conversation, "/memory").lines == ('memory "book"',)
+    assert run_command(conversation, "/sources").lines == ("nothing was answered yet",)
     ask(conversation, "who?")
     for typed, whole in (("/sources", False), ("/sources full", True)):
-        reply = conversation.command(typed)
+        reply = run_command(conversation, typed)
         assert (reply.sources, reply.whole) == (conversation.last.sources, whole)  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="give full, or nothing"):
-        conversation.command("/sources all")
-    assert conversation.command("/reread 2").lines == (
+        run_command(conversation, "/sources all")
+    assert run_command(conversation, "/reread 2").lines == (
         "the text of the 2 best chunks is shown to the model",
     )
     assert conversation.reread == 2
-    assert conversation.command("/quote").lines == ("answers are spelled along the text",)
-    assert conversation.command("/quote off").lines == ("answers are from memory alone",)
-    assert conversation.command("/quit").quits
+    assert run_command(conversation, "/quote").lines == ("answers are spelled along the text",)
+    assert run_command(conversation, "/quote off").lines == ("answers are from memory alone",)
+    assert run_command(conversation, "/quit").quits
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
-    conversation.command("/memory other")
+    run_command(conversation, "/memory other")
     assert conversation.opened.stored.name == "other"
     assert conversation.turns == []
 
@@ -149,15 +151,15 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
 )
 def test_commands_that_are_refused(conversation: Conversation, line: str, said: str) -> None:
     with pytest.raises((UsageError, MplusError), match=said):
-        conversation.command(line)
+        run_command(conversation, line)
     assert conversation.opened.stored.name == "book"
 
 
 def test_commands_without_a_slash(conversation: Conversation) -> None:
     for line in ("exit", " QUIT "):
-        assert is_command(line) and conversation.command(line).quits
+        assert is_command(line) and run_command(conversation, line).quits
     for line in ("help", "?"):
-        assert is_command(line) and "/memory" in conversation.command(line).lines[1]
+        assert is_command(line) and "/memory" in run_command(conversation, line).lines[1]
     assert not is_command("help me") and not is_command("Where is the exit?")
 
 
@@ -165,18 +167,18 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     other = tmp_path / "whales.txt"
     other.write_text("The whale was white. " * 6 + "Its name was Moby. It sank the ship.")
     assert mplus("ingest", other, "-m", "book", "--title", "Of Whales", "-q").code == 0
-    conversation.command("/memory book")
-    assert conversation.command("/document").lines == ("all documents are asked",)
-    assert conversation.command("/document of w").lines == ('"Of Whales" alone is asked',)
+    run_command(conversation, "/memory book")
+    assert run_command(conversation, "/document").lines == ("all documents are asked",)
+    assert run_command(conversation, "/document of w").lines == ('"Of Whales" alone is asked',)
     assert {source.document for source in ask(conversation, "who?").sources} == {"Of Whales"}
-    found = conversation.command("/find the whale was white").sources
+    found = run_command(conversation, "/find the whale was white").sources
     assert found and {source.document for source in found} == {"Of Whales"}
-    assert conversation.command("/find zeppelin").lines == ("nothing near this was found",)
-    assert conversation.completions("/document O") == ["/document Of Whales"]
-    assert conversation.command("/document all").lines == ("all documents are asked",)
+    assert run_command(conversation, "/find zeppelin").lines == ("nothing near this was found",)
+    assert completions(conversation, "/document O") == ["/document Of Whales"]
+    assert run_command(conversation, "/document all").lines == ("all documents are asked",)
     for line in ("/find", "/document zzz"):
         with pytest.raises(UsageError):
-            conversation.command(line)
+            run_command(conversation, line)
 
 
 def test_a_document_that_is_not_in_the_loaded_memory(
@@ -186,12 +188,12 @@ def test_a_document_that_is_not_in_the_loaded_memory(
     late = tmp_path / "late.txt"
     late.write_text("The whale was white. Its name was Moby. " * 3)
     assert mplus("ingest", late, "-m", "book", "-q").code == 0
-    conversation.command("/document Late")
+    run_command(conversation, "/document Late")
     conversation.reread = 2
     with pytest.raises(UsageError, match="nothing of these documents is in memory"):
         ask(conversation, "who?")
     with pytest.raises(UsageError, match="nothing of these documents is in memory"):
-        conversation.command("/find goat")
+        run_command(conversation, "/find goat")
 
 
 def test_a_stopped_answer_does_not_stop_the_next_command(
@@ -217,9 +219,9 @@ def test_a_stopped_answer_does_not_stop_the_next_command(
 
 
 def test_completions(conversation: Conversation) -> None:
-    assert conversation.completions("/so") == ["/sources"]
-    assert conversation.completions("/memory b") == ["/memory book"]
-    assert conversation.completions("who") == []
+    assert completions(conversation, "/so") == ["/sources"]
+    assert completions(conversation, "/memory b") == ["/memory book"]
+    assert completions(conversation, "who") == []
 
 
 def test_lines_from_a_pipe(mplus: Any, book: str) -> None:
@@ -286,5 +288,5 @@ def test_any_line_with_a_slash_is_done_or_told(
 ) -> None:
     line = f"{name} {rest}"
     with contextlib.suppress(MplusError):
-        assert isinstance(conversation.command(line), Reply)
-    assert all(typed.startswith(line) for typed in conversation.completions(line))
+        assert isinstance(run_command(conversation, line), Reply)
+    assert all(typed.startswith(line) for typed in completions(conversation, line))

@@ -13,6 +13,8 @@ import pytest
 from mplus_cli import settings
 from mplus_cli.asking import answering
 from mplus_cli.asking.conversation import Conversation, status
+from mplus_cli.asking.slash_commands import completions
+from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History
@@ -109,13 +111,13 @@ def ask(conversation: Conversation, text: str) -> str:
 def test_retry_and_edit_take_the_last_turn_back(conversation: Conversation) -> None:
     for line in ("/retry", "/edit", "/edit x", "/save x", "/export x"):
         with pytest.raises(UsageError):
-            conversation.command(line)
+            run_command(conversation, line)
     ask(conversation, "who?")
     ask(conversation, "why?")
-    assert conversation.command("/retry").asks == "why?"
+    assert run_command(conversation, "/retry").asks == "why?"
     assert [question for question, _ in conversation.turns] == ["who?"]
-    assert conversation.command("/edit").edits == "who?"
-    assert conversation.command("/edit Where is it?").asks == "Where is it?"
+    assert run_command(conversation, "/edit").edits == "who?"
+    assert run_command(conversation, "/edit Where is it?").asks == "Where is it?"
     assert conversation.turns == conversation.details == []
     ask(conversation, "Where is it?")
     assert conversation.record is not None
@@ -127,31 +129,31 @@ def test_resume_brings_back_turns_and_memory(
     conversation: Conversation, mplus: Any, story: Path
 ) -> None:
     answer = ask(conversation, "who?")
-    assert conversation.command("/save talk").lines[0].startswith('kept as "talk"')
+    assert run_command(conversation, "/save talk").lines[0].startswith('kept as "talk"')
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
-    conversation.command("/memory other")
+    run_command(conversation, "/memory other")
     assert conversation.details == []
-    assert conversation.command("/resume").lines == ("talk  book: who?",)
-    assert conversation.completions("/resume t") == ["/resume talk"]
-    assert conversation.command("/resume talk").lines == ('memory "book"; after:', "> who?")
+    assert run_command(conversation, "/resume").lines == ("talk  book: who?",)
+    assert completions(conversation, "/resume t") == ["/resume talk"]
+    assert run_command(conversation, "/resume talk").lines == ('memory "book"; after:', "> who?")
     assert conversation.turns == [("who?", answer)]
     assert conversation.opened.stored.name == "book"
     ask(conversation, "why?")
     assert conversation.record is not None
     assert conversation.record.history.find("talk")[0].turns == 2
-    conversation.command("/clear")
+    run_command(conversation, "/clear")
     ask(conversation, "and then?")
     assert len(conversation.record.history.listed(9)) == 2
     with pytest.raises(UsageError, match="there is no conversation"):
-        conversation.command("/resume gone")
+        run_command(conversation, "/resume gone")
 
 
 def test_map_stats_and_the_bar(conversation: Conversation) -> None:
-    drawn = conversation.command("/map").drawn
+    drawn = run_command(conversation, "/map").drawn
     assert drawn is not None and len(drawn.documents) == 1
-    assert len(conversation.command("/stats").lines) == 2
+    assert len(run_command(conversation, "/stats").lines) == 2
     ask(conversation, "who?")
-    assert "first token after" in conversation.command("/stats").lines[2]
+    assert "first token after" in run_command(conversation, "/stats").lines[2]
     assert status(conversation).startswith("book | ") and " s | /help" in status(conversation)
 
 

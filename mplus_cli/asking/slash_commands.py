@@ -1,0 +1,277 @@
+"""The commands of a chat: lines that start with a slash, and what each may become while it is typed.
+
+Each is a row of `COMMANDS`. Knows a conversation; no terminal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mplus_cli.asking.conversation import Conversation
+from mplus_cli.asking.events import Answer, Source, usage_words
+from mplus_cli.asking.scope import find_document
+from mplus_cli.errors import UsageError
+from mplus_cli.history.export import export
+from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.values import MemoryMap
+from mplus_cli.wording import count
+
+RECENT = 10
+"""Conversations that `/resume` lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command gives: lines to show, or something to do next."""
+
+    lines: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    whole: bool = False
+    """Whether to show the sources' whole texts, or only their best sentences."""
+    quits: bool = False
+    asks: str = ""
+    """A question to ask now."""
+    edits: str = ""
+    """A question for the user to rewrite in an editor."""
+    ingests: tuple[str, ...] = ()
+    """Documents to read now."""
+    drawn: MemoryMap | None = None
+    consulted: Answer | None = None
+    """Whose sources the map shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of a chat."""
+
+    takes: str
+    does: str
+    run: Callable[[Conversation, str], Reply]
+    """Given what stands behind the command's name."""
+    arguments: Callable[[Conversation], Iterable[str]] = lambda _: ()
+    """What may stand there, for completion."""
+
+
+def run(conversation: Conversation, line: str) -> Reply:
+    """Carry out a line that `is_command`.
+
+    Raises:
+        MplusError: there is no such command, memory or number.
+    """
+    name, _, rest = line.strip().partition(" ")
+    name = _ALIASES.get(name if name.startswith("/") else name.lower(), name)
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else "/help says what there is"
+        raise UsageError(f"there is no {name}: {hint}")
+    return COMMANDS[name].run(conversation, rest.strip())
+
+
+def completions(conversation: Conversation, typed: str) -> list[str]:
+    """What a command that is being typed may become: a command, or one with its argument."""
+    name, space, _ = typed.partition(" ")
+    lines: Iterable[str] = ()
+    if space and name in COMMANDS:
+        lines = (f"{name} {one}" for one in COMMANDS[name].arguments(conversation))
+    elif typed.startswith("/"):
+        lines = COMMANDS
+    return [line for line in lines if line.startswith(typed)]
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is for the chat itself."""
+    return line.lstrip().startswith("/") or line.strip().lower() in _ALIASES
+
+
+def _help(conversation: Conversation, rest: str) -> Reply:
+    rows = ((f"{name} {one.takes}", one.does) for name, one in COMMANDS.items())
+    return Reply(tuple(f"{left:<25}{does}" for left, does in rows))
+
+
+def _memory(conversation: Conversation, name: str) -> Reply:
+    if not name:
+        return Reply((f'memory "{conversation.opened.stored.name}"',))
+    conversation.open(name)
+    return Reply((f'memory "{name}"; the conversation starts anew',))
+
+
+def _document(conversation: Conversation, name: str) -> Reply:
+    documents = conversation.opened.stored.documents()
+    if name == "all":
+        conversation.documents = ()
+    elif name:
+        find_document(documents, name)
+        conversation.documents = (name,)
+    if not conversation.documents:
+        return Reply(("all documents are asked",))
+    document = find_document(documents, conversation.documents[0])
+    return Reply((f'"{document.title}" alone is asked',))
+
+
+def _titles(conversation: Conversation) -> list[str]:
+    return ["all", *(document.title for document in conversation.opened.stored.documents())]
+
+
+def _find(conversation: Conversation, words: str) -> Reply:
+    if not words:
+        raise UsageError("/find needs words, such as /find brass key")
+    found = conversation.find(words)
+    return Reply(sources=found) if found else Reply(("nothing near this was found",))
+
+
+def _sources(conversation: Conversation, wanted: str) -> Reply:
+    if wanted not in ("", "full"):
+        raise UsageError(f"/sources {wanted}: give full, or nothing")
+    if conversation.last is None:
+        return Reply(("nothing was answered yet",))
+    return Reply(sources=conversation.last.sources, whole=wanted == "full")
+
+
+def _clear(conversation: Conversation, rest: str) -> Reply:
+    conversation.begin()
+    return Reply(("a new conversation begins",))
+
+
+def _retry(conversation: Conversation, rest: str) -> Reply:
+    return Reply(asks=conversation.take_back())
+
+
+def _edit(conversation: Conversation, text: str) -> Reply:
+    if not text:
+        return Reply(edits=conversation.last_question())
+    conversation.take_back()
+    return Reply(asks=text)
+
+
+def _resume(conversation: Conversation, wanted: str) -> Reply:
+    if wanted:
+        conversation.resume(wanted)
+        asked = [f"> {question}" for question, _ in conversation.turns[-3:]]
+        return Reply((f'memory "{conversation.opened.stored.name}"; after:', *asked))
+    lines = [
+        f"{kept.name or kept.id}  {kept.memory}: {kept.question}"
+        for kept in conversation.recent(RECENT)
+    ]
+    return Reply(tuple(lines) or ("no conversation is kept yet",))
+
+
+def _kept(conversation: Conversation) -> list[str]:
+    return [str(kept.name or kept.id) for kept in conversation.recent(RECENT)]
+
+
+def _save(conversation: Conversation, name: str) -> Reply:
+    if conversation.record is None or not conversation.details:
+        raise UsageError("there is nothing to save yet: ask something first")
+    conversation.record.save(name, conversation.details)
+    return Reply((f'kept as "{name}": mplus chat, then /resume {name}',))
+
+
+def _export(conversation: Conversation, file: str) -> Reply:
+    if not file or not conversation.details:
+        raise UsageError("/export needs a file, such as /export talk.md, and an answer before it")
+    path = Path(_paths(file)[0])
+    export(path, conversation.opened.stored.name, conversation.details)
+    return Reply((f"written: {path}",))
+
+
+def _ingest(conversation: Conversation, files: str) -> Reply:
+    return Reply(ingests=_paths(files))
+
+
+def _paths(typed: str) -> tuple[str, ...]:
+    """Files as they are typed: the name of one that exists, or several, quoted if they have spaces."""
+    whole = Path(typed).expanduser()
+    try:
+        names = [typed] if typed and whole.exists() else shlex.split(typed)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"the names cannot be told apart: {error}") from error
+    if not names:
+        raise UsageError("/ingest needs files, such as /ingest book.pdf")
+    return tuple(str(Path(name).expanduser()) for name in names)
+
+
+def _map(conversation: Conversation, rest: str) -> Reply:
+    conversation.refresh()
+    return Reply(drawn=draw_map(conversation.opened.stored), consulted=conversation.last)
+
+
+def _stats(conversation: Conversation, rest: str) -> Reply:
+    summary, last = conversation.opened.stored.summary(), conversation.last
+    held = (
+        f"{summary.tokens:,} tokens of text, {summary.stm_tokens:,} short-term and "
+        f"{summary.ltm_tokens:,} long-term memory tokens"
+    )
+    turns = f"{count(len(conversation.details), 'answer')} in this conversation"
+    return Reply((held, turns, *([usage_words(last.usage)] if last else [])))
+
+
+def _reread(conversation: Conversation, number: str) -> Reply:
+    if number and not (number.isascii() and number.isdigit() and len(number) < 4):
+        raise UsageError(f"/reread {number}: give a whole number, such as /reread 2")
+    if number:
+        conversation.reread = int(number)
+    own = conversation.session.loaded.prompt.reread
+    best = own if conversation.reread is None else conversation.reread
+    shown = f"text of the {best} best chunks is" if best else "no text is"
+    return Reply((f"{shown} shown to the model",))
+
+
+def _quote(conversation: Conversation, wanted: str) -> Reply:
+    if wanted not in ("", "on", "off"):
+        raise UsageError(f"/quote {wanted}: give on or off")
+    if wanted:
+        conversation.quote = wanted == "on"
+    shown = "spelled along the text" if conversation.quote else "from memory alone"
+    return Reply((f"answers are {shown}",))
+
+
+def _quit(conversation: Conversation, rest: str) -> Reply:
+    return Reply(quits=True)
+
+
+COMMANDS = {
+    "/help": Command("", "what can be typed here", _help),
+    "/memory": Command(
+        "[NAME]",
+        "which memory is asked; with NAME, ask another",
+        _memory,
+        lambda conversation: conversation.session.library.names(),
+    ),
+    "/document": Command(
+        "[NAME|all]", "ask this document only; all: every one", _document, _titles
+    ),
+    "/find": Command("WORDS", "the passages that fit these words, without an answer", _find),
+    "/sources": Command(
+        "[full]", "the passages that the last answer rests on; full: whole chunks", _sources
+    ),
+    "/clear": Command("", "begin a new conversation (the memory stays)", _clear),
+    "/retry": Command(
+        "", "ask the last question again, after a change of /document, /reread or /quote", _retry
+    ),
+    "/edit": Command(
+        "[TEXT]", "ask the last question in other words; without TEXT, in your editor", _edit
+    ),
+    "/resume": Command(
+        "[NUMBER|NAME]",
+        "go on with an earlier conversation; without one, list them",
+        _resume,
+        _kept,
+    ),
+    "/save": Command("NAME", "give this conversation a name", _save),
+    "/export": Command(
+        "FILE", "write it to a file: JSON where the name ends so, else Markdown", _export
+    ),
+    "/ingest": Command("FILE...", "read documents into this memory", _ingest),
+    "/map": Command("", "where each document and the last answer's passages stand in memory", _map),
+    "/stats": Command("", "what the last answer took", _stats),
+    "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
+    "/quote": Command("on|off", "whether answers are spelled along the text", _quote),
+    "/quit": Command("", "leave (also Ctrl-D)", _quit),
+}
+"""By the name that is typed."""
+_ALIASES = {"exit": "/quit", "/exit": "/quit", "quit": "/quit", "help": "/help", "?": "/help"}
+"""Other names; those without a slash make no sense as questions."""
