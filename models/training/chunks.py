@@ -46,40 +46,35 @@ class Corpus:
         return tf_idf([passage.text for passage in self.passages])
 
 
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What chunks are mixed of, as `TrainingConfig` describes it."""
+
+    facts: float = 0.0
+    """Share of passages that are made-up facts."""
+    padding: float = 0.3
+    """Chance after each passage that the rest of the chunk is book text."""
+    clozes: int = 0
+    """Cloze questions made from the sentences of each passage and page, at most."""
+    near_misses: float = 0.0
+    """Share of passages and facts that lack what one of their questions asks for."""
+    sisters: float = 0.0
+    """Share of unanswerable questions that are about the next passage."""
+    passage_questions: int = 0
+    """Questions drawn each time a passage is read, at most; 0: all."""
+    topics: int = 0
+    """Number of topics to draw passages by, one after the other; 0: in random order."""
+
+
 class ChunkMaker:
     """Packs chunks of at most `size` ids: passages with their questions, facts, and book text.
 
     Deterministic for a seed; `state` and `restore` let a run resume.
     """
 
-    def __init__(
-        self,
-        encode: Encoder,
-        corpus: Corpus,
-        size: int,
-        *,
-        facts: float,
-        seed: int,
-        topics: int = 0,
-        padding: float = 0.3,
-        clozes: int = 0,
-        near_misses: float = 0.0,
-        sisters: float = 0.0,
-        passage_questions: int = 0,
-    ) -> None:
-        """Args:
-        clozes: cloze questions made from the sentences of each passage and page, at most.
-        near_misses: share of passages and facts that lack what one of their questions asks for.
-        sisters: share of unanswerable questions that are about the next passage.
-        passage_questions: questions drawn each time a passage is read, at most; 0: all.
-        padding: chance after each passage that the rest of the chunk is book text.
-        topics: number of topics to draw passages by, one after the other; 0: in random order.
-        """
-        self._encode, self._size, self._facts = encode, size, facts
+    def __init__(self, encode: Encoder, corpus: Corpus, size: int, mix: Mix, *, seed: int) -> None:
+        self._encode, self._size, self._mix = encode, size, mix
         self._corpus, self._passages, self._books = corpus, corpus.passages, corpus.books
-        self._topics, self._padding, self._clozes = topics, padding, clozes
-        self._near_misses, self._sisters = near_misses, sisters
-        self._passage_questions = passage_questions
         self._random = random.Random(seed)
         self._fact_maker = FactMaker(seed)
         self._order: list[int] = []
@@ -101,7 +96,7 @@ class ChunkMaker:
         following: list[int] = []
         left = self._size
         while left >= 24:
-            if self._random.random() < self._facts or not self._passages:
+            if self._random.random() < self._mix.facts or not self._passages:
                 ids, questions = self._fact_part(left)
             else:
                 ids, questions = self._passage_part(left)
@@ -109,7 +104,7 @@ class ChunkMaker:
                 break
             parts.append((ids, questions))
             left -= len(ids)
-            if self._random.random() < self._padding:
+            if self._random.random() < self._mix.padding:
                 break
         if left > 0:
             page, asked, following = self._book_part(left)
@@ -123,15 +118,15 @@ class ChunkMaker:
         """A question whose passage is most likely not in memory."""
         if not self._passages:
             return None
-        if self._sisters and self._order and self._random.random() < self._sisters:
+        if self._mix.sisters and self._order and self._random.random() < self._mix.sisters:
             passage = self._passages[self._order[-1]]
         else:
             passage = self._random.choice(self._passages)
         return self._random.choice(passage.questions) if passage.questions else None
 
     def _passage_part(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
-        if not self._order and self._topics:
-            self._order = by_topic(self._corpus.vectors, self._topics, self._random)
+        if not self._order and self._mix.topics:
+            self._order = by_topic(self._corpus.vectors, self._mix.topics, self._random)
         elif not self._order:
             self._order = list(range(len(self._passages)))
             self._random.shuffle(self._order)
@@ -155,14 +150,14 @@ class ChunkMaker:
         if missed is not None:
             passage, clozed = missed, ""
         asked = passage.questions
-        if 0 < self._passage_questions < len(asked):
-            asked = tuple(self._random.sample(asked, self._passage_questions))
+        if 0 < self._mix.passage_questions < len(asked):
+            asked = tuple(self._random.sample(asked, self._mix.passage_questions))
         ids = self._encode(passage.text + "\n\n")[:room]
         return ids, (*asked, *self._cloze_questions(clozed))
 
     def _missed(self, passage: Passage) -> Passage | None:
         """The passage without a sentence; None unless it is drawn and has one to leave out."""
-        if not self._near_misses or self._random.random() >= self._near_misses:
+        if not self._mix.near_misses or self._random.random() >= self._mix.near_misses:
             return None
         questions = passage.questions
         left = leave_out(passage.text, [question.answers for question in questions], self._random)
@@ -183,7 +178,7 @@ class ChunkMaker:
         return part, text[start : start + 3 * room]
 
     def _cloze_questions(self, text: str) -> tuple[Question, ...]:
-        made = clozes(text, self._clozes, self._random) if self._clozes else []
+        made = clozes(text, self._mix.clozes, self._random) if self._mix.clozes else []
         return tuple(Question(question, (answer,)) for question, answer in made)
 
     def _fact_part(self, room: int) -> tuple[list[int], tuple[Question, ...]]:
@@ -200,7 +195,7 @@ class ChunkMaker:
                 break
             ids += more
             questions.append(Question(fact.question, (fact.answer,)))
-        if self._near_misses and self._random.random() < self._near_misses:
+        if self._mix.near_misses and self._random.random() < self._mix.near_misses:
             questions.append(Question(self._fact_maker.fact().question, (REFUSAL,)))
         return ids, tuple(questions)
 

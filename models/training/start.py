@@ -6,7 +6,7 @@ Also writes what a run has learned as a checkpoint of ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
 from models.stack import Stack
-from models.training.chunks import ChunkMaker, Corpus
+from models.training.chunks import ChunkMaker, Corpus, Mix
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import read_books, read_passages, spans_only
 from models.training.loop import Run
@@ -146,6 +146,7 @@ class StreamMaker:
         if config.spans:
             passages = spans_only(passages, config.spans)
         corpus = Corpus(passages, read_books(config.books))
+        mix = Mix(**{entry.name: getattr(config, entry.name) for entry in fields(Mix)})
         wording = self.wording(load_tokenizer(self.base))
         streams = []
         for number in numbers:
@@ -154,14 +155,8 @@ class StreamMaker:
                 wording.encode,
                 corpus,
                 config.mplus.chunk_tokens,
-                facts=config.facts,
+                mix,
                 seed=seed,
-                topics=config.topics,
-                padding=config.padding,
-                clozes=config.clozes,
-                near_misses=config.near_misses,
-                sisters=config.sisters,
-                passage_questions=config.passage_questions,
             )
             streams.append(Stream(config, maker, wording, seed))
         return streams
@@ -219,7 +214,7 @@ def _validation(
     held_out = read_passages(config.validation)
     size = config.mplus.chunk_tokens
     corpus = Corpus(held_out, read_books(config.books)[:3])
-    filler = ChunkMaker(wording.encode, corpus, size, facts=0, seed=99)
+    filler = ChunkMaker(wording.encode, corpus, size, Mix(), seed=99)
     probes = make_probes(
         wording.encode, held_out, filler, size, config.validation_questions, seed=7
     )

@@ -171,13 +171,13 @@ def _other_text(
     encode: Encoder, passages: Sequence[str], books: Sequence[str], size: int, seed: int
 ) -> Callable[[], tuple[int, ...]]:
     """Draws full chunks of other passages and running text; UsageError if there is no text."""
-    from models.training.chunks import ChunkMaker, Corpus
+    from models.training.chunks import ChunkMaker, Corpus, Mix
     from models.training.data import Passage
 
     if not passages and not any(book.strip() for book in books):
         raise UsageError("there is no text to read besides the targets: give --books FILE")
     corpus = Corpus([Passage(text, ()) for text in passages], books)
-    maker = ChunkMaker(encode, corpus, size, facts=0, seed=seed)
+    maker = ChunkMaker(encode, corpus, size, Mix(), seed=seed)
 
     def chunk() -> tuple[int, ...]:
         ids: list[int] = []

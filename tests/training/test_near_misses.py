@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prompts import REFUSAL
-from models.training.chunks import ChunkMaker, Corpus
+from models.training.chunks import ChunkMaker, Corpus, Mix
 from models.training.data import Passage, Question
 from models.training.near_misses import MOST, leave_out, split
 
@@ -100,8 +101,8 @@ def number_of(question: Question) -> str:
     return "".join(char for char in question.text if char.isdigit())
 
 
-def maker(**changes: float) -> ChunkMaker:
-    return ChunkMaker(encode, Corpus(PASSAGES, [BOOK]), 400, seed=1, **({"facts": 0.0} | changes))  # type: ignore[arg-type]
+def maker(**mixed: Any) -> ChunkMaker:
+    return ChunkMaker(encode, Corpus(PASSAGES, [BOOK]), 400, Mix(**mixed), seed=1)
 
 
 def test_chunks_lack_what_their_near_misses_ask_for() -> None:

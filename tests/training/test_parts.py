@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.training.chunks import ChunkMaker, Corpus
+from models.training.chunks import ChunkMaker, Corpus, Mix
 from models.training.cloze import clozes
 from models.training.data import DataError, Passage, Question, read_books, read_passages, spans_only
 from models.training.optimiser import MasterAdamW, cosine
@@ -29,7 +29,7 @@ PASSAGES = [
 
 def maker(seed: int = 0, facts: float = 0.2, clozes: int = 0) -> ChunkMaker:
     book = "It rained. " * 400 + "\n" + "The wind rose again. " * 400
-    return ChunkMaker(encode, Corpus(PASSAGES, [book]), 400, facts=facts, seed=seed, clozes=clozes)
+    return ChunkMaker(encode, Corpus(PASSAGES, [book]), 400, Mix(facts, clozes=clozes), seed=seed)
 
 
 def test_chunks_are_full_and_hold_the_answers_of_their_questions() -> None:
@@ -67,7 +67,7 @@ def test_every_page_asks_about_itself() -> None:
 
 def test_chunks_ask_about_their_pages_too() -> None:
     book = "In the cold harbour seven ships lay waiting for the wind.\n" * 100
-    chunks = ChunkMaker(encode, Corpus(PASSAGES, [book]), 400, facts=0, seed=1, clozes=2)
+    chunks = ChunkMaker(encode, Corpus(PASSAGES, [book]), 400, Mix(clozes=2), seed=1)
     own = {question for passage in PASSAGES for question in passage.questions}
     made = 0
     for _ in range(20):
