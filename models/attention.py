@@ -11,6 +11,7 @@ Shapes: B batch, A attention heads, H key/value heads, T queries, n keys, d head
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,26 +21,30 @@ SDPA, GROUPED, CAUSAL = "sdpa", "grouped", "grouped_causal"
 BLOCK = 128
 """Queries of a head that `causal_attention` takes at a time."""
 
-Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float, float | None], Tensor]
-"""Of query (B, A, T, d) over key and value (B, H, n, d): (B, T, A, d).
 
-The other arguments: an additive mask (B or 1, 1, T, n), where None means that queries are the last T tokens
-and see none after them; what products are multiplied by; and c, if attention logits x become c tanh(x / c).
-"""
+class Scoring(NamedTuple):
+    """How the products of queries and keys become attention logits."""
+
+    mask: Tensor | None
+    """Additive (B or 1, 1, T, n); None: queries are the last T tokens, and see none after them."""
+    scale: float
+    """What products are multiplied by."""
+    cap: float | None = None
+    """c, if logits x become c tanh(x / c)."""
+
+    def capped(self, logits: Tensor) -> Tensor:
+        return logits if self.cap is None else (logits / self.cap).tanh() * self.cap
 
 
-def sdpa(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scale: float,
-    cap: float | None = None,
-) -> Tensor:
+Attention = Callable[[Tensor, Tensor, Tensor, Scoring], Tensor]
+"""Of query (B, A, T, d) over key and value (B, H, n, d): (B, T, A, d)."""
+
+
+def sdpa(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     """By torch's kernel, as `Attention` says."""
-    if cap is not None:
-        return grouped_attention(query, key, value, mask, scale, cap)
-    length, before = query.shape[2], key.shape[2] - query.shape[2]
+    if scoring.cap is not None:
+        return grouped_attention(query, key, value, scoring)
+    mask, length, before = scoring.mask, query.shape[2], key.shape[2] - query.shape[2]
     if mask is None and before and length > 1:  # the kernel's own causal mask is aligned top-left
         mask = causal_mask(length, before, query)
     times = query.shape[1] // key.shape[1]
@@ -47,28 +52,19 @@ def sdpa(
         key, value = (_repeated(part, times) for part in (key, value))
     causal = mask is None and length > 1
     out = functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, is_causal=causal, scale=scale
+        query, key, value, attn_mask=mask, is_causal=causal, scale=scoring.scale
     )
     return out.transpose(1, 2)
 
 
-def grouped_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scale: float,
-    cap: float | None = None,
-) -> Tensor:
+def grouped_attention(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     """By matrix products of all queries at once, as `Attention` says."""
     batch, heads, length, size = query.shape
-    groups, before = key.shape[1], key.shape[2] - length
+    groups, before, mask = key.shape[1], key.shape[2] - length, scoring.mask
     if mask is None and length > 1:
         mask = causal_mask(length, before, query)
-    side_by_side = (query * scale).reshape(batch, groups, -1, size)  # (B, H, A/H T, d)
-    scores = side_by_side @ key.transpose(2, 3)
-    if cap is not None:
-        scores = (scores / cap).tanh() * cap
+    side_by_side = (query * scoring.scale).reshape(batch, groups, -1, size)  # (B, H, A/H T, d)
+    scores = scoring.capped(side_by_side @ key.transpose(2, 3))
     if mask is not None:
         apart = scores.view(batch, groups, heads // groups, length, -1)
         scores = (apart + mask[:, :, None]).view(scores.shape)
@@ -76,18 +72,11 @@ def grouped_attention(
     return out.transpose(1, 2)
 
 
-def causal_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scale: float,
-    cap: float | None = None,
-) -> Tensor:
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     """By matrix products block by block, as `Attention` says."""
     batch, heads, length, size = query.shape
-    groups, before = key.shape[1], key.shape[2] - length
-    queries = (query * scale).unflatten(1, (groups, -1))  # (B, H, A/H, T, d)
+    groups, before, mask = key.shape[1], key.shape[2] - length, scoring.mask
+    queries = (query * scoring.scale).unflatten(1, (groups, -1))  # (B, H, A/H, T, d)
     out = query.new_empty(batch, length, heads, size)
     rows = out.unflatten(2, (groups, -1))  # (B, T, H, A/H, d)
     later = query.new_full((min(BLOCK, length),) * 2, -torch.inf).triu(1)
@@ -95,9 +84,7 @@ def causal_attention(
         stop = min(start + BLOCK, length)
         seen = before + stop if mask is None else before + length
         block = queries[:, :, :, start:stop].flatten(2, 3)  # (B, H, A/H t, d)
-        scores = block @ key[:, :, :seen].transpose(2, 3)
-        if cap is not None:
-            scores = (scores / cap).tanh() * cap
+        scores = scoring.capped(block @ key[:, :, :seen].transpose(2, 3))
         apart = scores.unflatten(2, (-1, stop - start))
         if mask is None:
             apart[..., before + start :] += later[: stop - start, : stop - start]
@@ -108,24 +95,19 @@ def causal_attention(
     return out
 
 
-def few(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scale: float,
-    cap: float | None = None,
-) -> Tensor:
+def few(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     """By torch's kernel with the heads that share a key head as its queries, so that keys are read once:
     for one query a head, or a few under a mask."""
     batch, heads, length, size = query.shape
-    groups = key.shape[1]
-    if cap is not None or (mask is None and length > 1):
-        return grouped_attention(query, key, value, mask, scale, cap)
+    groups, mask = key.shape[1], scoring.mask
+    if scoring.cap is not None or (mask is None and length > 1):
+        return grouped_attention(query, key, value, scoring)
     if mask is not None and length > 1:
         mask = mask.repeat(1, 1, heads // groups, 1)
     queries = query.reshape(batch, groups, -1, size)
-    out = functional.scaled_dot_product_attention(queries, key, value, attn_mask=mask, scale=scale)
+    out = functional.scaled_dot_product_attention(
+        queries, key, value, attn_mask=mask, scale=scoring.scale
+    )
     return out.view(batch, heads, length, size).transpose(1, 2)
 
 

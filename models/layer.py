@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architecture import Activation, Architecture
-from models.attention import Attention
+from models.attention import Attention, Scoring
 from models.rotary import Turn, turned
 from models.stack import Norm
 
@@ -133,7 +133,7 @@ def run_layer(
 
     Args:
         turn: of the positions of the T tokens; None: the layer knows none.
-        mask: as of `models.attention.Attention`.
+        mask: as of `models.attention.Scoring`.
         turner: `turned`, or a quicker one.
     """
     normed = hidden if weights.input_norm is None else weights.input_norm(hidden)
@@ -144,9 +144,8 @@ def run_layer(
     values = values.transpose(1, 2)
     if cache is not None:
         keys, values = cache.update(keys, values, index)
-    read = attention(
-        queries, keys, values, mask, architecture.scale, architecture.attention_cap
-    ).flatten(2)
+    scoring = Scoring(mask, architecture.scale, architecture.attention_cap)
+    read = attention(queries, keys, values, scoring).flatten(2)
     hidden = _added(architecture, hidden, weights.out(read), weights.attended_norm)
     normed = hidden if weights.mlp_norm is None else weights.mlp_norm(hidden)
     gate, up = weights.gate_up(normed).chunk(2, dim=-1)

@@ -178,10 +178,10 @@ class Found:
         """The chunks in the prefix, best first (see `present_chunks`), without those that are left out;
         after the prefill."""
         present = present_chunks(memory, self.ranked, self.recall)
-        if not isinstance(self.recall, ChunkRecall) or not self.ranked:
-            return present
-        ranked = {entry.chunk for entry in self.ranked}
-        return [chunk for chunk in present if chunk in ranked]
+        if isinstance(self.recall, ChunkRecall) and self.ranked:
+            ranked = {entry.chunk for entry in self.ranked}
+            present = [chunk for chunk in present if chunk in ranked]
+        return present
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.attention import causal_attention, few, grouped_attention, sdpa
+from models.attention import Scoring, causal_attention, few, grouped_attention, sdpa
 
 
 def tensors(heads: int, groups: int, queries: int, keys: int) -> tuple[torch.Tensor, ...]:
@@ -25,7 +25,7 @@ def test_values_and_gradients_are_those_of_sdpa(heads: int, groups: int, masked:
     repeated = [part.repeat_interleave(heads // groups, dim=1) for part in (key, value)]
     expected = functional.scaled_dot_product_attention(query, *repeated, attn_mask=mask, scale=0.3)
     given = mask if masked else torch.zeros(1, 1, 5, 9)
-    found = grouped_attention(query, key, value, given, 0.3)
+    found = grouped_attention(query, key, value, Scoring(given, 0.3))
     torch.testing.assert_close(found, expected.transpose(1, 2))
     along = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
     wanted = torch.autograd.grad((expected.transpose(1, 2) * along).sum(), (query, key, value))
@@ -50,7 +50,7 @@ def test_causal_attention_block_by_block(
     given = mask if masked else None
     strided = query.transpose(1, 2).contiguous().transpose(1, 2)  # as projections leave it
     for attention in (causal_attention, grouped_attention, sdpa, few):
-        found = attention(strided, key, value, given, 8**-0.5)
+        found = attention(strided, key, value, Scoring(given, 8**-0.5))
         torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
@@ -63,5 +63,5 @@ def test_capped_logits(queries: int) -> None:
     capped = ((logits / 0.5).tanh() * 0.5).masked_fill(~allowed, -torch.inf)
     expected = (capped.softmax(dim=-1) @ repeated[1]).transpose(1, 2)
     for attention in (causal_attention, grouped_attention, sdpa, few):
-        found = attention(query, key, value, None, 8**-0.5, 0.5)
+        found = attention(query, key, value, Scoring(None, 8**-0.5, 0.5))
         torch.testing.assert_close(found, expected)
