@@ -27,6 +27,7 @@ Books that were read into memories on this machine. `list_memories` says which t
 passages that fit a question, with chapter and page: prefer it, and answer from the passages. `ask` lets
 the small model of mplus answer; it often declines. `read_document` gives the text itself."""
 _CHUNKS = 4
+_ONLY_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 Memory = Annotated[str, Field(description="The memory; see list_memories.")]
 Documents = Annotated[
@@ -39,67 +40,23 @@ def make_server(service: Service) -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer(
         "mplus", instructions=_ABOUT, version=__version__, log_level="CRITICAL"
     )
-    only_reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    default = service.mplus.settings.memory
+    _add_texts(server, service)
+    _add_questions(server, service)
+    return server
 
-    @server.tool(annotations=only_reads, structured_output=True)
+
+def _add_texts(server: MCPServer[Any], service: Service) -> None:
+    """What there is to read: memories, documents, and the chapter around a passage."""
+
+    @server.tool(annotations=_ONLY_READS, structured_output=True)
     async def list_memories() -> dict[str, Any]:
         """The memories, each with its documents."""
         return {"memories": await _in_thread(lambda: _memories(service), ToolError)}
 
-    @server.tool(annotations=only_reads, structured_output=True)
-    async def find(
-        words: Annotated[str, Field(description="A question, or some words.")],
-        memory: Memory = default,
-        count: Annotated[int, Field(ge=1, le=20)] = 5,
-        documents: Documents = [],  # noqa: B006
-    ) -> dict[str, Any]:
-        """The passages of a memory that fit some words or a question, best first; none may fit."""
-
-        async def found() -> list[Source]:
-            question = Question(words, documents=tuple(documents))
-            check(question)
-            (sources,) = [
-                one async for one in (await service.find(memory, question, count)).events()
-            ]
-            return list(sources)
-
-        sources = await _reported(found, ToolError)
-        return {"passages": [_passage(memory, source) for source in sources]}
-
-    @server.tool(annotations=only_reads, structured_output=True)
-    async def ask(
-        question: Annotated[
-            str, Field(description="Something that one passage of a text answers.")
-        ],
-        memory: Memory = default,
-        documents: Documents = [],  # noqa: B006
-    ) -> dict[str, Any]:
-        """Let mplus answer a question from a memory, with the passages that the answer rests on.
-
-        `answer` is null where it declines; then the passages are those that come nearest. Where
-        `doubtful` is true, or `confidence` is low, trust the passages and not the answer.
-        """
-
-        async def answered() -> Answer:
-            asked = Question(question, documents=tuple(documents))
-            check(asked)
-            events = [event async for event in (await service.ask(memory, asked)).events()]
-            return next(event for event in events if isinstance(event, Answer))
-
-        answer = await _reported(answered, ToolError)
-        return {
-            "answer": None if answer.refused else answer.answer,
-            "reason": answer.reason,
-            "confidence": answer.confidence,
-            "doubtful": answer.doubtful,
-            "passages": [_passage(memory, source) for source in answer.sources],
-        }
-
-    @server.tool(annotations=only_reads, structured_output=True)
+    @server.tool(annotations=_ONLY_READS, structured_output=True)
     async def read_document(
         document: Annotated[str, Field(description="Its title, path or file name.")],
-        memory: Memory = default,
+        memory: Memory = service.mplus.settings.memory,
         first: Annotated[int, Field(ge=0, description="Where to begin: a chunk, from 0.")] = 0,
         count: Annotated[int, Field(ge=1, le=16, description="Chunks of about a page.")] = _CHUNKS,
     ) -> dict[str, Any]:
@@ -129,7 +86,59 @@ def make_server(service: Service) -> MCPServer[Any]:
         )
         return _text(excerpt)
 
-    return server
+
+def _add_questions(server: MCPServer[Any], service: Service) -> None:
+    """Passages that fit some words, and answers."""
+    default = service.mplus.settings.memory
+
+    @server.tool(annotations=_ONLY_READS, structured_output=True)
+    async def find(
+        words: Annotated[str, Field(description="A question, or some words.")],
+        memory: Memory = default,
+        count: Annotated[int, Field(ge=1, le=20)] = 5,
+        documents: Documents = [],  # noqa: B006
+    ) -> dict[str, Any]:
+        """The passages of a memory that fit some words or a question, best first; none may fit."""
+
+        async def found() -> list[Source]:
+            question = Question(words, documents=tuple(documents))
+            check(question)
+            (sources,) = [
+                one async for one in (await service.find(memory, question, count)).events()
+            ]
+            return list(sources)
+
+        sources = await _reported(found, ToolError)
+        return {"passages": [_passage(memory, source) for source in sources]}
+
+    @server.tool(annotations=_ONLY_READS, structured_output=True)
+    async def ask(
+        question: Annotated[
+            str, Field(description="Something that one passage of a text answers.")
+        ],
+        memory: Memory = default,
+        documents: Documents = [],  # noqa: B006
+    ) -> dict[str, Any]:
+        """Let mplus answer a question from a memory, with the passages that the answer rests on.
+
+        `answer` is null where it declines; then the passages are those that come nearest. Where
+        `doubtful` is true, or `confidence` is low, trust the passages and not the answer.
+        """
+
+        async def answered() -> Answer:
+            asked = Question(question, documents=tuple(documents))
+            check(asked)
+            events = [event async for event in (await service.ask(memory, asked)).events()]
+            return next(event for event in events if isinstance(event, Answer))
+
+        answer = await _reported(answered, ToolError)
+        return {
+            "answer": None if answer.refused else answer.answer,
+            "reason": answer.reason,
+            "confidence": answer.confidence,
+            "doubtful": answer.doubtful,
+            "passages": [_passage(memory, source) for source in answer.sources],
+        }
 
 
 def _memories(service: Service) -> list[dict[str, Any]]:

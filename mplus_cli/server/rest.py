@@ -78,7 +78,14 @@ class Find(BaseModel):
 def routes(service: Service, strict: bool) -> APIRouter:
     """The routes under `/api`."""
     router = APIRouter(prefix="/api")
-    uploads = anyio.Semaphore(UPLOADS)
+    _add_memories(router, service)
+    _add_questions(router, service, strict)
+    _add_documents(router, service)
+    return router
+
+
+def _add_memories(router: APIRouter, service: Service) -> None:
+    """What there is: the memories, and the text in them."""
 
     @router.get("/status", summary="The model, and how many requests wait")
     def status() -> dict[str, Any]:
@@ -108,6 +115,10 @@ def routes(service: Service, strict: bool) -> APIRouter:
     ) -> dict[str, Any]:
         return service.memory(name).excerpt(document, first, count).to_json()
 
+
+def _add_questions(router: APIRouter, service: Service, strict: bool) -> None:
+    """Questions, and passages without an answer."""
+
     @router.post("/memories/{name}/ask", summary="Answer a question")
     async def ask(name: str, asked: Ask, request: Request) -> Any:
         question = asked.to_question(strict)
@@ -126,6 +137,10 @@ def routes(service: Service, strict: bool) -> APIRouter:
         (found,) = await collect(request, await service.find(name, question, asked.count))
         return [source.to_json() for source in found]
 
+
+def _add_documents(router: APIRouter, service: Service) -> None:
+    """Documents that are uploaded and read into a memory."""
+    uploads = anyio.Semaphore(UPLOADS)
     body = {"content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
 
     @router.post(
@@ -156,8 +171,6 @@ def routes(service: Service, strict: bool) -> APIRouter:
         if as_stream:
             return await stream(request, job, sse)
         return report_of(await collect(request, job))
-
-    return router
 
 
 def report_of(events: list[dict[str, Any]]) -> dict[str, Any]:
