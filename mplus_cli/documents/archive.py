@@ -7,6 +7,7 @@ a bound, whatever the file says of its sizes. Knows no format.
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 MAX_MEMBER_BYTES = 32 << 20
@@ -62,6 +63,52 @@ class Archive:
     def feed(self, name: str, target: Any) -> None:
         """Give the events of an XML member to `target` (start, end and data): without a tree."""
         feed_xml(self.read(name), target)
+
+
+class XmlReader:
+    """A target of `feed_xml` that knows which elements are open and can skip whole ones.
+
+    Subclasses say what to do where an element begins or ends, and with text.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        """The local names of the open elements, outermost first."""
+        self._skip_from = 0
+        """The depth of the outermost skipped element; 0: none is open."""
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        name = tag.rpartition("}")[2]
+        self._open.append(name)
+        if not self._skip_from:
+            self._begin(name, tag, attributes)
+
+    def end(self, tag: str) -> None:
+        name = self._open.pop()
+        if not self._skip_from:
+            self._finish(name)
+        elif len(self._open) < self._skip_from:
+            self._skip_from = 0
+
+    def data(self, text: str) -> None:
+        if not self._skip_from:
+            self._take(text)
+
+    def close(self) -> None:
+        pass
+
+    def _skip(self) -> None:
+        """Skip the innermost open element, with all that is in it."""
+        self._skip_from = len(self._open)
+
+    def _begin(self, name: str, tag: str, attributes: Mapping[str, str]) -> None:
+        raise NotImplementedError
+
+    def _finish(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _take(self, text: str) -> None:
+        raise NotImplementedError
 
 
 def xml_root(data: bytes) -> Any:

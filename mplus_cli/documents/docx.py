@@ -7,7 +7,7 @@ pages, and both build a tree of XML without bounds. Events of `archive` suffice.
 
 from collections.abc import Callable, Mapping
 
-from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable
+from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable, XmlReader
 from mplus_cli.documents.docx_styles import Numbering, Styles, is_on, value
 from mplus_cli.documents.list_labels import Labels
 from mplus_cli.documents.model import DocumentError
@@ -59,7 +59,7 @@ def read_docx(data: bytes, label: str, progress: Callable[[int, int], None] | No
     )
 
 
-class _Reader:
+class _Reader(XmlReader):
     """Takes the events of the body, or of a part that holds notes."""
 
     def __init__(
@@ -68,6 +68,7 @@ class _Reader:
         numbering: Numbering,
         known_notes: Mapping[tuple[str, str], list[Block]],
     ) -> None:
+        super().__init__()
         self.body = Body()
         self.notes: dict[str, list[Block]] = {}
         self.at_end: list[Block] = []
@@ -75,41 +76,28 @@ class _Reader:
         self._styles = styles
         self._numbering = numbering
         self._labels = Labels()
-        self._open: list[str] = []
-        self._skip_from = 0  # how many elements are open with the outermost skipped one, 0: none is
         self._hidden_runs: list[bool] = []
         self._rows_gone: list[bool] = []
         self._own: list[dict[str, str]] = []  # what the paragraphs that are open say of themselves
         self._note = ""
         self._placeholder_in = 0  # how many elements are open with the content control that has one
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        name = tag.rpartition("}")[2]
-        above = self._open[-1] if self._open else ""
-        self._open.append(name)
-        if self._skip_from:
-            return
+    def _begin(self, name: str, tag: str, attributes: Mapping[str, str]) -> None:
+        above = self._open[-2] if len(self._open) > 1 else ""
         if name in _SKIPPED or (name == "del" and above not in ("rPr", "trPr")):
-            self._skip_from = len(self._open)
+            self._skip()
         elif above == "pPr" or above == "numPr":
             self._describe(name, attributes)
         elif name in _STARTS:
             _STARTS[name](self, above, attributes)
 
-    def end(self, tag: str) -> None:
-        name = self._open.pop()
-        if self._skip_from:
-            if len(self._open) < self._skip_from:
-                self._skip_from = 0
-        elif name in _ENDS:
+    def _finish(self, name: str) -> None:
+        if name in _ENDS:
             _ENDS[name](self)
 
-    def data(self, text: str) -> None:
-        if self._open and self._open[-1] == "t" and not self._skip_from:
+    def _take(self, text: str) -> None:
+        if self._open[-1:] == ["t"]:
             self._write(text)
-
-    def close(self) -> None:
-        pass
 
     def _write(self, text: str) -> None:
         if not any(self._hidden_runs):
@@ -208,7 +196,7 @@ class _Reader:
 
     def _start_content(self, above: str, attributes: Mapping[str, str]) -> None:
         if self._placeholder_in == len(self._open) - 1:
-            self._skip_from = len(self._open)
+            self._skip()
         self._placeholder_in = 0
 
     def _start_row(self, above: str, attributes: Mapping[str, str]) -> None:

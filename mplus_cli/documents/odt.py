@@ -6,7 +6,14 @@ deletions, hidden text, comments. Own code, as for DOCX: odfpy is under the GPL 
 
 from collections.abc import Callable, Mapping
 
-from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable, feed_xml, xml_root
+from mplus_cli.documents.archive import (
+    ZIP_ERRORS,
+    Archive,
+    Unreadable,
+    XmlReader,
+    feed_xml,
+    xml_root,
+)
 from mplus_cli.documents.docx_styles import value
 from mplus_cli.documents.epub_contents import named
 from mplus_cli.documents.list_labels import Labels, Rules
@@ -79,51 +86,38 @@ def _refuse_encrypted(archive: Archive, label: str) -> None:
             raise DocumentError(f"{label} is encrypted: remove the password and try again")
 
 
-class _Reader:
+class _Reader(XmlReader):
     """Takes the events of the content."""
 
     def __init__(self, styles: Styles) -> None:
+        super().__init__()
         self.body = Body()
         self.at_end: list[Block] = []
         self._styles = styles
         self._labels = Labels()
-        self._open: list[str] = []
-        self._skip_from = 0  # how many elements are open with the outermost skipped one, 0: none is
         self._lists: list[str] = []  # the styles of the lists that are open
         self._item: int | None = None  # the number that the item which has just begun gives itself
         self._fresh_item = False
         self._endnotes: list[bool] = []  # of the notes that are open
         self._last_list = ""
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        name = tag.rpartition("}")[2]
-        self._open.append(name)
-        if self._skip_from:
-            return
+    def _begin(self, name: str, tag: str, attributes: Mapping[str, str]) -> None:
         style = self._styles.get(value(attributes, "style-name"))
         hidden = style.hidden or value(attributes, "display") == "none"
         aside = (len(self._open) == 2 and name != "body") or (name in _DESCRIBED and "svg" in tag)
         if aside or name in _SKIPPED or (hidden and name in ("p", "h", "span", "section")):
-            self._skip_from = len(self._open)
+            self._skip()
         elif name in ("p", "h"):
             self._start_paragraph(name, attributes)
         elif name in _STARTS:
             _STARTS[name](self, attributes)
 
-    def end(self, tag: str) -> None:
-        name = self._open.pop()
-        if self._skip_from:
-            if len(self._open) < self._skip_from:
-                self._skip_from = 0
-        elif name in _ENDS:
+    def _finish(self, name: str) -> None:
+        if name in _ENDS:
             _ENDS[name](self)
 
-    def data(self, text: str) -> None:
-        if not self._skip_from:
-            self.body.write(text.replace("\n", " "))
-
-    def close(self) -> None:
-        pass
+    def _take(self, text: str) -> None:
+        self.body.write(text.replace("\n", " "))
 
     def _start_paragraph(self, name: str, attributes: Mapping[str, str]) -> None:
         paragraph = self.body.open_paragraph()

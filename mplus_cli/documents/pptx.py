@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable
+from mplus_cli.documents.archive import ZIP_ERRORS, Archive, Unreadable, XmlReader
 from mplus_cli.documents.docx_styles import value
 from mplus_cli.documents.epub_contents import named
 from mplus_cli.documents.model import DocumentError
@@ -65,23 +65,21 @@ def _relation(attributes: Mapping[str, str]) -> str:
     return next((str(given) for key, given in attributes.items() if str(key).endswith("}id")), "")
 
 
-class _Reader:
+class _Reader(XmlReader):
     """Takes the events of a slide, or of the notes to it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.shown = True
         self._body = Body()
         self._titles: list[Block] = []
-        self._open: list[str] = []
         self._place = ""  # what the shape that is open is for
 
     def blocks(self) -> list[Block]:
         """The titles first, wherever the file has them."""
         return self._titles + self._body.finish()
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        name = tag.rpartition("}")[2]
-        self._open.append(name)
+    def _begin(self, name: str, tag: str, attributes: Mapping[str, str]) -> None:
         if name in ("sld", "notes"):
             self.shown = value(attributes, "show") not in ("0", "false")
         elif name == "sp":
@@ -100,8 +98,7 @@ class _Reader:
         elif name == "tc":
             self._body.open_cell()
 
-    def end(self, tag: str) -> None:
-        name = self._open.pop()
+    def _finish(self, name: str) -> None:
         if name == "sp":
             self._end_shape()
         elif name == "p" and self._body.paragraph is not None:
@@ -121,9 +118,6 @@ class _Reader:
         elif self._place not in _FRAMES:
             self._body.add(blocks)
 
-    def data(self, text: str) -> None:
+    def _take(self, text: str) -> None:
         if self._open[-1:] == ["t"]:
             self._body.write(text)
-
-    def close(self) -> None:
-        pass
