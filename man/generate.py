@@ -37,7 +37,7 @@ def page() -> str:
             ".SH ENVIRONMENT",
             "MPLUS_MODEL, MPLUS_DEVICE, MPLUS_HOME, HF_HUB_OFFLINE: see the options.",
         ),
-        r"MPLUS_CONFIG names another config file. NO_COLOR and TERM=dumb are heeded.",
+        r"MPLUS_CONFIG names another config file. NO_COLOR and TERM=dumb are respected.",
         *(".SH FILES", r"\fBmplus config path\fR prints where the config file is,"),
         r"\fBmplus memory path\fR where a memory is.",
     ]

@@ -74,7 +74,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     folder = folder.absolute()
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(folder))
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(folder))
     make_folder(folder.parent)
     work = beside(folder)
     with _alone(folder, work.mkdir, lambda: _finish(folder)):
@@ -128,7 +128,7 @@ def beside(path: Path) -> Path:
 def check_place(path: Path) -> None:
     """Check that a new file would replace nothing but a regular file; FileExistsError if not."""
     if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "is no regular file", str(path))
+        raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
 
 
 def sync_file(file: BinaryIO) -> None:

@@ -20,14 +20,14 @@ from models.retriever import Retriever
 
 
 class DamagedWeights(ValueError):
-    """Weights that hold values which are no numbers."""
+    """Weights that hold values which are not numbers."""
 
 
 class BosStates:
     """What enters each layer of the n tokens that lead every prefix, BOS and what stands in front of memory,
     which see themselves alone; worked out layer by layer.
 
-    A pass that asks for one layer's after the other has the weights of each at hand just then.
+    A pass that asks for them layer by layer needs the weights of one layer at a time.
 
     Args:
         ids: of these tokens.
@@ -56,7 +56,7 @@ class BosStates:
                     states.append(decoder.layer(at, states[at][None], rotary, mask, None)[0])
             if not bool(states[index].isfinite().all()):
                 raise DamagedWeights(
-                    "the weights hold values that are no numbers: fetch them again"
+                    "the weights hold values that are not numbers: fetch them again"
                 )
         state: Tensor = states[index]
         return state

@@ -147,7 +147,7 @@ def config_path(env: Mapping[str, str]) -> Path | None:
     if _is_file(path):
         return path
     if env.get(_CONFIG):
-        raise UsageError(f"{_CONFIG} names {path}, which is no file: correct or unset it")
+        raise UsageError(f"{_CONFIG} names {path}, which is not a file: correct or unset it")
     return None
 
 

@@ -63,7 +63,7 @@ def test_data_files_are_there() -> None:
 def test_weights_are_whole_checkpoints_and_no_more_than_is_installed_gladly() -> None:
     weights = ROOT / "models" / "weights"
     for entry in weights.iterdir():
-        assert (entry / "mplus.json").is_file(), f"{entry.name} is no checkpoint"
+        assert (entry / "mplus.json").is_file(), f"{entry.name} is not a checkpoint"
         assert (entry / "README.md").is_file(), f"{entry.name} has no model card"
     size = sum(path.stat().st_size for path in weights.rglob("*") if path.is_file())
     assert size < 60_000_000

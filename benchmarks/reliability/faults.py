@@ -52,7 +52,7 @@ class Operation:
     prepare: Callable[[Path], None]
     run: Callable[[Path], None]
     outcome: Callable[[Path], object]
-    """What is there, in terms that two undisturbed runs share; MplusError where it is no whole state."""
+    """What is there, in terms that two undisturbed runs share; MplusError where it is not a whole state."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parents[2] / "tests"
 
 
 def load_helpers(path: str = "library/tiny.py") -> Any:
-    """A module of the tests, by its path there: test folders are no packages."""
+    """A module of the tests, by its path there: test folders are not packages."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, TESTS / path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,6 +1,6 @@
 """Checkpoints: from a folder, a file or a Hub id to a model that is ready to read and answer.
 
-What a reference is, is told by its content, in this order: a folder of ours (`mplus.json`), the
+The kind of a reference is found from its content, in this order: a folder of ours (`mplus.json`), the
 published M+ layout (a `config.json` with `num_blocks`), a base's folder, a `.gguf` file, and
 otherwise a Hub id, whose snapshot is one of the former. Bases without M+ weights get identity
 memory.

@@ -1,4 +1,4 @@
-"""What a base says of itself (`config.json`), checked before anything of that size is built.
+"""Checks what a base's `config.json` claims before anything of that size is built.
 
 A file of a few hundred bytes can claim a million layers, and building them takes minutes and gigabytes.
 Each family's own defaults are those of `transformers`, for a configuration that leaves something out. Knows
@@ -138,7 +138,7 @@ _FULLEST = 8
 
 
 def read_architecture(config: Mapping[str, Any], source: Path, weights: int) -> Architecture:
-    """What a base is built like.
+    """The architecture of a base.
 
     Args:
         config: of `config.json`.
@@ -234,9 +234,11 @@ def _check_heads(values: Mapping[str, Any]) -> None:
     groups, size = values.get("num_key_value_heads") or heads, values.get("head_dim")
     if heads % groups:
         raise ConfigError(
-            f"num_attention_heads ({heads}) is no multiple of the key heads ({groups})"
+            f"num_attention_heads ({heads}) is not a multiple of the key heads ({groups})"
         )
     if size is None and hidden % heads:
-        raise ConfigError(f"hidden_size ({hidden}) is no multiple of num_attention_heads ({heads})")
+        raise ConfigError(
+            f"hidden_size ({hidden}) is not a multiple of num_attention_heads ({heads})"
+        )
     if (size or hidden // heads) % 2:
         raise ConfigError("the size of a head is odd: positions turn its halves")

@@ -53,7 +53,7 @@ def load_base(path: Path, *, device: torch.device | str, dtype: torch.dtype) -> 
     """
     with explained(path):
         base = (_gguf if path.is_file() else _folder)(path, device, dtype)
-        _ = base.bos_id, base.stop_ids  # what is not valid is told here
+        _ = base.bos_id, base.stop_ids  # invalid values are reported here
         return base
 
 
@@ -68,7 +68,7 @@ def _folder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Bas
 
 
 def _text_model(names: Iterable[str]) -> Callable[[str], str]:
-    """What a weight of the text model is called among `names`; one that sees images too puts it apart."""
+    """The name of a text model's weight among `names`; multimodal models prefix it."""
     starts = {name.partition("language_model.")[0] for name in names if "language_model." in name}
     if "" in starts:
         return lambda name: f"language_model.{name}"

@@ -3,7 +3,7 @@
 SHA-256 over the settings that memories depend on, the base's config, the tokenizer's vocabulary, and
 every weights file (base, adapters, retriever). Files of up to 64 MB are hashed whole. Of larger ones the
 name, the size, the header and 64 evenly spaced samples of 64 KiB are, so that opening a model takes
-milliseconds: this tells checkpoints apart, but is no protection against forgery.
+milliseconds: this tells checkpoints apart, but is not protection against forgery.
 
 Left out, because no memory depends on them: the prompt format, chat templates, generation defaults, how a
 memory is read (`models.config` says of each setting whether it counts), and the version of

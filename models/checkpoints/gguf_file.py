@@ -1,7 +1,7 @@
 """A GGUF file as llama.cpp's converters write it: its configuration, weights and tokenizer.
 
-Weights are unpacked one by one when they are asked for, and named and laid out as the Hub's are. Knows
-llama.cpp's words; nothing else here does.
+Weights are unpacked one by one when they are asked for, and named and laid out as the Hub's are. This module
+alone knows llama.cpp's names.
 
 Shapes: O outputs, I inputs of a projection, h heads, d head size.
 """
@@ -97,8 +97,10 @@ class GgufFile:
 
         try:
             self._reader = gguf.GGUFReader(path)
-        except Exception as error:  # of every kind, over what a file can hold
-            raise CheckpointError(f"{path}: is no GGUF file that can be read: {error}") from error
+        except Exception as error:  # libraries raise errors of every kind over damaged files
+            raise CheckpointError(
+                f"{path}: is not a GGUF file that can be read: {error}"
+            ) from error
         self._dequantize: Callable[..., Any] = gguf.dequantize
         self._path = path
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
@@ -112,7 +114,7 @@ class GgufFile:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the file says of its model, as `config.json` would."""
+        """The model's description, in the form of `config.json`."""
         config: dict[str, Any] = {"model_type": self.family}
         for name, keys in _FIELDS.items():
             for key in keys:
@@ -138,7 +140,7 @@ class GgufFile:
         return config
 
     def _add_scaling(self, config: dict[str, Any]) -> None:
-        """What the file says of scaled positions."""
+        """The file's scaling of positions."""
         kind = self._value(f"{self._architecture}.rope.scaling.type")
         factor = self._value(f"{self._architecture}.rope.scaling.factor")
         original = self._value(f"{self._architecture}.rope.scaling.original_context_length")

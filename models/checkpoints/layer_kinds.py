@@ -1,6 +1,6 @@
-"""What a base says of its layers one by one: their positions and windows.
+"""The positions and attention windows of each layer of a base.
 
-Knows JSON values of `config.json`, in the older way of saying it and the newer one; no weights.
+Knows JSON values of `config.json`, in the older and the newer form; no weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SCALING: Mapping[str, tuple[str, ...]] = {
     "longrope": ("short_factor", "original_max_position_embeddings"),
     "divided": ("divisors",),
 }
-"""What each kind of scaled positions has to say."""
+"""The fields that each kind of position scaling needs."""
 _LISTS = ("short_factor", "divisors")
 
 
@@ -55,7 +55,7 @@ def layer_kinds(family: str, values: Mapping[str, Any]) -> tuple[LayerKind, ...]
 
 
 def _sliding(family: str, values: Mapping[str, Any], count: int) -> list[bool]:
-    """Which layers see a window alone, where there is one."""
+    """Which layers attend to a window only, if there is one."""
     types = values.get("layer_types")
     if types is not None and family not in ("mistral", "phi3", "llama"):
         known = ("sliding_attention", "full_attention")
@@ -90,7 +90,7 @@ def _turned(family: str, values: Mapping[str, Any], count: int) -> list[bool]:
 
 
 def _rotary(family: str, values: Mapping[str, Any], layer_type: str) -> RotarySpec:
-    """What is said of positions, in the older way (`rope_theta`, `rope_scaling`) or the newer one."""
+    """The parameters of rotary positions, from the older fields (`rope_theta` ...) or the newer one."""
     given: dict[str, Any] = {}
     for name in ("rope_scaling", "rope_parameters"):
         said = values.get(name)
@@ -102,7 +102,7 @@ def _rotary(family: str, values: Mapping[str, Any], layer_type: str) -> RotarySp
             if not isinstance(said, Mapping):
                 raise ConfigError(f"{name}.{layer_type} is {shown(said)}: give an object")
         elif layer_type == "sliding_attention":
-            said = {}  # what is said for all is of the layers that see everything
+            said = {}  # common values are those of the full-attention layers
         given |= said
     for inner, value in given.items():
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -56,7 +56,7 @@ def explained(path: object) -> Iterator[None]:
         raise CheckpointError(
             f"{path}: damaged safetensors file ({_first_line(error)}): fetch it again"
         ) from error
-    except Exception as error:  # libraries raise of every kind over what a file can hold
+    except Exception as error:  # libraries raise errors of every kind over damaged files
         raise CheckpointError(f"{path}: cannot be loaded: {_first_line(error)}") from error
     except BaseException as error:
         if (
@@ -85,7 +85,7 @@ def check_answers(model: MPlusModel, tokenizer: Any, prompt: PromptFormat) -> No
         states = (model.update_bos, model.generate_bos)  # which all but the last layer made
         numbers += [part.whole().float().flatten() for part in states]
     if not bool(torch.cat(numbers).isfinite().all()):
-        raise CheckpointError("the weights hold values that are no numbers: fetch them again")
+        raise CheckpointError("the weights hold values that are not numbers: fetch them again")
     for turns in ((), (("Who?", "Ann."),)):
         prompt.render(tokenizer, "Who?", turns=turns)
 

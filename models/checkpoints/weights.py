@@ -45,7 +45,7 @@ class Weights(Protocol):
         """The tensor as stored, on the CPU."""
 
     def give_back(self, name: str) -> None:
-        """Let the bytes of a tensor go from memory, where a file has them."""
+        """Release the memory of a tensor that can be read again from its file."""
 
 
 class SafetensorsFiles:
@@ -87,7 +87,7 @@ class SafetensorsFiles:
         return list(self._place(name).shape)
 
     def give_back(self, name: str) -> None:
-        """Let the pages of a tensor go from memory; they come back from the file when it is used."""
+        """Release the pages of a tensor; they are read from the file again when it is used."""
         place = self._places.get(name)
         if place is None or not hasattr(mmap, "MADV_DONTNEED"):
             return

@@ -211,7 +211,7 @@ class QuestionGenerator:
         )
         texts = []
         for row in out[:, longest:].tolist():
-            # A generation that was cut off is no question.
+            # A generation that was cut off is not a question.
             texts.append(self._decode(row[: row.index(self._end)]) if self._end in row else "")
         return [texts[at : at + config.each] for at in range(0, len(texts), config.each)]
 

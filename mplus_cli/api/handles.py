@@ -99,14 +99,14 @@ class Mplus:
 
         Raises:
             UsageError: the name is not valid, or taken.
-            MismatchError: the file is damaged, or no snapshot.
+            MismatchError: the file is damaged, or is not a snapshot.
         """
         report = partial(progress, "checking")
         return self.memory(snapshot.load(self.library, Path(file), name, report).name)
 
 
 class MemoryHandle:
-    """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory anew."""
+    """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory again."""
 
     def __init__(self, mplus: Mplus, name: str) -> None:
         self._mplus = mplus

@@ -218,7 +218,7 @@ def _entry(line: bytes, where: str) -> tuple[Id, tuple[str, str]]:
         return value["id"], (str(value["question"]), str(value["memory"]))
     except (UsageError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{where} is no answer that `mplus ask --questions` wrote: name another --output"
+            f"{where} is not an answer that `mplus ask --questions` wrote: name another --output"
         ) from error
 
 

@@ -227,7 +227,7 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
     if kind == "text":
         return TextDelta(values["text"])
     if kind != "answer":
-        raise ValueError(f"{kind} is no event of an answer")
+        raise ValueError(f"{kind} is not an event of an answer")
     return Answer.from_json({name: value for name, value in values.items() if name != "event"})
 
 

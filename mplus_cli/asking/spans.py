@@ -19,7 +19,7 @@ _EMPTY = frozenset(
     "those who whom whose which what there here and or but of to in on at by for from with as so is was "
     "are were be been had has have do did s".split()
 )
-"""Words that are no answer by themselves."""
+"""Words that are not answers by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

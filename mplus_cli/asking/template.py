@@ -21,7 +21,7 @@ def read_template(text: str) -> Callable[[Mapping[str, Any]], str]:
     """What fills in a template. What a value lacks (the pages of a web page) is left empty.
 
     Raises:
-        UsageError: it is no template, or names a field that there is not; also when it is filled in.
+        UsageError: it is not a template, or names a field that there is not; also when it is filled in.
     """
     from jinja2 import ChainableUndefined, TemplateError, meta
     from jinja2.sandbox import ImmutableSandboxedEnvironment

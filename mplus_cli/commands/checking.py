@@ -70,7 +70,7 @@ def repair_memory(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a damaged memory anew from the documents whose text is sound. They are read again."""
+    """Rebuild a damaged memory from the documents whose text is intact. They are read again."""
     from dataclasses import asdict
 
     from mplus_cli.ingest.recomputing import recompute

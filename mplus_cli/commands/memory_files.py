@@ -30,7 +30,7 @@ def fork(
     stored = fork(Library(settings_of(context).home), name, new)
     if as_json:
         screen.json_out({"memory": stored.name, "forked_from": name, "path": str(stored.folder)})
-    screen.note(f'memory "{new}" begins as a copy of "{name}": mplus ingest -m {new} ...')
+    screen.note(f'memory "{new}" is a copy of "{name}": add to it with mplus ingest -m {new} ...')
 
 
 def merge(
@@ -87,7 +87,10 @@ def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 def collect_garbage(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Delete what killed processes left. What a memory needs, or a living process writes, stays."""
+    """Delete what killed processes left behind.
+
+    Nothing that a memory needs, or that a running process is writing, is touched.
+    """
     from mplus_cli.runtime.leftovers import collect
     from mplus_cli.wording import count, size
 

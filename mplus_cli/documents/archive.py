@@ -1,7 +1,7 @@
 """A zip of XML files (EPUB, DOCX, ODT, PPTX), read within bounds.
 
 Nothing is unpacked to disk, no entity is resolved, nothing is fetched, and no member is read beyond
-a bound, whatever the file says of its sizes. Knows no format.
+a bound, whatever sizes the file claims. Knows no format.
 """
 
 import io
@@ -17,7 +17,7 @@ ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError),
     *(NotImplementedError, OverflowError),
 )
-"""What a damaged archive may raise."""
+"""The errors that a damaged archive may raise."""
 _PARSER = {
     "resolve_entities": False,
     "no_network": True,
@@ -34,7 +34,7 @@ class Unreadable(Exception):
 class Archive:
     """The members of a zip, by name, whatever the case of its letters.
 
-    Raises `ZIP_ERRORS` if the bytes are no zip.
+    Raises `ZIP_ERRORS` if the bytes are not a zip.
     """
 
     def __init__(self, data: bytes) -> None:

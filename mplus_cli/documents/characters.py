@@ -30,7 +30,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
-# Marks stand on a letter; what is here are candidates: no ASCII, no letter, no digit, no space.
+# Combining marks follow a letter; these are candidates: no ASCII, no letter, no digit, no space.
 _MAX_MARKS = 30  # on one letter, as in the stream-safe text of UAX #15
 _MANY_MARKS = re.compile(rf"[^\w\s\x00-\u02ff]{{{_MAX_MARKS + 1},}}")
 # Joiners carry meaning in Arabic, Indic scripts and emoji; after a Latin letter they are noise.

@@ -1,4 +1,4 @@
-"""Cuts a document's text into chunks of at most so many tokens, at the best places there are.
+"""Cuts a document's text into chunks of a limited number of tokens, at the best places available.
 
 Knows no tokenizer but the protocol, and no file format. Nothing is lost and nothing comes twice:
 the chunks' ids, one after the other, are the ids of the document, and so are their texts.
@@ -23,7 +23,7 @@ _MAX_BLANK = 64  # characters of white space looked at around a cut
 
 
 class Tokenizer(Protocol):
-    """What cutting needs of a tokenizer."""
+    """The part of a tokenizer that cutting needs."""
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and the (start, end) character offsets of each; no special tokens."""
@@ -67,7 +67,7 @@ def split_chunks(document: Document, tokenizer: Tokenizer, chunk_tokens: int) ->
 
 
 def count_tokens(document: Document, tokenizer: Tokenizer) -> int:
-    """How many ids its text has, in whatever chunks."""
+    """The number of token ids of a text, however it is cut."""
     return len(encode_text(document.text, tokenizer)[0])
 
 

@@ -1,8 +1,8 @@
-"""DOCX to text: the body of a Word document, its notes behind the paragraphs that refer to them.
+"""DOCX to text: the body of a Word document, each note after the paragraph that refers to it.
 
-Left out is what a reader does not see: deleted and hidden text, comments, placeholders, instructions of
-fields, heads and feet. No library does that: python-docx knows no notes, mammoth no hidden text and no
-pages, and both build a tree of XML without bounds. Events of `archive` suffice.
+What a reader does not see is left out: deleted and hidden text, comments, placeholders, field codes,
+headers and footers. No library does all of that: python-docx ignores notes, mammoth hidden text and page
+breaks, and both build an XML tree of unbounded size. This reads the parser events of `archive` instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _SKIPPED = frozenset(
         *("pPrChange", "tblPrChange", "trPrChange", "tcPrChange", "sectPr", "numberingChange"),
     }
 )
-"""Fallback repeats what stands beside it; the changes hold what was before."""
+"""Fallback repeats its sibling; the tracked changes hold earlier versions."""
 _PLAIN = {"tab": "\t", "ptab": "\t", "cr": "\n", "noBreakHyphen": "-"}
 _MAX_LEVEL = 8  # of an outline, from 0; 9 is body text
 
@@ -78,9 +78,9 @@ class _Reader(XmlReader):
         self._labels = Labels()
         self._hidden_runs: list[bool] = []
         self._rows_gone: list[bool] = []
-        self._own: list[dict[str, str]] = []  # what the paragraphs that are open say of themselves
+        self._own: list[dict[str, str]] = []  # the own properties of each open paragraph
         self._note = ""
-        self._placeholder_in = 0  # how many elements are open with the content control that has one
+        self._placeholder_in = 0  # depth of the content control that shows a placeholder; 0: none
 
     def _begin(self, name: str, tag: str, attributes: Mapping[str, str]) -> None:
         above = self._open[-2] if len(self._open) > 1 else ""
@@ -104,7 +104,7 @@ class _Reader(XmlReader):
             self.body.write(text)
 
     def _describe(self, name: str, attributes: Mapping[str, str]) -> None:
-        """A property of the paragraph that is open; it counts before what the style says."""
+        """Take a property of the open paragraph; it overrides the style's."""
         if name == "pageBreakBefore" and is_on(attributes) and self.body.blocks:
             self.body.begin_page("told")
         elif self._own:
@@ -145,7 +145,7 @@ class _Reader(XmlReader):
             self._hidden_runs[-1] = is_on(attributes)
 
     def _of_run(self) -> bool:
-        """Whether what has just begun is a property of a run."""
+        """Whether the element that was just opened is a run property."""
         return self._open[-3:-1] == ["r", "rPr"] and bool(self._hidden_runs)
 
     def _deleted(self, above: str, attributes: Mapping[str, str]) -> None:
@@ -190,7 +190,7 @@ class _Reader(XmlReader):
             self.body.paragraph.behind += blocks
 
     def _placeholder(self, above: str, attributes: Mapping[str, str]) -> None:
-        """The content beside it says only what to type there."""
+        """The content of the control is only a prompt for what to type."""
         if is_on(attributes) and "sdt" in self._open:
             self._placeholder_in = len(self._open) - 2
 

@@ -1,4 +1,4 @@
-"""What the styles and the numbering of a Word document say of its paragraphs. Knows XML elements."""
+"""The styles and numbering of a Word document, as far as its text needs them. Knows XML elements."""
 
 import re
 from collections.abc import Mapping

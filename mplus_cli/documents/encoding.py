@@ -1,4 +1,4 @@
-"""From bytes to text in whatever encoding they are. Knows nothing of documents.
+"""Decodes bytes in any encoding. Knows nothing of documents.
 
 Order: byte-order mark, UTF-16/32 by where its zero bytes are, what the file declares, UTF-8, a
 guess among common code pages, cp1252.
@@ -34,7 +34,7 @@ _ALLOWED_CONTROLS = b"\t\n\x0b\x0c\r\x08\x1a\x1b"
 
 
 class BinaryData(ValueError):
-    """The bytes are not text in any encoding."""
+    """The bytes are not text in any known encoding."""
 
 
 def decode(data: bytes, declared: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""EPUB to text: a zip of XHTML files, read in the order of its spine. Knows no zip: `archive` does."""
+"""EPUB to text: XHTML files in a zip (see `archive`), read in the order of the spine."""
 
 import io
 import posixpath

@@ -1,4 +1,4 @@
-"""Who wrote an EPUB, and when: the Dublin Core elements of its package file.
+"""The author and date of an EPUB, from the Dublin Core elements of its package file.
 
 EPUB 2 says by attributes what a creator or a date is; EPUB 3 by elements that refer to theirs.
 """
@@ -14,7 +14,7 @@ _MAX_ELEMENTS = 100
 
 
 def creators(package: Any) -> list[str]:
-    """The names of the authors: creators who are said to be something else are left out."""
+    """The names of the authors: creators with another role are left out."""
     roles = {
         (one.get("refines") or "").lstrip("#"): (one.text or "").strip().lower()
         for one in named(package, "meta")[:1000]

@@ -59,7 +59,7 @@ def to_html(markup: str) -> str:
 
 def authorship(markup: str) -> tuple[tuple[str, ...], str]:
     """The authors that a book names, and its date ("" if none): when it was written or, where that is
-    not told, the year it was printed. Who made the file is another matter."""
+    not told, the year it was printed. The maker of the file is ignored."""
     title = _between(markup, "title-info")
     named = _AUTHOR.findall(title)
     authors = tuple(_full_name(dict(_NAME.findall(author))) for author in named)

@@ -13,7 +13,7 @@ from mplus_cli.documents.columns import in_reading_order
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import HYPHENS, Joint, Line
 from mplus_cli.documents.pdf_tables import with_rows
-from mplus_cli.documents.placed import Piece, Placed
+from mplus_cli.documents.placed import PlacedLine, TextRun
 
 _TERMINAL = re.compile(r"[.!?…。！？][\"'”’»)\]*\d]*\Z")
 _ITEM = re.compile(r"(?:[-*•‣◦▪–·●■]|\(?\d{1,3}[.)]|\[\d+\]|\(?[a-z]\))\s+\S")
@@ -35,13 +35,13 @@ class _Margins:
     leading: float
 
 
-def flow_pdf(pages: Sequence[Sequence[Placed | str]]) -> list[Line]:
+def flow_pdf(pages: Sequence[Sequence[PlacedLine | str]]) -> list[Line]:
     """The lines of all pages, each with its joint; a paragraph may run over a page's end."""
     lines: list[Line] = []
     usual = _usual_width(pages)
-    previous: tuple[Placed, _Margins] | None = None
+    previous: tuple[PlacedLine, _Margins] | None = None
     for number, page in enumerate(pages):
-        placed = [line for line in page if isinstance(line, Placed)]
+        placed = [line for line in page if isinstance(line, PlacedLine)]
         if len(placed) < len(page):
             lines += _page_without_places(page, number, lines[-1] if lines else None)
             previous = None
@@ -61,10 +61,10 @@ def flow_pdf(pages: Sequence[Sequence[Placed | str]]) -> list[Line]:
 
 
 def _page_without_places(
-    page: Sequence[Placed | str], number: int, before: Line | None
+    page: Sequence[PlacedLine | str], number: int, before: Line | None
 ) -> list[Line]:
     """A page whose lines have no coordinates, by the rules for plain text."""
-    texts = [line.text if isinstance(line, Placed) else line for line in page]
+    texts = [line.text if isinstance(line, PlacedLine) else line for line in page]
     flowed = flow_text("\n".join(texts), slack=0.12)
     for line in flowed:
         line.page = number
@@ -74,9 +74,9 @@ def _page_without_places(
     return flowed
 
 
-def _rows(lines: Sequence[Placed]) -> list[Placed]:
+def _rows(lines: Sequence[PlacedLine]) -> list[PlacedLine]:
     """Lines that stand on one baseline, side by side, as one: cells of a table row."""
-    rows: list[Placed] = []
+    rows: list[PlacedLine] = []
     texts: list[list[str]] = []  # of each row, joined once: a row may have very many cells
     for line in lines:
         last = rows[-1] if rows else None
@@ -98,30 +98,30 @@ def _rows(lines: Sequence[Placed]) -> list[Placed]:
     return [replace(row, text="".join(text)) for row, text in zip(rows, texts, strict=True)]
 
 
-def _pieces(line: Placed) -> tuple[Piece, ...]:
-    return line.pieces or (Piece(line.text, line.x0, line.x1),)
+def _pieces(line: PlacedLine) -> tuple[TextRun, ...]:
+    return line.pieces or (TextRun(line.text, line.x0, line.x1),)
 
 
-def _beside(last: Placed, line: Placed) -> bool:
+def _beside(last: PlacedLine, line: PlacedLine) -> bool:
     close = abs(last.y - line.y) < 0.2 * line.size
     return close and line.x0 >= last.x1 - 0.1 * line.size
 
 
-def _raised_or_lowered(last: Placed, line: Placed) -> bool:
+def _raised_or_lowered(last: PlacedLine, line: PlacedLine) -> bool:
     """Whether `line` is an exponent, an index or a note's number right behind `last`."""
     small = line.size < 0.85 * last.size and abs(last.y - line.y) < 0.7 * last.size
     return small and -0.2 * last.size <= line.x0 - last.x1 < 0.3 * last.size
 
 
-def _usual_width(pages: Sequence[Sequence[Placed | str]]) -> float:
+def _usual_width(pages: Sequence[Sequence[PlacedLine | str]]) -> float:
     """The width of the longer lines of the document, for columns too short to show their own."""
     widths = sorted(
-        line.x1 - line.x0 for page in pages for line in page if isinstance(line, Placed)
+        line.x1 - line.x0 for page in pages for line in page if isinstance(line, PlacedLine)
     )
     return widths[len(widths) * 3 // 4] if widths else 0.0
 
 
-def _margins(lines: Sequence[Placed], index: int, usual: float) -> _Margins:
+def _margins(lines: Sequence[PlacedLine], index: int, usual: float) -> _Margins:
     """The column around line `index`, seen from its neighbours that begin near it."""
     line = lines[index]
     around = lines[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS + 1]
@@ -146,7 +146,7 @@ def _low(steps: list[float]) -> float:
 
 
 def _joint(
-    a: Placed, b: Placed, column: _Margins, next_column: _Margins, *, wrapped: bool
+    a: PlacedLine, b: PlacedLine, column: _Margins, next_column: _Margins, *, wrapped: bool
 ) -> Joint:
     """How `a` goes on with `b` on the same page; `wrapped`: whether the line above ran into `a`."""
     if a.row or b.row:
@@ -169,7 +169,7 @@ def _joint(
     return Joint.PARAGRAPH if b.x0 - a.x0 > 0.6 * b.size else Joint.JOIN
 
 
-def _after_short(a: Placed, column: _Margins, *, sure: bool) -> Joint:
+def _after_short(a: PlacedLine, column: _Margins, *, sure: bool) -> Joint:
     """How a line that was ended on purpose goes on: as a paragraph's last line or one of verse.
 
     `sure`: whether there is more reason than its width to take it for prose.
@@ -178,12 +178,12 @@ def _after_short(a: Placed, column: _Margins, *, sure: bool) -> Joint:
     return Joint.PARAGRAPH if prose and _TERMINAL.search(a.text) else Joint.LINE
 
 
-def _same_flow(a: Placed, b: Placed, column: _Margins) -> bool:
+def _same_flow(a: PlacedLine, b: PlacedLine, column: _Margins) -> bool:
     """A change of size within a sentence: small capitals, a formula, a raised number."""
     return _goes_on(a.text, b.text) and not _would_fit(a, b, column) and 0 < a.y - b.y < 2 * a.size
 
 
-def _would_fit(a: Placed, b: Placed, column: _Margins) -> bool:
+def _would_fit(a: PlacedLine, b: PlacedLine, column: _Margins) -> bool:
     """Whether the first word of `b` had room behind `a`: then `a` was ended on purpose."""
     if a.text[-1:] in HYPHENS:
         return False
@@ -195,12 +195,12 @@ def _would_fit(a: Placed, b: Placed, column: _Margins) -> bool:
     return a.x1 + each * (len(word) + 1) < column.right - tolerance
 
 
-def _indented(line: Placed, column: _Margins) -> bool:
+def _indented(line: PlacedLine, column: _Margins) -> bool:
     return 0.6 * line.size < line.x0 - column.left < 6 * line.size
 
 
 def _over_page(
-    before: tuple[Placed, _Margins] | None, line: Placed, column: _Margins, text: str
+    before: tuple[PlacedLine, _Margins] | None, line: PlacedLine, column: _Margins, text: str
 ) -> Joint:
     """How the last line of a page or column goes on with the first of the next."""
     if before is None:

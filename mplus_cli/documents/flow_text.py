@@ -88,7 +88,7 @@ def _joints(block: Sequence[str], width: int, slack: float) -> list[Joint]:
     limit = _limit(block, width) * (1 - slack)
     pairs = list(pairwise(block))
     early = [_would_fit(a, b, limit) for a, b in pairs]
-    # The end of a list item is no vote for verse.
+    # The end of a list item is not a vote for verse.
     votes = [e for (_, b), e in zip(pairs, early, strict=True) if not _LIST_ITEM.match(b.strip())]
     mostly_early = votes and sum(votes) * 2 >= len(votes) and not _is_prose(block, limit)
     if mostly_early or _is_verse(block, width):

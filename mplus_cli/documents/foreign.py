@@ -1,4 +1,4 @@
-"""Names the formats that are not read, and says which program makes something readable of them.
+"""Recognises formats that are not read, and names the program that converts them.
 
 Tells also which zips are office documents that are read. Knows bytes and file names; opens nothing but
 the list of a zip's members.

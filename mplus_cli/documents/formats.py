@@ -1,4 +1,4 @@
-"""Finds out what the bytes of a document are, whatever it is called, and parses them so.
+"""Detects the format of a document from its bytes, whatever its name, and parses it.
 
 The formats themselves are known to modules of their own (`pdf`, `epub`, `docx`, `markup`, `plain`), each
 imported when needed: `mplus --help` must not wait for them.
@@ -32,7 +32,7 @@ _HTML_START = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 def is_plain(data: bytes, suffix: str) -> bool:
-    """Whether `data` is text that no foreign code has to take apart."""
+    """Whether `data` is text that needs no third-party parser."""
     return not data.startswith(b"PK") and sniff(data, suffix) in ("text", "markdown")
 
 
@@ -152,7 +152,7 @@ def _records(data: bytes, kind: Kind, suffix: str) -> str | None:
 
 
 def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:
-    """`parts`, with a warning if the name says that the file is no text at all."""
+    """`parts`, with a warning if the name says that the file is not text at all."""
     if suffix not in (".pdf", ".epub", ".docx", ".odt", ".pptx"):
         return parts
     found = "a web page" if parts.kind == "html" else "text"

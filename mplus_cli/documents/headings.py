@@ -1,4 +1,4 @@
-"""Finds where parts and chapters begin in text that says so in words, or in Markdown.
+"""Finds where parts and chapters begin, from headings in plain text or Markdown.
 
 Knows no format's own table of contents: where there is one, it counts instead.
 """

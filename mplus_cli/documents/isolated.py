@@ -1,4 +1,4 @@
-"""Parses a document in a process of its own, within bounds of memory, time and text.
+"""Parses a document in a process of its own, with limits on memory, time and text.
 
 Knows how to say what went wrong; of formats, only where the parsing of them begins.
 """

@@ -1,4 +1,4 @@
-"""Puts lines together into paragraphs, once it is decided which belong together.
+"""Joins lines into paragraphs once it has been decided which belong together.
 
 Each line comes with a `Joint`: how it goes on. This module does the going on: spaces, hyphens at
 line ends, no space between Chinese characters, and which page every character belongs to. It does
@@ -150,7 +150,7 @@ def _count(texts: Iterable[str]) -> Counter[str]:
     words: Counter[str] = Counter()
     for text in texts:
         found = [word.lower().replace("\u2010", "-") for word in _WORD.findall(text)]
-        # The halves at the ends of a line are no evidence.
+        # The halves at the ends of a line are not evidence.
         if text.rstrip().endswith(("-", "\u2010")) and found:
             found.pop()
         words.update(found)

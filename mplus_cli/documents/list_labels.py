@@ -37,7 +37,7 @@ class Labels:
         self._counts: dict[str, dict[int, int]] = {}
 
     def restart(self, key: str) -> None:
-        """The list begins anew."""
+        """The list begins again."""
         self._counts.pop(key, None)
 
     def next(self, key: str, rules: Rules, level: int, start: int | None = None) -> str:

@@ -1,6 +1,6 @@
-"""Takes out of Markdown what is not for readers: front matter, comments, the targets of links.
+"""Removes from Markdown what is not meant for readers: front matter, comments, link targets.
 
-Code stays as it is. Knows no files.
+Code is left alone. Knows no files.
 """
 
 import re
@@ -93,7 +93,7 @@ def without_comments(text: str) -> str:
     kept = [first]
     for index, piece in enumerate(others):
         _, mark, after = piece.partition("-->")
-        if not mark:  # never closed: it is no comment, and neither is what follows
+        if not mark:  # never closed: it is not a comment, and neither is what follows
             return "".join([*kept, *(f"<!--{one}" for one in others[index:])])
         kept.append(after)
     return "".join(kept)

@@ -64,7 +64,7 @@ def read_markup(data: bytes) -> Markup:
 
 
 def declared_encoding(data: bytes) -> str | None:
-    """The encoding that a file says it has."""
+    """The encoding that a file declares."""
     match = _DECLARED.search(data[:4096])
     return match.group(1).decode("ascii", "replace") if match else None
 
@@ -139,7 +139,7 @@ class Reader:
                 self.anchors.setdefault(anchor, self.writer.next_start())
 
     def hides(self, name: str, attributes: Mapping[str, str]) -> bool:
-        """Whether an element is no text."""
+        """Whether an element is not text."""
         return _hidden(name, attributes)
 
     def end(self, tag: str) -> None:

@@ -1,4 +1,4 @@
-"""The title, the author and the date that a file states, cleaned. Knows no file format."""
+"""Cleans the title, author and date that a file states. Knows no file format."""
 
 import re
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ _NO_TITLE = re.compile(
 
 
 def sane_title(title: str) -> str:
-    """A title from a file's metadata, or "" if it is what software puts there by itself."""
+    """A title from a file's metadata, or "" if software filled it in by default."""
     title = " ".join(clean_characters(title).split())
     title = _PRODUCER_PREFIX.sub("", title).strip()
     if len(title) > _MAX_TITLE or _NO_TITLE.fullmatch(title):

@@ -84,7 +84,7 @@ class Document:
     author: str | None = None
     date: str | None = None
     address: str = ""
-    """What a memory knows it by; `path` if empty."""
+    """The key a memory knows it by; `path` if empty."""
 
     @property
     def text(self) -> str:
@@ -99,7 +99,7 @@ class Source:
     path: Path | None
     name: str
     uploaded: bool = False
-    """Whether a server was sent it: then `name` is no path here."""
+    """Whether a server was sent it: then `name` is not a path here."""
 
     @property
     def address(self) -> str:
@@ -108,7 +108,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return self.name if self.path is not None else "standard input"
 
 

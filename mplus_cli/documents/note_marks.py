@@ -1,4 +1,4 @@
-"""Takes the marks of notes out of running text: "lamp1" was "lamp" with a raised 1.
+"""Removes note marks from running text: "lamp1" was "lamp" with a superscript 1.
 
 The notes themselves stay where they are. Knows the names of elements, nothing of how they are parsed.
 """

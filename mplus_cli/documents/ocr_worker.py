@@ -1,4 +1,4 @@
-"""The process that reads pictures of pages: `python -m mplus_cli.documents.ocr_worker PAGES MIB`.
+"""The worker process for OCR: `python -m mplus_cli.documents.ocr_worker PAGES MIB`.
 
 Reads a PDF from stdin, and for each of the pages (a JSON list of numbers from 1) writes a JSON object a
 line to stdout: {"page", "lines"}, each line as `pdf_worker` has them, or {"page", "error"}; first
@@ -39,7 +39,7 @@ def main(pages: Sequence[int], memory: int) -> None:
         for number in pages:
             try:
                 lines = read_page(document[number - 1], engine)
-            except Exception as error:  # one bad page is no reason to lose the others
+            except Exception as error:  # one bad page is not a reason to lose the others
                 worker.send(out, {"page": number, "error": type(error).__name__})
             else:
                 worker.send(out, {"page": number, "lines": lines})

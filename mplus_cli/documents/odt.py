@@ -1,7 +1,7 @@
 """ODT to text: an OpenDocument text, as a package or as one flat XML file.
 
-Notes stand behind the paragraphs that refer to them. Left out is what a reader does not see: tracked
-deletions, hidden text, comments. Own code, as for DOCX: odfpy is under the GPL in part and keeps no bounds.
+Each note comes after the paragraph that refers to it. What a reader does not see is left out: tracked
+deletions, hidden text, comments. Our own code, as for DOCX: odfpy is partly GPL and reads without limits.
 """
 
 from collections.abc import Callable, Mapping

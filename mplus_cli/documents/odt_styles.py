@@ -1,4 +1,4 @@
-"""What the styles of an OpenDocument text say of its paragraphs and lists. Knows XML elements."""
+"""The paragraph and list styles of an OpenDocument text. Knows XML elements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Paragraphs, lists, tables and notes of an office document as text with headings and pages.
 
-What DOCX, ODT and PPTX have in common. Knows no XML: each format says what begins and ends.
+Shared by DOCX, ODT and PPTX. Knows no XML: the readers of the formats say what begins and ends.
 """
 
 import re
@@ -101,7 +101,7 @@ class Body:
             self.add(paragraph.behind)
 
     def open_sink(self) -> None:
-        """What follows is no part of the text around it, until `close_sink` hands it out."""
+        """What follows is not part of the text around it, until `close_sink` hands it out."""
         self._sinks.append([])
 
     def close_sink(self) -> list[Block]:

@@ -1,4 +1,4 @@
-"""The parts of an Office Open XML package (DOCX, PPTX), and what they state of the document.
+"""The parts of an Office Open XML package (DOCX, PPTX), and the metadata in them.
 
 Parts name each other by relations; what a part is called is left to the program that wrote it.
 """
@@ -66,7 +66,7 @@ class Package:
         return self.tree(self._roots.get("core-properties", "docProps/core.xml"))
 
     def page_count(self) -> int | None:
-        """How many pages the program counted that wrote it."""
+        """The page count that the program which wrote it recorded."""
         found = self.tree(self._roots.get("extended-properties", "docProps/app.xml"))
         texts = [] if found is None else [one.text or "" for one in named(found, "Pages")]
         return int(texts[0]) if texts and texts[0].isdecimal() and len(texts[0]) < 7 else None

@@ -17,7 +17,7 @@ from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.pdf_outline import outline_headings
 from mplus_cli.documents.pdf_process import Extraction
-from mplus_cli.documents.placed import Piece, Placed
+from mplus_cli.documents.placed import PlacedLine, TextRun
 from mplus_cli.documents.running_heads import Section, running_lines
 
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
@@ -50,7 +50,7 @@ def read_pdf(
     texts = _clean(raw, sections)
     left = sum(bool(text.strip()) for text in texts)
     repeats = left * 2 < sum(bool(lines) for lines in raw)
-    if repeats:  # what is most of the text is no running head, or the rest is pictures
+    if repeats:  # what is most of the text is not a running head, or the rest is pictures
         texts = _clean(raw, keep_heads=True)
     if not any(text.strip() for text in texts):
         if got.stops and len(got.skipped) >= len(numbers):
@@ -189,7 +189,7 @@ def _clean(
 ) -> list[str]:
     """The clean text of each page, running heads dropped (or not) and paragraphs joined."""
     placed = [[line for raw in page if (line := _line(raw))] for page in pages]
-    kept: list[list[Placed | str]] = []
+    kept: list[list[PlacedLine | str]] = []
     orders = [_top_to_bottom(page) for page in placed]
     texts = [
         [_text(page[index]) for index in order] for page, order in zip(placed, orders, strict=True)
@@ -201,28 +201,28 @@ def _clean(
     return join_lines(flow_pdf(kept), len(pages))
 
 
-def _line(raw: list[Any]) -> Placed | str | None:
+def _line(raw: list[Any]) -> PlacedLine | str | None:
     text = " ".join(_LEADERS.sub(" ... ", clean_characters(raw[0])).split())
     if not text or not text.strip("\ufffd"):
         return None
     if len(raw) < 5:
         return text
     divided = raw[5] if len(raw) > 5 else []
-    pieces = [Piece(" ".join(clean_characters(one[0]).split()), *one[1:]) for one in divided]
+    pieces = [TextRun(" ".join(clean_characters(one[0]).split()), *one[1:]) for one in divided]
     kept = tuple(piece for piece in pieces if piece.text)
     x0, x1, y, size = raw[1:5]
-    return Placed(text, x0, x1, y, size, kept if len(kept) > 1 else ())
+    return PlacedLine(text, x0, x1, y, size, kept if len(kept) > 1 else ())
 
 
-def _text(line: Placed | str) -> str:
-    return line.text if isinstance(line, Placed) else line
+def _text(line: PlacedLine | str) -> str:
+    return line.text if isinstance(line, PlacedLine) else line
 
 
-def _top_to_bottom(page: Sequence[Placed | str]) -> list[int]:
+def _top_to_bottom(page: Sequence[PlacedLine | str]) -> list[int]:
     """The order of lines by height, where all have one: heads need not come first in the file."""
-    if not all(isinstance(line, Placed) for line in page):
+    if not all(isinstance(line, PlacedLine) for line in page):
         return list(range(len(page)))
-    heights = [-line.y for line in page if isinstance(line, Placed)]
+    heights = [-line.y for line in page if isinstance(line, PlacedLine)]
     return sorted(range(len(page)), key=heights.__getitem__)
 
 

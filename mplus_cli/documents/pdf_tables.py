@@ -1,11 +1,11 @@
-"""Finds the rows of tables among the lines of a PDF page, and divides their cells. Knows no PDF."""
+"""Finds table rows among the lines of a PDF page, and separates their cells. Knows no PDF."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from mplus_cli.documents.placed import Placed
+from mplus_cli.documents.placed import PlacedLine
 
 _LEAST_ROWS = 3
 _MAX_CELL = 30  # characters, on average: more is prose in columns
@@ -13,8 +13,8 @@ _FIGURE = re.compile(r"\W{0,3}\d[\d\s.,:/%-]{0,11}[^\W\d_]{0,3}\W{0,2}")
 _TOLERANCE = 0.4  # heights of a character
 
 
-def with_rows(lines: Sequence[Placed]) -> list[Placed]:
-    """The lines of a page, those of tables with a bar between their cells, and told so."""
+def with_rows(lines: Sequence[PlacedLine]) -> list[PlacedLine]:
+    """The lines of a page; table rows are marked, with a bar between their cells."""
     found = list(lines)
     start = 0
     pairs = [_follow(above, below) for above, below in pairwise(found)] + [False]
@@ -30,7 +30,7 @@ def with_rows(lines: Sequence[Placed]) -> list[Placed]:
     return found
 
 
-def _follow(above: Placed, below: Placed) -> bool:
+def _follow(above: PlacedLine, below: PlacedLine) -> bool:
     """Whether two lines are rows of one table: close, and with two cells or more under each other."""
     if len(above.pieces) < 2 or len(below.pieces) < 2:
         return False
@@ -52,7 +52,7 @@ def _follow(above: Placed, below: Placed) -> bool:
     return aligned >= 2 and aligned >= len(below.pieces) - 1
 
 
-def _are_cells(run: Sequence[Placed]) -> bool:
+def _are_cells(run: Sequence[PlacedLine]) -> bool:
     """Whether the pieces are short and, where there are only two in a row, often a figure."""
     cells = [piece.text for line in run for piece in line.pieces]
     pairs = [line.pieces for line in run if len(line.pieces) == 2]

@@ -145,7 +145,7 @@ def _pages(lines_of: Callable[[int], list[list[Any]]], first: int, last: int) ->
     for number in range(first, last + 1):
         try:
             lines = lines_of(number - 1)
-        except Exception as error:  # one bad page is no reason to lose the others
+        except Exception as error:  # one bad page is not a reason to lose the others
             yield {"page": number, "error": type(error).__name__}
         else:
             yield {"page": number, "lines": lines}

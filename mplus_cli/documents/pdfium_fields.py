@@ -1,4 +1,4 @@
-"""What was filled into the form fields of a PDF page: pdfium's text of a page leaves it out.
+"""The contents of the form fields of a PDF page, which pdfium's page text leaves out.
 
 Runs in the worker process.
 """
@@ -16,7 +16,7 @@ _MAX_HEIGHT = 14.0  # points: a field may be higher than the text in it
 def lines(page: Any) -> list[list[Any]]:
     """A line [text, x0, x1, y, size] for each field of an open page that is filled in."""
     found: list[list[Any]] = []
-    with contextlib.suppress(Exception):  # an optional extra is no reason to lose the page
+    with contextlib.suppress(Exception):  # an optional extra is not a reason to lose the page
         found += _filled(page)
     return found
 

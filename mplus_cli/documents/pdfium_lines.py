@@ -12,7 +12,7 @@ from typing import Any
 
 from mplus_cli.documents import pdfium_fields
 
-_GAP = 1.2  # heights of a character between two words that are no neighbours
+_GAP = 1.2  # heights of a character between two words that are not neighbours
 _MAX_PIECES = 40
 
 Characters = list[tuple[int, int]]

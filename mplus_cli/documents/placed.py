@@ -1,10 +1,10 @@
-"""A line of a PDF page and where it stands. Coordinates are PDF points, y upwards."""
+"""A line of a PDF page with its position. Coordinates are PDF points, y upwards."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextRun:
     """A part of a line between wide gaps: its text, its left and right end."""
 
     text: str
@@ -13,7 +13,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedLine:
     """A line and where it stands: left and right end, baseline, height of its characters.
 
     `pieces` are its parts where wide gaps divide it, else (). `row`: whether it is one of a table.
@@ -24,5 +24,5 @@ class Placed:
     x1: float
     y: float
     size: float
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[TextRun, ...] = ()
     row: bool = False

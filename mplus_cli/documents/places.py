@@ -1,4 +1,4 @@
-"""Finds the pages, the labels, the section and the share of a document that a stretch of it is.
+"""Finds the pages, page labels, section and position in the document of a stretch of text.
 
 Knows no tokens and no file format.
 """
@@ -27,7 +27,7 @@ class Places:
     def of(self, begin: int, end: int) -> tuple[tuple[int, int] | None, Place]:
         """First and last page (None without pages), and place, of characters `begin` to `end`."""
         stretch = self._text[begin:end]
-        # White space at the cut is no reason to name one more page.
+        # White space at the cut is not a reason to name one more page.
         last = begin + max(len(stretch.rstrip()), 1) - 1
         first = min(begin + len(stretch) - len(stretch.lstrip()), last)
         total = max(len(self._text), 1)

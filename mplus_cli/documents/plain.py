@@ -87,7 +87,7 @@ def _without_comments(text: str) -> str:
 
 
 def strip_licence(text: str) -> tuple[str, str]:
-    """`text` without what Project Gutenberg puts around a book, and the title that names.
+    """`text` without Project Gutenberg's header and footer, and the title they name.
 
     Only what is before the START marker and behind the END marker goes.
     """

@@ -1,4 +1,4 @@
-"""PPTX to text: a page for each slide, its title as a heading, the speaker's notes behind it."""
+"""PPTX to text: one page per slide, its title as a heading, followed by the speaker's notes."""
 
 from collections.abc import Callable, Mapping
 

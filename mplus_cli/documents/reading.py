@@ -63,7 +63,7 @@ def read_document(
 
 def file_digest(source: Source, *, ocr: bool = False) -> str | None:
     """The `sha256` of the document that a whole file gives, without parsing it; with `ocr`, if pages of
-    it are recognised. None if this is no file that can be read twice."""
+    it are recognised. None if this is not a file that can be read twice."""
     import hashlib
 
     if source.path is None:
@@ -104,7 +104,7 @@ def _read(path: Path, label: str) -> bytes:
 
 
 def _read_pipe(path: Path, label: str) -> bytes:
-    """Opening a pipe the usual way would wait for a writer in silence, for ever."""
+    """Opening a pipe the usual way would wait for a writer forever, without a word."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb", buffering=0) as pipe:
         deadline = time.monotonic() + PIPE_SECONDS

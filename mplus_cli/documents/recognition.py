@@ -1,4 +1,4 @@
-"""Recognises the text of pictures of pages, in a process with limits of time and memory.
+"""Runs OCR on images of pages, in a process with limits on time and memory.
 
 Knows the worker's messages and whether the engine is installed; nothing of the engine.
 """
@@ -27,7 +27,7 @@ def is_installed() -> bool:
 
 
 def advice() -> str:
-    """What to do about pages without text."""
+    """The advice for pages without text."""
     return "add --ocr" if is_installed() else f"{INSTALL}, then add --ocr"
 
 

@@ -1,4 +1,4 @@
-"""Finds what repeats at the top and bottom of pages: running heads and feet, and page numbers.
+"""Finds running headers, running footers and page numbers.
 
 Knows a page as a list of texts, from top to bottom; nothing of coordinates or PDF.
 """
@@ -58,7 +58,7 @@ def running_lines(
 
 
 def _edge(page: Sequence[str], *, from_top: bool) -> list[int]:
-    """The outermost lines of a page, the outer first. Half of a short page is no edge."""
+    """The outermost lines of a page, the outer first. Half of a short page is not an edge."""
     filled = [index for index, text in enumerate(page) if text.strip()]
     depth = min(_DEPTH, (len(filled) + 1) // 2)
     return filled[:depth] if from_top else filled[::-1][:depth]
@@ -172,7 +172,7 @@ def _titles(
 
 
 def _title_key(text: str) -> str:
-    """The words of a title or a head, without the numbers around them; empty if they are no words."""
+    """The words of a title or a head, without the numbers around them; empty if they are not words."""
     words = re.findall(r"\w+", text.casefold())
     while words and (words[0].isdecimal() or words[0] in _PARTS):
         words.pop(0)

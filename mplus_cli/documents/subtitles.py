@@ -1,4 +1,4 @@
-"""Subtitles (SRT, WebVTT) as prose: what is said, without numbers and times. Knows no files."""
+"""Subtitles (SRT, WebVTT) as prose: the spoken text without numbers and times. Knows no files."""
 
 import re
 
@@ -10,7 +10,7 @@ _TERMINAL = re.compile(r"[.!?…。！？][\"'”’»)\]]*\Z")
 
 
 def subtitle_text(text: str) -> str | None:
-    """What is said, a sentence or more a line; None if there are no times in it."""
+    """The spoken text, one or more sentences a line; None if there are no times in it."""
     said: list[str] = []
     timed = False
     for block in re.split(r"\n\s*\n", text.strip()):

@@ -1,4 +1,4 @@
-"""Tables and data as lines that make sense alone: "port: Brannock, ships: 14". Knows no files."""
+"""Tables and data as self-contained lines: "port: Brannock, ships: 14". Knows no files."""
 
 import csv
 import io

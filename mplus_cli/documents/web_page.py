@@ -1,4 +1,4 @@
-"""Web pages: the text without what frames it. Knows no files and no network.
+"""The main text of web pages, without menus, notices and comments. Knows no files and no network.
 
 A block (a paragraph, a line of a list or table) is left out only where two witnesses agree: the page itself
 (the block is mostly links, or stands in an element named as a menu, comments, a notice and the like) and a
@@ -52,7 +52,7 @@ class _Blocks(Writer):
         self.seen: list[_Seen] = []
         self.links = 0  # that are open
         self.frames = 0  # elements of the frame that are open
-        self.headings_open = 0  # whose links are no sign of a menu
+        self.headings_open = 0  # whose links are not a sign of a menu
         self._dropped = dropped
         self._letters = self._framing = 0  # of the block
 

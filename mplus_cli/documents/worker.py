@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 
 class WorkerStopped(Exception):
-    """It crashed, was stopped at a limit or fell silent. `signal` is what ended it, 0 if none did."""
+    """It crashed, hit a limit or stopped responding. `signal` is the signal that ended it, 0 if none did."""
 
     def __init__(self, ended_by: int = 0) -> None:
         super().__init__(ended_by)
@@ -93,7 +93,7 @@ def limit_resources(*, memory: int, cpu_seconds: int) -> None:
 
 @contextlib.contextmanager
 def private_stdout() -> Iterator[IO[bytes]]:
-    """The real stdout, while whatever libraries print goes nowhere."""
+    """The real stdout, while anything that libraries print is discarded."""
     with os.fdopen(os.dup(1), "wb") as out:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)

@@ -218,7 +218,7 @@ def _set_apart(
         if held >= options.unread and (len(apart) >= len(names) // 4 or not options.unread):
             break
         apart.append(name)
-    # One of each group in turn: questions about one article are no independent sample.
+    # One of each group in turn: questions about one article are not an independent sample.
     turns = zip_longest(*(by_group[name] for name in apart))
     mixed = [source for turn in turns for source in turn if source is not None]
     questions = [_question(source, draw) for source in mixed[: options.unread]]

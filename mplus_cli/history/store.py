@@ -27,7 +27,7 @@ _LONGEST_NAME = 100
 _LARGEST = 1 << 62
 """A number that SQLite can hold."""
 ALL = "all"
-"""What means every conversation, and so is no name of one."""
+"""What means every conversation, and so is not a name of one."""
 _LEFT_OUT = ("text", "quote_span", "answer_span", "second_quote_span")
 """Of a source: they repeat or point into the memory's text."""
 _SCHEMA = """

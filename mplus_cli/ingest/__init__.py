@@ -1,1 +1,1 @@
-"""Sources become a memory, as typed events. Prints nothing."""
+"""Reads sources into a memory and yields typed events. Prints nothing."""

@@ -1,4 +1,4 @@
-"""Which of the documents given are in memory in another version.
+"""Finds which of the given documents are in memory in another version.
 
 A document is known again by the path it was read from, standard input by its title, an upload by its file's
 name. Knows rows of a memory, not the memory.
@@ -26,7 +26,7 @@ class Change:
     """A document given of which the memory holds other versions."""
 
     index: int
-    """Among those given."""
+    """Its index among the given documents."""
     title: str
     earlier: tuple[DocumentRow, ...]
 
@@ -100,7 +100,7 @@ def find_replacement(
             try:
                 document = load()
             except DocumentError as error:
-                load = _failing(error)  # it is told when its turn comes
+                load = _failing(error)  # reported when its turn comes
             else:
                 others = tuple(row for row in same if _is_other_version(row, document))
                 if others:
@@ -125,7 +125,7 @@ def _of_this_path(source: Source, known: Sequence[DocumentRow]) -> Iterator[Docu
 
 def _is_other_version(row: DocumentRow, document: Document) -> bool:
     if document.path == "-" and (document.title == _UNTITLED or document.title != row.title):
-        return False  # something else came through the same door
+        return False  # other content from the same place
     return row.sha256 != document.sha256
 
 

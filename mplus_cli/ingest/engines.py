@@ -1,4 +1,4 @@
-"""Where several books are read at once: processes of this machine, or workers of a Ray cluster.
+"""Engines that read several books at once: processes on this machine, or workers of a Ray cluster.
 
 Both are an `Engine` of `mplus_cli.ingest.shelf`. Knows no screen.
 """

@@ -39,7 +39,7 @@ class ChunkRead:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What was read so far of the document is on the disk, and stays whatever happens."""
+    """What has been read of the document so far is on disk, and is safe whatever happens."""
 
     index: int
     chunks_done: int

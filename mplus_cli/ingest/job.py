@@ -23,14 +23,14 @@ from mplus_cli.documents import (
 from mplus_cli.errors import ExitCode, MplusError, UsageError, partial
 from mplus_cli.ingest.changed import Loader, Replacement, find_replacement
 from mplus_cli.ingest.events import DocumentFailed, DocumentFinished, Event
-from mplus_cli.ingest.pipeline import Given, read_documents
+from mplus_cli.ingest.pipeline import Openable, read_documents
 from mplus_cli.ingest.prefetch import is_ahead
 from mplus_cli.ingest.rebuilding import readable, replace_documents
 from mplus_cli.library import Library, MemorySummary, StoredMemory
 from mplus_cli.runtime.session import Session
 
 SessionFor = Callable[[StoredMemory | None], Session]
-"""Gives the model that is to write a memory; None: a memory that is new."""
+"""Returns the model that is to write a memory; None stands for a new memory."""
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ def run(
 def ingest(
     session: Session,
     stored: StoredMemory,
-    given: Sequence[Given],
+    given: Sequence[Openable],
     report: Report,
     *,
     only: Sequence[int] | None = None,

@@ -1,4 +1,4 @@
-"""The documents of some memories are read into another, from the text that those memories keep.
+"""Reads the documents of some memories into another, from the text that those memories keep.
 
 Memory tokens cannot be moved: each was written behind the ones before it. So a merged memory is what
 reading the same documents in this order gives, and takes as long. Yields typed events and prints nothing.
@@ -83,7 +83,7 @@ def _read_all(session: Session, stored: StoredMemory, taken: Sequence[Taken]) ->
 
 
 class _LeftOut(Exception):
-    """A document cannot be read from what the other memory keeps."""
+    """The other memory does not keep enough of a document to read it again."""
 
 
 def _read(

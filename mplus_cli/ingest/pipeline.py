@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 COMMIT_CHUNKS = 32
 INTERIM_SECONDS = 5.0
-"""After so long without a commit, an interim one."""
+"""Seconds without a commit after which an interim one is made."""
 
 
 class SourceLike(Protocol):
@@ -45,16 +45,16 @@ class SourceLike(Protocol):
     def name(self) -> str: ...
 
 
-Given = tuple[SourceLike, Callable[[], Document]]
+Openable = tuple[SourceLike, Callable[[], Document]]
 """A source, and what reads it (raising DocumentError where it cannot)."""
-Piece = tuple[Sequence[int], NewChunk]
+EncodedChunk = tuple[Sequence[int], NewChunk]
 """A chunk: its token ids, and what the memory keeps of it besides."""
 
 
 def read_documents(
     stored: StoredMemory,
     model: MPlusModel,
-    documents: Sequence[Given],
+    documents: Sequence[Openable],
     tokenizer: Tokenizer,
     *,
     start: Memory | None = None,
@@ -143,7 +143,7 @@ class Growing:
         self,
         index: int,
         number: int,
-        pieces: Iterable[Piece],
+        pieces: Iterable[EncodedChunk],
         done: int,
         total: int,
         tokens: int = 0,

@@ -66,7 +66,7 @@ def open_each(planned: Plan) -> Iterator[tuple[str, Document | DocumentError]]:
 
 
 def preview(planned: Plan, measured: Measures | None) -> Iterator[Previewed]:
-    """What would be read of each document; without `measured`, not how many tokens."""
+    """What would be read of each document; the number of tokens only if `measured`."""
     for name, document in open_each(planned):
         if isinstance(document, DocumentError):
             yield Previewed(name, status="failed", error=str(document))

@@ -1,4 +1,4 @@
-"""A document leaves a memory: everything else is read again, in order, from the text that the memory keeps.
+"""Takes a document out of a memory by reading everything else again, in order, from the text it keeps.
 
 A chunk is written behind the one before it, so whatever follows a document in memory was written otherwise
 than it would have been without it. What is left afterwards is equal, byte for byte, to a memory that never
@@ -26,7 +26,7 @@ from mplus_cli.ingest.events import (
     Rebuilt,
     Reread,
 )
-from mplus_cli.ingest.pipeline import Given, Growing, Piece, read_documents
+from mplus_cli.ingest.pipeline import EncodedChunk, Growing, Openable, read_documents
 from mplus_cli.library import (
     ChunkRow,
     DocumentRow,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def readable(
-    session: Session, given: Sequence[Given], replacement: Replacement
+    session: Session, given: Sequence[Openable], replacement: Replacement
 ) -> Replacement | None:
     """The replacement without the new versions that this model finds no text in: their earlier versions
     stay in memory. None if nothing is left of it."""
@@ -61,7 +61,7 @@ def readable(
 
 
 def replace_documents(
-    session: Session, stored: StoredMemory, given: Sequence[Given], replacement: Replacement
+    session: Session, stored: StoredMemory, given: Sequence[Openable], replacement: Replacement
 ) -> Iterator[Event]:
     """Put new versions of documents, of those given, in the place of the earlier ones: at the end of the
     reading, in one step, so that a killed process leaves the memory as it was. They should be `readable`.
@@ -80,7 +80,7 @@ def replace_documents(
             only=sorted(replacement.indices),
         ):
             if isinstance(event, DocumentFailed):
-                raise MplusError(f"{event.error}; the earlier version stays in memory")
+                raise MplusError(f"{event.error}; the earlier version is kept")
             yield replace(event, replaced=True) if isinstance(event, DocumentFinished) else event
     yield Rebuilt()
 
@@ -108,7 +108,7 @@ def remove(
 def _rebuilding(
     session: Session, name: str, without: Collection[DocumentRow]
 ) -> Iterator[tuple[StoredMemory, Iterator[Event]]]:
-    """What takes the memory's place when the block ends, and the events of reading into it what stays."""
+    """The memory that takes the old one's place when the block ends, and the events of reading into it."""
     with session.library.rebuilding(name) as (stored, fresh):
         stored.check(session.identity)
         session.check_dtype(stored)
@@ -192,7 +192,7 @@ def reread_rows(
 
 def pieces_again(
     document: DocumentRow, rows: Sequence[ChunkRow], tokenizer: Tokenizer
-) -> list[Piece]:
+) -> list[EncodedChunk]:
     """The chunks of a document as they were read, from their texts.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a memory holds what its text gives: `mplus memory verify --deep`.
+"""Checks that a memory holds what its text gives: `mplus memory verify --deep`.
 
 Every text is cut into tokens again, and the first chunks are read again from the beginning: each is written
 behind the one before it, so that a later one alone cannot be read again.

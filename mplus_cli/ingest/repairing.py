@@ -1,6 +1,6 @@
-"""A damaged memory is made anew from the documents whose text is sound, read again in their order.
+"""Rebuilds a damaged memory from the documents whose text is intact, read again in their order.
 
-The damaged one stays as it is until the new one is whole. Yields typed events and prints nothing.
+The damaged memory is left untouched until the new one is complete. Yields typed events and prints nothing.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
     number, document, title, _, position, text, *rest, stated = row
     try:
         if stated is None:
-            text.encode()  # bytes that are no text
+            text.encode()  # bytes that are not text
         elif checksum((number, document, position, text, *rest)) != stated:
             raise ValueError("it is not what was written")
         if title is None:

@@ -1,4 +1,4 @@
-"""When small files of long-term memory become one larger one.
+"""When small files of long-term memory are merged into a larger one.
 
 Files are of four sizes, each `FAN` times the one before; `FAN` of a size in a row become one of a
 larger, and the largest are left alone. So a memory of n tokens has about n / 131,072 files and a few

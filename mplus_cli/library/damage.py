@@ -1,4 +1,4 @@
-"""Which documents a damaged file of a memory holds parts of: told by the chunks of the files around it.
+"""Which documents a damaged file of a memory holds parts of, judged by the chunks in the files around it.
 
 Knows the rows of `memory.db` and tensors; repairs nothing.
 """

@@ -78,7 +78,7 @@ def connect(folder: Path, name: str) -> Iterator[Connection]:
     file = folder / FILE
     with sqlite_errors(file, name), closing(_open(file, "rw")) as connection:
         _configure(connection)
-        # Bytes that are no text are told from text by its digest, not by an error that names no row.
+        # Bytes that are not text are told from text by its digest, not by an error that names no row.
         connection.text_factory = _decoded
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:

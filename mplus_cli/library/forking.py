@@ -1,4 +1,4 @@
-"""A second memory that begins as a copy of another, at the price of its text: its large files are shared.
+"""A fork: a copy of a memory that shares its large files, so that it costs only the size of its text.
 
 Files of a commit are written once and never changed, only deleted: so both memories may have the same
 one under their own names (hard links), and neither sees what the other reads from then on. Where the
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def fork(library: Library, name: str, new: str) -> StoredMemory:
-    """Make a memory that begins as another one is at its last commit, also while that is being written.
+    """Make a copy of a memory as of its last commit, even while it is being written.
 
     Raises:
         UsageError: the new name is not valid, or taken.
@@ -52,7 +52,7 @@ def fork(library: Library, name: str, new: str) -> StoredMemory:
 
 
 def _share(stored: StoredMemory, view: View, folder: Path) -> None:
-    """Put a commit into a folder; DamagedFile if another commit came meanwhile, or a file is missing."""
+    """Put a commit into a folder; DamagedFile if another commit was made meanwhile, or a file is missing."""
     for left in (folder / database.FILE, *folder.glob("stm-*"), *folder.glob(f"{LTM_FOLDER}/*")):
         left.unlink(missing_ok=True)
     for file in files.named_files(view):

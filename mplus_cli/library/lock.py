@@ -39,7 +39,7 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Release it; the file stays."""
+        """Release it; the file is left in place."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -108,7 +108,7 @@ class Locks:
         return Lock(path, descriptor)
 
     def taken(self) -> list[str]:
-        """The locks there are files of, held or not, but for that on names."""
+        """The locks that have a file, held or not, except the one on names."""
         return [entry.name for entry in self.folder.iterdir() if entry.name != _NAMES]
 
     def is_held(self, name: str) -> bool:

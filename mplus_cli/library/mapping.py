@@ -31,7 +31,7 @@ def draw_map(stored: StoredMemory) -> MemoryMap:
 
 
 def draw_loaded(stored: StoredMemory, view: View, memory: Memory) -> MemoryMap:
-    """The map of a memory as `load_view` gave it, whatever was committed since."""
+    """The map of a memory as `load_view` returned it, whatever has been committed since."""
     rows = stored.all_chunks(view)
     short = _count([memory.stm.tokens.chunks], view.chunks)
     long = _count([segment.tokens.chunks for segment in memory.segments], view.chunks)

@@ -1,4 +1,4 @@
-"""Whether a folder lies on another machine, where two processes may both be told that they hold a lock.
+"""Whether a folder is on another machine, where two processes may both be told that they hold a lock.
 
 Knows the mount table of Linux; elsewhere nothing is known.
 """
@@ -13,7 +13,7 @@ _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
 
 
 def warnings(folder: Path) -> list[str]:
-    """What a user who writes to a library there has to know."""
+    """The warning for a user who writes to a library there."""
     kind = network_file_system(folder)
     if kind is None:
         return []

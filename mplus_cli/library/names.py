@@ -1,4 +1,4 @@
-"""Names of memories: which ones are allowed, and which one was probably meant.
+"""Names of memories: which are allowed, and which was probably meant.
 
 Knows no folder.
 """

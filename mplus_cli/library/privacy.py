@@ -1,7 +1,6 @@
-"""Who may read a library: its user alone. Finds what an earlier mplus left readable by others, and closes
-it.
+"""Keeps a library private to its user: finds what an earlier mplus left readable by others, and closes it.
 
-Knows the permissions of a file system that has them (on Windows the user's folder is the user's).
+Works where the file system has permissions (on Windows the user's folder is private already).
 """
 
 from __future__ import annotations

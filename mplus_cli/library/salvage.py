@@ -1,4 +1,4 @@
-"""What of a damaged memory is sound by its text: whole documents, of which it can be made anew.
+"""The documents of a damaged memory whose text is intact, and from which it can be rebuilt.
 
 Knows the rows of `memory.db`; reads no tensors and writes nothing.
 """
@@ -40,7 +40,7 @@ class Salvage:
     """Of these documents, in the order they were read in."""
     lost: tuple[Lost, ...]
     doubts: tuple[str, ...]
-    """What may be wrong all the same, as lines for the user."""
+    """What may still be wrong, as lines for the user."""
 
     def without(self, lost: Lost, number: int) -> Salvage:
         """The same without a document, by its number, that turns out to be lost."""
@@ -53,7 +53,7 @@ class Salvage:
 
 
 def find_sound(stored: StoredMemory) -> Salvage:
-    """What of a memory is sound by its text.
+    """Find the documents whose text is intact.
 
     Raises:
         MismatchError: its database cannot be read, or says what cannot be.
@@ -100,6 +100,6 @@ def _lost(row: DocumentRow, chunks: list[ChunkRow]) -> Lost:
 
 def _doubts(sealed: bool, stated: bool) -> Iterator[str]:
     if not sealed:
-        yield "titles, paths, page counts and times may be damaged: look at `mplus memory show`"
+        yield "titles, paths, page counts and times may be damaged: check `mplus memory show`"
     if not stated:
         yield "authors and dates are damaged and left out"

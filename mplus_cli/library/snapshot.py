@@ -38,7 +38,7 @@ def save(
     """Write a memory to one file, which appears when it is complete, for its user alone to read.
 
     Raises:
-        UsageError: something is there that may not be overwritten, or that is no regular file.
+        UsageError: something is there that may not be overwritten, or that is not a regular file.
         MplusError: the memory is empty, or the file cannot be written.
         MismatchError: the memory is damaged.
     """
@@ -80,7 +80,7 @@ def check_place(file: Path, overwrite: bool) -> None:
     if not file.parent.is_dir():
         raise MplusError(f"there is no folder {file.parent}: make it first")
     if file.exists() and not file.is_file():
-        raise UsageError(f"{file} is no regular file: name one, or a new one")
+        raise UsageError(f"{file} is not a regular file: name one, or a new one")
     if os.path.lexists(file) and not overwrite:
         raise UsageError(f"{file} exists already: choose another name, or give --force")
 
@@ -95,7 +95,7 @@ def load(
 
     Raises:
         UsageError: the name is not valid, or taken.
-        MismatchError: the file is damaged, no snapshot, or of a newer mplus.
+        MismatchError: the file is damaged, is not a snapshot, or was written by a newer mplus.
         MplusError: the file cannot be read, or the disk is full.
     """
     snapshot = Snapshot.open(file, progress)

@@ -1,6 +1,6 @@
 """Reading a snapshot: checking every byte of the file, then making a memory's folder of it.
 
-A digest is no signature: what the file says is checked as well, as if anyone had written it.
+A digest is not a signature: what the file says is checked as well, as if anyone had written it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Snapshot:
         """Check the digest of a file and read what it says about the memory.
 
         Raises:
-            MismatchError: the file is damaged, no snapshot, or of a newer mplus.
+            MismatchError: the file is damaged, is not a snapshot, or was written by a newer mplus.
             MplusError: it cannot be read.
         """
         try:
@@ -213,7 +213,7 @@ def _checked_metadata(file: Path, progress: Progress | None) -> Mapping[str, str
 def _chunk_rows(text: Tensor) -> list[Row]:
     """The rows of the chunks' texts, in a tensor (1, bytes) of UTF-8 JSON; ValueError."""
     if str(text.dtype) != "torch.uint8":
-        raise ValueError("its text is no text")
+        raise ValueError("its text is not valid text")
     return [
         (number, document, position, content, tokens, first, last)
         for number, (document, position, content, tokens, first, last) in enumerate(
@@ -257,6 +257,6 @@ def _under(prefix: str, mapped: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _damaged(file: Path, error: Exception) -> MismatchError:
     reason = str(error) if type(error) in (ValueError, DamagedFile) else "a part is missing"
     return MismatchError(
-        f"{file} is damaged or no snapshot ({reason}): copy it again, or save it again where it "
+        f"{file} is damaged or is not a snapshot ({reason}): copy it again, or save it again where it "
         "came from"
     )

@@ -144,7 +144,7 @@ def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, T
         size: the bytes the file must have.
 
     Raises:
-        DamagedFile: it is missing, has another size, or is no safetensors file.
+        DamagedFile: it is missing, has another size, or is not a safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -242,7 +242,7 @@ def _check_shapes(file: str, tensors: Mapping[str, Tensor], times: str) -> None:
     if len({tensors[name].shape[1] for name in dimensions}) != 1:
         raise DamagedFile(file, "has tensors of different lengths")
     if {str(tensors[name].dtype) for name in ("chunks", times)} != {"torch.int64"}:
-        raise DamagedFile(file, "has chunk numbers or times that are no whole numbers")
+        raise DamagedFile(file, "has chunk numbers or times that are not whole numbers")
 
 
 def _one_line(error: Exception) -> str:

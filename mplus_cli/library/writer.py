@@ -57,7 +57,7 @@ class Writer:
             The same memory, its long-term memory mapped from the files.
 
         Raises:
-            MplusError: the disk is full or cannot be written. The last commit stays.
+            MplusError: the disk is full or cannot be written. The last commit is kept.
             ValueError: `memory` is not the last commit with these chunks read.
         """
         change = self._changed(memory, chunks)

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep what one pass frees for the next.
+"""Tells the C library's allocator to keep what one pass frees for the next.
 
 glibc returns large blocks to the system as soon as they are free, and the next pass pays for each of
 their pages again. Blocks that are kept fragment over hours, and the process grows; so now and then all of
@@ -15,7 +15,7 @@ import sys
 _TUNED = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 _SETTINGS = {
     -3: 32 << 20,  # M_MMAP_THRESHOLD, at the maximum of every glibc: smaller blocks are kept
-    -1: 256 << 20,  # M_TRIM_THRESHOLD: free bytes that stay at the end of the heap
+    -1: 256 << 20,  # M_TRIM_THRESHOLD: free bytes kept at the end of the heap
     -2: 64 << 20,  # M_TOP_PAD: bytes requested at a time
 }
 

@@ -1,4 +1,4 @@
-"""Which models there are, and which one a name, folder or Hub id means.
+"""Lists the available models, and resolves a name, folder or Hub id to one of them.
 
 Looks at names, folders and small JSON files only: loads nothing, fetches nothing, imports no torch.
 """
@@ -43,7 +43,7 @@ class ModelChoice:
 
     @property
     def note(self) -> str:
-        """What a user should know about it; often empty."""
+        """A warning about it for the user; often empty."""
         return "" if self.trained else UNTRAINED
 
 

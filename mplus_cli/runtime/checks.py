@@ -1,4 +1,4 @@
-"""The checks of `mplus doctor`: each looks at one thing and says how to fix it. Knows no screen."""
+"""The checks of `mplus doctor`: each tests one thing and says how to fix it. Knows no screen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was checked, how it is, and what to do if it is not ok."""
+    """What was checked, the result, and what to do if it is not ok."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""Fetching models, and where they lie once they are here. Knows no screen."""
+"""Fetches models, and finds the ones that were fetched. Knows no screen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mplus_cli.wording import size
 
 
 def bytes_to_fetch(settings: Settings) -> int | None:
-    """How much the first use of the model downloads; None where it is here, or that is not known."""
+    """How much the first use of the model downloads; None if nothing, or if that is not known."""
     choice = catalog.find(settings.model, settings.home)
     if choice.base is None or catalog.is_base_present(settings.home):
         return None
@@ -29,7 +29,7 @@ def pull(
     """Fetch the model that the settings name, or its base; returns its folder.
 
     Args:
-        note: is told how much comes before it comes.
+        note: called with the size of the download before it begins.
 
     Raises:
         MismatchError: it is not here and the network is off, or the Hub does not give it.
@@ -60,14 +60,14 @@ def model_folder(settings: Settings) -> Path:
         if catalog.is_base_present(settings.home):
             return choice.base
         raise MplusError(
-            f"the base model {catalog.BASE} is not here: fetch it with `mplus model pull`"
+            f"the base model {catalog.BASE} is not on this machine: fetch it with `mplus model pull`"
         )
     if choice.kind == "hub":
         for repository, path in catalog.fetched():
             if repository == choice.name:
                 return path
         raise MplusError(
-            f"{choice.name} is not here: fetch it with `mplus model pull {choice.name}`"
+            f"{choice.name} is not on this machine: fetch it with `mplus model pull {choice.name}`"
         )
     folder = Path(choice.reference).resolve()
     reference = _base_reference(folder)

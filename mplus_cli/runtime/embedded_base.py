@@ -66,7 +66,7 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
         return folder
     if offline and not present:
         raise MismatchError(
-            f"the base model {catalog.BASE} is not here and the network is off: "
+            f"the base model {catalog.BASE} is not on this machine and the network is off: "
             'run "mplus model pull" once while online'
         )
     with disk_errors():
@@ -80,7 +80,7 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
 
 
 def collect(home: Path) -> list[tuple[Path, int]]:
-    """Delete what a killed fetch left, unless one is going on; what went, with its bytes."""
+    """Delete what a killed fetch left, unless one is running; returns what was deleted, with its bytes."""
     parent = catalog.base_folder(home).parent
     found = [(path, _held(path)) for path in sorted(parent.glob(f"{_WORK}*"))]
     if found:
@@ -97,7 +97,7 @@ def collect(home: Path) -> list[tuple[Path, int]]:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the base's files, compared with their checksums."""
+    """The base's files that do not match their checksums, and why."""
     if not has_receipt(folder):
         return None
     try:
@@ -118,7 +118,7 @@ def has_receipt(folder: Path) -> bool:
 
 @contextmanager
 def _alone(parent: Path, progress: Progress) -> Iterator[None]:
-    """Be the only process that fetches; wait for another that does."""
+    """Hold the lock on fetching; waits for another process that has it."""
     locks = Locks(parent / ".locks")
     while True:
         with locks.names():
@@ -135,7 +135,7 @@ def _alone(parent: Path, progress: Progress) -> Iterator[None]:
 
 
 def _leftovers(parent: Path) -> list[Path]:
-    """Where processes fetch or fetched; only those of the dead are left while the lock is held."""
+    """The folders of running and killed fetches; while the lock is held, all belong to killed ones."""
     return list(parent.glob(f"{_WORK}*"))
 
 

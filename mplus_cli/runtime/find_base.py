@@ -1,4 +1,4 @@
-"""Where the base of a checkpoint is: next to it, in the Hub's cache, or fetched from the Hub."""
+"""Finds the base of a checkpoint: next to it, in the Hub's cache, or on the Hub."""
 
 from __future__ import annotations
 

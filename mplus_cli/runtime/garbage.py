@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector from scanning what stays.
+"""Keeps Python's garbage collector from scanning long-lived objects.
 
 Importing torch and transformers makes millions of objects, and the collector scans them again and again:
 a second of a cold start.

@@ -1,4 +1,4 @@
-"""Ctrl-C that cannot be lost: if a library swallows the exception, the next check raises it again.
+"""Makes sure that Ctrl-C is not lost: if a library swallows the exception, the next check raises it again.
 
 Libraries do so while they are imported, and in callbacks that must not raise. Imports nothing heavy.
 """
@@ -34,7 +34,7 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def heeded() -> None:
+def acknowledge() -> None:
     """Forget a Ctrl-C whose KeyboardInterrupt was handled."""
     handler = signal.getsignal(signal.SIGINT)
     if isinstance(handler, Interrupts):

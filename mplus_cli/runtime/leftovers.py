@@ -1,4 +1,4 @@
-"""What killed processes left under a home: of memories, and of a model that was being fetched."""
+"""What killed processes left under a home: unfinished memories, and models that were being fetched."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from mplus_cli.runtime import embedded_base
 
 
 def collect(home: Path) -> list[tuple[Path, int]]:
-    """Delete it, but for what a living process writes; what went, with its bytes."""
+    """Delete it, except what a running process is writing; returns what was deleted, with its bytes."""
     return [*collect_memories(Library(home)), *embedded_base.collect(home)]

@@ -1,4 +1,4 @@
-"""How long reading will take, told without the weights: from the size of the network and the speed of
+"""Estimates how long reading will take without loading weights: from the size of the network and the speed of
 this machine at multiplying matrices of that size. Knows no documents.
 """
 

@@ -1,4 +1,4 @@
-"""How pip is called, also where an environment was made without it (`uv tool install` makes such)."""
+"""Finds a way to call pip, even in an environment without it (such as those of `uv tool install`)."""
 
 from __future__ import annotations
 

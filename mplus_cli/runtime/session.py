@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.network import MPlusModel
 
 Note = Callable[[str], None]
-"""Called with a line that the user should see."""
+"""Called with a line to show to the user."""
 
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
@@ -102,7 +102,7 @@ def open_session(
     choice = replace(choice, trained=loaded.trained)  # a folder's files may not say
     interrupts.check()  # imports sometimes swallow it
     if not choice.trained:
-        note(f"{choice.name} is {choice.note}: expect wrong answers, and look at the pages")
+        note(f"{choice.name} is {choice.note}: expect wrong answers, and check the pages")
     return Session(loaded, choice, Library(settings.home))
 
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a model, and how fast it reads, without the model. Loads no weights, fetches nothing."""
+"""A model's tokenizer and its reading speed, without loading weights or fetching anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mplus_cli.settings import Settings
 def measure(
     settings: Settings, note: Callable[[str], None]
 ) -> tuple[PlainTokenizer, float | None] | None:
-    """The tokenizer, and the seconds that reading a token takes (None if that cannot be told).
+    """The tokenizer, and the seconds it takes to read a token (None if unknown).
 
     None where the model is not here: `note` is told so.
 

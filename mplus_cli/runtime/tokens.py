@@ -41,11 +41,11 @@ class AnswerText:
         self._ids: list[int] = []
         self._start = 0  # ids from here on are decoded again with each new one
         self._done = 0  # ids before this one are in the text
-        self._space = ""  # held back, since it may be the end
+        self._space = ""  # held back: it may be trailing space
         self.text = ""
 
     def push(self, id: int) -> str:
-        """The text that is final with this id; often empty."""
+        """The text that this id completes; often empty."""
         self._ids.append(id)
         before = self._decode(self._start, self._done)
         after = self._decode(self._start, len(self._ids))

@@ -80,7 +80,7 @@ def _add_texts(server: MCPServer[Any], service: Service) -> None:
     async def passage(memory: str, number: str) -> str:
         """The text of the chapter around a passage, with the place of each stretch."""
         if not (number.isascii() and number.isdigit() and len(number) < 10):
-            raise ResourceError(f"{number[:40]} is no chunk: give its number")
+            raise ResourceError(f"{number[:40]} is not a chunk: give its number")
         excerpt = await _in_thread(
             lambda: service.memory(memory).chapter(int(number)), ResourceError
         )

@@ -73,7 +73,7 @@ def run_chat(conversation: Conversation, history: Path | None) -> bool:
         except KeyboardInterrupt:
             if not interactive:
                 raise
-            interrupts.heeded()
+            interrupts.acknowledge()
             screen.dim("stopped")
     return sound
 

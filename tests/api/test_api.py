@@ -49,7 +49,7 @@ def test_the_page_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert len(blocks) >= 5
     names: dict[str, Any] = {"strict": None}
     for block in blocks:
-        # The tiny model does not say how sure it is, and the book is no real EPUB.
+        # The tiny model does not say how sure it is, and the book is not a real EPUB.
         code = block.replace("strict=True", "strict=False").replace(".epub", ".txt")
         exec(compile(code, "docs/python.md", "exec"), names)
     shown = capsys.readouterr().out

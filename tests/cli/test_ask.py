@@ -340,7 +340,7 @@ def test_a_model_that_cannot_be_had_offline(mplus: Any, book: str) -> None:
     result = mplus("ask", "who?", "-m", book, "--model", "smollm2-135m", "--offline")
     assert result.code == 3
     assert result.error == (
-        "the base model smollm2-135m-instruct is not here and the network is off: "
+        "the base model smollm2-135m-instruct is not on this machine and the network is off: "
         'run "mplus model pull" once while online'
     )
     result = mplus("ask", "who?", "-m", book, "--model", "someone/something")

@@ -232,7 +232,7 @@ def test_what_cannot_be_is_refused(mplus: Any, forge: Forge, what: str) -> None:
     result = mplus("memory", "load", forge(change), "--as", "copy")
     assert result.code == 3
     assert reason in result.error
-    assert "is damaged or no snapshot" in result.error
+    assert "is damaged or is not a snapshot" in result.error
     assert [one["name"] for one in mplus("memory", "list", "--json").json] == ["book"]
 
 

@@ -108,7 +108,7 @@ def test_text(mplus: Any, story: Path, tmp_path: Path) -> None:
 
 
 def test_text_into_a_pipe(process: Any, start: Callable[..., Any], tmp_path: Path) -> None:
-    """A reader that leaves is no failure, and all of a long text arrives."""
+    """A reader that leaves is not a failure, and all of a long text arrives."""
     long = tmp_path / "long.txt"
     lines = [f"Line {number} of a long text." for number in range(20_000)]
     long.write_text("\n\n".join(lines))

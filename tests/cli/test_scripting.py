@@ -71,7 +71,7 @@ def test_a_run_goes_on_where_it_was_broken_off(mplus: Any, book: str, tmp_path: 
     other = mplus(*asked, part, stdin='{"id": 1, "question": "Another?"}\n')
     assert other.code == 2 and "another question under the id 1" in other.error
     part.write_text("a diary\n")
-    assert "is no answer that" in mplus(*asked, part, stdin=questions).error
+    assert "is not an answer that" in mplus(*asked, part, stdin=questions).error
     assert part.read_text() == "a diary\n"
 
 

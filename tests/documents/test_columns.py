@@ -2,29 +2,29 @@
 
 from mplus_cli.documents.columns import in_reading_order
 from mplus_cli.documents.pdf_tables import with_rows
-from mplus_cli.documents.placed import Piece, Placed
+from mplus_cli.documents.placed import PlacedLine, TextRun
 
-TITLE = Placed("A title that runs over both of the columns", 50, 500, 700, 10)
+TITLE = PlacedLine("A title that runs over both of the columns", 50, 500, 700, 10)
 
 
-def line(side: str, row: int) -> Placed:
+def line(side: str, row: int) -> PlacedLine:
     x0 = 50 if side == "left" else 300
-    return Placed(f"the {side} column, row {row}", x0, x0 + 180, 600 - 12 * row, 10)
+    return PlacedLine(f"the {side} column, row {row}", x0, x0 + 180, 600 - 12 * row, 10)
 
 
 LEFT = [line("left", row) for row in range(6)]
 RIGHT = [line("right", row) for row in range(6)]
 
 
-def cells(y: float, *texts: str) -> Placed:
+def cells(y: float, *texts: str) -> PlacedLine:
     pieces = tuple(
-        Piece(text, 100.0 * n, 100.0 * n + 5 * len(text)) for n, text in enumerate(texts)
+        TextRun(text, 100.0 * n, 100.0 * n + 5 * len(text)) for n, text in enumerate(texts)
     )
-    return Placed(" ".join(texts), pieces[0].x0, pieces[-1].x1, y, 10, pieces)
+    return PlacedLine(" ".join(texts), pieces[0].x0, pieces[-1].x1, y, 10, pieces)
 
 
 def test_the_order_of_the_file_stays_where_it_reads() -> None:
-    foot = Placed("a foot that is drawn before all else", 50, 250, 20, 10)
+    foot = PlacedLine("a foot that is drawn before all else", 50, 250, 20, 10)
     for page in ([TITLE, *LEFT, *RIGHT], [*LEFT], [foot, *LEFT], [*LEFT[::-1]]):
         assert in_reading_order(page) == page
 
@@ -36,8 +36,8 @@ def test_columns_that_are_drawn_in_turns_or_the_right_one_first() -> None:
 
 
 def test_a_line_that_runs_over_both_columns_divides_them() -> None:
-    lower = [Placed(one.text, one.x0, one.x1, one.y - 300, 10) for one in (*LEFT, *RIGHT)]
-    middle = Placed("A line that runs over both of the columns", 50, 500, 450, 10)
+    lower = [PlacedLine(one.text, one.x0, one.x1, one.y - 300, 10) for one in (*LEFT, *RIGHT)]
+    middle = PlacedLine("A line that runs over both of the columns", 50, 500, 450, 10)
     page = [*RIGHT, *LEFT, middle, *lower[6:], *lower[:6]]
     assert in_reading_order(page) == [*LEFT, *RIGHT, middle, *lower]
 

@@ -14,7 +14,7 @@ from mplus_cli.documents.headings import find_headings, markdown_headings
 from mplus_cli.documents.markdown import for_readers, front_values
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
-from mplus_cli.documents.placed import Placed
+from mplus_cli.documents.placed import PlacedLine
 from mplus_cli.documents.plain import header_author, read_plain
 from mplus_cli.documents.running_heads import running_lines
 from mplus_cli.documents.subtitles import subtitle_text
@@ -59,7 +59,7 @@ def seconds(work: Callable[[str], object], text: str) -> float:
 
 
 def check(work: Callable[[str], object], unit: str) -> None:
-    """Five tries: a busy machine or a pause of the garbage collector is no square."""
+    """Five tries: a busy machine or a pause of the garbage collector is not a square."""
     for _ in range(5):
         short = seconds(work, f"x {unit * (SHORT // len(unit))} y")
         long = seconds(work, f"x {unit * (LONG // len(unit))} y")
@@ -131,9 +131,9 @@ def test_a_pdf_without_an_end(unit: bytes) -> None:
     check(lambda text: mended(text.encode()), unit.decode())
 
 
-def pdf_lines(text: str) -> list[Placed]:
+def pdf_lines(text: str) -> list[PlacedLine]:
     """Each word of `text` a line of its own; all on one baseline."""
-    return [Placed(word, 3 * n, 3 * n + 1, 0, 1) for n, word in enumerate(text.split("~"))]
+    return [PlacedLine(word, 3 * n, 3 * n + 1, 0, 1) for n, word in enumerate(text.split("~"))]
 
 
 @pytest.mark.parametrize("unit", ["ab~", " . ", "...", "1. ", "1", "m", ".)", "well-~known~"])

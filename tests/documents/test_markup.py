@@ -97,5 +97,5 @@ def test_no_text(tmp_path: Path) -> None:
     ],
 )
 def test_marks_of_notes(tmp_path: Path, markup: str, text: str) -> None:
-    """They are no part of the word; exponents and links are text."""
+    """They are not part of the word; exponents and links are text."""
     assert body(tmp_path, f"<p>{markup}</p>") == text

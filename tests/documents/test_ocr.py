@@ -143,7 +143,7 @@ def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lines_of_one_type_have_one_size() -> None:
-    """Boxes are tight: a line without tall letters is lower, and is no change of type."""
+    """Boxes are tight: a line without tall letters is lower, and is not a change of type."""
 
     def box(x: float, y: float, height: float) -> list[tuple[float, float]]:
         return [(x, y + height), (x + 100, y + height), (x + 100, y), (x, y)]

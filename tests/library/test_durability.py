@@ -1,4 +1,4 @@
-"""What reaches the disk, in which order; what is said where the disk does not confirm it; what is no file."""
+"""What reaches the disk, in which order; what is said if the disk does not confirm it; what is not a file."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_what_is_no_regular_file_is_not_saved_to(book, tmp_path, kind):
     if kind == "link":
         file.symlink_to("pipe")
     before = file.lstat()
-    with pytest.raises(UsageError, match="is no regular file"):
+    with pytest.raises(UsageError, match="is not a regular file"):
         snapshot.save(book, file, overwrite=True)
     assert os.path.samestat(before, file.lstat())
     assert file.lstat().st_mode == before.st_mode

@@ -1,6 +1,6 @@
 """A tiny model, a tokenizer of characters, and documents made of numbers, for the tests here.
 
-`conftest.py` loads this file by its path: test folders are no packages.
+`conftest.py` loads this file by its path: test folders are not packages.
 """
 
 from __future__ import annotations

@@ -264,10 +264,13 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for name in ("pipe", "link"):
-        with pytest.raises(FileExistsError, match="is no regular file"), new_file(tmp_path / name):
+        with (
+            pytest.raises(FileExistsError, match="is not a regular file"),
+            new_file(tmp_path / name),
+        ):
             pass
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(NotADirectoryError, match="is no folder"), new_folder(tmp_path / "file"):
+    with pytest.raises(NotADirectoryError, match="is not a folder"), new_folder(tmp_path / "file"):
         pass
     assert names(tmp_path) == ["file", "link", "pipe"]
 

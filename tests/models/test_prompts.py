@@ -156,7 +156,7 @@ def test_special_tokens_of_one_character_cannot_be_injected(tiny_tokenizer: Any)
         (["<tool>"], "<tool><tool>", ["<", "tool><", "tool>"]),
         # Where two overlap, neither is left whole.
         (["<a>b", "b<c>"], "<a>b<c>", ["<", "a>b", "<c>"]),
-        # Runs of spaces are no markup, and what is of one character is found by itself.
+        # Runs of spaces are not markup, and what is of one character is found by itself.
         (["  ", "    ", "☃", " x"], "a    b ☃ x", ["a    b ☃ x"]),
         ([], "<tool>", ["<tool>"]),
         (["<tool>"], "", []),

@@ -20,7 +20,7 @@ STOP, REFUSAL = 2, (7, 8)
 
 @dataclass(frozen=True)
 class Listed:
-    """A span of lists of tokens; those in `dull` alone are no answer."""
+    """A span of lists of tokens; those in `dull` alone are not answers."""
 
     texts: tuple[tuple[int, ...], ...]
     places: tuple[tuple[int, int], ...] | None = None

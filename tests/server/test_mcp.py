@@ -114,7 +114,7 @@ def test_an_assistant_reads_a_memory(
 def test_stdout_is_the_protocol_alone_and_it_ends_with_its_input(
     home: Path, tiny_checkpoint_folder: Path, process_of: Any
 ) -> None:
-    """A line that is no message is answered or passed over; the end of the input is a good end."""
+    """A line that is not a message is answered or passed over; the end of the input is a good end."""
     first = {
         "jsonrpc": "2.0",
         "id": 1,
