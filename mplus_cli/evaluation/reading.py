@@ -23,7 +23,7 @@ from mplus_cli.evaluation.arms import WITHOUT_MEMORY, Arm, Reader, by_reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.journal import Journal, kept_bytes
-from mplus_cli.evaluation.trial import Trial
+from mplus_cli.evaluation.trial import Timed, Trial
 from mplus_cli.evaluation.values import (
     Cost,
     Event,
@@ -180,6 +180,7 @@ class Runner:
 
     def run(self, stream: Stream) -> Iterator[Event]:
         """Ask what is due along a stream. A reader's memory is deleted when all is asked of it."""
+        known = dict[bytes, Timed]()
         for reader, arms in by_reader(self.arms).items():
             due: dict[int, list[Probe]] = {}
             for probe in stream.probes:
@@ -199,6 +200,6 @@ class Runner:
                         yield Progress(
                             f"{stream.title}: {reader} is asked", number, len(due[count])
                         )
-                    trial = Trial(self.bench, reader, stream, probe, memory, index)
+                    trial = Trial(self.bench, reader, stream, probe, memory, index, known)
                     for arm in self.due(probe.question, probe.setting, arms):
                         yield self.journal.add(score(arm.name, probe, trial.ask(arm)))

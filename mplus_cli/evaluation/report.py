@@ -41,6 +41,7 @@ _TITLES = {
     "story": "The example story through the command line",
     "perplexity": "Next-token loss",
 }
+_LINES = ("summary.jsonl", "timings.jsonl", "runs.jsonl")
 _LEGEND = """\
 Answers are greedy, of up to 32 tokens. In brackets: 95 % intervals (Wilson's for shares; bootstrap of \
 2,000 samples, fixed seed, for means). `mplus ahead by`: the mean difference over the questions that both \
@@ -88,44 +89,35 @@ def write_report(folder: Path) -> list[Path]:
         MplusError: there is neither a run nor a summary in it, or matplotlib is not installed.
     """
     has_runs = (folder / RUN).exists() or any(folder.glob(f"*/{RUN}"))
-    if not has_runs and (folder / "summary.jsonl").exists():
-        facts = _read(folder)
-    else:
+    if has_runs or not (folder / _LINES[0]).exists():
         runs = read_runs(folder)
-        facts = Facts(
-            [_card(run) for run in runs],
-            [figure for run in runs for figure in figures_of(run)],
-            [figure for run in runs for figure in timings_of(run)],
-        )
+        figures = [figure.to_json() for run in runs for figure in figures_of(run)]
+        timings = [figure.to_json() for run in runs for figure in timings_of(run)]
+        for name, values in zip(_LINES, (figures, timings, map(_card, runs)), strict=True):
+            lines = (json.dumps(value, ensure_ascii=False) for value in values)
+            _write(folder / name, "".join(f"{line}\n" for line in lines))
+    summary, took, cards = (_read(folder / name) for name in _LINES)
+    facts = Facts(cards, list(map(Figure.from_json, summary)), list(map(Figure.from_json, took)))
     images = plots.draw(facts.figures, folder)
-    texts = {
-        "report.md": _page(facts, images),
-        "tables.md": "\n".join([f"# Every table\n\n{_LEGEND}", *_sections(facts)]),
-        "summary.jsonl": _lines([figure.to_json() for figure in facts.figures]),
-        "timings.jsonl": _lines([figure.to_json() for figure in facts.timings]),
-        "runs.jsonl": _lines(facts.cards),
-    }
-    for name, text in texts.items():
-        with new_file(folder / name) as file:
-            file.write(text.encode())
-    return [*(folder / name for name in texts), *images.values()]
+    tables = "\n".join([f"# Every table\n\n{_LEGEND}", *_sections(facts)])
+    pages = {"report.md": _page(facts, images), "tables.md": tables}
+    for name, text in pages.items():
+        _write(folder / name, text)
+    return [*(folder / name for name in (*pages, *_LINES)), *images.values()]
 
 
-def _read(folder: Path) -> Facts:
-    def lines(name: str) -> list[dict[str, Any]]:
-        path = folder / name
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        try:
-            return [json.loads(line) for line in text.splitlines()]
-        except ValueError as error:
-            raise MplusError(f"{path} is damaged: restore it, or report the runs again") from error
+def _write(path: Path, text: str) -> None:
+    with new_file(path) as file:
+        file.write(text.encode())
 
-    summary, timings = lines("summary.jsonl"), lines("timings.jsonl")
-    return Facts(
-        lines("runs.jsonl"),
-        [Figure.from_json(line) for line in summary],
-        [Figure.from_json(line) for line in timings],
-    )
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise MplusError(f"{path} is damaged: restore it, or report the runs again") from error
 
 
 def _card(run: Run) -> dict[str, Any]:
@@ -148,10 +140,6 @@ def _with_limit(run: Run, name: str) -> str:
     own = {kind: count for (kind, arm), count in counts.items() if arm == name}
     is_limited = any(counts[kind, arm] > own.get(kind, counts[kind, arm]) for kind, arm in counts)
     return f"{name}:{max(own.values())}" if is_limited else name
-
-
-def _lines(values: Sequence[dict[str, Any]]) -> str:
-    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
 def _page(facts: Facts, images: dict[str, Path]) -> str:
