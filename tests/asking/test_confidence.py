@@ -61,7 +61,7 @@ def test_the_default_has_one() -> None:
         ),
     ],
 )
-def test_a_damaged_file_is_said(tmp_path: Path, damage: Any) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path, damage: Any) -> None:
     (tmp_path / FILE).write_text(damage(VALUES))
     with pytest.raises(MismatchError, match=FILE):
         read_calibration(tmp_path)

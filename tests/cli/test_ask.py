@@ -169,7 +169,7 @@ def test_a_doubtful_answer_comes_with_the_passage(mplus: Any, book: str, judged:
     assert "Not sure" not in passage and places[0].startswith("  Story")
 
 
-def test_what_is_likely_wrong_is_not_said(mplus: Any, book: str, judged: Any) -> None:
+def test_unlikely_answers_are_withheld(mplus: Any, book: str, judged: Any) -> None:
     judged(-3.0)
     result = mplus("ask", "who?", "-m", book, "--json")
     assert (result.code, result.json["answer"]) == (0, REFUSAL)
@@ -436,7 +436,9 @@ def test_what_no_passage_tells_is_not_made_up(mplus: Any, book: str) -> None:
     assert (title["answer"], title["reason"], title["sources"]) == ("Story", "about", [])
 
 
-def test_who_wrote_it_is_told_where_the_file_says(mplus: Any, book: str, tmp_path: Path) -> None:
+def test_the_author_is_given_where_the_file_states_it(
+    mplus: Any, book: str, tmp_path: Path
+) -> None:
     page = "<head><title>Salt</title><meta name=author content='Ada Quill'></head><p>The ferry left.</p>"
     (tmp_path / "salt.html").write_text(page)
     assert mplus("ingest", tmp_path / "salt.html", "-m", "salt").code == 0

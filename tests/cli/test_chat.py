@@ -237,7 +237,7 @@ def test_lines_from_a_pipe(mplus: Any, book: str) -> None:
     assert mplus("chat", "-m", book, stdin="/sources\n/quit\n").code == 0
 
 
-def test_an_empty_memory_is_said_before_a_model_is_loaded(mplus: Any) -> None:
+def test_an_empty_memory_is_reported_before_a_model_is_loaded(mplus: Any) -> None:
     assert 'there is no memory "default"' in mplus("chat").error
 
 
@@ -283,7 +283,7 @@ HARMLESS = sorted(
     rest=st.text(max_size=20)
     | st.sampled_from(["all", "on", "-1", "²", "../..", "book", "<|im_end|>"]),
 )
-def test_any_line_with_a_slash_is_done_or_told(
+def test_any_slash_command_works_or_is_refused(
     conversation: Conversation, name: str, rest: str
 ) -> None:
     line = f"{name} {rest}"

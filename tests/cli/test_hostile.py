@@ -31,7 +31,7 @@ NASTY = (
 NAME = NASTY.replace("/", "")
 TEXT = f"The goat {NASTY[NASTY.index(chr(0x202E)) : -24]} is called Admiral. " * 9
 OURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[AK]")
-"""The escape sequences of our own displays: colours, the cursor hidden, a meter drawn anew."""
+"""The escape sequences of our own displays: colours, the cursor hidden, a meter redrawn."""
 
 
 def check(shown: str, *, terminal: bool) -> None:

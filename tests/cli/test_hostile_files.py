@@ -371,7 +371,7 @@ def named(tiny_base_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize(("kind", "model"), [("installed", "plain"), ("hub", "org/plain")])
-def test_an_untrained_model_is_said_to_be_so_however_it_is_named(
+def test_an_untrained_model_is_marked_however_it_is_named(
     mplus: Any, named: Any, kind: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = named(kind)

@@ -192,7 +192,7 @@ def test_in_a_terminal(
 
 
 def test_without_motion(book: str, spawn: Any) -> None:
-    """TERM=dumb: no spinner, no colour, nothing drawn anew."""
+    """TERM=dumb: no spinner, no colour, nothing redrawn."""
     child = spawn("ask", "who?", "-m", book, *SHORT, TERM="dumb")
     child.expect(pexpect.EOF)
     assert "\x1b" not in child.before and "Story" in child.before

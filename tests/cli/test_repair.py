@@ -78,7 +78,7 @@ def test_a_document_whose_text_is_damaged_is_named_and_left_out(
     assert mplus("memory", "verify", "books").code == 0
 
 
-def test_rows_that_cannot_be_trusted_are_said_to_be(mplus: Any, books: Path) -> None:
+def test_rows_that_cannot_be_trusted_are_reported(mplus: Any, books: Path) -> None:
     execute(books, "UPDATE documents SET title = 'Bock2' WHERE id = 3")
     repaired = mplus("memory", "repair", "books", "--yes")
     assert repaired.code == 0

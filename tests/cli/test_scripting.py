@@ -202,7 +202,7 @@ def test_quiet_and_verbose(mplus: Any, book: str, story: Path) -> None:
     assert 'no memory "gone"' in mplus("memory", "show", "gone", "-q").error
 
 
-def test_exit_codes_are_told_alike_everywhere(mplus: Any) -> None:
+def test_exit_codes_are_documented_alike_everywhere(mplus: Any) -> None:
     shown = mplus("--help").out
     pages = [ROOT / "README.md", ROOT / "docs" / "scripting.md"]
     for code, meaning in EXIT_CODES.items():

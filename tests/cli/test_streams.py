@@ -40,7 +40,7 @@ def test_a_reader_that_leaves_is_no_failure(shell: Shell, line: str, unbuffered:
     assert done.stderr.splitlines()[-1] == "0"
 
 
-def test_output_that_cannot_be_written_is_said(shell: Shell) -> None:
+def test_output_that_cannot_be_written_is_reported(shell: Shell) -> None:
     for line in ("--version", "--help", "memory list --json"):
         done = shell(f"$M {line} > /dev/full", PYTHONUNBUFFERED="")
         assert done.returncode == 1

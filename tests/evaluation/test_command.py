@@ -91,7 +91,7 @@ def test_quick_without_data_asks_made_up_facts(
     ]
 
 
-def test_what_an_interruption_leaves_is_said(
+def test_what_an_interruption_leaves_is_reported(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mplus_cli.evaluation import retention as retentions

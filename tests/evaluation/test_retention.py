@@ -144,7 +144,7 @@ def test_an_arm_may_be_asked_less(
     assert (never.count("mplus"), never.count("closed-book")) == (1, 2)
 
 
-def test_what_is_to_be_done_is_said_before(
+def test_the_work_ahead_is_announced(
     bench: Bench, plan: Plan, new_journal: Callable[..., Journal]
 ) -> None:
     events = list(retention.run(bench, plan, parse_arms("mplus,gold:1"), new_journal()))
@@ -244,7 +244,7 @@ def test_a_run_cut_off_after_its_last_question_leaves_no_memory(
     assert not (folder / WORK).exists()
 
 
-def test_the_disk_has_room_or_that_is_said(
+def test_a_disk_without_room_is_reported_first(
     bench: Bench,
     plan: Plan,
     new_journal: Callable[..., Journal],

@@ -78,7 +78,7 @@ def test_a_merge_that_was_broken_off_goes_on(mplus: Mplus) -> None:
     assert files_of(mplus, "merged") == files_of(mplus, "both")
 
 
-def test_what_is_left_out_is_said(mplus: Mplus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_out_is_reported(mplus: Mplus, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that is cut into other tokens now; the other document is read all the same."""
     real = merging.pieces_again
 

@@ -41,7 +41,7 @@ def test_no_more_than_eight_at_once_of_what_an_older_mplus_left():
 
 
 @pytest.mark.parametrize("each", [60, 1_000, 8_192, 16_384])
-def test_few_files_and_little_written_anew(each):
+def test_few_files_and_little_rewriting(each):
     files, written = grown([each] * (1_000_000 // each))
     assert len(files) <= 8 + 3 * 7
     assert written <= 6 * 1_000_000

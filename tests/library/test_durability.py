@@ -125,7 +125,7 @@ def fail_to_sync(monkeypatch, names):
     monkeypatch.setattr(durable, "sync_folder", failing)
 
 
-def test_what_the_disk_does_not_confirm_is_said_to_be_done(book, tmp_path, monkeypatch):
+def test_what_the_disk_does_not_confirm_is_reported_as_done(book, tmp_path, monkeypatch):
     library = Library(book.folder.parent.parent)
     fail_to_sync(monkeypatch, ("memories", "out"))
     told = r", but the disk did not confirm it \(Input/output error\): check the disk$"
@@ -241,7 +241,7 @@ def test_a_library_that_cannot_be_written_is_read(book, monkeypatch):
     assert book.load().chunks == book.view().chunks
 
 
-def test_a_memory_that_is_removed_meanwhile_is_said_to_be(book):
+def test_a_memory_that_is_removed_meanwhile_is_reported(book):
     library = Library(book.folder.parent.parent)
     library.rename("book", "novel")
     for look in (book.load, book.summary, lambda: book.chunk(0), lambda: verify(book)):
@@ -257,7 +257,7 @@ def test_a_list_leaves_out_what_is_removed_meanwhile(book, monkeypatch):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_of_two_that_save_to_one_name_each_is_told_the_truth(book, tmp_path, force):
+def test_two_saves_to_one_name_are_both_reported_correctly(book, tmp_path, force):
     file = tmp_path / "book.safetensors"
     said, ready = [], threading.Barrier(4)
 

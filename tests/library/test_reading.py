@@ -130,7 +130,7 @@ def test_another_document_after_an_interrupted_one(tmp_path, tiny, model, small_
     assert verify(stored) == []
 
 
-def test_a_document_cut_otherwise_is_begun_anew(tmp_path, tiny, model, small_commits):
+def test_a_document_cut_differently_starts_over(tmp_path, tiny, model, small_commits):
     class Shifted(tiny.Characters):
         def encode(self, text):
             ids, offsets = super().encode(text)

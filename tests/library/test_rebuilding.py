@@ -114,7 +114,9 @@ def test_interrupted_readings_stay_in_order(
 
 
 @pytest.mark.parametrize("unfinished", [False, True])
-def test_text_that_is_cut_otherwise_now(tmp_path, tiny, model, documents, monkeypatch, unfinished):
+def test_text_that_is_now_cut_differently(
+    tmp_path, tiny, model, documents, monkeypatch, unfinished
+):
     class Shifted(tiny.Characters):
         def encode(self, text):
             ids, offsets = super().encode(text)

@@ -111,7 +111,7 @@ def test_a_file_that_is_no_database(book):
 
 
 def rewrite(book, name, change):
-    """Write segment 1 anew with one of its tensors changed, and name it rightly."""
+    """Rewrite segment 1 with one of its tensors changed, and record its new checksum."""
     row = book.view().segments[0]
     kept = {key: value.clone() for key, value in tensors.open_mapped(book.folder, row.file).items()}
     kept[name] = change(kept[name])

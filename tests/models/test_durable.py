@@ -275,7 +275,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "link", "pipe"]
 
 
-def test_a_name_that_is_not_confirmed_is_there_and_said_to_be(
+def test_a_name_that_is_not_confirmed_is_there_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: Path) -> None:

@@ -144,7 +144,7 @@ def test_the_published_way_always_writes_a_full_set(
     memory = read(model, [8, length], chunk_ids)[-1]
     assert memory.clock == 16
     first = read(model, [length], chunk_ids)[-1]
-    assert first.clock == length, "with no tail to write anew there are only the chunk's tokens"
+    assert first.clock == length, "with no tail to rewrite there are only the chunk's tokens"
 
 
 @pytest.mark.parametrize("length", [0, 9])

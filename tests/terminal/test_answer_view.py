@@ -85,7 +85,7 @@ def test_yes_and_no_need_not_stand_in_a_passage(capsys: Any) -> None:
     assert shown(capsys, verdict)[1][-2:] == ["  Nothing here.", "  Log, p. 7-8"]
 
 
-def test_without_a_source_nothing_is_said(capsys: Any) -> None:
+def test_without_a_source_there_is_no_message(capsys: Any) -> None:
     out, err = shown(capsys, replace(ANSWER, sources=()))
     assert out == "Admiral\n" and not any(line.startswith("  ") for line in err)
 
