@@ -155,7 +155,7 @@ def read_architecture(config: Mapping[str, Any], source: Path, weights: int) -> 
     if family not in FAMILIES:
         raise CheckpointError(
             f"{source.parent if source.name == 'config.json' else source}: is a {shown(family)} "
-            f"model: read are {', '.join(FAMILIES)}"
+            f"model: supported are {', '.join(FAMILIES)}"
         )
     given = {name: value for name, value in config.items() if value is not None or name in _NULL}
     values = {**_DEFAULTS, **_FAMILY_DEFAULTS[family], **given}
@@ -189,7 +189,7 @@ def _architecture(family: str, values: Mapping[str, Any]) -> Architecture:
     act = values.get("hidden_activation") or values.get("hidden_act") or "silu"
     check("hidden_act", act, Text(64))
     if act not in _ACTIVATIONS:
-        raise ConfigError(f"hidden_act is {shown(act)}: read are {', '.join(_ACTIVATIONS)}")
+        raise ConfigError(f"hidden_act is {shown(act)}: supported are {', '.join(_ACTIVATIONS)}")
     if values.get("use_bidirectional_attention"):
         raise ConfigError("attention is bidirectional: only causal models are read")
     gemma, olmo = family.startswith("gemma"), family == "olmo2"

@@ -107,7 +107,7 @@ class GgufFile:
         architecture = self._value("general.architecture")
         if architecture not in FAMILIES:
             raise CheckpointError(
-                f"{path}: is a {shown(architecture)} model: read are {', '.join(FAMILIES)}"
+                f"{path}: is a {shown(architecture)} model: supported are {', '.join(FAMILIES)}"
             )
         self._architecture: str = architecture
         self.family = FAMILIES[architecture]

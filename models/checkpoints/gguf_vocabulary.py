@@ -71,7 +71,9 @@ def read_vocabulary(value: Value, architecture: str, path: Path) -> Tokenizer:
     elif kind == "llama":
         backend = _sentencepiece(tokens, value, architecture)
     else:
-        raise CheckpointError(f"{path}: has a {shown(kind)} tokenizer: read are gpt2 and llama")
+        raise CheckpointError(
+            f"{path}: has a {shown(kind)} tokenizer: supported are gpt2 and llama"
+        )
     _add_special(backend, tokens, value("tokenizer.ggml.token_type") or (), kind == "gpt2")
     roles = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     special = {

@@ -115,7 +115,7 @@ def _rotary(family: str, values: Mapping[str, Any], layer_type: str) -> RotarySp
     if family == "phi3" and kind in ("su", "yarn"):
         kind = "longrope"
     if kind not in KINDS:
-        raise ConfigError(f"rope_type is {shown(kind)}: read are {', '.join(sorted(KINDS))}")
+        raise ConfigError(f"rope_type is {shown(kind)}: supported are {', '.join(sorted(KINDS))}")
     scaling = given if kind != "default" else {}
     return RotarySpec(kind, float(theta), float(share), _scaling(kind, scaling, values))
 

@@ -63,7 +63,7 @@ def put(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; true or false.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Set a setting in the config file, whose comments stay."""
+    """Set a setting in the config file; its comments are kept."""
     from mplus_cli import config_file
 
     path = config_place(os.environ)
@@ -76,7 +76,7 @@ def put(
 
 @app.command("unset")
 def unset(key: KeyArgument, as_json: JsonOption = False) -> None:
-    """Take a setting out of the config file, so that its default counts."""
+    """Take a setting out of the config file, so that its default applies."""
     from mplus_cli import config_file
 
     path = config_place(os.environ)

@@ -13,7 +13,7 @@ from mplus_cli.terminal import screen
 def doctor(
     context: typer.Context,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Close memories and history to other users first.")
+        bool, typer.Option("--fix", help="First make memories and history private.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:

@@ -1,4 +1,4 @@
-"""`mplus eval`: measure a checkpoint, and what one would use instead of it, on the same questions."""
+"""`mplus eval`: measure a checkpoint and its baselines on the same questions."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def report(
 ) -> None:
     """Write report.md, plots, tables.md and summary.jsonl of the runs in a folder.
 
-    A folder that holds the JSON lines of an earlier report and no run gets the report of those.
+    If a folder holds no run but the JSON lines of an earlier report, they are reported again.
     """
     from mplus_cli.evaluation.report import write_report
 
@@ -229,9 +229,9 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
     second: Annotated[Path, typer.Argument(help="The folder of the second run, or runs.")],
 ) -> None:
-    """Whether a second run of the same command gave the same: every answer and score, but no times.
+    """Check that a second run of the same command gave the same answers and scores; times are ignored.
 
-    Prints what differs, and exits with 1 where something does.
+    Prints what differs; the exit code is 1 if anything does.
     """
     from mplus_cli.errors import MplusError
     from mplus_cli.evaluation.compare import compare as compare_runs

@@ -35,7 +35,7 @@ def ingest(
         bool,
         typer.Option(
             "--replace",
-            help="Put documents that changed in the place of their earlier versions.",
+            help="Replace the earlier versions of documents that changed.",
         ),
     ] = False,
     ocr: Annotated[

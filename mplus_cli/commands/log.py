@@ -18,7 +18,7 @@ def log(
         typer.Argument(metavar="NUMBER|NAME", help="Show this one. Default: list the last ones."),
     ] = None,
     search: Annotated[
-        str, typer.Option(metavar="WORDS", help="Only those that have all these words.")
+        str, typer.Option(metavar="WORDS", help="Only those that contain all these words.")
     ] = "",
     memory: Annotated[
         str | None, typer.Option("--memory", "-m", metavar="NAME", help="Only of this memory.")

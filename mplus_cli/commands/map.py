@@ -23,7 +23,7 @@ def draw_map(
         str | None,
         typer.Option(
             metavar="QUESTION",
-            help="Show how well each chunk fits this question, instead of what the last one rested on.",
+            help="Show how well each chunk fits this question, instead of the sources of the last answer.",
         ),
     ] = None,
     html: Annotated[
@@ -33,7 +33,7 @@ def draw_map(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a memory: its documents and chapters, and what the last question rested on."""
+    """Draw a memory: its documents and chapters, and the sources of the last answer."""
     from models.durable import new_file
     from mplus_cli.library import snapshot
     from mplus_cli.runtime.model_info import map_json

@@ -216,7 +216,7 @@ def load(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a memory from a saved file."""
+    """Create a memory from a saved file."""
     from mplus_cli.library import Library, snapshot
 
     if not file.is_file():

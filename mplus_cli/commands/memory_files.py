@@ -23,7 +23,7 @@ def fork(
     new: Annotated[str, typer.Argument(metavar="NEW", help="What to call the copy.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make a copy that goes its own way. Large files are shared, so it costs little more than the text."""
+    """Make an independent copy. Large files are shared, so it costs little more than the text."""
     from mplus_cli.library import Library
     from mplus_cli.library.forking import fork
 
@@ -43,7 +43,7 @@ def merge(
 ) -> int:
     """Read the documents of other memories into this one, from the text that they keep.
 
-    It takes as long as reading the documents does. The others stay. NAME is made if there is none.
+    It takes as long as reading the documents does. The other memories are not changed. NAME is created if it does not exist.
     """
     from functools import partial
 

@@ -18,7 +18,7 @@ def serve(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Where to listen; a token is needed elsewhere than on this machine.",
+            help="Where to listen; any address but this machine's own needs a token.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -37,7 +37,7 @@ def serve(
         ),
     ] = None,
     max_upload: Annotated[
-        int, typer.Option(metavar="MB", min=1, max=1024, help="Largest document that is taken.")
+        int, typer.Option(metavar="MB", min=1, max=1024, help="Largest document accepted.")
     ] = 256,
 ) -> None:
     """Serve the memories over HTTP: a web page, OpenAI's API and a REST API. Ctrl-C stops it."""

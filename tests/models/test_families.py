@@ -232,9 +232,9 @@ def test_the_text_model_of_one_that_sees_images_is_read(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mixtral"}, "is a 'mixtral' model: read are llama, mistral, qwen2"),
-        ({"hidden_act": "relu"}, "hidden_act is 'relu': read are silu"),
-        ({"rope_parameters": {"rope_type": "mrope"}}, "rope_type is 'mrope': read are"),
+        ({"model_type": "mixtral"}, "is a 'mixtral' model: supported are llama, mistral, qwen2"),
+        ({"hidden_act": "relu"}, "hidden_act is 'relu': supported are silu"),
+        ({"rope_parameters": {"rope_type": "mrope"}}, "rope_type is 'mrope': supported are"),
         ({"rope_scaling": {"type": "linear"}}, "of type 'linear' have no factor"),
         ({"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0]}}, "give 8 numbers"),
         ({"model_type": "qwen3", "layer_types": ["linear"] * 4}, "layer_types is"),

@@ -95,7 +95,7 @@ def test_a_base_can_be_too_small() -> None:
 
 def test_other_architectures_are_refused(base_copy: Path) -> None:
     change_config(base_copy, model_type="gpt2")
-    with pytest.raises(CheckpointError, match="'gpt2' model: read are llama, mistral, qwen2"):
+    with pytest.raises(CheckpointError, match="'gpt2' model: supported are llama, mistral, qwen2"):
         load(base_copy)
 
 
@@ -342,5 +342,5 @@ def test_a_gguf_of_another_architecture_is_refused(
     tiny_llama: Any, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
     write_gguf(tmp_path / "q.gguf", tiny_llama, tiny_tokenizer, "gptneox")
-    with pytest.raises(CheckpointError, match="is a 'gptneox' model: read are llama, qwen2"):
+    with pytest.raises(CheckpointError, match="is a 'gptneox' model: supported are llama, qwen2"):
         load(tmp_path / "q.gguf")
