@@ -209,6 +209,25 @@ def test_floors_are_those_of_the_architecture_page(half: str, floors: tuple[Any,
     assert told == {floor: set(names) - {"__version__"} for floor, names in enumerate(floors)}
 
 
+@pytest.mark.parametrize("half", ["models", "mplus_cli"])
+def test_sizes_are_those_of_the_architecture_page(half: str) -> None:
+    """To a tenth: the page is a map, not a count."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{half}/` \| (\d+) \| (\d+) \| ([\d,]+) \|", page, re.MULTILINE)
+    assert row is not None
+    arrows, lines = set[tuple[str, str]](), 0
+    for path in sources(half):
+        here = room(relative(path).removesuffix(".py").replace("/", "."))
+        arrows |= {(here, room(name)) for name in imported_modules(path, half)}
+        lines += len(path.read_text(encoding="utf-8").splitlines())
+    arrows = {
+        (one, other) for one, other in arrows if one != other and "__init__" not in (one, other)
+    }
+    rooms = {path.relative_to(ROOT / half).parts[0] for path in sources(half)} - {"__init__.py"}
+    told = [int(number.replace(",", "")) for number in row.groups()]
+    assert told == pytest.approx([len(rooms), len(arrows), lines], rel=0.1)
+
+
 @pytest.mark.parametrize("path", sources("mplus_cli"), ids=relative)
 def test_libraries_stay_in_their_rooms(path: Path) -> None:
     """`rich` in terminal, `typer` in commands and the programs, tensors out of documents."""

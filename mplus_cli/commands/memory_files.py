@@ -43,7 +43,8 @@ def merge(
 ) -> int:
     """Read the documents of other memories into this one, from the text that they keep.
 
-    It takes as long as reading the documents does. The other memories are not changed. NAME is created if it does not exist.
+    It takes as long as reading the documents does. The other memories are not changed. NAME is
+    created if it does not exist.
     """
     from functools import partial
 
