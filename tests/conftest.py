@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
     from models.stack import Stack
+
+# No property fails because the machine is busy. What CI sets besides (no randomness) is inherited.
+settings.register_profile(
+    "mplus", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mplus")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
