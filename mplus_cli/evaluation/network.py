@@ -21,14 +21,7 @@ from models.generate import prefill
 from models.memory import Memory, cat_layers
 from models.network import MPlusModel
 from models.packing import pack
-from models.recall import (
-    ChunkRecall,
-    Found,
-    Recall,
-    TokenRecall,
-    near_question,
-    recall_chunks,
-)
+from models.recall import ChunkRecall, Found, Recall, TokenRecall, near_question, recall_chunks
 from models.retriever import make_retriever
 from models.scan import ChunkScore
 from models.stack import Stack
