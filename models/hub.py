@@ -52,10 +52,10 @@ def fetch(repository: str) -> Path:
             f"{repository} is not in the local cache and {why}: give a folder, or fetch it online"
         ) from error
     except errors.HFValidationError as error:
-        raise HubError(f"{repository} is neither a folder here nor a Hub id") from error
+        raise HubError(f"{repository} is neither a local folder nor a Hub id") from error
     except Exception as error:  # the client's HTTP library raises its own kinds
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise HubError(f"{repository}: the Hub does not give it: {lines[0]}") from error
+        raise HubError(f"{repository}: the Hub does not provide it: {lines[0]}") from error
     return Path(folder)
 
 

@@ -160,7 +160,7 @@ def test_a_hub_id_offline_is_refused() -> None:
 
 
 def test_a_name_that_is_no_hub_id_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="neither a folder here nor a Hub id"):
+    with pytest.raises(CheckpointError, match="neither a local folder nor a Hub id"):
         load("no//such//model")
 
 
