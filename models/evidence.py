@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.gathering import chunk_spans
 from models.memory import Memory, TokenRows
 from models.network import MPlusModel
-from models.recall import chunk_spans
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from models.config import MPlusConfig, RetrieverShape
 from models.decoder import Decoder
+from models.gathering import gather
 from models.generate import prefill
 from models.memory import Memory, cat_layers
 from models.network import MPlusModel
@@ -25,7 +26,6 @@ from models.recall import (
     Found,
     Recall,
     TokenRecall,
-    gather,
     near_question,
     recall_chunks,
 )
