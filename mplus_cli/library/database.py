@@ -204,8 +204,8 @@ def view_within(connection: Connection) -> View:
 
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
-    *values, author, date = row
-    return DocumentRow(*values, times.get(f"{_DOCUMENT}{row[0]}", ""), author, date)
+    added = times.get(f"{_DOCUMENT}{row[0]}", "")
+    return DocumentRow(*row[:10], added, *row[10:])
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
