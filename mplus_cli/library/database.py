@@ -207,8 +207,8 @@ def view_within(connection: Connection) -> View:
 
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
-    values, named = row[:-2], row[-2:]  # author and date, which came later than `added`
-    return DocumentRow(*[*values, times.get(f"{_DOCUMENT}{row[0]}", ""), *named])
+    added = times.get(f"{_DOCUMENT}{row[0]}", "")
+    return DocumentRow(*row[:10], added, *row[10:])
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
