@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from models.checkpoints.architecture import read_architecture
-from models.checkpoints.base import load_base, read_config
+from models.checkpoints.base import bos_id, read_config, stop_ids
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
+from models.checkpoints.weights import fill_stack
 from models.compat import without_gguf_bar
 from models.durable import new_folder
+
+if TYPE_CHECKING:
+    from models.checkpoints.gguf_file import GgufFile
 
 
 def convert_gguf(gguf: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -31,7 +35,7 @@ def convert_gguf(gguf: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     """
     if not gguf.is_file():
         raise CheckpointError(f"{gguf}: there is no such file")
-    load_base(gguf, device="cpu", dtype=dtype)  # which says what is wrong with it
+    _check(gguf)
     with explained(gguf), _quiet(), new_folder(folder) as fresh:
         import transformers
 
@@ -44,6 +48,39 @@ def convert_gguf(gguf: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) 
         )
         model.save_pretrained(fresh)
         transformers.AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(fresh)
+
+
+class _Shapes:
+    """The weights of a GGUF file without their numbers."""
+
+    def __init__(self, file: GgufFile) -> None:
+        self._file = file
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._file
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return torch.empty(self._file.shape(name), device="meta")
+
+    def give_back(self, name: str) -> None:
+        """There is nothing to give back."""
+
+
+def _check(gguf: Path) -> None:
+    """Say what is wrong with a file before `transformers` sees it: missing weights it would make up.
+
+    Raises:
+        CheckpointError: as `load_base` does, but nothing is unpacked for it.
+    """
+    from models.checkpoints.gguf_file import GgufFile
+
+    with explained(gguf):
+        file = GgufFile(gguf)
+        architecture = read_architecture(file.config, gguf, gguf.stat().st_size)
+        fill_stack(architecture, _Shapes(file), gguf, device="meta", dtype=torch.float32)
+        tokenizer = file.tokenizer()
+        _ = bos_id(file.config, architecture.vocabulary, tokenizer)
+        _ = stop_ids(file.config, architecture.vocabulary, tokenizer)
 
 
 def transformers_model(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> Any:

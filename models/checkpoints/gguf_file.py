@@ -185,6 +185,10 @@ class GgufFile:
             weight = weight - 1
         return weight
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a weight by the Hub's name; nothing is unpacked."""
+        return tuple(int(size) for size in reversed(self._tensors[self._name(name)].shape))
+
     def give_back(self, name: str) -> None:
         """Nothing to do: what was asked for was unpacked, and is the caller's."""
 

@@ -301,6 +301,23 @@ def test_a_converted_gguf_is_the_same_model(
     assert captured.out + captured.err == ""
 
 
+def test_a_conversion_unpacks_the_weights_once(
+    gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `transformers`; what is missing is said from the header, as there it would be made up."""
+    from models.checkpoints.gguf_file import GgufFile
+
+    monkeypatch.setattr(GgufFile, "__getitem__", None)
+    convert_gguf(gguf_file, tmp_path / "one", torch.float32)
+    without = GgufFile.__contains__
+    monkeypatch.setattr(
+        GgufFile, "__contains__", lambda file, name: "norm" not in str(name) and without(file, name)
+    )
+    with pytest.raises(CheckpointError, match=r"has no tensor model\..*norm"):
+        convert_gguf(gguf_file, tmp_path / "two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "tiny.gguf"]
+
+
 def test_a_failed_conversion_leaves_nothing(
     gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
