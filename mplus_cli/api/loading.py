@@ -75,7 +75,7 @@ class Loader:
         if self._session is not None:
             if stored is not None:
                 stored.check(self._session.identity)
-            if self._fits(self._session, stored):
+            if self.fits(stored):
                 return self._session
         self._session = self._loaded = None  # before the next one comes: there is room for one
         self._session = open_session(
@@ -97,7 +97,9 @@ class Loader:
             self._loaded = key, LoadedMemory(session, answering.load_memory(session, stored))
         return self._loaded[1]
 
-    def _fits(self, session: Session, stored: StoredMemory | None) -> bool:
-        held = None if stored is None else memory_dtype(stored)
-        own = str(session.model.dtype).removeprefix("torch.")
-        return self._settings.dtype != "auto" or held in (None, own)
+    def fits(self, stored: StoredMemory | None) -> bool:
+        """Whether a memory can be read without loading the model in another type of tensors than it is in."""
+        if self._session is None or stored is None or self._settings.dtype != "auto":
+            return True
+        own = str(self._session.model.dtype).removeprefix("torch.")
+        return memory_dtype(stored) in (None, own)

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from mplus_cli import __version__
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.server import openai_api, rest
+from mplus_cli.server import openai_api, responses_api, rest
 from mplus_cli.server.guards import Guard, Policy
 from mplus_cli.server.replies import error_response, error_value
 from mplus_cli.server.service import Service
@@ -42,6 +42,7 @@ def make_app(service: Service, policy: Policy) -> Guard:
     )
     strict = service.mplus.settings.strict
     app.include_router(openai_api.routes(service, strict), tags=["OpenAI"])
+    app.include_router(responses_api.routes(service, strict), tags=["OpenAI"])
     app.include_router(rest.routes(service, strict), tags=["mplus"])
     app.add_api_route("/", lambda: page("index.html"), include_in_schema=False)
     app.add_api_route("/docs", lambda: page("api.html"), include_in_schema=False)

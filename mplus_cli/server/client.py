@@ -6,7 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain
@@ -30,10 +30,18 @@ class Unreachable(Exception):
 
 
 def ask_running(
-    settings: Settings, memory: str, question: Question, *, note: Note
+    settings: Settings,
+    memory: str,
+    question: Question,
+    *,
+    note: Note,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Event] | None:
     """The events of an answer by the server that runs for these settings; None where there is none, or it
     cannot be asked now.
+
+    Args:
+        meanwhile: what can be done while the server thinks.
 
     Raises:
         MplusError: what the server says is wrong.
@@ -41,7 +49,7 @@ def ask_running(
     address = find_address(settings.home)
     if address is None or not address.serves(settings):
         return None
-    events = ask_server(address, memory, question, note=note)
+    events = ask_server(address, memory, question, note=note, meanwhile=meanwhile)
     try:
         first = next(events)
     except Unreachable:
@@ -49,8 +57,18 @@ def ask_running(
     return chain([first], events)
 
 
-def ask_server(address: Address, memory: str, question: Question, *, note: Note) -> Iterator[Event]:
+def ask_server(
+    address: Address,
+    memory: str,
+    question: Question,
+    *,
+    note: Note,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[Event]:
     """The events of an answer, as `LoadedMemory.answer` gives them.
+
+    Args:
+        meanwhile: what can be done while the server thinks.
 
     Raises:
         Unreachable: before the first event: nothing was asked.
@@ -65,6 +83,7 @@ def ask_server(address: Address, memory: str, question: Question, *, note: Note)
             connection.request("POST", path, json.dumps(values), _headers(address))
             if connection.sock is not None:
                 connection.sock.settimeout(None)
+            meanwhile()
             response = connection.getresponse()
             if response.status == http.client.SERVICE_UNAVAILABLE:
                 raise Unreachable

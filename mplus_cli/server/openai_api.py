@@ -1,8 +1,6 @@
 """OpenAI's API over memories: each memory is a model, and a chat is asked of it.
 
-A completion has one more field than OpenAI's: `mplus`, the object of `mplus ask --json`. Fields that would
-change an answer and are not supported are refused, and so are unknown ones; those that cannot change it,
-such as `user`, are accepted and ignored.
+A completion has one more field than OpenAI's: `mplus`, the object of `mplus ask --json`.
 """
 
 from __future__ import annotations
@@ -13,18 +11,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from mplus_cli.asking.events import Answer, Question, Source, TextDelta, check
-from mplus_cli.errors import UsageError
+from mplus_cli.asking.events import Answer, Question, Source, TextDelta
+from mplus_cli.server.openai_requests import NEUTRAL, Asked, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
 from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, place
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
+_NEUTRAL = NEUTRAL | {
     "n": (None, 1),
     "stop": (None, [], ""),
-    "tools": (None, []),
     "functions": (None, []),
     "logprobs": (None, False),
     "frequency_penalty": (None, 0),
@@ -32,80 +29,33 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "logit_bias": (None, {}),
     "response_format": (None, {"type": "text"}),
     "modalities": (None, ["text"]),
-    "tool_choice": (None, "none", "auto"),
     "function_call": (None, "none", "auto"),
 }
-"""Fields that are accepted with a value that asks for nothing."""
-_HARMLESS = frozenset(
-    {
-        "metadata",
-        "parallel_tool_calls",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "service_tier",
-        "store",
-        "user",
-    }
-)
-"""Fields that client libraries send and that cannot change an answer: accepted and ignored."""
-
-
-class Message(BaseModel):
-    """A message of a chat."""
-
-    role: str
-    content: str | list[dict[str, Any]] | None = None
 
 
 class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
-    """A chat. `model` is a memory; `documents`, `strict`, `quote` and `reread` are ours."""
+class ChatRequest(Asked):
+    """A chat."""
 
-    model_config = ConfigDict(extra="allow")
-
-    model: str
     messages: list[Message]
-    stream: bool = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = None
-    top_p: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    documents: list[str] = []
-    strict: bool | None = None
-    quote: bool = True
-    reread: int | None = None
 
     def to_question(self, strict: bool) -> Question:
-        """The last message as a question, those before it as turns.
-
-        Raises:
-            UsageError: it is not valid, or asks for something that is not supported.
-        """
-        for name, value in (self.model_extra or {}).items():
-            if name not in _HARMLESS and value not in _NEUTRAL.get(name, (None,)):
-                raise UsageError(f"{name[:40]} is not supported here: leave it out")
-        turns, question = _conversation(self.messages)
+        """As `question`; `strict` where the request does not say."""
         longest = self.max_completion_tokens
-        asked = Question(
-            question,
-            turns=tuple(turns),
+        return self.question(
+            self.messages,
+            _NEUTRAL,
             max_new_tokens=self.max_tokens if longest is None else longest,
-            temperature=self.temperature or 0.0,
-            top_p=1.0 if self.top_p is None else self.top_p,
             seed=self.seed or 0,
-            reread=self.reread,
-            documents=tuple(self.documents),
-            quote=self.quote,
             strict=strict if self.strict is None else self.strict,
         )
-        check(asked)
-        return asked
 
 
 def routes(service: Service, strict: bool) -> APIRouter:
@@ -143,7 +93,7 @@ def completion(answer: Answer, base: str) -> dict[str, Any]:
         "role": "assistant",
         "content": spoken(answer),
         "refusal": refusal(answer),
-        "annotations": citations(answer, base),
+        "annotations": _annotations(answer, base),
     }
     choice = {
         "index": 0,
@@ -179,7 +129,7 @@ class Chunks:
     def _end(self, answer: Answer) -> str:
         content = spoken(answer)
         left = content.removeprefix(self._said)
-        delta: dict[str, Any] = {"annotations": citations(answer, self._base)}
+        delta: dict[str, Any] = {"annotations": _annotations(answer, self._base)}
         if (refused := refusal(answer)) is not None:
             delta["refusal"] = refused
         sent = self._chunk({"content": left}) if left else ""
@@ -236,16 +186,17 @@ def citations(answer: Answer, base: str) -> list[dict[str, Any]]:
     end = len(answer.answer)
     return [
         {
-            "type": "url_citation",
-            "url_citation": {
-                "start_index": 0,
-                "end_index": end,
-                "title": _where(source),
-                "url": f"{base}#{answer.memory}/{source.chunk}",
-            },
+            "start_index": 0,
+            "end_index": end,
+            "title": _where(source),
+            "url": f"{base}#{answer.memory}/{source.chunk}",
         }
         for source in answer.sources
     ]
+
+
+def _annotations(answer: Answer, base: str) -> list[dict[str, Any]]:
+    return [{"type": "url_citation", "url_citation": cited} for cited in citations(answer, base)]
 
 
 def _where(source: Source) -> str:
@@ -260,33 +211,3 @@ def _model(name: str, created: str) -> dict[str, Any]:
 def _head(model: str, kind: str) -> dict[str, Any]:
     number = f"chatcmpl-{uuid.uuid4().hex}"
     return {"id": number, "object": kind, "created": int(time.time()), "model": model}
-
-
-def _conversation(messages: list[Message]) -> tuple[list[tuple[str, str]], str]:
-    """The turns before the question, and the question: the user's last message. An earlier one that was not
-    answered is a turn without an answer. System messages are ignored: the reader follows no instructions."""
-    turns: list[tuple[str, str]] = []
-    waiting: str | None = None
-    for message in messages:
-        text = _text(message)
-        if message.role == "user":
-            if waiting is not None:
-                turns.append((waiting, ""))
-            waiting = text
-        elif message.role == "assistant" and waiting is not None:
-            turns.append((waiting, text))
-            waiting = None
-        elif message.role not in ("system", "developer", "assistant"):
-            raise UsageError(f"a message of role {message.role[:40]!r} is not understood here")
-    if waiting is None:
-        raise UsageError("the last message is not a question of the user: add one")
-    return turns, waiting
-
-
-def _text(message: Message) -> str:
-    if message.content is None or isinstance(message.content, str):
-        return message.content or ""
-    parts = [part.get("text") for part in message.content if part.get("type") == "text"]
-    if len(parts) < len(message.content) or not all(isinstance(part, str) for part in parts):
-        raise UsageError("a message has a part that is not text: only text is read here")
-    return "\n".join(str(part) for part in parts)

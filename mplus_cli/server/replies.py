@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from mplus_cli import failures
 from mplus_cli.documents import DocumentError
 from mplus_cli.errors import MismatchError, MplusError, UsageError
-from mplus_cli.server.service import MissingError
+from mplus_cli.server.service import MissingError, OtherTypeError
 from mplus_cli.server.worker import BusyError, Job, StoppedError
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ ToText = Callable[[Any], str]
 
 def status_of(error: BaseException) -> int:
     """The status that says what a failure is."""
-    if isinstance(error, BusyError | StoppedError):
+    if isinstance(error, BusyError | StoppedError | OtherTypeError):
         return 503
     if isinstance(error, MissingError):
         return 404

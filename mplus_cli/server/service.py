@@ -19,6 +19,10 @@ class MissingError(MplusError):
     """There is no memory of this name."""
 
 
+class OtherTypeError(MplusError):
+    """A memory needs the model in another type of tensors than a reading that is under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A line that a user should see before an answer."""
@@ -52,6 +56,7 @@ class Service:
         handle = await asyncio.to_thread(self.memory, name)
 
         def work() -> Iterator[Note | Event]:
+            self._check_room(handle)
             notes: list[str] = []
             loaded = handle.load(question, note=notes.append)
             yield from map(Note, notes)
@@ -64,9 +69,19 @@ class Service:
         handle = await asyncio.to_thread(self.memory, name)
 
         def work() -> Iterator[tuple[Source, ...]]:
+            self._check_room(handle)
             yield handle.load(question, note=silent).find(question, count)
 
         return self.worker.submit(work)
+
+    def _check_room(self, handle: MemoryHandle) -> None:
+        """Check that no second model is loaded beside that of a reading; OtherTypeError if it would be."""
+        is_between_chunks = self.worker.load["running"] > 1
+        if is_between_chunks and not self.mplus.loader.fits(handle.stored):
+            raise OtherTypeError(
+                f'memory "{handle.name}" needs the model in another type than the document that is '
+                "being read: ask again when it is read"
+            )
 
     def read(self, handle: MemoryHandle, planned: Plan, *, replace: bool) -> Job:
         """The events of a reading as JSON values, and its report at the end."""

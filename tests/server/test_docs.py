@@ -66,7 +66,7 @@ def test_the_commands_with_curl_and_the_program(
         told.append(json.loads(done.stdout))
     assert len(told) == 4
     assert told[1]["documents"][0]["title"] == told[2]["sources"][0]["document"] == "Moonfleet"
-    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    program = "".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     exec(compile(program.replace(ADDRESS, live.address), "docs/server.md", "exec"), {})
     shown = capsys.readouterr().out
     assert re.search(rf"^Moonfleet, .* {live.address}#moonfleet/0$", shown, re.MULTILINE)
@@ -78,6 +78,7 @@ def test_every_route_and_event_is_named(live: Any) -> None:
         "/v1/models",
         "/v1/models/{name}",
         "/v1/chat/completions",
+        "/v1/responses",
         "/api/status",
         "/api/memories",
         "/api/memories/{name}",

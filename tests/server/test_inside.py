@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mplus_cli.api import Mplus
+from mplus_cli.api import MemoryHandle, Mplus
+from mplus_cli.asking.events import Question
 from mplus_cli.documents import DocumentError
+from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library
+from mplus_cli.runtime.session import memory_dtype
 
 pytest.importorskip("fastapi")
 
+from mplus_cli.server.address import Address
 from mplus_cli.server.app import PUBLIC, make_app
+from mplus_cli.server.client import Unreachable, ask_server
 from mplus_cli.server.guards import Policy
+from mplus_cli.server.replies import status_of
 from mplus_cli.server.service import Service
 from mplus_cli.server.worker import Worker
 
@@ -84,6 +94,92 @@ def test_a_document_that_fails_after_it_was_opened_is_an_error(
     assert whole[0] == 422
     assert json.loads(whole[1])["error"]["message"] == "a.txt is damaged on page 2"
     assert '"status": "failed"' in streamed[1]  # a stream ends with its report, as before
+
+
+def test_a_full_queue_says_when_to_come_again(
+    mplus: Mplus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over HTTP, to OpenAI's client, to curl and to `mplus ask`; those that wait are answered."""
+    openai, uvicorn = pytest.importorskip("openai"), pytest.importorskip("uvicorn")
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    mplus.memory("book").read(tmp_path / "a.txt")
+    go, real, worker = threading.Event(), MemoryHandle.load, Worker(most=2)
+
+    def held(*given: Any, **named: Any) -> Any:
+        go.wait()
+        return real(*given, **named)
+
+    def ask() -> str:
+        made = client.responses.create(model="book", input="Who is he?", max_output_tokens=4)
+        return str(made.output_text)
+
+    monkeypatch.setattr(MemoryHandle, "load", held)
+    app = make_app(Service(mplus, worker), Policy(None, None, PUBLIC, 1 << 20))
+    server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="off", log_config=None))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(5) as pool:
+        port = listener.getsockname()[1]
+        client = openai.OpenAI(
+            base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0
+        )
+        serving = pool.submit(server.run, sockets=[listener])
+        try:
+            asked = [pool.submit(ask) for _ in range(3)]
+            while worker.load != {"running": 1, "waiting": 2}:
+                time.sleep(0.01)
+            with pytest.raises(openai.InternalServerError, match="2 requests are waiting") as busy:
+                ask()
+            assert busy.value.status_code == 503
+            assert int(busy.value.response.headers["retry-after"]) >= 1
+            address = Address("127.0.0.1", port, None, None, "m", "cpu", "auto")
+            with pytest.raises(Unreachable):
+                next(ask_server(address, "book", Question("Who?"), note=lambda _: None))
+            go.set()
+            assert len({one.result() for one in asked}) == 1
+        finally:
+            go.set()
+            server.should_exit = True
+            serving.result()
+            worker.stop()
+
+
+def test_one_model_is_in_memory_while_a_document_is_read(mplus: Mplus, tmp_path: Path) -> None:
+    """A memory of another type of tensors waits for the end of the reading."""
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    mplus.memory("book").read(tmp_path / "a.txt")
+    model, question = mplus.settings.model, Question("Who is he?", max_new_tokens=4)
+    own = memory_dtype(mplus.memory("book").stored)
+    dtype = "float32" if own == "bfloat16" else "bfloat16"
+    other = Mplus(tmp_path, model=model, device="cpu", dtype=dtype, offline=True)
+    other.memory("other").read(tmp_path / "a.txt")
+    worker, ended = Worker(), threading.Event()
+
+    def reading() -> Iterator[str]:
+        while not ended.is_set():
+            yield "a chunk"
+
+    async def scenario() -> None:
+        service = Service(mplus, worker)
+        worker.submit(reading, reading=True)
+        for name in ("book", "other"):
+            job = await service.ask(name, question)
+            held = mplus.loader.session()
+            if name == "book":
+                assert [event async for event in job.events()]
+            else:
+                with pytest.raises(MplusError, match="ask again when it is read") as busy:
+                    [event async for event in job.events()]
+                assert status_of(busy.value) == 503
+            assert mplus.loader.session() is held
+        ended.set()
+        while worker.load["running"]:
+            await asyncio.sleep(0.01)
+        assert [event async for event in (await service.ask("other", question)).events()]
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        ended.set()
+        worker.stop()
 
 
 def test_the_event_loop_reads_no_disk(mplus: Mplus, monkeypatch: pytest.MonkeyPatch) -> None:

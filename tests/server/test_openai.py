@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.asking.events import Answer, Source, TextDelta, Usage
+from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
 from mplus_cli.place import Place
 
 openai = pytest.importorskip("openai")
@@ -194,3 +194,83 @@ def test_how_sure_it_is_shows(changes: Any, content: str, refusal: str | None, f
     ]
     assert "".join(delta.get("content", "") for delta in deltas) == content
     assert deltas[-1].get("refusal") == refusal and deltas[0]["role"] == "assistant"
+
+
+def respond(client: Any, asked: Any = "Who is the sexton?", **options: Any) -> Any:
+    options = {"model": "book", "input": asked, "max_output_tokens": 8, **options}
+    return client.responses.create(**options)
+
+
+def test_a_response_whole_and_streamed(client: Any, live: Any) -> None:
+    """As a chat's answer; the events build the same response."""
+    chat, whole = ask(client), respond(client, instructions="Be brief.")
+    (choice,), (message,) = chat.choices, whole.output
+    assert whole.output_text == choice.message.content
+    assert whole.status == ("incomplete" if choice.finish_reason == "length" else "completed")
+    assert [note.url for note in message.content[0].annotations] == [
+        note.url_citation.url for note in choice.message.annotations
+    ]
+    assert (whole.usage.input_tokens, whole.usage.output_tokens, whole.usage.total_tokens) == (
+        chat.usage.prompt_tokens,
+        chat.usage.completion_tokens,
+        chat.usage.total_tokens,
+    )
+    assert whole.model_extra["mplus"] | {"usage": None} == chat.model_extra["mplus"] | {
+        "usage": None
+    }
+    with client.responses.stream(
+        model="book", input="Who is the sexton?", max_output_tokens=8
+    ) as stream:
+        events = list(stream)
+    built = events[-1].response
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type.removeprefix("response.") for event in events]
+    assert kinds[:4] == ["created", "in_progress", "output_item.added", "content_part.added"]
+    assert kinds[-1] == whole.status and "output_text.annotation.added" in kinds
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == built.output_text == whole.output_text
+    assert built.output[0].content[0].annotations == message.content[0].annotations
+
+
+def test_a_conversation_of_responses(client: Any) -> None:
+    """What was answered may be given back as it came."""
+    first = respond(client, "Who swam to the rocks?")
+    follow = [{"role": "user", "content": [{"type": "input_text", "text": "Where to?"}]}]
+    asked = [{"role": "user", "content": "Who swam to the rocks?"}, *first.output, *follow]
+    second = respond(client, asked)
+    assert second.model_extra["mplus"]["question"] == "Where to?"
+    assert second.usage.input_tokens > respond(client, "Where to?").usage.input_tokens
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"previous_response_id": "resp_1"}, "no response is kept here"),
+        ({"tools": [{"type": "web_search"}]}, "tools is not supported"),
+        ({"text": {"format": {"type": "json_object"}}}, "text is not supported"),
+        ({"input": [{"type": "item_reference", "role": "user", "id": "1"}]}, "give messages"),
+        ({"input": []}, "not a question of the user"),
+        ({"input": ""}, "the question is empty"),
+        ({"max_output_tokens": 0}, "--max-new-tokens"),
+        ({"stream": True, "extra_body": {"documents": ["Emma"]}}, "no document"),
+    ],
+)
+def test_what_a_response_cannot_heed_is_refused(client: Any, options: Any, said: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=said):
+        respond(client, **options)
+    assert respond(client, store=False, truncation="auto", tools=[]).status
+
+
+def test_an_unsure_response_streams_its_passage() -> None:
+    """No text comes before the end, as none is known to be worth saying."""
+    answer = replace(ANSWER, answer=REFUSAL, reason="unsure", confidence=None)
+    response = pytest.importorskip("mplus_cli.server.responses_api").Response(
+        "book", "http://here/"
+    )
+    sent = response.text(Retrieved((SOURCE,))) + response.text(answer)
+    values = [json.loads(line[6:]) for line in sent.splitlines() if line.startswith("data: ")]
+    (delta,) = (value["delta"] for value in values if value["type"].endswith("text.delta"))
+    assert delta == api.spoken(answer) == values[-1]["response"]["output"][0]["content"][0]["text"]
+    assert [line[7:] for line in sent.splitlines() if line.startswith("event: ")] == [
+        value["type"] for value in values
+    ]

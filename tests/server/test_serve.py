@@ -116,6 +116,19 @@ def test_many_questions_are_asked_of_the_server_too(
     assert told["auto"] == told["off"]
 
 
+def test_asking_a_server_imports_little(private: Any, flags: list[str], process_of: Any) -> None:
+    """Neither what computes nor what only other commands need: half of the time to an answer was that."""
+    program = (
+        "import sys; from mplus_cli.app import run; assert run(sys.argv[1:]) == 0; "
+        "names = ('torch', 'numpy', 'pydantic', 'rich', 'httpx', 'mplus_cli.library.database', "
+        "'models.config', 'mplus_cli.commands.memory'); "
+        "sys.exit(', '.join(name for name in names if name in sys.modules) or 0)"
+    )
+    line = [sys.executable, "-c", program, *flags, "ask", ASKED.text, "--server", "auto"]
+    done = subprocess.run(line, env=process_of.environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
 def test_another_model_or_no_server_is_asked_in_this_process(
     private: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
