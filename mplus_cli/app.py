@@ -202,8 +202,8 @@ def _guarded(
     return code or 0
 
 
-def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
-    root: Any = typer.main.get_command(program)
+def _main(own: typer.Typer, arguments: list[str], name: str) -> int | None:
+    root: Any = typer.main.get_command(own)
     take_plain_values(root)
     try:
         code: int | None = root.main(args=arguments, prog_name=name, standalone_mode=False)

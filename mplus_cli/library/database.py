@@ -43,10 +43,10 @@ SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 REBUILT = "rebuilt"
 """In `times`: when a document left the memory last."""
-# In `times`: when a document was first read, and how a file was.
-_DOCUMENT, _FILE = "document/", "file/"
 _NOTE = "note"
 """In `settings`, which an mplus that knows nothing of it seals and keeps: the user's note."""
+# In `times`: when a document was first read, and how a file was.
+_DOCUMENT, _FILE = "document/", "file/"
 
 _DOCUMENTS = """
 SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest, {metadata}
@@ -279,7 +279,7 @@ def change_times(connection: Connection, times: Mapping[str, str]) -> None:
 
 def put_note(connection: Connection, note: str | None) -> None:
     """Record the user's note, or that there is none. Seals nothing."""
-    connection.execute("DELETE FROM settings WHERE key = ?", (_NOTE,))
+    connection.execute("DELETE FROM settings NOT INDEXED WHERE key = ?", (_NOTE,))
     if note is not None:
         connection.execute("INSERT INTO settings VALUES (?, ?)", (_NOTE, note))
 
