@@ -208,7 +208,7 @@ def view_within(connection: Connection) -> View:
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
     added = times.get(f"{_DOCUMENT}{row[0]}", "")
-    return DocumentRow(*row[:10], added, *row[10:])
+    return DocumentRow(*[*row[:10], added, *row[10:]])
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
