@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from mplus_cli import __version__
-from mplus_cli.app import app
+from mplus_cli.app import program
 from mplus_cli.errors import EXIT_CODES
 
 PAGE = Path(__file__).parent / "mplus.1"
@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent / "mplus.1"
 
 def page() -> str:
     """The whole page in roff."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(program())
     lines = [
         f'.TH MPLUS 1 "" "mplus {__version__}" "User Commands"',
         *(".SH NAME", r"mplus \- read whole books into a memory and ask it questions, offline"),

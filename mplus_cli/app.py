@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,50 +16,16 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.command_line import (
-    EPILOG,
-    GROUPS,
-    START,
-    SWITCHES,
-    WITH_VALUE,
-    examples,
-    hoist,
-    unwrapped,
-    with_full_sources,
-)
-from mplus_cli.commands import (
-    ask,
-    chat,
-    completion,
-    config,
-    demo,
-    doctor,
-    find,
-    ingest,
-    log,
-    memory,
-    memory_files,
-    model,
-    serve,
-    start,
-    train,
-)
-from mplus_cli.commands import eval as evaluate
+from mplus_cli.command_line import GROUPS, START, SWITCHES, WITH_VALUE, hoist, with_full_sources
+from mplus_cli.commands import start
+from mplus_cli.commands.coercion import take_plain_values
+from mplus_cli.commands.table import COMMANDS, add
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streams import OutputLost, close_output, standard_streams
 from mplus_cli.visible import one_line
-
-app = typer.Typer(
-    name="mplus",
-    epilog=START,
-    add_completion=False,
-    rich_markup_mode=None,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def _show_version(wanted: bool) -> None:
@@ -67,7 +34,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def global_options(
     context: typer.Context,
     model: Annotated[
@@ -113,63 +79,29 @@ def global_options(
         start.start(context)
 
 
-app.command(
-    "ingest",
-    epilog=examples(
-        "mplus ingest book.epub",
-        "mplus ingest -m work papers/ notes.md",
-        "mplus ingest --workers 4 library/",
-    ),
-)(ingest.ingest)
-app.command(
-    "ask",
-    epilog=examples(
-        'mplus ask "Who keeps the lighthouse?"',
-        'mplus ask -m work --document notes.md "When is the review?"',
-        'mplus ask --json "Who keeps the lighthouse?"',
-    ),
-)(ask.ask)
-app.command("find", epilog=EPILOG)(find.find)
-app.command(
-    "chat",
-    short_help="Ask a memory questions, one after the other.",
-    epilog=examples("mplus chat", "mplus chat -m work"),
-)(chat.chat)
-app.command(
-    "log",
-    short_help="Show what was asked and answered.",
-    epilog=examples("mplus log", 'mplus log --search "brass key"', "mplus log 12"),
-)(log.log)
-memory.app.command("fork")(memory_files.fork)
-memory.app.command("merge")(memory_files.merge)
-memory.app.command("du")(memory_files.disk_usage)
-memory.app.command("gc")(memory_files.collect_garbage)
-memory.app.command("export")(memory_files.export)
-app.command(
-    "serve",
-    short_help="Serve memories over HTTP, with a web page.",
-    epilog=examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
-)(serve.serve)
-app.command("mcp", short_help="Give an assistant the memories over MCP.", epilog=EPILOG)(serve.mcp)
-app.add_typer(memory.app, name="memory", short_help="Look after memories.", epilog=EPILOG)
-app.add_typer(model.app, name="model", epilog=EPILOG)
-app.add_typer(config.app, name="config")
-app.command(
-    "train",
-    short_help="Train a checkpoint of your own.",
-    epilog=EPILOG,
-    help=unwrapped(train.HELP),
-)(train.train)
-app.add_typer(
-    evaluate.app, name="eval", short_help="Measure how well a model remembers.", epilog=EPILOG
-)
-app.command("doctor", short_help="Check the installation.", epilog=EPILOG)(doctor.doctor)
-app.command("demo", short_help="Read an example story, and ask about it.", epilog=EPILOG)(demo.demo)
-app.command(
-    "completion",
-    short_help="Complete command lines in your shell.",
-    epilog=examples("mplus completion --install", "mplus completion zsh"),
-)(completion.completion)
+def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands, or with all of them."""
+    root = typer.Typer(
+        name="mplus",
+        epilog=START,
+        add_completion=False,
+        rich_markup_mode=None,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    root.callback()(global_options)
+    add(root, names)
+    return root
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # what `python -m typer mplus_cli.app` looks for
+        return program()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "app"]
 
 
 def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: False) -> int:
@@ -181,7 +113,9 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
 
     def command() -> int | None:
         options, rest = hoist(with_full_sources(arguments))
-        return _main(app, [*options, *rest, *(["--help"] if rest in GROUPS else [])], "mplus")
+        wanted = rest[:1] if rest[:1] and rest[0] in COMMANDS else COMMANDS
+        line = [*options, *rest, *(["--help"] if rest in GROUPS else [])]
+        return _main(program(wanted), line, "mplus")
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     tells: screen.Tells = "usual"
@@ -203,16 +137,16 @@ def complete(shell: str, given: Sequence[str]) -> int:
     known = (*WITH_VALUE, *SWITCHES)
 
     def command() -> None:
-        root = typer.main.get_command(app)
+        root = typer.main.get_command(program())
         for line in replies(shell, given, lambda words: safely(root, words, known)):
             screen.out(line)
 
     return guarded(command, debug=False)
 
 
-def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
+def run_program(own: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """Run another program's command line by the same rules as `run`."""
-    return guarded(lambda: _main(program, list(arguments) or ["--help"], name), debug=False)
+    return guarded(lambda: _main(own, list(arguments) or ["--help"], name), debug=False)
 
 
 def guarded(
@@ -268,8 +202,9 @@ def _guarded(
     return code or 0
 
 
-def _main(program: typer.Typer, arguments: list[str], name: str) -> int | None:
-    root: Any = typer.main.get_command(program)
+def _main(own: typer.Typer, arguments: list[str], name: str) -> int | None:
+    root: Any = typer.main.get_command(own)
+    take_plain_values(root)
     try:
         code: int | None = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
@@ -284,6 +219,10 @@ def _usage(error: typer.TyperException) -> str:
     """A usage error of the parser as one line: what is wrong, and the nearest name."""
     message = one_line(error.format_message()).rstrip(".")
     message = message[:1].lower() + message[1:].replace("Input should be", "it must be")
+    message = re.sub(r", unable to parse string as an? \w+$", "", message)
+    message = message.replace("a valid integer", "a whole number").replace(
+        "a valid number", "a number"
+    )
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):
@@ -297,4 +236,4 @@ def _usage(error: typer.TyperException) -> str:
 def _options(context: Any) -> list[str]:
     """The options of a command, its own and the global ones."""
     own = [name for parameter in context.command.params for name in parameter.opts]
-    return [name for name in own if name.startswith("-")] + [*WITH_VALUE, *SWITCHES]
+    return [name for name in own if name.startswith("-")] + [*WITH_VALUE, *SWITCHES, "--help"]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from models.schema import shown
 from mplus_cli.errors import UsageError
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -213,6 +212,8 @@ def parse(text: str, where: str) -> dict[str, Any]:
         check_key(name, f"{where}: ")
         wanted = type(KEYS[name].default)
         if type(value) is not wanted:
+            from models.schema import shown
+
             kind = "true or false" if wanted is bool else "a text in quotes"
             raise UsageError(f"{where}: {name} is {shown(value)}: give {kind}")
     return values

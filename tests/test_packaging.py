@@ -8,12 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
 
 import platformdirs
 import pytest
+
+from mplus_cli import __version__
 
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -101,34 +104,44 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
 
 @pytest.mark.default_model
 def test_the_installed_wheel_reads_and_answers(wheel: Path, own_home: Path, tmp_path: Path) -> None:
-    """The copy that was installed answers, not these sources."""
+    """In an environment of its own, with its script and its manual page: that copy answers, not these
+    sources. The libraries are those that are here."""
     fetched = platformdirs.user_data_path("mplus") / "base"
     if not fetched.is_dir():
         pytest.skip("fetch the base once: mplus model pull")
     home = own_home / "mplus"
     home.mkdir(exist_ok=True)
     (home / "base").symlink_to(fetched)
-    site = tmp_path / "site"
-    options = ["--no-deps", "--no-index", "-q", "--target", str(site)]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
+    own = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
+    paths = {
+        name: sysconfig.get_path(name, "venv", {"base": str(own)})
+        for name in ("purelib", "scripts")
+    }
+    pip = [sys.executable, "-m", "pip", "--python", str(own), "install"]
+    subprocess.run([*pip, "--no-deps", "--no-index", "-q", str(wheel)], check=True)
+    libraries = Path(paths["purelib"]) / "libraries.pth"
+    libraries.write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    assert (own / "share" / "man" / "man1" / "mplus.1").is_file()
+    python = [str(Path(paths["scripts"]) / "python"), "-I", "-c"]
+    shown = [*python, "import mplus_cli, models; print(mplus_cli.__file__, models.__file__)"]
+    found = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    assert all(Path(file).is_relative_to(own) for file in found.split()), found
     book = tmp_path / "book.txt"
     book.write_text("The keeper of the Sallow lighthouse is called Orla Finch. " * 3)
 
     def mplus(*words: str) -> str:
-        program = (
-            "import sys, mplus_cli.__main__ as m; "
-            f"assert m.__file__.startswith({str(site)!r}); sys.argv[0] = 'mplus'; m.main()"
-        )
         done = subprocess.run(
-            [sys.executable, "-c", program, "--home", str(home), "--offline", *words],
+            [str(Path(paths["scripts"]) / "mplus"), "--home", str(home), "--offline", *words],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(site)},
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    assert mplus("--version") == f"mplus {__version__}\n"
     mplus("ingest", str(book), "-q")
     answer = json.loads(mplus("ask", "Who is the keeper of the Sallow lighthouse?", "--json"))
     assert "Orla Finch" in answer["answer"]

@@ -8,11 +8,14 @@ Reads the example story into a memory in a temporary home (the embedded base has
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
 
 import pexpect
@@ -23,6 +26,8 @@ from rich.style import Style
 from rich.text import Text
 
 COLUMNS, LINES = 92, 60
+PROMPT = re.compile(r">\x08\x1b\[2C")
+"""The prompt of a chat, as it is drawn."""
 SHOWN = (
     "mplus ingest story.pdf",
     'mplus ask "How many miles of water lie between Port Ambrel and Sallowhithe?"',
@@ -31,11 +36,15 @@ SHOWN = (
 STORY = Path(__file__).parents[2] / "examples" / "story"
 
 
-def record(home: str, shown: Sequence[str] = SHOWN, folder: Path = STORY) -> pyte.Screen:
-    """The terminal after all commands, run in a folder."""
+def record(
+    home: str, shown: Sequence[str | tuple[str, list[str]]] = SHOWN, folder: Path = STORY
+) -> pyte.Screen:
+    """The terminal after all commands, run in a folder; with a command may come what is typed into it, each
+    line at a prompt of its own."""
     terminal = pyte.Screen(COLUMNS, LINES)
     stream = pyte.Stream(terminal)
-    for line in shown:
+    for given in shown:
+        line, typed = (given, []) if isinstance(given, str) else given
         stream.feed(f"\x1b[1;32m$\x1b[0m \x1b[1m{line}\x1b[0m\r\n")
         words = [sys.executable, "-m", "mplus_cli", "--home", home, *shlex.split(line)[1:]]
         child = pexpect.spawn(
@@ -43,9 +52,14 @@ def record(home: str, shown: Sequence[str] = SHOWN, folder: Path = STORY) -> pyt
             words[1:],
             cwd=str(folder),
             encoding="utf-8",
-            timeout=900,
+            timeout=3600,
+            env={**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1"},
             dimensions=(LINES, COLUMNS),
         )
+        for text in typed:
+            child.expect(PROMPT)
+            stream.feed(child.before + child.after)
+            child.send(f"{text}\r")
         child.expect(pexpect.EOF)
         stream.feed(child.before)
         stream.feed("\r\n")
@@ -57,14 +71,17 @@ def drawn(terminal: pyte.Screen) -> Text:
     rows = []
     for number in range(terminal.cursor.y + 1):
         row = Text()
-        for column in range(COLUMNS):
-            cell = terminal.buffer[number][column]
-            known = cell.fg if cell.fg in ("red", "green", "yellow", "blue", "cyan") else None
-            dim = cell.fg == "brightblack"
-            row.append(cell.data, Style(color=known, bold=cell.bold, dim=dim))
+        cells = [terminal.buffer[number][column] for column in range(COLUMNS)]
+        for style, run in groupby(cells, _style):  # a character at a time makes a large picture
+            row.append("".join(cell.data for cell in run), style)
         row.rstrip()
         rows.append(row)
     return Text("\n").join(rows)
+
+
+def _style(cell: pyte.screens.Char) -> Style:
+    known = cell.fg if cell.fg in ("red", "green", "yellow", "blue", "cyan") else None
+    return Style(color=known, bold=cell.bold, dim=cell.fg == "brightblack")
 
 
 def save(shown: Text, target: str) -> None:

@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.matching import normalise
-from models.prompts import REFUSAL
 from mplus_cli.errors import UsageError
-from mplus_cli.library import StoredMemory
-from mplus_cli.library.values import View
 from mplus_cli.place import Place
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # asking a server imports this module, and needs no library
     from models.memory import Memory
     from mplus_cli.asking.confidence import Calibration
+    from mplus_cli.library import StoredMemory
+    from mplus_cli.library.values import View
 
 DEFAULT_NEW_TOKENS = 256
 WITHOUT_ANSWER = ("refused", "unsure", "whole")
@@ -205,6 +203,9 @@ def usage_words(usage: Usage) -> str:
 
 def is_refusal(answer: str) -> bool:
     """Whether the reader's own words refuse: then the reason is `refused`."""
+    from models.matching import normalise
+    from models.prompts import REFUSAL
+
     return normalise(REFUSAL) in normalise(answer)
 
 

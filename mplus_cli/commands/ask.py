@@ -110,9 +110,6 @@ def ask(
     """Answer a question from a memory."""
     from mplus_cli.asking.events import Event, Question, check
     from mplus_cli.asking.template import read_template
-    from mplus_cli.history.record import Record
-    from mplus_cli.history.store import History
-    from mplus_cli.terminal import answer_view
 
     if server not in ("auto", "off"):
         raise UsageError(f"--server is {server}: give auto or off")
@@ -123,6 +120,8 @@ def ask(
     if output is not None and questions is None:
         raise UsageError("--output is for the answers to --questions: give both")
     fill = None if template is None else read_template(template)
+    if question == "-" and screen.is_interactive():
+        screen.note("type the question, and end it with Ctrl-D")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
         text or "",
@@ -145,13 +144,15 @@ def ask(
     if server == "auto":
         from mplus_cli.server.client import ask_running
 
-        events = ask_running(settings, name, asked, note=screen.note)
+        events = ask_running(settings, name, asked, note=screen.note, meanwhile=_get_ready)
     if events is None:
         from mplus_cli.api import Mplus
 
         book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)
         with screen.meter() as meter:
             events = book.load(asked, progress=meter.report).answer(asked)
+    from mplus_cli.terminal import answer_view
+
     if as_lines:
         final = answer_view.show_events(events)
     elif fill is not None:
@@ -162,9 +163,21 @@ def ask(
             events, as_json=as_json, sources=shows, whole=full_sources, stream=not no_stream
         )
     if final is not None:
+        from mplus_cli.history.record import Record
+        from mplus_cli.history.store import History
+
         answer_view.show_usage(final)
         Record(History(settings.home), "ask", settings.history, screen.warning).add(final.to_json())
     return ExitCode.REFUSED if asked.strict and final and final.refused else ExitCode.DONE
+
+
+def _get_ready() -> None:
+    """Import what shows an answer, while a server thinks."""
+    from importlib import import_module
+
+    for module in ("history.record", "terminal.answer_view"):
+        import_module(f"mplus_cli.{module}")
+    screen.get_ready()
 
 
 def _ask_each(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import JsonOption, Name, OptionalName, settings_of, stored_memory
-from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 
@@ -69,7 +69,7 @@ def repair_memory(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Rebuild a damaged memory from the documents whose text is intact. They are read again."""
     from dataclasses import asdict
 
@@ -112,7 +112,10 @@ def repair_memory(
             chunks = count(len(salvage.chunks), "chunk")
             asked = f"Read {count(len(kept), 'document')} again ({chunks}), and forget the damaged memory?"
             if not yes and not screen.confirm(asked):
-                raise MplusError(f'memory "{name}" was not repaired')
+                if as_json:
+                    screen.json_out({"memory": name, "repaired": False, "kept": [], "lost": []})
+                screen.note(f'memory "{name}" is left as it is')
+                return ExitCode.FAILED
             for event in repair(session, stored, salvage):
                 view.show(event)
     if as_json:
@@ -121,3 +124,4 @@ def repair_memory(
         screen.note(f'memory "{name}" is repaired: {count(len(kept), "document")} kept')
     else:
         screen.note(f'memory "{name}" is ok: there is nothing to repair')
+    return ExitCode.DONE

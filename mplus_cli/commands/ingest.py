@@ -100,12 +100,11 @@ def ingest(
             planned = plan(sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
             return show(settings, planned, meter, as_json=as_json)
     if workers is not None or ray is not None:
-        if replace or ocr or any(value is not None for value in (memory, title, pages)):
+        if replace or any(value is not None for value in (memory, title, pages)):
             raise UsageError(
-                "-m, --title, --pages, --replace and --ocr are for one memory: "
-                "leave out --workers and --ray"
+                "-m, --title, --pages and --replace are for one memory: leave out --workers and --ray"
             )
-        return _read_shelf(settings, sources, workers, ray, as_json=as_json)
+        return _read_shelf(settings, sources, workers, ray, ocr=ocr, as_json=as_json)
     with screen.meter() as meter:
         view = IngestView(meter, title=title)
         book = Mplus.with_settings(settings, note=view.note).memory(memory)
@@ -142,6 +141,7 @@ def _read_shelf(
     workers: int | None,
     address: str | None,
     *,
+    ocr: bool,
     as_json: bool,
 ) -> int:
     from mplus_cli.errors import UsageError
@@ -159,7 +159,7 @@ def _read_shelf(
     report = shelf.ShelfReport()
     with screen.meter() as meter:
         view = ShelfView(meter, len(books))
-        for event in shelf.read_shelf(books, settings, engine):
+        for event in shelf.read_shelf(books, settings, engine, ocr=ocr):
             report.add(event)
             view.show(event)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import JsonOption, settings_of
-from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 
@@ -32,7 +32,7 @@ def log(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """List, search, show and delete the questions and answers that are kept on this machine."""
     from mplus_cli.history.store import ALL, History
     from mplus_cli.terminal.history_view import listed_table, show_conversation
@@ -47,12 +47,15 @@ def log(
         if not yes and screen.is_interactive():
             named = "all conversations" if wanted is None else f"conversation {wanted[0]}"
             if not screen.confirm(f"Delete {named} from {history.path}?"):
-                raise MplusError("nothing was deleted")
+                if as_json:
+                    screen.json_out({"removed": 0})
+                screen.note("nothing is deleted")
+                return ExitCode.FAILED
         removed = history.remove(wanted)
         if as_json:
             screen.json_out({"removed": removed})
         screen.note(f"{removed:,} removed from {history.path}")
-        return
+        return ExitCode.DONE
     if conversation is not None:
         kept, turns = history.find(conversation)
         if as_json:
@@ -60,7 +63,7 @@ def log(
             screen.json_out({**kept.to_json(), "turns": told})
         else:
             show_conversation(kept, turns)
-        return
+        return ExitCode.DONE
     if count < 1:
         raise UsageError(f"-n is {count}: give a whole number from 1")
     found = history.listed(count, memory=memory, words=search)
@@ -73,3 +76,4 @@ def log(
         screen.note(
             "no conversation matches" if filtered else "no questions and answers are kept yet"
         )
+    return ExitCode.DONE

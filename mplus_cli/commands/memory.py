@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mplus_cli.commands import memory_files
 from mplus_cli.commands.checking import check, repair_memory
 from mplus_cli.commands.common import (
     JsonArrayOption,
@@ -17,8 +18,11 @@ from mplus_cli.commands.common import (
     stored_memory,
 )
 from mplus_cli.commands.map import draw_map
-from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.terminal import screen
+
+if TYPE_CHECKING:
+    from mplus_cli.library import DocumentRow, StoredMemory
 
 app = typer.Typer(
     help="List, show, check, rename, delete, save and load memories.",
@@ -62,7 +66,7 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
     if as_json:
         screen.json_out(described)
     else:
-        screen.show(description(described))
+        screen.show(description(described, screen.width()))
 
 
 app.command("map")(draw_map)
@@ -86,13 +90,36 @@ def rename(
     screen.note(f'memory "{old}" is now "{new}"')
 
 
+@app.command("note")
+def note(
+    context: typer.Context,
+    name: Name,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="What to write down; an empty text removes the note."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write down a note about a memory, or print the one it has."""
+    stored = stored_memory(context, name)
+    if text is not None:
+        stored.put_note(text.strip() or None)
+    kept = stored.view().note
+    if as_json:
+        screen.json_out({"memory": name, "note": kept})
+    elif text is None and kept is not None:
+        screen.piece(f"{kept}\n")
+    else:
+        screen.note(f'memory "{name}" {"has no note" if kept is None else "has this note now"}')
+
+
 @app.command("rm")
 def remove(
     context: typer.Context,
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Delete a memory."""
     from mplus_cli.library import Library
     from mplus_cli.wording import count, size
@@ -110,11 +137,15 @@ def remove(
         except MplusError:
             held = "damaged"
         if not screen.confirm(f'Delete memory "{name}" ({held})?'):
-            raise MplusError(f'memory "{name}" was not removed')
+            if as_json:
+                screen.json_out({"memory": name, "removed": False})
+            screen.note(f'memory "{name}" is kept')
+            return ExitCode.FAILED
     library.remove(name)
     if as_json:
         screen.json_out({"memory": name, "removed": True})
     screen.note(f'memory "{name}" is removed')
+    return ExitCode.DONE
 
 
 @app.command("rm-document")
@@ -129,7 +160,7 @@ def remove_document(
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Take a document out of a memory. The others are read again, from the text in the memory."""
     from mplus_cli.asking.scope import find_document
     from mplus_cli.ingest.rebuilding import remove
@@ -149,7 +180,10 @@ def remove_document(
                 f'"{row.title}" is not removed: give --yes where there is no terminal to ask on'
             )
         if not screen.confirm(f'Remove "{row.title}"{cost if others else ""}?'):
-            raise MplusError(f'"{row.title}" was not removed')
+            if as_json:
+                screen.json_out(_left(stored, None))
+            screen.note(f'"{row.title}" is kept')
+            return ExitCode.FAILED
     with screen.meter() as meter:
         view = IngestView(meter)
         events = remove(settings, stored, row, note=view.note, progress=meter.report)
@@ -160,16 +194,20 @@ def remove_document(
             view.interrupted()
             raise
     if as_json:
-        left = stored.summary()
-        screen.json_out(
-            {
-                "memory": name,
-                "removed": {"number": row.id, "title": row.title, "path": row.path},
-                "documents": left.documents,
-                "tokens": left.tokens,
-            }
-        )
+        screen.json_out(_left(stored, row))
     view.note(f'"{row.title}" is removed from memory "{name}"')
+    return ExitCode.DONE
+
+
+def _left(stored: StoredMemory, removed: DocumentRow | None) -> dict[str, Any]:
+    left = stored.summary()
+    gone = removed and {"number": removed.id, "title": removed.title, "path": removed.path}
+    return {
+        "memory": stored.name,
+        "removed": gone,
+        "documents": left.documents,
+        "tokens": left.tokens,
+    }
 
 
 @app.command("path")
@@ -229,3 +267,10 @@ def load(
     if as_json:
         screen.json_out({"memory": stored.name, "file": str(file)})
     screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
+
+
+app.command("fork")(memory_files.fork)
+app.command("merge")(memory_files.merge)
+app.command("du")(memory_files.disk_usage)
+app.command("gc")(memory_files.collect_garbage)
+app.command("export")(memory_files.export)

@@ -36,7 +36,7 @@ class LocalProcesses:
             raise UsageError(f"--workers is {workers}: give 1 or more")
         self._workers = workers
 
-    def run(self, books: Books, settings: Settings) -> Iterator[BookEvent]:
+    def run(self, books: Books, settings: Settings, ocr: bool) -> Iterator[BookEvent]:
         """Read books; when the caller stops, books under way end at their last commit."""
         from mplus_cli.runtime.session import thread_count
 
@@ -47,7 +47,7 @@ class LocalProcesses:
             while waiting or running:
                 while waiting and len(running) < self._workers:
                     name, sources = waiting.popleft()
-                    connection, process = _start(name, sources, settings, threads)
+                    connection, process = _start(name, sources, settings, ocr, threads)
                     running[connection] = (name, process)
                 for ready in wait(list(running)):
                     assert isinstance(ready, Connection)
@@ -79,14 +79,14 @@ class RayCluster:
         self._address = address
         self._cores = cores
 
-    def run(self, books: Books, settings: Settings) -> Iterator[BookEvent]:
+    def run(self, books: Books, settings: Settings, ocr: bool) -> Iterator[BookEvent]:
         """Read books; the cluster is left when the caller stops, unless the caller had joined it."""
         ray = require("ray", "ray")
         joined = bool(ray.is_initialized())
         if not joined:
             self._join(ray)
         try:
-            yield from self._run(ray, books, settings)
+            yield from self._run(ray, books, settings, ocr)
         finally:
             if not joined:
                 ray.shutdown()
@@ -100,13 +100,15 @@ class RayCluster:
             reason = " ".join(str(error).split())
             raise UsageError(f"no Ray cluster at {self._address}: {reason}") from error
 
-    def _run(self, ray: Any, books: Books, settings: Settings) -> Iterator[BookEvent]:
+    def _run(self, ray: Any, books: Books, settings: Settings, ocr: bool) -> Iterator[BookEvent]:
         most = int(ray.cluster_resources().get("CPU", 0))
         if self._cores > most:
             raise UsageError(f"cores is {self._cores}, but the cluster has {most}: give fewer")
         # Ray sets OMP_NUM_THREADS of a worker to its number of cores.
         task = ray.remote(num_cpus=self._cores, max_retries=0, num_returns="streaming")(read_book)
-        running = {task.remote(name, sources, settings): name for name, sources in books.items()}
+        running = {
+            task.remote(name, sources, settings, ocr): name for name, sources in books.items()
+        }
         while running:
             (ready,), _ = ray.wait(list(running), num_returns=1)
             try:
@@ -119,13 +121,13 @@ class RayCluster:
 
 
 def _start(
-    name: str, sources: Sequence[str], settings: Settings, threads: int
+    name: str, sources: Sequence[str], settings: Settings, ocr: bool, threads: int
 ) -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")
     connection, far = context.Pipe(duplex=False)
     process = context.Process(
         target=_send_events,
-        args=(far, name, list(sources), settings, threads),
+        args=(far, name, list(sources), settings, ocr, threads),
         name=f"mplus {name}",
     )
     process.start()
@@ -134,13 +136,18 @@ def _start(
 
 
 def _send_events(
-    connection: Connection, name: str, sources: list[str], settings: Settings, threads: int
+    connection: Connection,
+    name: str,
+    sources: list[str],
+    settings: Settings,
+    ocr: bool,
+    threads: int,
 ) -> None:
     """The main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides
     os.environ["OMP_NUM_THREADS"] = str(threads)
     with suppress(BrokenPipeError):  # the parent has stopped listening
-        for event in read_book(name, sources, settings):
+        for event in read_book(name, sources, settings, ocr):
             connection.send(event)
 
 

@@ -92,6 +92,12 @@ class Plan:
         return len(self.failures) == len(self.given)
 
 
+def check_ocr(wanted: bool) -> None:
+    """Check that OCR is there if it is wanted; MplusError, with how to install it, if not."""
+    if wanted and not recognition.is_installed():
+        raise MplusError(f"OCR is not installed: install it with: {recognition.INSTALL}")
+
+
 def plan(
     arguments: Sequence[str | Source],
     *,
@@ -109,8 +115,7 @@ def plan(
         MplusError: `ocr`, and the extra of this name is not installed.
         UsageError: `title` with several sources, or a page range that is none.
     """
-    if ocr and not recognition.is_installed():
-        raise MplusError(f"OCR is not installed: install it with: {recognition.INSTALL}")
+    check_ocr(ocr)
     try:
         selected = PageRange.parse(pages) if pages is not None else None
     except DocumentError as error:

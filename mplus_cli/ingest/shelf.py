@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from mplus_cli import failures
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.ingest.changed import Replacement
-from mplus_cli.ingest.job import Report, find_each, plan, run
+from mplus_cli.ingest.job import Report, check_ocr, find_each, plan, run
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.library.names import MAX_LENGTH, validate_name
 from mplus_cli.runtime.session import Session, open_session
@@ -94,27 +94,30 @@ class ShelfReport:
 class Engine(Protocol):
     """Where books are read."""
 
-    def run(self, books: Books, settings: Settings) -> Iterator[BookEvent]:
+    def run(self, books: Books, settings: Settings, ocr: bool) -> Iterator[BookEvent]:
         """Read books, several at a time: their events as they come, `BookFinished` last of each."""
         ...
 
 
 def read_shelf(
-    books: Mapping[str, Sources], settings: Settings, engine: Engine
+    books: Mapping[str, Sources], settings: Settings, engine: Engine, *, ocr: bool = False
 ) -> Iterator[BookEvent]:
     """Read books into memories of the library.
 
     Args:
         books: the memory's name to what is read into it.
         settings: of model, device and library, as for the commands.
+        ocr: recognise scanned pages of PDFs.
 
     Raises:
         UsageError: a name that no memory can have, or more cores than the engine has.
-        MplusError: Ray is wanted and not installed.
+        MplusError: Ray or OCR is wanted and not installed.
     """
+    check_ocr(ocr)
     for name in books:
         validate_name(name)
-    yield from engine.run({name: _absolute(sources) for name, sources in books.items()}, settings)
+    absolute = {name: _absolute(sources) for name, sources in books.items()}
+    yield from engine.run(absolute, settings, ocr)
 
 
 def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict[str, str]:
@@ -137,7 +140,9 @@ def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict
     return named
 
 
-def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator[BookEvent]:
+def read_book(
+    name: str, sources: Sequence[str], settings: Settings, ocr: bool
+) -> Iterator[BookEvent]:
     """Read one book in this process; every failure ends in a `BookFinished` with its line."""
     from mplus_cli.ingest.events import ChunkRead, DocumentStarted
 
@@ -149,7 +154,7 @@ def read_book(name: str, sources: Sequence[str], settings: Settings) -> Iterator
         return False
 
     try:
-        planned = plan(sources, progress=_silent)
+        planned = plan(sources, ocr=ocr, progress=_silent)
         events = run(
             Library(settings.home), partial(_open, settings), planned, report, replaces=keep_both
         )

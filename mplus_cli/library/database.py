@@ -43,6 +43,8 @@ SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 REBUILT = "rebuilt"
 """In `times`: when a document left the memory last."""
+_NOTE = "note"
+"""In `settings`, which an mplus that knows nothing of it seals and keeps: the user's note."""
 # In `times`: when a document was first read, and how a file was.
 _DOCUMENT, _FILE = "document/", "file/"
 
@@ -198,14 +200,15 @@ def view_within(connection: Connection) -> View:
             {what.removeprefix(_FILE): at for what, at in times.items() if what.startswith(_FILE)},
             str(times.get(REBUILT, "")),
             is_covered(connection),
+            settings.get(_NOTE),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error
 
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
-    values, named = row[:-2], row[-2:]  # author and date, which came later than `added`
-    return DocumentRow(*[*values, times.get(f"{_DOCUMENT}{row[0]}", ""), *named])
+    added = times.get(f"{_DOCUMENT}{row[0]}", "")
+    return DocumentRow(*[*row[:10], added, *row[10:]])
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
@@ -272,6 +275,13 @@ def change_times(connection: Connection, times: Mapping[str, str]) -> None:
     with transaction(connection):
         put_times(connection, times)
         put_seals(connection)
+
+
+def put_note(connection: Connection, note: str | None) -> None:
+    """Record the user's note, or that there is none. Seals nothing."""
+    connection.execute("DELETE FROM settings NOT INDEXED WHERE key = ?", (_NOTE,))
+    if note is not None:
+        connection.execute("INSERT INTO settings VALUES (?, ?)", (_NOTE, note))
 
 
 def put_checked(connection: Connection, stamps: Mapping[str, str]) -> None:

@@ -158,6 +158,7 @@ class Library:
                 database.create(folder, name, view.identity, created=view.created, updated=at)
                 yield stored, StoredMemory(folder, name, Locks(folder.with_name("locks")))
                 with database.connect(folder, name) as connection:
+                    database.put_note(connection, view.note)
                     database.change_times(connection, {database.REBUILT: database.now_exactly()})
                 # Where names cannot be exchanged, nobody may take this one meanwhile.
                 while_named.enter_context(self.locks.names())

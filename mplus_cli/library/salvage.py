@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
 from mplus_cli.library import chunk_rows, database, metadata_rows
-from mplus_cli.library.schema import check_view
+from mplus_cli.library.schema import NOTE, check_view
 from mplus_cli.library.seal import wrong_seals
 from mplus_cli.library.values import ChunkRow, DocumentRow, View
 
@@ -63,6 +63,8 @@ def find_sound(stored: StoredMemory) -> Salvage:
         database.transaction(connection, write=False),
     ):
         view = database.view_within(connection)
+        if not NOTE.allows(view.note):
+            view = replace(view, note=None)
         for wrong in check_view(view):
             raise sqlite3.DatabaseError(f"{wrong}, so that nothing can be kept")
         sealed = not [*wrong_seals(connection)]

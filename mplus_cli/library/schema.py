@@ -54,6 +54,8 @@ _COUNT, _SOME = Whole(0, 1 << 48), Whole(1, 1 << 48)
 _PAGE = Whole(0, 1 << 48, optional=True)
 _TEXT = Text(1 << 24)
 _STATED = Text(1 << 12, optional=True)
+NOTE = Text(2000, optional=True)
+"""What a user may write down about a memory."""
 _MODEL: dict[str, Rule] = {"name": _TEXT, "fingerprint": Digest()}
 _TIMES: dict[str, Rule] = {"created": Moment(), "updated": Moment()}
 _DOCUMENT: dict[str, Rule] = {
@@ -113,6 +115,7 @@ def check_view(view: View) -> Iterator[str]:
     yield from _check("model", model, _MODEL)
     yield from check_geometry(identity.geometry)
     yield from _check("memory", {"created": view.created, "updated": view.updated}, _TIMES)
+    yield from _check("memory", {"note": view.note}, {"note": NOTE})
     for number, document in enumerate(view.documents, start=1):
         yield from _check(f"document {number}", _values(document), _DOCUMENT)
         if document.id != number:

@@ -4,7 +4,7 @@ The file has the tensors of long-term memory in one piece (`ltm.*`), those of sh
 (`stm.*`), the chunks' texts as UTF-8 JSON (`chunks`) and their places (`places`, where there are
 any: an mplus without places does without), and in its metadata `format`, `version`,
 `memory` (JSON: name, identity, counts, documents, times; under `metadata` the documents' authors and
-dates, which an mplus without them passes over) and `sha256`: the digest of the whole
+dates, and the user's `note`, which an mplus without them passes over) and `sha256`: the digest of the whole
 file, with zeros in the place of these 64 digits. Its bytes depend on the memory alone, not on how
 long-term memory was cut into files.
 """
@@ -144,6 +144,7 @@ def _describe(name: str, view: View) -> dict[str, object]:
         "ltm_tokens": view.ltm_tokens,
         "documents": documents,
         **({"metadata": stated} if known else {}),
+        **({} if view.note is None else {"note": view.note}),
         "created": view.created,
         "updated": view.updated,
     }

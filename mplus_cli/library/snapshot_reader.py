@@ -117,7 +117,8 @@ def _view(memory: Mapping[str, Any]) -> View:
         chunks_sha256="",
     )
     identity = ModelIdentity(**memory["model"])
-    return View(identity, state, (), documents, memory["created"], memory["updated"], {})
+    times, note = (memory["created"], memory["updated"]), memory.get("note")
+    return View(identity, state, (), documents, *times, {}, note=note)
 
 
 def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, name: str) -> None:
@@ -148,6 +149,7 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
             database.put_documents(connection, {row.id: _as_new(row)}, row.added)
             database.put_progress(connection, row.id, row.chunks_read)
         chunk_rows.put_chunks(connection, rows, places)
+        database.put_note(connection, view.note)
         database.put_segments(connection, segments)
         database.put_state(connection, state)
         named = [row.file for row in segments] + [state.stm_file]

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mplus_cli.errors import MismatchError, MplusError, disk_errors
+from mplus_cli.errors import MismatchError, MplusError, UsageError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.lock import Lock, Locked, Locks
-from mplus_cli.library.schema import same_geometry
+from mplus_cli.library.schema import NOTE, same_geometry
+from mplus_cli.library.seal import put_seals
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
     ChunkRow,
@@ -90,6 +91,7 @@ class StoredMemory:
             bytes=held + (self.folder / database.FILE).stat().st_size,
             created=view.created,
             updated=view.updated,
+            note=view.note,
         )
 
     def documents(self) -> list[DocumentRow]:
@@ -230,6 +232,23 @@ class StoredMemory:
                 f'memory "{self.name}" is being written by another process{pid}: wait for it or '
                 "choose another memory with -m"
             ) from error
+
+    def put_note(self, note: str | None) -> None:
+        """Write down a note about it, in place of the one before; None: none.
+
+        Raises:
+            UsageError: the note is too long, or no text.
+            MplusError: another process writes the memory.
+        """
+        if not NOTE.allows(note):
+            raise UsageError(f"the note is not one: give {NOTE.wanted.partition(',')[0]}")
+        with (
+            self.writer(),
+            database.connect(self.folder, self.name) as connection,
+            database.transaction(connection),
+        ):
+            database.put_note(connection, note)
+            put_seals(connection)
 
     def _damaged(self, reason: str) -> MismatchError:
         return MismatchError(

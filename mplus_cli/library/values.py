@@ -48,6 +48,8 @@ class MemorySummary:
     created: str = ""
     updated: str = ""
     error: str | None = None
+    note: str | None = None
+    """What the user wrote down about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class View:
     """When a document left it last, so that its chunks were renumbered; empty if none did."""
     covered: bool = True
     """Whether every row has a digest of its own: False where an earlier mplus wrote it."""
+    note: str | None = None
+    """What the user wrote down about it."""
 
     @property
     def interim(self) -> SegmentRow | None:

@@ -10,11 +10,10 @@ import http.client
 import os
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -63,12 +62,9 @@ def fetch_large(repository: str, progress: Progress) -> None:
         with _alone(blobs.parent, repository, progress):
             for file in wanted:
                 if not (blobs / file.sha256).exists():
-                    _fetch(file, blobs, headers, partial(_tell, progress, what, before, total))
+                    for have in _fetch(file, blobs, headers):
+                        progress(what, before + have, total)
                 before += file.bytes
-
-
-def _tell(progress: Progress, what: str, before: int, total: int, have: int) -> None:
-    progress(what, before + have, total)
 
 
 def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
@@ -90,15 +86,16 @@ def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
         return [], {}
 
 
-def _fetch(file: Wanted, blobs: Path, headers: dict[str, str], tell: Callable[[int], None]) -> None:
-    """Fetch what is missing of a file, and name it by its checksum; whoever asked for it compares that."""
+def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
+    """Fetch what is missing of a file, as the bytes that are here, and name it by its checksum; whoever asked
+    for it compares that."""
     part = blobs / (file.sha256 + PART)
     try:
         with part.open("ab") as out:
             if out.tell() > file.bytes:
                 out.truncate(0)
             if out.tell() < file.bytes:
-                _append(file, out, headers, tell)
+                yield from _append(file, out, headers)
             out.flush()
             os.fsync(out.fileno())
     except (OSError, http.client.HTTPException) as error:
@@ -110,9 +107,7 @@ def _fetch(file: Wanted, blobs: Path, headers: dict[str, str], tell: Callable[[i
     part.replace(blobs / file.sha256)
 
 
-def _append(
-    file: Wanted, out: IO[bytes], headers: dict[str, str], tell: Callable[[int], None]
-) -> None:
+def _append(file: Wanted, out: IO[bytes], headers: dict[str, str]) -> Iterator[int]:
     have = out.seek(0, os.SEEK_END)
     asked = urllib.request.Request(file.url, headers=headers)
     if have:
@@ -124,7 +119,7 @@ def _append(
         while block := reply.read(_BLOCK):
             out.write(block)
             have += len(block)
-            tell(min(have, file.bytes))
+            yield min(have, file.bytes)
     if have != file.bytes:
         raise http.client.HTTPException(f"{have} of {file.bytes} bytes came")
 

@@ -38,6 +38,7 @@ def describe(stored: StoredMemory) -> dict[str, Any]:
     ]
     return {
         "name": summary.name,
+        "note": summary.note,
         "model": summary.model,
         "fingerprint": identity.fingerprint,
         "documents": documents,

@@ -137,7 +137,7 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
 
 def _show_reply(reply: slash_commands.Reply) -> None:
     for text in reply.lines:
-        screen.dim(text)
+        screen.row(text)
     for source in reply.sources:
         show_source(source, whole=reply.whole)
     if reply.drawn is not None:

@@ -47,4 +47,4 @@ def show_conversation(kept: Kept, turns: Sequence[Turn]) -> None:
         screen.out(f"> {one_line(turn.question)}")
         screen.piece(f"{answer_text(turn.answer, turn.details['reason'])}\n")
         for where in places(turn.details):
-            screen.out(f"  {where}")
+            screen.dim(where, stderr=False)

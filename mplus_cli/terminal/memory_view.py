@@ -68,7 +68,7 @@ def summaries_table(summaries: Iterable[MemorySummary], width: int) -> Table:
     return table
 
 
-def description(described: dict[str, Any]) -> RenderableType:
+def description(described: dict[str, Any], width: int) -> RenderableType:
     """The picture of `mplus memory show`."""
     geometry = described["geometry"]
     chunk, new, stm = (
@@ -78,6 +78,7 @@ def description(described: dict[str, Any]) -> RenderableType:
     facts.show_header = False
     rows = {
         "name": described["name"],
+        **({} if described["note"] is None else {"note": described["note"]}),
         "model": f"{described['model']} ({described['fingerprint'][:8]}…)",
         "read": f"{described['tokens']:,} tokens of text in {described['chunks']:,} chunks",
         "short-term": f"{described['stm_tokens']:,} of {stm} tokens",
@@ -92,7 +93,7 @@ def description(described: dict[str, Any]) -> RenderableType:
         facts.add_row(Text(label, style="dim"), Text(one_line(str(value))))
     if not described["documents"]:
         return facts
-    return Group(facts, Text(), _documents(described["documents"]))
+    return Group(facts, Text(), _documents(described["documents"], width))
 
 
 def usage_table(found: Iterable[Usage], width: int) -> Table:
@@ -122,23 +123,37 @@ def _recorded(tokens: Any) -> str:
     return f"{tokens:,}" if type(tokens) is int and 0 <= tokens < 1 << 63 else "?"
 
 
-def _documents(documents: Sequence[dict[str, Any]]) -> Table:
-    by_whom = any(document["author"] for document in documents)
-    numbers = [("pages", True), ("tokens", True), ("chunks", True)]
-    author = [("author", False)] if by_whom else []
-    table = plain_table(("#", True), ("document", False), *author, *numbers, ("read", False))
+def _documents(documents: Sequence[dict[str, Any]], width: int) -> Table:
+    """The documents of a memory; on a narrow terminal without who wrote them and when they were read."""
+    wide = width >= _NARROW
+    by_whom = wide and any(document["author"] for document in documents)
+    unfinished = any(document["chunks_read"] != document["chunks"] for document in documents)
+    shown = {
+        "#": True,
+        "document": True,
+        "author": by_whom,
+        "pages": True,
+        "tokens": True,
+        "chunks": wide,
+        "read": wide or unfinished,
+    }
+    numbers = ("#", "pages", "tokens", "chunks")
+    table = plain_table(
+        *((title, title in numbers) for title, is_shown in shown.items() if is_shown)
+    )
     for document in documents:
         done, chunks = document["chunks_read"], document["chunks"]
-        pages = "" if document["pages"] is None else f"{document['pages']:,}"
-        state = moment(document["added"]) if done == chunks else f"{done} of {chunks} chunks so far"
-        names = [document["title"], *([document["author"] or ""] if by_whom else [])]
-        table.add_row(
+        cells: tuple[str | Text, ...] = (
             str(document["number"]),
-            *(Text(one_line(name)) for name in names),
-            pages,
+            Text(one_line(document["title"])),
+            Text(one_line(document["author"] or "")),
+            "" if document["pages"] is None else f"{document['pages']:,}",
             f"{document['tokens']:,}",
             f"{chunks:,}",
-            state,
+            moment(document["added"]) if done == chunks else f"{done} of {chunks} chunks so far",
+        )
+        table.add_row(
+            *(cell for cell, is_shown in zip(cells, shown.values(), strict=True) if is_shown)
         )
     return table
 

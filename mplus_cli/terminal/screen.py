@@ -33,6 +33,8 @@ _tells: ContextVar[Tells] = ContextVar("tells", default="usual")
 _mid_line: ContextVar[bool] = ContextVar("mid_line", default=False)
 """Whether the last piece of an answer ended in the middle of a line."""
 _SPACE = re.compile(r"\s+")
+_COLUMNS = re.compile(r"\S.*?\s{2,}(?=\S)")
+"""The first column of a line, and the space behind it."""
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -119,6 +121,18 @@ def dim(text: str, *, stderr: bool = True) -> None:
         _plain(stream, line)
 
 
+def row(text: str) -> None:
+    """An indented, dimmed line on stderr; of two columns the second is wrapped beside the first."""
+    found = _COLUMNS.match(text)
+    if found is None or not is_terminal():
+        dim(text)
+        return
+    columns = _console(stderr=True).width - 2
+    hanging = " " * min(found.end(), 2 * columns // 3)
+    for line in textwrap.wrap(text, columns, subsequent_indent=hanging, break_on_hyphens=False):
+        dim(line)
+
+
 def aside(text: str) -> None:
     """An indented line on stderr, unless quiet."""
     if not is_quiet():
@@ -195,6 +209,12 @@ def traceback(failure: BaseException) -> None:
     _write(sys.stderr, "".join(traceback_module.format_exception(failure)))
 
 
+def get_ready() -> None:
+    """Import what draws on a terminal, where there is one."""
+    if is_terminal() or is_wrapped():
+        _console(stderr=True)
+
+
 def show(renderable: RenderableType) -> None:
     """Something drawn by `rich` on stdout."""
     _console(stderr=False).print(renderable)
@@ -207,7 +227,7 @@ def is_terminal() -> bool:
 
 def moves() -> bool:
     """Whether what is on stderr may be redrawn: not on `TERM=dumb`, nor for a screen reader."""
-    return is_terminal() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return is_terminal() and not _is_dumb()
 
 
 def is_interactive() -> bool:
@@ -271,8 +291,25 @@ def _console(*, stderr: bool) -> Console:
     from mplus_cli.terminal.consoles import VisibleConsole
 
     stream = sys.stderr if stderr else sys.stdout
-    wide = None if stream.isatty() else _WIDE
-    return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=wide)
+    wide, high = _dumb_size(stream) if stream.isatty() else (_WIDE, None)
+    return VisibleConsole(
+        stderr=stderr, highlight=False, markup=False, emoji=False, width=wide, height=high
+    )
+
+
+def _dumb_size(stream: Any) -> tuple[int | None, int | None]:
+    """Columns and lines of a terminal of which `rich` believes that it has 80 and 25; None: `rich` asks."""
+    if not _is_dumb():
+        return None, None
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return None, None
+    return size.columns or None, size.lines or None
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def _plain(stream: Any, text: str) -> None:

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 import typer
 
-from mplus_cli.app import app
+from mplus_cli.app import program
 from mplus_cli.completion.shells import SHELLS, replies, script, split
 from mplus_cli.completion.words import Completions, Word, complete
 from mplus_cli.library import Library, ModelIdentity, NewDocument, database
@@ -37,7 +37,7 @@ def library(own_home: Path) -> Path:
 
 
 def completed(line: str, *rest: str) -> list[str]:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(program())
     found = complete(root, [*line.split(), *rest], ("--offline", "--device"))
     return ["<files>"] if found.files else [word.text for word in found.words]
 

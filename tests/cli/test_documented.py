@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 from mplus_cli.history.store import History
 
 ROOT = Path(__file__).parents[2]
+NOT_HERE = ("cli.md", "tables.md")
+"""Pages that are made from what others say."""
 PAGES = [
     "README.md",
-    *(
-        f"docs/{name}.md"
-        for name in ("index", "install", "chat", "scripting", "settings", "privacy")
+    *sorted(
+        str(page.relative_to(ROOT))
+        for page in (ROOT / "docs").rglob("*.md")
+        if page.name not in NOT_HERE
     ),
 ]
 ELSEWHERE = {"demo", "eval", "train", "serve", "mcp"}
@@ -27,6 +31,8 @@ STDIN = {"--questions -": '{"question": "Who?"}\n', "chat": "who?\n"}
 
 
 PLACEHOLDER = re.compile(r"[A-Z|-]{4,}")
+MISTYPED = ('-m page "', "stroy.epub", "--sorces")
+"""Parts of command lines that show what is said to a mistake."""
 MAY_FAIL = ("doctor", "find")
 """Whose exit code 1 says something of the test's folder: no base model, nothing near."""
 
@@ -55,6 +61,9 @@ def test_every_documented_command_runs(
     monkeypatch.setenv("SHELL", "/bin/bash")
     pdf = make_pdf("book.pdf", "The captain of the ship was called Ahab. He had one leg.")
     (tmp_path / "book.epub").write_bytes(pdf.read_bytes())
+    shutil.copy(ROOT / "examples" / "story" / "story.pdf", tmp_path)
+    short = ROOT / "tests" / "fixtures" / "documents" / "order.epub"
+    shutil.copy(short, tmp_path / "story.epub")  # the whole story takes the tiny model long
     (tmp_path / "questions.jsonl").write_text('{"question": "Who?"}\n')
     assert mplus("ingest", story, "-m", "default", "-q").code == 0
     for memory in ("NAME", "work", "emma"):
@@ -66,16 +75,39 @@ def test_every_documented_command_runs(
     texts = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
     ran = 0
     for page, line in documented():
-        line = line.partition("  #")[0].rstrip()
+        line = line.partition("  #")[0].rstrip("\\ ")
         words = shlex.split(line)[1:]
         if words[0] in ELSEWHERE or "pull" in words or any(word.endswith("...") for word in words):
             continue
         typed = next((text for part, text in STDIN.items() if part in line), "")
         result = mplus(*words, *(["--yes"] if words[:2] == ["memory", "rm"] else []), stdin=typed)
+        if any(part in line for part in MISTYPED):
+            assert result.code and "did you mean" in result.err, (page, line, result)
+            continue
         is_well = result.code == 0 or (result.code == 1 and words[0] in MAY_FAIL)
         if any(PLACEHOLDER.fullmatch(word) for word in words) or f"`{line}`" in texts[page]:
             # A form to fill in, or a command that is only named: there is such a command at least.
             is_well = is_well or not re.search("no such (option|command)", result.err)
         assert is_well, (page, line, result)
         ran += result.code == 0
-    assert ran > 25
+    assert ran > 50
+
+
+def test_every_documented_program_is_there() -> None:
+    """Modules that pages run with `python -m`, and the options that they give them: some run for hours."""
+    pages = [*PAGES, "CONTRIBUTING.md", "models/weights/smollm2-135m/README.md"]
+    lines = [
+        line
+        for page in pages
+        for line in re.findall(
+            r"python -m ((?:benchmarks|models|mplus_cli)[^`\n]*)", (ROOT / page).read_text("utf-8")
+        )
+    ]
+    for line in lines:
+        module = line.split()[0]
+        found = ROOT / module.replace(".", "/")
+        code = found / "__main__.py" if found.is_dir() else found.with_suffix(".py")
+        text = code.read_text("utf-8") + (ROOT / "benchmarks" / "common.py").read_text("utf-8")
+        for option in re.findall(r"--([a-z-]+)", line.partition("#")[0]):
+            assert f"--{option}" in text or re.search(rf"\b{option.replace('-', '_')}:", text), line
+    assert len(lines) > 25

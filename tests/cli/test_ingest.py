@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.documents import recognition
+from mplus_cli.documents import DocumentError, recognition
+from mplus_cli.ingest.shelf import BookFinished, read_book
 from mplus_cli.library import Library
 from mplus_cli.library.writer import Writer
+from mplus_cli.settings import Flags, resolve
 
 FIELDS = {"path", "title", "sha256", "pages", "tokens", "chunks", "status", "error", "replaced"}
 REPORT = {"memory", "documents", "tokens", "stm_tokens", "ltm_tokens", "seconds"}
@@ -256,5 +258,22 @@ def test_ocr_that_is_not_installed(
         1,
         "OCR is not installed: install it with: pip install 'mplus[ocr]'",
     )
-    result = mplus("ingest", scan, "--workers", "2", "--ocr")
-    assert result.code == 2 and "--ocr" in result.error
+    assert mplus("ingest", scan, "--workers", "2", "--ocr").error == result.error
+
+
+def test_ocr_with_workers(
+    tiny: Path, make_pdf: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each worker recognises the pages of its own book."""
+    wanted = []
+
+    def planned(sources: Any, *, ocr: bool, progress: Any) -> Any:
+        wanted.append(ocr)
+        raise DocumentError("far enough")
+
+    monkeypatch.setattr("mplus_cli.ingest.shelf.plan", planned)
+    scan = str(make_pdf("scan.pdf", ""))
+    for ocr in (True, False):
+        *_, last = read_book("scan", [scan], resolve(Flags()), ocr)
+        assert isinstance(last, BookFinished) and last.error == "far enough"
+    assert wanted == [True, False]

@@ -146,7 +146,12 @@ def test_rm_asks(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert result.code == 2
     assert "--yes" in result.error
     monkeypatch.setattr(screen, "is_interactive", lambda: True)
-    assert mplus("memory", "rm", book, stdin="\n").code == 1
+    kept = mplus("memory", "rm", book, stdin="\n")
+    assert (kept.code, "error" in kept.err) == (1, False)
+    assert kept.err.endswith(f'memory "{book}" is kept\n')
+    assert mplus("memory", "rm", book, "--json", stdin="n\n").json["removed"] is False
+    kept = mplus("memory", "rm-document", book, "1", "--json", stdin="n\n")
+    assert (kept.code, kept.json["removed"], kept.json["documents"]) == (1, None, 1)
     assert folder(book).is_dir()
     result = mplus("memory", "rm", book, stdin="y\n")
     assert result.code == 0

@@ -1,6 +1,6 @@
 """The example book: its length, its PDF, and the questions asked about it."""
 
-import importlib.util
+import importlib
 import json
 import re
 import sys
@@ -56,18 +56,15 @@ def contains(text: str, answer: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(normal(answer))}(?!\w)", text) is not None
 
 
-@pytest.fixture(scope="module")
-def builder() -> ModuleType:
-    """Load ``build_pdf.py`` as a module, or skip where ReportLab is not installed."""
+@pytest.fixture(scope="module", params=["pdf", "epub"])
+def built(request: pytest.FixtureRequest) -> tuple[ModuleType, str]:
+    """Load a script that builds a book as a module, or skip where ReportLab is not installed."""
     pytest.importorskip("reportlab")
-    spec = importlib.util.spec_from_file_location("story_build_pdf", STORY / "build_pdf.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        # The dataclasses of the script look their own module up while it loads.
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-    return module
+        patch.syspath_prepend(str(STORY))
+        for name in ("build_pdf", "build_epub"):
+            patch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(f"build_{request.param}"), f"story.{request.param}"
 
 
 def test_story_is_long_enough() -> None:
@@ -75,11 +72,11 @@ def test_story_is_long_enough() -> None:
     assert len((STORY / "story.md").read_text(encoding="utf-8").split()) >= LEAST_WORDS
 
 
-def test_pdf_equals_a_fresh_build(builder: ModuleType, tmp_path: Path) -> None:
-    """The PDF in the folder is exactly what the script builds from the text."""
-    target = tmp_path / "story.pdf"
-    builder.build(target=target)
-    assert target.read_bytes() == (STORY / "story.pdf").read_bytes()
+def test_a_book_equals_a_fresh_build(built: tuple[ModuleType, str], tmp_path: Path) -> None:
+    """The PDF and the EPUB in the folder are exactly what the scripts build from the text."""
+    builder, name = built
+    builder.build(target=tmp_path / name)
+    assert (tmp_path / name).read_bytes() == (STORY / name).read_bytes()
 
 
 def test_printed_page_numbers_are_the_physical_ones() -> None:

@@ -125,6 +125,7 @@ def test_a_full_queue_says_when_to_come_again(
         try:
             asked = [pool.submit(ask) for _ in range(3)]
             while worker.load != {"running": 1, "waiting": 2}:
+                assert not [one.result() for one in asked if one.done()], "none is held"
                 time.sleep(0.01)
             with pytest.raises(openai.InternalServerError, match="2 requests are waiting") as busy:
                 ask()

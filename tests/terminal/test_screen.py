@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from contextvars import copy_context
 from types import SimpleNamespace
 
@@ -55,3 +58,40 @@ def test_what_is_interrupted_in_the_middle_of_a_line_stays_readable(
         assert capsys.readouterr().err.startswith(f"{start}mplus: interrupted")
     screen.interrupted()  # what another answer left does not show here
     assert capsys.readouterr().err.startswith("\r")
+
+
+def test_a_second_column_stays_beside_the_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal; what has one column, and what goes to a pipe, is left as it is."""
+    line = "/find WORDS              the passages that fit these words, without an answer"
+    screen.row(line)
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    monkeypatch.setattr(screen, "_console", lambda *, stderr: SimpleNamespace(width=50))
+    screen.row(line)
+    screen.row("all documents are asked")
+    assert capsys.readouterr().err.splitlines() == [
+        f"  {line}",
+        "  /find WORDS              the passages that fit",
+        "                           these words, without an",
+        "                           answer",
+        "  all documents are asked",
+    ]
+
+
+def test_a_plain_terminal_has_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rich` takes it for 80 columns, so that tables would be cut into pieces by a narrower one."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return 2
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((60, 20)))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for term in ("dumb", "xterm"):
+        monkeypatch.setenv("TERM", term)
+        assert screen.width() == 60
