@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from models.recall import Found
     from models.scan import ChunkScore
 
-WORDS = 1.0
-"""What a unit of BM25 weighs beside the similarity of one of the question's tokens to a chunk, at most 1."""
+WORDS = 10.0
+"""What a unit of BM25 weighs beside the similarity of one of the question's tokens to a chunk, at most 1: so
+much that similarity decides between chunks of equal words, above all of none."""
 NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave out --document"
 
 

@@ -83,3 +83,19 @@ def test_a_document_that_was_forgotten_is_not_answered_from_others(
         result = mplus(*line, "-m", "book", "--document", "story")
         assert (result.code, result.out) == (2, "")
         assert "nothing of these documents is in memory" in result.error
+
+
+def test_an_untrained_base_finds_by_the_question_s_words(
+    mplus: Any, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    """Its own similarity tells little; here, with random weights, nothing."""
+    pages = [f"Day {day}: the wind blew and the {day + 3} sheep slept. " * 9 for day in range(8)]
+    pages[3] += "A zeppelin landed on the lawn. "
+    book = tmp_path / "days.txt"
+    book.write_text("\n\n".join(pages))
+    chosen = ("--model", tiny_base_folder)
+    assert mplus(*chosen, "ingest", book, "-m", "days", "-q").code == 0
+    asked = ("What landed on the lawn?", "-m", "days", "--max-new-tokens", "1", "--json")
+    sources = mplus(*chosen, "ask", *asked).json["sources"]
+    assert "zeppelin" in sources[0]["text"]
+    assert len(sources) == 3

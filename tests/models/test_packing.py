@@ -9,9 +9,10 @@ import torch
 
 from models.checkpoints.fingerprint import fingerprint
 from models.config import ConfigError, MPlusConfig
+from models.gathering import gather
 from models.memory import Memory, Tokens, concatenate
 from models.packing import CodedQuery, Packed, pack
-from models.recall import TokenRecall, gather, recall_chunks
+from models.recall import TokenRecall, recall_chunks
 from models.scan import score_chunks
 from models.update import compact, read_chunk
 

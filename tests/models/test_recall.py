@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from models.config import ConfigError
+from models.gathering import chunk_spans, gather
 from models.memory import Memory, Segment, merge
-from models.recall import TokenRecall, chunk_spans, gather, recall_chunks
+from models.recall import TokenRecall, recall_chunks
 from models.scan import ChunkScore, question_queries, runs_alike, score_chunks
 from models.update import compact, read_chunk
 
