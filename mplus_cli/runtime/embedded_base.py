@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from models.durable import make_folder, new_folder, recover
+from models.durable import beside, make_folder, new_folder, recover
 from mplus_cli.errors import MismatchError, MplusError, disk_errors
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.runtime import catalog
@@ -82,7 +82,7 @@ def pull(home: Path, *, offline: bool, progress: Progress) -> Path:
 def collect(home: Path) -> list[tuple[Path, int]]:
     """Delete what a killed fetch left, unless one is going on; what went, with its bytes."""
     parent = catalog.base_folder(home).parent
-    found = [(path, _held(path)) for path in sorted(parent.glob(f"{_WORK}*"))]
+    found = [(path, _held(path)) for path in sorted(_leftovers(parent))]
     if found:
         locks = Locks(parent / ".locks")
         with disk_errors(), locks.names():
@@ -135,8 +135,9 @@ def _alone(parent: Path, progress: Progress) -> Iterator[None]:
 
 
 def _leftovers(parent: Path) -> list[Path]:
-    """Where processes fetch or fetched; only those of the dead are left while the lock is held."""
-    return list(parent.glob(f"{_WORK}*"))
+    """Where processes fetch, or put the base in its place; those that are there while the lock is held
+    are of the dead."""
+    return [*parent.glob(f"{_WORK}*"), *parent.glob(beside(Path(catalog.BASE)).name)]
 
 
 def _pull(folder: Path, progress: Progress) -> None:

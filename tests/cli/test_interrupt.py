@@ -76,6 +76,18 @@ def test_asked_before_anything_is_kept(mplus: Any, tiny: Path, story: Path) -> N
     assert 'memory "new" is empty' in mplus("ask", "who?", "-m", "new").error
 
 
+def test_eight_ask_at_once(start: Any, mplus: Any, book: str) -> None:
+    """Each gets its answer, and each is kept in the history."""
+    ask = ("ask", "who?", "-m", book, "--max-new-tokens", "2")
+    asked = mplus(*ask, "--no-sources").out
+    running = [start(*ask, "--no-sources") for _ in range(8)]
+    told = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0] * 8, told
+    assert {out for out, _ in told} == {asked}
+    assert not any("not kept" in err for _, err in told)
+    assert len(mplus("log", "--json").json["conversations"]) == 9
+
+
 def test_removed_while_the_model_is_loaded(
     mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

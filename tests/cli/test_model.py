@@ -222,9 +222,11 @@ def test_two_at_once(shelf: Path) -> None:
 
 def test_what_a_killed_fetch_left_goes(mplus: Any, shelf: Path) -> None:
     for _ in ("before the base is there", "after that"):
-        (home() / "base" / ".pull-old").mkdir(parents=True)
+        for left in (".pull-old", f".{catalog.BASE}.tmp/old"):
+            (home() / "base" / left).mkdir(parents=True)
         assert mplus("model", "pull").code == 0
-        assert not (home() / "base" / ".pull-old").exists()
+        names = sorted(path.name for path in (home() / "base").iterdir())
+        assert names == [".locks", catalog.BASE]
 
 
 def test_a_model_installed_at_home(mplus: Any, tiny: Path, tiny_base_folder: Path) -> None:
@@ -392,6 +394,7 @@ def test_a_fetch_killed_at_each_step_leaves_the_old_base_or_the_new(
     monkeypatch.setattr(embedded_base, "_download", download)
     monkeypatch.setattr("models.durable._renameat2", lambda *_: False)
     weights = pull() / "model.safetensors"
+    pulled = [".locks", catalog.BASE]
     seen = []
     for number in count(1):
         (weights.parent / "old").touch()
@@ -401,13 +404,11 @@ def test_a_fetch_killed_at_each_step_leaves_the_old_base_or_the_new(
         is_old = (weights.parent / "old").exists()
         assert is_old == bool(embedded_base.damage(weights.parent))
         seen.append(is_old)
+        pull()
+        assert sorted(path.name for path in weights.parent.parent.iterdir()) == pulled
         if not killed:
             break
     assert seen == sorted(seen, reverse=True)
-    assert sorted(path.name for path in weights.parent.parent.iterdir()) == [
-        ".locks",
-        catalog.BASE,
-    ]
 
 
 def test_a_check_that_fails_hides_no_other(
