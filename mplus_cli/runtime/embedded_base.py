@@ -135,7 +135,8 @@ def _alone(parent: Path, progress: Progress) -> Iterator[None]:
 
 
 def _leftovers(parent: Path) -> list[Path]:
-    """The folders of running and killed fetches; while the lock is held, all belong to killed ones."""
+    """Where processes fetch, or put the base in its place; while the lock is held, all that
+    are there belong to processes that were killed."""
     return [*parent.glob(f"{_WORK}*"), *parent.glob(beside(Path(catalog.BASE)).name)]
 
 
