@@ -71,7 +71,7 @@ def test_every_documented_command_runs(
     history = History(Path(os.environ["MPLUS_HOME"]))
     for _ in range(12):
         told = {"question": "brass key?", "answer": "yes", "sources": []}
-        history.add(history.begin("chat", "default", "tiny"), told)
+        history.keep(None, "chat", [{**told, "memory": "default", "model": "tiny"}])
     texts = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
     ran = 0
     for page, line in documented():
