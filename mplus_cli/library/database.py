@@ -17,6 +17,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -248,20 +249,8 @@ def put_segments(connection: Connection, rows: Sequence[SegmentRow]) -> None:
 
 def put_state(connection: Connection, state: State) -> None:
     """Record the state of the memory and seal all rows; the last step of a commit."""
-    connection.execute(
-        "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
-        (
-            state.commit,
-            state.clock,
-            state.chunks,
-            state.tokens,
-            state.stm_file,
-            state.stm_tokens,
-            state.stm_bytes,
-            state.stm_sha256,
-            state.chunks_sha256,
-        ),
-    )
+    marks = "?, " * len(fields(state))
+    connection.execute(f"INSERT OR REPLACE INTO state VALUES (1, {marks}'')", astuple(state))
     put_seals(connection)
 
 
