@@ -4,7 +4,7 @@
 
 `first` looks at the quote of the first source, `any` at those of all; `first_both` and `any_both` at their
 second quotes as well, which the terminal shows where the first quote does not hold the answer. Gold answers
-are looked for as SQuAD normalises them.
+are looked for as SQuAD normalises them, but in quotes and dashes as they are printed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from models.matching import hit
+from models.matching import stands_in
 from mplus_cli.asking import answering
 from mplus_cli.asking.events import Answer, Question
 from mplus_cli.ingest.job import Report, ingest, plan
@@ -49,9 +49,9 @@ def main() -> None:
                 for event in answering.answer(session, opened, Question(entry["question"]))
                 if isinstance(event, Answer)
             )
-            once = [hit(source.quote or "", entry["answers"]) for source in answer.sources]
+            once = [stands_in(source.quote or "", entry["answers"]) for source in answer.sources]
             twice = [
-                found or hit(source.second_quote or "", entry["answers"])
+                found or stands_in(source.second_quote or "", entry["answers"])
                 for found, source in zip(once, answer.sources, strict=True)
             ]
             counts["first"] += any(once[:1])

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+_PRINTED = str.maketrans("–—…", "   ", "“”„«»‘’‚")
+"""What a printed book has in the place of ASCII; a dash stands between words, often without a space."""
 
 
 def normalise(text: str) -> str:
@@ -32,6 +34,12 @@ def hit(answer: str, golds: Sequence[str]) -> bool:
     """
     given = f" {normalise(answer)} "
     return any(f" {normalise(gold)} " in given for gold in golds)
+
+
+def stands_in(text: str, golds: Sequence[str]) -> bool:
+    """Whether a gold answer occurs in a text of a book: a `hit`, and printed quotes and dashes, which
+    SQuAD's rules do not know, are no part of a word."""
+    return hit(text.translate(_PRINTED), [gold.translate(_PRINTED) for gold in golds])
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:

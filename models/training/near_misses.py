@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from models.matching import hit
+from models.matching import stands_in
 
 MOST = 2
 """Questions asked about the sentence left out, at most: some data sets have dozens a sentence."""
@@ -39,7 +39,7 @@ def leave_out(text: str, answers: Sequence[Sequence[str]], draw: random.Random) 
     """
     sentences = split(text)
     holders = [
-        {number for number, sentence in enumerate(sentences) if hit(sentence, golds)}
+        {number for number, sentence in enumerate(sentences) if stands_in(sentence, golds)}
         for golds in answers
     ]
     alone = sorted({number for held in holders if len(held) == 1 for number in held})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.matching import exact, hit, normalise
+from models.matching import exact, hit, normalise, stands_in
 
 WORDS = st.sampled_from(["the", "A", "an", "U.S.", "US", "Eiffel", "tower", "1,066", "-", "é", " "])
 TEXTS = st.one_of(st.text(), st.lists(WORDS, max_size=6).map(" ".join))
@@ -66,3 +66,11 @@ def test_what_is_exact_is_a_hit(answer: str, golds: list[str]) -> None:
 def test_a_gold_among_other_words_is_a_hit(before: list[str], gold: str, after: list[str]) -> None:
     if normalise(gold):
         assert hit(" ".join([*before, gold, *after]), [gold])
+
+
+def test_a_printed_text_holds_an_answer_in_its_quotes() -> None:
+    """A cat was called “Bishop,” in a book and nowhere for SQuAD's rules."""
+    text = "“That’s Bishop,” said Mrs. Gadd—a thimble…"
+    assert not hit(text, ["Bishop"]) and stands_in(text, ["Bishop"])
+    assert all(stands_in(text, [gold]) for gold in ("that's", "That’s", "gadd", "a thimble"))
+    assert not stands_in(text, ["hat"])
