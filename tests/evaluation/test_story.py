@@ -46,8 +46,9 @@ def test_the_commands_give_the_same(flags: Flags, source: Path, tmp_path: Path, 
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     mplus("ingest", str(source), "--quiet")
-    reread, quote = str(ARMS[arm].reread), [] if ARMS[arm].quote else ["--no-quote"]
-    told = json.loads(mplus("ask", "Who kept the goat?", "--reread", reread, *quote))
+    count, options = ARMS[arm].reread, [] if ARMS[arm].quote else ["--no-quote"]
+    options += [] if count is None else ["--reread", str(count)]
+    told = json.loads(mplus("ask", "Who kept the goat?", *options))
     for values in (asked, told):
         values["usage"] = {k: v for k, v in values["usage"].items() if "seconds" not in k}
     assert json.loads(json.dumps(asked)) == told
