@@ -5,7 +5,7 @@ Needs atheris, in an environment of its own that sees an installed mplus: `pip i
     python -m benchmarks.reliability.fuzz CORPUS -max_total_time=3600 -rss_limit_mb=3000 -max_len=20000
 
 The first byte of an input chooses the suffix that its file has. What the tests read is put into CORPUS to
-begin with, and inputs that reach further are kept there. For a format that is a zip, bytes that are none
+begin with, earlier runs' inputs too, and inputs that reach further are kept there. For a format that is a zip, bytes that are none
 become the main part of one. A parser may raise DocumentError; all else is a find. PDFs are left out: pdfium
 parses them in a process of its own.
 """
@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "fixtures"
+KEPT = FIXTURES / "fuzz_corpus.zip"
+"""The inputs that earlier runs kept; tests read them all."""
 SUFFIXES = (
     *("", ".txt", ".md", ".html", ".xhtml", ".epub"),
     *(".fb2", ".csv", ".tsv", ".json", ".srt", ".vtt"),
@@ -130,7 +132,14 @@ def _packed(suffix: str, data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _read(data: bytes) -> None:
+def kept() -> Iterator[bytes]:
+    """The inputs of earlier runs, to be read as those of this one."""
+    with zipfile.ZipFile(KEPT) as archive:
+        yield from map(archive.read, archive.namelist())
+
+
+def read(data: bytes) -> None:
+    """Check an input of the fuzzer."""
     if data:
         check(SUFFIXES[data[0] % len(SUFFIXES)], data[1:])
 
@@ -147,7 +156,9 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, (suffix, data) in enumerate(seeds()):
         (corpus / f"seed-{number}").write_bytes(bytes([SUFFIXES.index(suffix)]) + data)
-    atheris.Setup(sys.argv, _read)
+    for number, data in enumerate(kept()):
+        (corpus / f"kept-{number}").write_bytes(data)
+    atheris.Setup(sys.argv, read)
     atheris.Fuzz()
 
 

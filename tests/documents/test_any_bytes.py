@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reliability.fuzz import SUFFIXES, check, seeds
+from benchmarks.reliability.fuzz import SUFFIXES, check, kept, read, seeds
 
 SEEDS = [*seeds()]
 PIECES = [
@@ -35,12 +35,19 @@ def documents(draw: st.DrawFn, suffix: str) -> bytes:
 def test_bytes_become_chunks_or_an_error(suffix: str) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(data=documents(suffix))
-    def read(data: bytes) -> None:
+    def read_document(data: bytes) -> None:
         check(suffix, data)
 
-    read()
+    read_document()
 
 
 @pytest.mark.parametrize(("suffix", "data"), SEEDS)
 def test_what_fuzzing_begins_with_is_read(suffix: str, data: bytes) -> None:
     check(suffix, data)
+
+
+def test_what_fuzzing_kept_is_read() -> None:
+    inputs = [*kept()]
+    assert len(inputs) > 300
+    for data in inputs:
+        read(data)
