@@ -5,9 +5,9 @@ Needs atheris, in an environment of its own that sees an installed mplus: `pip i
     python -m benchmarks.reliability.fuzz CORPUS -max_total_time=3600 -rss_limit_mb=3000 -max_len=20000
 
 The first byte of an input chooses the suffix that its file has. What the tests read is put into CORPUS to
-begin with, earlier runs' inputs too, and inputs that reach further are kept there. For a format that is a zip, bytes that are none
-become the main part of one. A parser may raise DocumentError; all else is a find. PDFs are left out: pdfium
-parses them in a process of its own.
+begin with, earlier runs' inputs too, and inputs that reach further are kept there. For a format that is a
+zip, bytes that are none become the main part of one. A parser may raise DocumentError; all else is a find.
+PDFs are left out: pdfium parses them in a process of its own.
 """
 
 from __future__ import annotations
