@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from models.checkpoints.adapters import (
     load_adapter,
     save_adapter,
 )
-from models.checkpoints.base import fetch_from_hub, load_base, read_json
+from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, read_json
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
@@ -129,7 +130,7 @@ def load_own(
         retriever.requires_grad_(not merge).to(device, dtype)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
-        mark = _fingerprint(card, config, base_path, folder, generate)
+        mark = _fingerprint(card, config, header, base_path, folder, generate)
         check_answers(model, loaded.tokenizer, prompt)
     return Loaded(model, loaded.tokenizer, card["name"], mark, prompt, loaded.stop_ids)
 
@@ -160,13 +161,15 @@ def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
     Raises:
         CheckpointError: its memories would be others: more than reading was trained.
     """
+    tokenizer = load_tokenizer(base)
     marks, digests = [], []
     for one in (earlier, folder):
         card = _read_card(one)
         config = MPlusConfig.from_dict(card["config"])
         generate = _read_adapter(one / GENERATE, config.generate_lora_rank)
-        marks.append(_fingerprint(card, config, base, one, generate))
-        digests.append(memory_digest(config, base, one, generate))
+        header = PromptFormat.from_dict(card["prompt"]).header(tokenizer)
+        marks.append(_fingerprint(card, config, header, base, one, generate))
+        digests.append(memory_digest(config, header, base, one, generate))
     if digests[0] != digests[1]:
         raise CheckpointError(f"{folder}: writes other memories than {earlier}: keep its own name")
     card |= {"memories": {"fingerprint": marks[0], "digest": digests[0]}}
@@ -174,13 +177,23 @@ def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
     (folder / CARD).write_text(text, encoding="utf-8")
 
 
-def memory_digest(config: MPlusConfig, base: Path, folder: Path, generate: Adapter | None) -> str:
+def memory_digest(
+    config: MPlusConfig,
+    header: Sequence[int],
+    base: Path,
+    folder: Path,
+    generate: Adapter | None,
+) -> str:
     """SHA-256 (hex) of what memories are made by: of the adapter that reads them, only the projections
-    that make their keys and values count."""
+    that make their keys and values count.
+
+    Args:
+        header: of the prompt (`PromptFormat.header`): chunks are written behind it.
+    """
     files = [*base_files(base), folder / RETRIEVER]
     files += [folder / UPDATE / CONFIG, folder / UPDATE / WEIGHTS]
     digest = hashlib.sha256(
-        fingerprint(config.counting(), [path for path in files if path.exists()]).encode()
+        fingerprint(_counting(config, header), [path for path in files if path.exists()]).encode()
     )
     scale, weights = (generate.scale, generate.weights) if generate else (0.0, {})
     for name, halves in sorted(weights.items()):
@@ -194,12 +207,24 @@ def memory_digest(config: MPlusConfig, base: Path, folder: Path, generate: Adapt
 
 
 def _fingerprint(
-    card: dict[str, Any], config: MPlusConfig, base: Path, folder: Path, generate: Adapter | None
+    card: dict[str, Any],
+    config: MPlusConfig,
+    header: Sequence[int],
+    base: Path,
+    folder: Path,
+    generate: Adapter | None,
 ) -> str:
     earlier = card.get("memories")
-    if earlier is not None and earlier["digest"] == memory_digest(config, base, folder, generate):
-        return str(earlier["fingerprint"])
-    return fingerprint(config.counting(), [*base_files(base), *_own_files(folder)])
+    if earlier is not None:
+        digest = memory_digest(config, header, base, folder, generate)
+        if earlier["digest"] == digest:
+            return str(earlier["fingerprint"])
+    return fingerprint(_counting(config, header), [*base_files(base), *_own_files(folder)])
+
+
+def _counting(config: MPlusConfig, header: Sequence[int]) -> dict[str, Any]:
+    """The settings that memories depend on. A checkpoint without a header keeps its earlier fingerprint."""
+    return config.counting() | ({"header": list(header)} if header else {})
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

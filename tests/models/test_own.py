@@ -357,6 +357,21 @@ def test_the_fingerprint_changes_with_every_part(pair: Path, part: str) -> None:
     assert load(pair).fingerprint != before
 
 
+def test_the_fingerprint_counts_what_stands_in_front_of_memory(pair: Path) -> None:
+    """Chunks are written behind it: other words there make other memories."""
+    before = load(pair).fingerprint
+    marks = []
+    for memory in (
+        "Text: {memory} {question}",
+        "Text: {memory} Now: {question}",
+        "{memory} {question}",
+    ):
+        edit(pair, prompt={"template": "Q {question}", "memory": memory})
+        marks.append(load(pair).fingerprint)
+    assert marks[0] == marks[1]
+    assert len({before, *marks}) == 3
+
+
 def test_the_fingerprint_leaves_out_what_no_memory_depends_on(pair: Path) -> None:
     before = load(pair).fingerprint
     edit(pair, name="renamed", prompt={"template": "Q {question}"})
