@@ -13,7 +13,6 @@ from pathlib import Path
 
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 """The files of a repository that are fetched."""
-_BLOCK = 1 << 20
 
 
 class HubError(ValueError):
@@ -23,8 +22,7 @@ class HubError(ValueError):
 def fetch(repository: str) -> Path:
     """The local snapshot of a repository; what is missing is downloaded where the network is on.
 
-    `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and
-    `HF_HUB_OFFLINE` are the Hub client's own.
+    `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` are the Hub client's own.
 
     Raises:
         HubError: not cached and offline, no such repository, or one whose licence was not accepted.
@@ -76,6 +74,12 @@ def damaged(folder: Path) -> list[Path]:
     return found
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_offline() -> bool:
     """Whether the environment says that the network is not to be used."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
@@ -86,15 +90,11 @@ def _checksum(blob: Path) -> str | None:
     if set(blob.name) - set("0123456789abcdef"):
         return None
     if len(blob.name) == 64:
-        digest = hashlib.sha256()
-    elif len(blob.name) == 40:
-        digest = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
-    else:
-        return None
-    with blob.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256(blob)
+    if len(blob.name) == 40:  # a small file: it is no large one to the Hub
+        held = blob.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(held) + held, usedforsecurity=False).hexdigest()
+    return None
 
 
 def _page(repository: str) -> str:

@@ -8,18 +8,20 @@ from __future__ import annotations
 import errno
 import http.client
 import os
+import re
+import ssl
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from models.durable import make_folder
-from models.hub import FILES
+from models.hub import FILES, sha256
 from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.runtime import catalog
@@ -31,12 +33,14 @@ _BLOCK = 1 << 20
 _TIMEOUT = 60.0
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _POLL_SECONDS = 0.25
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A large file of a repository."""
 
+    name: str
     url: str
     sha256: str
     bytes: int
@@ -48,7 +52,7 @@ def fetch_large(repository: str, progress: Progress) -> None:
     What the Hub says no to is left to the client, which says why.
 
     Raises:
-        MplusError: a file did not come whole; what came is kept.
+        MplusError: a file did not come whole, and what came is kept; or it came damaged, and is deleted.
     """
     what = f"fetching {repository}"
     wanted, headers = _listed(repository)
@@ -59,7 +63,7 @@ def fetch_large(repository: str, progress: Progress) -> None:
     total, before = sum(file.bytes for file in wanted), 0
     with disk_errors():
         make_folder(blobs)
-        with _alone(blobs.parent, repository, progress):
+        with suppress(_LeftToTheClient), _alone(blobs.parent, repository, progress):
             for file in wanted:
                 if not (blobs / file.sha256).exists():
                     for have in _fetch(file, blobs, headers):
@@ -77,9 +81,11 @@ def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
         found = []
         for file in api.list_repo_tree(repository, revision=commit, recursive=True):
             large: Any = getattr(file, "lfs", None)
-            if large is not None and any(fnmatch(file.path, kind) for kind in FILES):
+            if large is None or not _SHA256.fullmatch(large.sha256):
+                continue
+            if any(fnmatch(file.path, kind) for kind in FILES):
                 url = hf_hub_url(repository, file.path, revision=commit)
-                found.append(Wanted(url, large.sha256, large.size))
+                found.append(Wanted(file.path, url, large.sha256, large.size))
         token = get_token()
         return found, {"Authorization": f"Bearer {token}"} if token else {}
     except Exception:  # whatever the client raises: it is asked again, and then says it in one line
@@ -87,8 +93,8 @@ def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
 
 
 def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
-    """Fetch what is missing of a file, as the bytes that are here, and name it by its checksum; whoever asked
-    for it compares that."""
+    """Fetch what is missing of a file, as the bytes that are here, and name it by its checksum once that was
+    compared: other programs that use the cache trust the name."""
     part = blobs / (file.sha256 + PART)
     try:
         with part.open("ab") as out:
@@ -101,10 +107,31 @@ def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
+        if _is_no(error):
+            if not part.stat().st_size:
+                part.unlink()
+            raise _LeftToTheClient from error
         raise MplusError(
             f"{file.url} did not come whole: {error}: run the command again, it goes on from there"
         ) from error
+    if sha256(part) != file.sha256:
+        part.unlink()
+        raise MplusError(
+            f"{file.name} is not what the Hub has, and was deleted: run the command again to fetch it"
+        )
     part.replace(blobs / file.sha256)
+
+
+class _LeftToTheClient(Exception):
+    """The client is to ask for the file, and to say why it does not come."""
+
+
+def _is_no(error: Exception) -> bool:
+    """Whether trying again would not help: the Hub says no, or shows a certificate that only the client may
+    know."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
 
 
 def _append(file: Wanted, out: IO[bytes], headers: dict[str, str]) -> Iterator[int]:
@@ -125,11 +152,13 @@ def _append(file: Wanted, out: IO[bytes], headers: dict[str, str]) -> Iterator[i
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to another host without the user's token."""
+    """Follows to another host, or without encryption, without the user's token."""
 
     def redirect_request(self, req: urllib.request.Request, *given: Any) -> Any:
         following = super().redirect_request(req, *given)
-        if following is not None and following.host != urlsplit(req.full_url).netloc:
+        if following is not None and (
+            following.host != req.host or following.type not in (req.type, "https")
+        ):
             following.remove_header("Authorization")
         return following
 

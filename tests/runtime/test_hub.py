@@ -10,13 +10,17 @@ import re
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mplus_cli.runtime.large_files import _Redirects
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "5" * 40
@@ -33,6 +37,8 @@ class Hub:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path and range of each request."""
     gated: bool = False
+    keeps_files: bool = False
+    """Whether it lists its files, and gives them to nobody."""
     stops_at: int | None = None
     """Bytes of the weights after which it falls silent."""
     is_silent: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hub, path = self.hub, self.path.partition("?")[0]
         hub.asked.append((self.command, path, self.headers.get("Range", "")))
-        if hub.gated:
+        if hub.gated or (hub.keeps_files and "/resolve/" in path):
             self._send(403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access denied"})
         elif re.fullmatch(r"/api/models/org/tiny(/revision/\w+)?", path):
             files = [{"rfilename": name, "size": len(held)} for name, held in FILES.items()]
@@ -198,11 +204,15 @@ def test_a_file_that_came_damaged_is_fetched_again(hub: Hub, tmp_path: Path) -> 
     code, _, err = run(hub, tmp_path, "model", "pull", "org/tiny")
     assert code == 1
     assert "model.safetensors is not what the Hub has" in err
+    # Not even for a moment does it have the name of what it should be, which others believe.
+    assert not [*tmp_path.rglob(hashlib.sha256(WEIGHTS).hexdigest())]
     hub.sends["model.safetensors"] = WEIGHTS
     hub.asked = []
     code, out, err = run(hub, tmp_path, "model", "pull", "org/tiny", "--json")
     assert code == 0, err
-    assert hub.fetched() == [("model.safetensors", "")]
+    assert [asked for asked in hub.fetched() if asked[0] == "model.safetensors"] == [
+        ("model.safetensors", "")
+    ]
     assert (Path(json.loads(out)["path"]) / "model.safetensors").read_bytes() == WEIGHTS
 
 
@@ -212,11 +222,32 @@ def test_what_the_hub_does_not_give_is_one_line(hub: Hub, tmp_path: Path) -> Non
     assert hub.asked == []
     code, _, err = run(hub, tmp_path, "model", "pull", "org/none")
     assert code == 3 and "org/none is not on the Hub, or is private" in err
+    hub.keeps_files = True
+    code, _, err = run(hub, tmp_path, "model", "pull", "org/tiny")
+    assert code == 3 and "org/tiny is given to those who accept its licence" in err
+    assert not [*tmp_path.rglob("*.mplus")]
     hub.gated = True
     code, _, err = run(hub, tmp_path, "model", "pull", "llama-3.2-1b")
     said = "meta-llama/Llama-3.2-1B-Instruct is given to those who accept its licence: do so at "
     assert code == 3 and said in err and "set HF_TOKEN" in err
     assert "licence Llama 3.2 Community License, to be accepted on its page" in err
+
+
+@pytest.mark.parametrize(
+    ("to", "keeps"),
+    [
+        ("https://hub.example/other", True),
+        ("https://hub.example:444/other", False),
+        ("http://hub.example/other", False),
+        ("https://elsewhere.example/other", False),
+    ],
+)
+def test_a_token_goes_to_no_other_host_and_stays_encrypted(to: str, keeps: bool) -> None:
+    asked = urllib.request.Request("https://hub.example/it", headers={"Authorization": "Bearer t"})
+    asked.add_header("Range", "bytes=5-")
+    following = _Redirects().redirect_request(asked, None, 302, "Found", Message(), to)
+    assert following.has_header("Authorization") == keeps
+    assert following.get_header("Range") == "bytes=5-"
 
 
 def test_progress_is_told_in_bytes(hub: Hub, tmp_path: Path) -> None:
