@@ -214,7 +214,7 @@ def _reread(conversation: Conversation, number: str) -> Reply:
         raise UsageError(f"/reread {number}: give a whole number, such as /reread 2")
     if number:
         conversation.reread = int(number)
-    own = conversation.session.loaded.prompt.reread
+    own = conversation.session.loaded.prompt.reread if conversation.quote else 0
     best = own if conversation.reread is None else conversation.reread
     shown = f"text of the {best} best chunks is" if best else "no text is"
     return Reply((f"{shown} shown to the model",))
