@@ -190,8 +190,8 @@ def test_whole_files(copy: Path, name: str, text: str) -> None:
         ({"num_hidden_layers": 1000, "hidden_size": 65_536}, "parameters, the weights beside it"),
         ({"vocab_size": 4_000_000}, "parameters, the weights beside it"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
-        ({"num_key_value_heads": 3}, "no multiple of the key heads"),
-        ({"hidden_size": 33, "head_dim": None}, "no multiple of num_attention_heads"),
+        ({"num_key_value_heads": 3}, "not a multiple of the key heads"),
+        ({"hidden_size": 33, "head_dim": None}, "not a multiple of num_attention_heads"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
         ({"rope_parameters": {"rope_type": "linear", "factor": float("nan")}}, "factor is nan"),
     ],
@@ -223,7 +223,7 @@ def test_weights_that_are_no_numbers(copy: Path, where: str) -> None:
     tensors = load_file(copy / name)
     tensors[key][0] = float("nan")
     save_file(tensors, copy / name, metadata={"format": "pt"})
-    assert "no numbers" in try_to_load(copy, may_load=False)
+    assert "not numbers" in try_to_load(copy, may_load=False)
 
 
 def test_a_tokenizer_of_another_base(copy: Path) -> None:
