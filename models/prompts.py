@@ -64,14 +64,12 @@ class PromptFormat:
 
     def to_dict(self) -> dict[str, Any]:
         """This format as JSON values."""
-        values = dataclasses.asdict(self)
-        for name, unset in (
-            ("memory", None),
-            ("reread", 0),
-        ):  # as files of earlier versions have it
-            if values[name] == unset:
-                del values[name]
-        return values
+        young = {
+            "memory": None,
+            "reread": 0,
+        }  # left out where unset, as in files of earlier versions
+        values = dataclasses.asdict(self).items()
+        return {name: value for name, value in values if name not in young or value != young[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptFormat:

@@ -160,6 +160,7 @@ def swapped_network(model: MPlusModel) -> MPlusModel:
         header=model.lead[1:],
         bos=model.learned_bos,
         new_memory_embedding=model.new_memory_embedding,
+        forgetting=model.forgetting,
     )
 
 

@@ -141,7 +141,7 @@ def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict
 
 
 def read_book(
-    name: str, sources: Sequence[str], settings: Settings, ocr: bool
+    name: str, sources: Sequence[str], settings: Settings, ocr: bool = False
 ) -> Iterator[BookEvent]:
     """Read one book in this process; every failure ends in a `BookFinished` with its line."""
     from mplus_cli.ingest.events import ChunkRead, DocumentStarted

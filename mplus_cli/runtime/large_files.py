@@ -31,7 +31,7 @@ PART = ".mplus"
 """Ending of a file that is not whole yet; in front of it is the checksum of the whole one."""
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES)
 _POLL_SECONDS = 0.25
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -100,8 +100,12 @@ def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
         with part.open("ab") as out:
             if out.tell() > file.bytes:
                 out.truncate(0)
-            if out.tell() < file.bytes:
-                yield from _append(file, out, headers)
+            while (before := out.tell()) < file.bytes:
+                try:
+                    yield from _append(file, out, headers)
+                except (OSError, http.client.HTTPException):
+                    if out.tell() <= before:  # else a connection broke that had brought something
+                        raise
             out.flush()
             os.fsync(out.fileno())
     except (OSError, http.client.HTTPException) as error:

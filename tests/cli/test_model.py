@@ -23,7 +23,7 @@ from models.durable import recover
 from models.fast_decode import LARGEST
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import catalog, checks, downloads, embedded_base, session
-from mplus_cli.runtime.known_models import PACKED_BELOW
+from mplus_cli.runtime.known_models import KNOWN, PACKED_BELOW
 from mplus_cli.runtime.pip_command import pip_command
 from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
@@ -424,3 +424,8 @@ def test_a_check_that_fails_hides_no_other(
     assert result.code == 1
     assert "fail base model   RuntimeError: broken?[8m" in result.out
     assert "ok   model        tiny-checkpoint loads" in result.out
+
+
+def test_the_help_of_pull_has_every_short_name(mplus: Any) -> None:
+    shown = " ".join(mplus("model", "pull", "--help").out.split())
+    assert ", ".join(model.name for model in KNOWN) + "." in shown
