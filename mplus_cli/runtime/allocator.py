@@ -1,4 +1,4 @@
-"""Tells the C library's allocator to keep what one pass frees for the next.
+"""Tells the C library's allocator to keep what one pass frees for the next, and oneDNN to keep little.
 
 glibc returns large blocks to the system as soon as they are free, and the next pass pays for each of
 their pages again. Blocks that are kept fragment over hours, and the process grows; so now and then all of
@@ -19,6 +19,9 @@ _SETTINGS = {
     -2: 64 << 20,  # M_TOP_PAD: bytes requested at a time
 }
 
+KERNELS = "64"
+"""More than a pass needs: reading is as fast with 16."""
+
 
 def keep_freed_memory() -> bool:
     """Keep freed blocks for reuse from now on; returns whether that was possible."""
@@ -26,6 +29,15 @@ def keep_freed_memory() -> bool:
     return library is not None and all(
         library.mallopt(what, size) == 1 for what, size in _SETTINGS.items()
     )
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN keep the kernels of so many shapes, where the environment does not say how many.
+
+    It compiles matrix products for each number of rows and keeps 1,024 kernels, some megabytes for each
+    length that the last chunk of a document has: a process that reads many documents grows all along.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
 
 
 def give_back_freed_memory() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -78,3 +79,15 @@ def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not allocator.keep_freed_memory()
     assert not allocator.give_back_freed_memory()
+
+
+def test_few_kernels_are_kept_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    allocator.keep_few_kernels()
+    assert os.environ[name] == allocator.KERNELS
+    monkeypatch.setenv(name, "200")
+    allocator.keep_few_kernels()
+    assert os.environ[name] == "200"
