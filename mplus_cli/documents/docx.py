@@ -15,6 +15,8 @@ from mplus_cli.documents.office import Block, Body, to_pages
 from mplus_cli.documents.office_package import Package, stated
 from mplus_cli.documents.parts import Parts
 
+_PROPERTIES = ("pPr", "numPr")
+"""Elements whose own hold the properties of a paragraph, whatever they are called."""
 _SKIPPED = frozenset(
     {
         *("Fallback", "moveFrom", "delText", "instrText", "delInstrText", "rt", "rPrChange"),
@@ -86,13 +88,13 @@ class _Reader(XmlReader):
         above = self._open[-2] if len(self._open) > 1 else ""
         if name in _SKIPPED or (name == "del" and above not in ("rPr", "trPr")):
             self._skip()
-        elif above == "pPr" or above == "numPr":
+        elif above in _PROPERTIES:
             self._describe(name, attributes)
         elif name in _STARTS:
             _STARTS[name](self, above, attributes)
 
     def _finish(self, name: str) -> None:
-        if name in _ENDS:
+        if name in _ENDS and not (self._open and self._open[-1] in _PROPERTIES):
             _ENDS[name](self)
 
     def _take(self, text: str) -> None:
@@ -152,7 +154,7 @@ class _Reader(XmlReader):
         """The end of a paragraph, or a row."""
         if above == "trPr" and self._rows_gone:
             self._rows_gone[-1] = True
-        elif above == "rPr" and self._open[-3] == "pPr" and self.body.paragraph:
+        elif above == "rPr" and self._open[-3:-2] == ["pPr"] and self.body.paragraph:
             self.body.paragraph.runs_on = True
 
     def _break(self, above: str, attributes: Mapping[str, str]) -> None:

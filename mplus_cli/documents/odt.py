@@ -174,7 +174,7 @@ class _Reader(XmlReader):
     def _end_aside(self) -> None:
         """A note, or a text box."""
         blocks = self.body.close_sink()
-        if self._open[-1] == "note" and self._endnotes[-1]:
+        if self._open[-1:] == ["note"] and self._endnotes[-1]:
             self.at_end += blocks
         elif self.body.paragraph is not None:
             self.body.paragraph.behind += blocks

@@ -51,3 +51,21 @@ def test_what_fuzzing_kept_is_read() -> None:
     assert len(inputs) > 300
     for data in inputs:
         read(data)
+
+
+_W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+@pytest.mark.parametrize(
+    ("suffix", "part"),
+    [
+        *((".docx", f"<w:p {_W}><w:{of}><{name}>a</{name}></w:{of}></w:p>")
+          for of in ("pPr", "numPr") for name in ("p", "r", "tbl", "tr", "tc", "footnote", "txbxContent")),
+        *((".docx", f"<w:{name} {_W}><w:del/></w:{name}>") for name in ("rPr", "trPr", "p", "r")),
+        *((".odt", f"<{name}><p>a</p></{name}>")
+          for name in ("note-body", "text-box", "note", "list", "list-item", "table", "table-row")),
+        *((".pptx", f"<{name}><p>a</p></{name}>") for name in ("sp", "p", "tc", "tr", "tbl")),
+    ],
+)  # fmt: skip
+def test_elements_where_none_belong(suffix: str, part: str) -> None:
+    check(suffix, part.encode())
