@@ -17,6 +17,10 @@ EXPIRED = 0.01
 """A frequency that is not above this has run out; the reference's, for the sake of rounding."""
 
 
+class UnfitMemory(ValueError):
+    """A memory that does not hold what the checkpoint's forgetting leaves; one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forgetting:
     """When the tokens of long-term memory expire (`update_ltm` of the reference's `modeling_mplus.py`).
@@ -62,10 +66,25 @@ class Forgetting:
 
     def newest(self, chunks: int) -> int:
         """How many of the newest tokens there must be, so that every layer has all that it holds."""
-        some = self.held(chunks).any(dim=0)
-        return len(some) - int(some.nonzero()[0]) if some.any() else 0
+        return _newest(self.held(chunks))
 
     def places(self, chunks: int, tokens: int) -> list[Tensor]:
-        """Where, among the newest `tokens` of long-term memory, those are that each layer holds."""
+        """Where, among the newest `tokens` of long-term memory, those are that each layer holds.
+
+        Raises:
+            UnfitMemory: a layer holds tokens that are not among these, or there never were so many.
+        """
         held = self.held(chunks)
+        least = _newest(held)
+        if not least <= tokens <= held.shape[1]:
+            raise UnfitMemory(
+                f"the memory holds {tokens} tokens of long-term memory; after {chunks} chunks this "
+                f"checkpoint leaves {least} to {held.shape[1]}: it is damaged, or was read with other "
+                "settings: read its documents again"
+            )
         return [row.nonzero()[:, 0] for row in held[:, held.shape[1] - tokens :]]
+
+
+def _newest(held: Tensor) -> int:
+    some = held.any(dim=0).nonzero()
+    return held.shape[1] - int(some[0]) if len(some) else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,16 +57,21 @@ def fetch(repository: str) -> Path:
     return Path(folder)
 
 
-def damaged(folder: Path) -> list[Path]:
+def damaged(folder: Path, known: Collection[str] = ()) -> list[Path]:
     """The files of a snapshot whose bytes are not those that the Hub has; they are deleted, so that the
     next `fetch` brings them again.
 
     The Hub client names a file in its cache after the Hub's checksum: the SHA-256 of a large file, of
     others Git's SHA-1. Where it makes no links, nothing can be compared.
+
+    Args:
+        known: checksums of files that were compared a moment ago.
     """
     found = []
     for path in sorted(folder.rglob("*")):
         blob = path.resolve()
+        if blob.name in known:
+            continue
         if path.is_symlink() and blob.is_file() and _checksum(blob) not in (blob.name, None):
             blob.unlink()
             path.unlink()

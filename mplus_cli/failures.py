@@ -11,8 +11,9 @@ from mplus_cli.visible import one_line
 _DAMAGE = (
     ("models.checkpoints.loaded", "CheckpointError"),
     ("models.network", "DamagedWeights"),
+    ("models.forgetting", "UnfitMemory"),
 )
-"""What says that a model's files are of no use."""
+"""What says that the files of a model, or of a memory for it, are of no use."""
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -1,28 +1,22 @@
 """The file of questions and answers: conversations, and the turns of each.
 
 Sources are kept with their quotes and places, without the chunks' whole texts: those are the memory's.
-What is removed is written over. Knows no model and no screen.
+What is removed is written over, and its number is not given again. Knows no model and no screen.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.durable import make_folder
-from mplus_cli.errors import DISK_FULL, MplusError, UsageError, disk_errors
-from mplus_cli.library.privacy import FILE, FOLDER
+from mplus_cli.errors import UsageError
+from mplus_cli.history import database
 
 NAME = "history.db"
-_VERSION = 1
-_BUSY_SECONDS = 10.0
 _LONGEST_NAME = 100
 _LARGEST = 1 << 62
 """A number that SQLite can hold."""
@@ -30,16 +24,6 @@ ALL = "all"
 """What means every conversation, and so is not a name of one."""
 _LEFT_OUT = ("text", "quote_span", "answer_span", "second_quote_span")
 """Of a source: they repeat or point into the memory's text."""
-_SCHEMA = """
-CREATE TABLE conversations (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT '', command TEXT NOT NULL,
-    memory TEXT NOT NULL, model TEXT NOT NULL, started TEXT NOT NULL);
-CREATE TABLE turns (
-    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL
-        REFERENCES conversations (id) ON DELETE CASCADE,
-    at TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, details TEXT NOT NULL);
-CREATE INDEX turns_conversation ON turns (conversation);
-"""
 _LISTED = """
 SELECT c.id, c.name, c.command, c.memory, c.model, c.started, max(t.at), count(t.id),
     (SELECT question FROM turns WHERE conversation = c.id ORDER BY id LIMIT 1)
@@ -98,8 +82,7 @@ class History:
             name: what one that is begun is called.
         """
         rows = [(_now(), *_texts(details), json.dumps(short(details))) for details in turns]
-        self._make()
-        with self._opened() as connection:
+        with database.writing(self.path) as connection:
             query = "SELECT id FROM conversations WHERE id = ?"
             if connection.execute(query, (conversation,)).fetchone() is None:
                 about = (name, command, turns[-1]["memory"], turns[-1]["model"])
@@ -119,7 +102,7 @@ class History:
 
     def drop_last(self, conversation: int) -> None:
         """Forget the last turn of a conversation: it is asked again."""
-        with self._opened() as connection:
+        with database.writing(self.path) as connection:
             connection.execute(
                 "DELETE FROM turns WHERE id = (SELECT max(id) FROM turns WHERE conversation = ?)",
                 (conversation,),
@@ -127,7 +110,7 @@ class History:
 
     def rename(self, conversation: int, name: str) -> None:
         """Give a conversation a name."""
-        with self._opened() as connection:
+        with database.writing(self.path) as connection:
             connection.execute(
                 "UPDATE conversations SET name = ? WHERE id = ?", (_storable(name), conversation)
             )
@@ -145,8 +128,6 @@ class History:
         Args:
             words: all of them must occur in its name, its questions or its answers.
         """
-        if not self.path.exists():
-            return []
         where, values = ["1"], list[Any]()
         for column, wanted in (("memory", memory), ("command", command)):
             if wanted is not None:
@@ -162,26 +143,23 @@ class History:
         query = (
             f"{_LISTED} WHERE {' AND '.join(where)} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?"
         )
-        with self._opened(write=False) as connection:
+        with database.reading(self.path) as connection:
             return [
                 Kept(*row) for row in connection.execute(query, (*values, min(limit, _LARGEST)))
             ]
 
     def find(self, wanted: str) -> tuple[Kept, list[Turn]]:
         """A conversation by its number or its name; UsageError if there is none."""
-        rows: list[Any] = []
-        if self.path.exists():
-            is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < len(str(_LARGEST))
-            number = int(wanted) if is_number else -1
-            which = "c.id = ? OR (c.name = ? AND c.name <> '')"
-            query = f"{_LISTED} WHERE {which} GROUP BY c.id ORDER BY c.id DESC"
-            with self._opened(write=False) as connection:
-                rows = connection.execute(query, (number, _storable(wanted))).fetchall()
-                turns = connection.execute(
-                    "SELECT at, question, answer, details FROM turns WHERE conversation = ? "
-                    "ORDER BY id",
-                    (rows[0][0] if rows else -1,),
-                ).fetchall()
+        is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < len(str(_LARGEST))
+        number = int(wanted) if is_number else -1
+        which = "c.id = ? OR (c.name = ? AND c.name <> '')"
+        query = f"{_LISTED} WHERE {which} GROUP BY c.id ORDER BY c.id DESC"
+        with database.reading(self.path) as connection:
+            rows = connection.execute(query, (number, _storable(wanted))).fetchall()
+            turns = connection.execute(
+                "SELECT at, question, answer, details FROM turns WHERE conversation = ? ORDER BY id",
+                (rows[0][0] if rows else -1,),
+            ).fetchall()
         if not rows:
             raise UsageError(
                 f"there is no conversation {wanted!r}: `mplus log` lists those there are"
@@ -194,13 +172,11 @@ class History:
 
     def last(self, memory: str, since: str) -> Turn | None:
         """What was last asked of a memory, later than `since` (UTC, ISO 8601); None if nothing was."""
-        if not self.path.exists():
-            return None
         query = (
             "SELECT at, question, answer, details FROM turns WHERE conversation IN "
             "(SELECT id FROM conversations WHERE memory = ?) ORDER BY id DESC LIMIT 1"
         )
-        with self._opened(write=False) as connection:
+        with database.reading(self.path) as connection:
             row = connection.execute(query, (memory,)).fetchone()
             if row is None or datetime.fromisoformat(row[0]) < datetime.fromisoformat(since):
                 return None
@@ -211,53 +187,13 @@ class History:
         """Delete conversations, or all of them; how many there were."""
         if not self.path.exists():
             return 0
-        with self._opened() as connection:
+        with database.writing(self.path) as connection:
             if conversations is None:
                 return connection.execute("DELETE FROM conversations").rowcount
             return sum(
                 connection.execute("DELETE FROM conversations WHERE id = ?", (one,)).rowcount
                 for one in conversations
             )
-
-    def _make(self) -> None:
-        """Make the file, for its user alone from the first byte."""
-        if not self.path.exists():
-            with disk_errors():
-                make_folder(self.path.parent, mode=FOLDER)
-                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, FILE))
-
-    @contextmanager
-    def _opened(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """The database in one transaction; MplusError if it is damaged or cannot be written."""
-        try:
-            with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA secure_delete = ON")
-                with connection:
-                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                    self._prepare(connection)
-                    yield connection
-        except (sqlite3.Error, ValueError) as error:
-            raise self._explained(error) from error
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise MplusError(f"{self.path} was written by a newer mplus: upgrade mplus")
-        if version == 0:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _explained(self, error: Exception) -> MplusError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return MplusError(DISK_FULL)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return MplusError("the history is being written by another process: try again")
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
-            return MplusError(f"{self.path} cannot be used: {error}: check it and its permissions")
-        return MplusError(f"{self.path} is damaged ({error}): move it away, and a new one is made")
 
 
 def latest_chat(history: History, memory: str | None) -> Kept:

@@ -1,4 +1,4 @@
-"""Tells the C library's allocator to keep what one pass frees for the next, and oneDNN to keep little.
+"""Tells the C library's allocator to keep what one pass frees for the next, and torch to keep few kernels.
 
 glibc returns large blocks to the system as soon as they are free, and the next pass pays for each of
 their pages again. Blocks that are kept fragment over hours, and the process grows; so now and then all of
@@ -21,6 +21,8 @@ _SETTINGS = {
 
 KERNELS = "64"
 """More than a pass needs: reading is as fast with 16."""
+_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+"""oneDNN's own, and that of what torch calls it through (ideep), which holds on to what the first let go."""
 
 
 def keep_freed_memory() -> bool:
@@ -32,12 +34,14 @@ def keep_freed_memory() -> bool:
 
 
 def keep_few_kernels() -> None:
-    """Let oneDNN keep the kernels of so many shapes, where the environment does not say how many.
+    """Let torch keep the kernels of so many shapes, where the environment does not say how many.
 
-    It compiles matrix products for each number of rows and keeps 1,024 kernels, some megabytes for each
-    length that the last chunk of a document has: a process that reads many documents grows all along.
+    oneDNN compiles matrix products for each number of rows, and 1,024 kernels are kept, twice: megabytes
+    for each length that the last chunk of a document has, so that a process that reads many documents
+    grows all along. To be called before the first matrix product.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
+    for name in _KERNEL_CACHES:
+        os.environ.setdefault(name, KERNELS)
 
 
 def give_back_freed_memory() -> bool:

@@ -144,14 +144,13 @@ def _hub_snapshot(repository: str, progress: embedded_base.Progress) -> Path:
     from models import hub
 
     progress(f"fetching {repository}", 0, None)
-    if not hub.is_offline():
-        fetch_large(repository, progress)
+    fetched = [] if hub.is_offline() else fetch_large(repository, progress)
     try:
         folder = hub.fetch(repository)
     except hub.HubError as error:
         raise MismatchError(str(error)) from error
     progress(f"checking {repository}", 0, None)
-    if bad := hub.damaged(folder):
+    if bad := hub.damaged(folder, known=fetched):
         raise MplusError(
             f"{repository}: {bad[0].name} is not what the Hub has, and was deleted: "
             "run the command again to fetch it"

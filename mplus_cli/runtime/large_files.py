@@ -46,10 +46,13 @@ class Wanted:
     bytes: int
 
 
-def fetch_large(repository: str, progress: Progress) -> None:
+def fetch_large(repository: str, progress: Progress) -> list[str]:
     """Fetch the large files of a repository that are not in the cache, from where an earlier fetch ended.
 
     What the Hub says no to is left to the client, which says why.
+
+    Returns:
+        The SHA-256 of each file that was fetched, and compared, now.
 
     Raises:
         MplusError: a file did not come whole, and what came is kept; or it came damaged, and is deleted.
@@ -58,8 +61,9 @@ def fetch_large(repository: str, progress: Progress) -> None:
     wanted, headers = _listed(repository)
     blobs = catalog.hub_cache() / f"models--{repository.replace('/', '--')}" / "blobs"
     missing = [file for file in wanted if not (blobs / file.sha256).exists()]
+    fetched = list[str]()
     if not missing:
-        return
+        return fetched
     total, before = sum(file.bytes for file in wanted), 0
     with disk_errors():
         make_folder(blobs)
@@ -68,7 +72,9 @@ def fetch_large(repository: str, progress: Progress) -> None:
                 if not (blobs / file.sha256).exists():
                     for have in _fetch(file, blobs, headers):
                         progress(what, before + have, total)
+                    fetched.append(file.sha256)
                 before += file.bytes
+    return fetched
 
 
 def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:

@@ -41,7 +41,6 @@ class Message(BaseModel):
 
     role: str
     content: str | list[dict[str, Any]] | None = None
-    type: str = "message"
 
 
 class Asked(BaseModel):
@@ -94,8 +93,6 @@ def _conversation(messages: list[Message]) -> tuple[list[tuple[str, str]], str]:
     turns: list[tuple[str, str]] = []
     waiting: str | None = None
     for message in messages:
-        if message.type != "message":
-            raise UsageError(f"{message.type[:40]} is not understood here: give messages")
         text = _text(message)
         if message.role == "user":
             if waiting is not None:

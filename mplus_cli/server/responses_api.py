@@ -28,10 +28,16 @@ _NEUTRAL = NEUTRAL | {
 _PLACE = {"output_index": 0, "content_index": 0}
 
 
+class Item(Message):
+    """An item of the input. A message may leave out its type; other types are refused."""
+
+    type: str | None = None
+
+
 class ResponseRequest(Asked):
     """A question. `instructions` are ignored, as system messages are."""
 
-    input: str | list[Message]
+    input: str | list[Item]
     instructions: str | None = None
     max_output_tokens: int | None = None
     stream_options: dict[str, Any] | None = None
@@ -40,9 +46,13 @@ class ResponseRequest(Asked):
         """As `Asked.question`; `strict` where the request does not say."""
         if (self.model_extra or {}).get("previous_response_id") is not None:
             raise UsageError("no response is kept here: give the conversation's messages as input")
-        text = self.input
+        given = self.input
+        messages = [Message(role="user", content=given)] if isinstance(given, str) else given
+        for item in messages:
+            if isinstance(item, Item) and item.type not in (None, "message"):
+                raise UsageError(f"{item.type[:40]} is not understood here: give messages")
         return self.question(
-            [Message(role="user", content=text)] if isinstance(text, str) else text,
+            list(messages),
             _NEUTRAL,
             max_new_tokens=self.max_output_tokens,
             strict=strict if self.strict is None else self.strict,

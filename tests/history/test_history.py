@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import stat
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from mplus_cli.errors import MplusError, UsageError
+from mplus_cli.history.database import reading
 from mplus_cli.history.export import export
 from mplus_cli.history.export import markdown as to_markdown
 from mplus_cli.history.record import Record
@@ -124,7 +126,7 @@ def test_a_conversation_is_kept_with_its_turns_or_not_at_all(history: History) -
         assert listed == ([] if killed else [("talk", 2)])
         if not killed:
             break
-        with closing(sqlite3.connect(history.path)) as connection:
+        with reading(history.path) as connection:
             rows = connection.execute("SELECT count(*) FROM conversations").fetchone()
             assert rows == (0,)
     assert number > 8
@@ -136,6 +138,77 @@ def test_a_conversation_that_was_deleted_meanwhile_is_begun_anew(history: Histor
     record.add(answer("b"))
     record.add(answer("c"))
     assert [(line.question, line.turns) for line in history.listed(5)] == [("b", 2)]
+
+
+def test_the_number_of_a_deleted_conversation_is_not_given_again(history: History) -> None:
+    """Who wrote a number down gets that conversation, or is told that there is none."""
+    kept(history, "a")
+    kept(history, "b")
+    for removed in ([2], None):
+        history.remove(removed)
+        kept(history, "c")
+        with pytest.raises(UsageError, match="there is no conversation"):
+            history.find("2")
+    assert [line.id for line in history.listed(5)] == [4]
+
+
+EARLIER = """
+CREATE TABLE conversations (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT '', command TEXT NOT NULL,
+    memory TEXT NOT NULL, model TEXT NOT NULL, started TEXT NOT NULL);
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL
+        REFERENCES conversations (id) ON DELETE CASCADE,
+    at TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, details TEXT NOT NULL);
+CREATE INDEX turns_conversation ON turns (conversation);
+INSERT INTO conversations VALUES (3, 'talk', 'chat', 'book', 'tiny', '2025-11-29T10:00:00+00:00');
+INSERT INTO turns VALUES
+    (5, 3, '2025-11-29T10:00:00+00:00', 'Who?', 'Nan', '{}'),
+    (6, 3, '2025-11-29T10:01:00+00:00', 'Why?', 'So', '{}');
+PRAGMA user_version = 1;
+"""
+"""A file as versions wrote it that gave numbers again."""
+
+
+def test_a_file_of_an_earlier_version(history: History) -> None:
+    """Read as it is; whole after the first change, and earlier versions still read and write it."""
+    history.path.parent.mkdir()
+    with closing(sqlite3.connect(history.path)) as connection:
+        connection.executescript(EARLIER)
+    before = history.path.read_bytes()
+    assert [turn.question for turn in history.find("talk")[1]] == ["Who?", "Why?"]
+    assert history.path.read_bytes() == before
+    kept(history, "Where?")
+    assert [(line.id, line.turns) for line in history.listed(5)] == [(4, 1), (3, 2)]
+    assert [turn.answer for turn in history.find("3")[1]] == ["Nan", "So"]
+    assert history.remove([3, 4]) == 2
+    kept(history, "When?")
+    assert [(line.id, line.turns) for line in history.listed(5)] == [(5, 1)]
+    with closing(sqlite3.connect(history.path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM turns").fetchone() == (1,)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_reading_writes_nothing(history: History) -> None:
+    """Not even tables, into a file that a process made and had no time to fill."""
+    history.path.parent.mkdir()
+    for make in (lambda: None, history.path.touch):
+        make()
+        assert history.listed(5) == [] and history.last("book", "2025-11-29T10:00:00+00:00") is None
+        with pytest.raises(UsageError, match="there is no conversation"):
+            history.find("1")
+    assert history.path.read_bytes() == b""
+    assert [entry.name for entry in history.path.parent.iterdir()] == ["history.db"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_a_file_that_was_moved_away_is_made_anew_and_private(history: History) -> None:
+    record = kept(history, "a")
+    for change in (record.drop_last, lambda: record.save("talk", [])):
+        history.path.unlink()
+        change()
+        assert stat.S_IMODE(history.path.stat().st_mode) == 0o600
 
 
 def test_names_and_turns_taken_back(history: History) -> None:

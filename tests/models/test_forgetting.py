@@ -20,9 +20,12 @@ from safetensors.torch import load_file, save_file
 from models.checkpoints import CheckpointError
 from models.checkpoints.parity import check, ties_as_recorded
 from models.checkpoints.published import load_network
+from models.forgetting import UnfitMemory
 from models.generate import prefill
 from models.recall import TokenRecall
 from models.update import read_chunk
+from mplus_cli.errors import ExitCode
+from mplus_cli.failures import explain
 
 FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "parity"
 LAYERS, SHIPPED, NEW, BUDGET = 3, 48, 16, 32
@@ -122,6 +125,22 @@ def test_recall_is_that_of_a_memory_without_the_forgotten(tmp_path: Path) -> Non
     logits, _ = prefill(model, memory, recall, [1, 2, 3], spare=0)
     expected, _ = prefill(plain, memory, TokenRecall(plain, memory, BUDGET), [1, 2, 3], spare=0)
     torch.testing.assert_close(logits, expected)
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_a_memory_of_other_settings_is_refused(tmp_path: Path, change: int) -> None:
+    """One that holds more than was ever there, or less than a layer is to hold, is asked in no way."""
+    network = forgetful(tmp_path / "own", UNEVEN, update_ltm_frequency=1)
+    forgetting, memory = network.model.forgetting, network.memory
+    memory = read_chunk(network.model, memory, [7] * NEW)
+    held = forgetting.held(memory.chunks)
+    tokens = held.shape[1] + 1 if change > 0 else forgetting.newest(memory.chunks) - 1
+    with pytest.raises(
+        UnfitMemory, match=f"^the memory holds {tokens} tokens .* read its documents"
+    ):
+        forgetting.places(memory.chunks, tokens)
+    line, code = explain(UnfitMemory("it does not fit"))
+    assert (line, code) == ("it does not fit", ExitCode.MISMATCH)
 
 
 @pytest.mark.skipif(

@@ -81,13 +81,48 @@ def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not allocator.give_back_freed_memory()
 
 
+@pytest.mark.parametrize("name", ["ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"])
 def test_few_kernels_are_kept_unless_the_environment_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.delenv(name, raising=False)
     allocator.keep_few_kernels()
     assert os.environ[name] == allocator.KERNELS
     monkeypatch.setenv(name, "200")
     allocator.keep_few_kernels()
     assert os.environ[name] == "200"
+
+
+GROWING = """
+import ctypes
+from mplus_cli.runtime.allocator import keep_few_kernels
+import torch
+
+class Counts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena a b c d e f used free g".split()]
+
+library = ctypes.CDLL(None)
+if not hasattr(library, "mallinfo2"):  # glibc before 2.33
+    print(0)
+    raise SystemExit
+library.mallinfo2.restype = Counts
+keep_few_kernels()
+weight, held = torch.zeros(576, 576, dtype=torch.bfloat16), []
+for length in range(200, 400):
+    torch.nn.functional.linear(weight.new_zeros(length, 576), weight)
+    held.append(library.mallinfo2().used)
+print((held[-1] - held[99]) // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_a_process_does_not_grow_with_the_lengths_it_multiplies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the processor has bfloat16, the kernels of 100 lengths are 60 MB."""
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        monkeypatch.delenv(name, raising=False)
+    run = subprocess.run(
+        [sys.executable, "-c", GROWING], check=True, capture_output=True, text=True
+    )
+    assert int(run.stdout) < 5, "MB"

@@ -276,3 +276,20 @@ def test_progress_is_told_in_bytes(hub: Hub, tmp_path: Path) -> None:
     total = len(WEIGHTS)
     assert done.stdout == f"fetching org/tiny {total} {total} True True\n", done.stderr
     assert done.stderr == ""
+
+
+def test_each_large_file_is_compared_once(hub: Hub, tmp_path: Path) -> None:
+    """A fresh one as it comes, one that was there when it is asked for again."""
+    program = (
+        "import hashlib; from mplus_cli.runtime.downloads import _hub_snapshot; real, seen = "
+        "hashlib.file_digest, []; hashlib.file_digest = lambda *given: seen.append(1) or real(*given); "
+        "_hub_snapshot('org/tiny', lambda *told: None); print(len(seen))"
+    )
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=surroundings(hub, tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == "1\n", done.stderr

@@ -139,6 +139,18 @@ def test_a_message_that_was_not_answered_is_a_turn() -> None:
     assert question.text == "Why?"
 
 
+def test_a_message_of_any_type_is_one_in_a_chat() -> None:
+    """`type` means something in `/v1/responses` only, where a message may leave it out."""
+    asked = {"role": "user", "content": "Why?"}
+    for type in ("message", "chat", None, {"of": "whatever"}):
+        chat = api.ChatRequest(model="book", messages=[asked | {"type": type}])
+        assert chat.to_question(False).text == "Why?"
+    responses_api = pytest.importorskip("mplus_cli.server.responses_api")
+    for given in (asked, asked | {"type": None}, asked | {"type": "message"}):
+        response = responses_api.ResponseRequest(model="book", input=[given])
+        assert response.to_question(False).text == "Why?"
+
+
 def test_messages_without_a_question(client: Any) -> None:
     image = [{"type": "image_url", "image_url": {"url": "data:,"}}]
     for messages in (
