@@ -82,7 +82,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every question with what could be answered, and what each answer is judged by."""
     from models.generate import read
     from models.recall import look_up
-    from models.spans import LONGEST
+    from models.spans import BRANCHES, LONGEST
 
     settings = resolve(Flags(model=given.model, home=given.home))
     session = open_session(settings, note=_say, progress=lambda *_: None)
@@ -99,7 +99,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         words = Words.find(blank, question, texts)
         found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
         ids = compose_with_text(session, opened.memory, draft, found, read_texts)
-        prompt = read(session.model, opened.memory, found, ids, spare=LONGEST)
+        prompt = read(session.model, opened.memory, found, ids, spare=LONGEST, branches=BRANCHES)
         answers, refusing = consider(
             session,
             opened.memory,

@@ -6,6 +6,7 @@ Shapes: B batch, T text tokens, n tokens held, H key/value heads, d head size, V
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +25,21 @@ class Prefix:
 
     def held(self, layer: int) -> int:
         return self.keys.shape[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What T tokens side by side see of the newest tokens in a cache; all see what is before these."""
+
+    newest: int
+    """How many tokens these are."""
+    seen: tuple[tuple[int, ...], ...]
+    """For each of the T tokens, which of them it stands behind, by their number and in order."""
+
+    @classmethod
+    def apart(cls, tokens: int) -> Paths:
+        """For tokens that each stand next behind everything."""
+        return cls(0, ((),) * tokens)
 
 
 class KeyValueCache:
@@ -46,7 +62,7 @@ class KeyValueCache:
         Args:
             bias: added to the attention logits of the first n tokens (n,) by all that come later, in
                 the layers of the longest prefix.
-            forks: tokens that `StepDecoder.fork` is given at most; there is room for them at the end too.
+            forks: tokens that stand side by side at most; there is room for them at the end too.
             windows: of each layer, how many tokens, itself included, a token sees back; none: all.
         """
         wide = [(*shape[:2], shape[2] + forks - 1, shape[3]) for shape in shapes]
@@ -61,27 +77,37 @@ class KeyValueCache:
         """Tokens that a layer holds."""
         return self._lengths[layer]
 
-    def masks(self, tokens: int = 1) -> list[Tensor | None]:
-        """For each layer the additive mask (1, 1, T, n + T) for T tokens that each stand behind the n
-        held and see none of the others; None: none needed."""
+    def positions(self, paths: Paths) -> list[int]:
+        """Where tokens side by side stand, in the layers with the longest prefix."""
+        return [len(self) - paths.newest + len(seen) for seen in paths.seen]
+
+    def masks(self, paths: Paths) -> list[Tensor | None]:
+        """For each layer the additive mask (1, 1, T, n + T) for T tokens, of which none sees another, behind
+        the n held; None: none needed."""
         kinds = list(zip(self._lengths, self._windows, strict=True))
-        masks = {kind: self._mask(*kind, tokens) for kind in set(kinds)}
+        masks = {kind: self._mask(*kind, paths) for kind in set(kinds)}
         return [masks[kind] for kind in kinds]
 
-    def _mask(self, length: int, window: int | None, tokens: int) -> Tensor | None:
+    def _mask(self, length: int, window: int | None, paths: Paths) -> Tensor | None:
         """That of a layer which holds so many."""
-        bias = self._bias if length == len(self) else None
-        hidden = 0 if window is None else max(length + 1 - window, 0)
-        if bias is None and tokens == 1 and not hidden:
+        bias, tokens = self._bias if length == len(self) else None, len(paths.seen)
+        if (
+            bias is None
+            and tokens == 1
+            and len(paths.seen[0]) == paths.newest
+            and (window or length + 1) > length
+        ):
             return None
-        like = self._keys[0]
+        like, shared = self._keys[0], length - paths.newest
         least = torch.finfo(like.dtype).min
-        mask = like.new_zeros(tokens, length + tokens)
-        mask[:, length:] = least
-        mask[:, length:].fill_diagonal_(0)
+        mask = like.new_full((tokens, length + tokens), least)
+        for row, seen in enumerate(paths.seen):
+            hidden = 0 if window is None else max(shared + len(seen) + 1 - window, 0)
+            mask[row, hidden:shared] = 0
+            mask[row, [shared + number for number in seen[max(hidden - shared, 0) :]]] = 0
+            mask[row, length + row] = 0
         if bias is not None:
-            mask[:, : len(bias)] = bias
-        mask[:, :hidden] = least
+            mask[:, : len(bias)] += bias
         return mask[None, None]
 
     def __len__(self) -> int:
@@ -121,10 +147,15 @@ class StepDecoder(Protocol):
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
 
-    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
-        """Read T tokens, each as the next one behind the cache: logits (T, V) in float32.
+    def fork(
+        self, tokens: Sequence[int], cache: KeyValueCache, paths: Paths | None = None
+    ) -> Tensor:
+        """Read T tokens side by side, none of which sees another: logits (T, V) in float32.
 
-        The cache holds all of them until it is told which one to `keep`.
+        The cache holds all of them until it is told which one to `keep`, or to `rewind`.
+
+        Args:
+            paths: what each stands behind; None: each is the next one behind the cache.
         """
 
     def prepare(self) -> None:

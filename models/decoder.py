@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models import compat
 from models.attention import CAUSAL, KERNELS, causal_mask, few
-from models.cache import KeyValueCache
+from models.cache import KeyValueCache, Paths
 from models.layer import (
     Join,
     KeyValues,
@@ -227,22 +227,31 @@ class Decoder:
         return self.fork([token], cache)
 
     @torch.no_grad()
-    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+    def fork(
+        self, tokens: Sequence[int], cache: KeyValueCache, paths: Paths | None = None
+    ) -> Tensor:
         """As `StepDecoder.fork`."""
         with self.active():
             hidden = self.embed(torch.tensor([list(tokens)], device=self.device))
-            hidden = self.side_by_side(hidden, cache, self.weights)
+            hidden = self.side_by_side(hidden, cache, paths, self.weights)
             return self.final(hidden)[0].float()
 
     def side_by_side(
-        self, hidden: Tensor, cache: KeyValueCache, weights: Callable[[int], LayerWeights]
+        self,
+        hidden: Tensor,
+        cache: KeyValueCache,
+        paths: Paths | None,
+        weights: Callable[[int], LayerWeights],
     ) -> Tensor:
-        """Run all layers over hidden (1, T, D) of tokens that each stand next behind the cache: (1, T, D).
+        """Run all layers over hidden (1, T, D) of tokens side by side behind the cache: (1, T, D).
 
         Args:
+            paths: as of `StepDecoder.fork`.
             weights: what a layer computes with.
         """
-        masks, rotary = cache.masks(hidden.shape[1]), self.rotary(len(cache), 1)
+        paths = paths or Paths.apart(hidden.shape[1])
+        positions = torch.tensor([cache.positions(paths)], device=self.device)
+        masks, rotary = cache.masks(paths), self.rotary_at(positions)
         for index in range(self.layers):
             hidden = run_layer(
                 self.stack.architecture,

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from models import compat
 from models.attention import CAUSAL, SDPA
-from models.cache import KeyValueCache
+from models.cache import KeyValueCache, Paths
 from models.decoder import Decoder
 from models.layer import LayerWeights, Projection, layer_weights
 from models.network import MPlusModel
@@ -109,14 +109,16 @@ class FastDecoder:
         return self.fork([token], cache)
 
     @torch.no_grad()
-    def fork(self, tokens: Sequence[int], cache: KeyValueCache) -> Tensor:
+    def fork(
+        self, tokens: Sequence[int], cache: KeyValueCache, paths: Paths | None = None
+    ) -> Tensor:
         """As `models.decoder.StepDecoder.fork`: the weights are read once for all tokens."""
         decoder = self._decoder
         if self._thread is not None:
             self._thread.join()
         # In float32 between the layers: at one token it costs nothing, and rounding adds up.
         hidden = decoder.embed(torch.tensor([tokens], device=decoder.device)).float()  # (1, T, D)
-        hidden = decoder.side_by_side(hidden, cache, self._layers.__getitem__)
+        hidden = decoder.side_by_side(hidden, cache, paths, self._layers.__getitem__)
         # The head as it is: one matrix of this size is read as quickly as memory gives it.
         return decoder.logits_of(decoder.stack.lm_head(self._final_norm(hidden)))[0].float()
 

@@ -115,13 +115,20 @@ class ReadPrompt:
 
 
 def read(
-    model: MPlusModel, memory: Memory, found: Found, prompt_ids: Sequence[int], *, spare: int
+    model: MPlusModel,
+    memory: Memory,
+    found: Found,
+    prompt_ids: Sequence[int],
+    *,
+    spare: int,
+    branches: int = 1,
 ) -> ReadPrompt:
     """Read a prompt.
 
     Args:
         found: of the bare question (`models.recall.look_up`).
         spare: the most tokens of the answer.
+        branches: how many answers will be followed side by side.
 
     Raises:
         PromptTooLong: prompt and answer do not fit behind the memory.
@@ -131,7 +138,7 @@ def read(
         raise PromptTooLong(
             f"the prompt has {len(prompt_ids)} tokens and the answer up to {spare}: {room} fit"
         )
-    logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=spare)
+    logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=spare, branches=branches)
     found = found.settled()
     sizes = len(memory.stm), memory.ltm_tokens, len(prompt_ids)
     return ReadPrompt(Recalled(found.ranked, len(found.recall), *sizes), found, logits, cache)
@@ -155,12 +162,14 @@ def prefill(
     prompt_ids: Sequence[int],
     *,
     spare: int,
+    branches: int = 1,
     all_logits: bool = False,
 ) -> tuple[Tensor, KeyValueCache]:
     """Read the prompt behind the memory.
 
     Args:
         spare: room to leave in the cache for later tokens.
+        branches: of so many continuations side by side.
         all_logits: logits of every prompt token instead of the last one's.
 
     Returns:
@@ -177,7 +186,7 @@ def prefill(
     bias = recall.bias(stm.chunks[0])
     if bias is not None:
         bias = torch.nn.functional.pad(bias, (lead, 0))  # what leads is not weighed
-    forks = model.config.reading.lookahead
+    forks = max(model.config.reading.lookahead, (branches - 1) * spare + 1)
     cache = KeyValueCache(shapes, decoder.dtype, decoder.device, bias, forks, decoder.windows)
     prefix_rotary, rotary = decoder.rotary(0, before), decoder.rotary(before, text)
     mask, plain = decoder.mask(text, before, bias), decoder.mask(text, lead)

@@ -231,10 +231,17 @@ def _verdict(asked: Asked) -> Iterator[Event]:
 def _span(asked: Asked) -> Iterator[Event]:
     """An answer that is a span of the text."""
     from models.generate import read
-    from models.spans import LONGEST
+    from models.spans import BRANCHES, LONGEST
 
     opened, longest = asked.opened, min(asked.draft.limit, LONGEST)
-    prompt = read(asked.session.model, opened.memory, asked.found, asked.prompt, spare=longest)
+    prompt = read(
+        asked.session.model,
+        opened.memory,
+        asked.found,
+        asked.prompt,
+        spare=longest,
+        branches=BRANCHES,
+    )
     evidence = asked.evidence(prompt.recalled)
     yield Retrieved(evidence.sources())
     chosen = choose(

@@ -186,14 +186,14 @@ class Trial:
     def _quote(self, memory: Memory, found: Found, prompt: Sequence[int], started: float) -> Timed:
         """Answer with a span of the text, yes, no or a refusal, as `mplus ask` does."""
         from models.generate import read
-        from models.spans import LONGEST
+        from models.spans import BRANCHES, LONGEST
 
         session, question = self.bench.session, self._draft.question
         form = answer_form(session, question)
         if form == "spoken":
             return self._generate(memory, found, prompt, started)
         longest = min(LIMIT, LONGEST)
-        behind = read(self._network, memory, found, prompt, spare=longest)
+        behind = read(self._network, memory, found, prompt, spare=longest, branches=BRANCHES)
         if form == "verdict":
             text = likeliest_verdict(session, behind)
         else:

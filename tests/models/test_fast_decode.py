@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.cache import KeyValueCache
+from models.cache import KeyValueCache, Paths
 from models.checkpoints import load
 from models.fast_decode import FastDecoder, fits, join, optimise_for_device, pack8
 from models.generate import prefill
@@ -88,6 +88,32 @@ def test_tokens_read_side_by_side_see_none_of_each_other(
     torch.testing.assert_close(
         decoder.step(7, cache), decoder.step(7, alone[1]), atol=1e-4, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize("fast", [False, True])
+def test_branches_side_by_side_are_branches_one_after_the_other(
+    build_network: Build, chunk_ids: Ids, fast: bool, window: int | None
+) -> None:
+    """Three texts, some of them ended before others, with layers that see few tokens back."""
+    model = build_network(memory_layers=(1, 2), relevance_weight=2.0)
+    model.generate.windows = [window, window, *model.generate.windows[2:]]
+    decoder = FastDecoder(model.generate) if fast else model.generate
+    texts = [chunk_ids(number, 4) for number in (5, 6, 7)]
+    alone = []
+    for text in texts:
+        cache = cache_of(model, chunk_ids)[1]
+        alone.append([decoder.step(token, cache)[0] for token in text])
+    cache = cache_of(model, chunk_ids)[1]
+    rows: list[list[int]] = [[], [], []]
+    newest = 0
+    for depth, live in enumerate([(0, 1, 2), (2, 0), (0, 2), (0,)]):
+        paths = Paths(newest, tuple(tuple(rows[number]) for number in live))
+        found = decoder.fork([texts[number][depth] for number in live], cache, paths)
+        for at, number in enumerate(live):
+            torch.testing.assert_close(found[at], alone[number][depth], atol=1e-4, rtol=1e-4)
+            rows[number].append(newest + at)
+        newest += len(live)
 
 
 def test_answers_are_the_same_every_time(build_network: Build, chunk_ids: Ids) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from models import spans
 from models.generate import prefill, read
 from models.recall import look_up
-from models.spans import likeliest_spans
+from models.spans import BRANCHES, Candidate, likeliest_spans
 from models.update import read_chunk
 
 STOP, REFUSAL = 2, (7, 8)
@@ -54,7 +55,8 @@ def prompt(build_network: Callable[..., Any], chunk_ids: Callable[..., list[int]
         memory = read_chunk(model, memory, chunk_ids(number, 8))
     ids = chunk_ids(99, 5)
     found = look_up(model, memory, ids)
-    return model, memory, ids, found, read(model, memory, found, ids, spare=24)
+    behind = read(model, memory, found, ids, spare=24, branches=BRANCHES)
+    return model, memory, ids, found, behind
 
 
 def nats(prompt: Any, answer: tuple[int, ...]) -> float:
@@ -113,6 +115,73 @@ def test_nothing_to_say_and_a_limit(prompt: Any) -> None:
     assert search(prompt, Listed(()))[0] == []
     found, _ = search(prompt, Listed((tuple(range(20, 60)),)), longest=2)
     assert found and all(len(candidate.ids) <= 2 for candidate in found)
+
+
+def one_after_the_other(prompt: Any, start: Listed, longest: int) -> tuple[list[Candidate], int]:
+    """What `likeliest_spans` promises, with each beginning followed to its end before the next one."""
+    model, *_, behind = prompt
+    cache, first = behind.cache, behind.logits[-1].log_softmax(dim=-1)
+    mark, steps = cache.mark(), 0
+
+    def step(token: int) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return model.step_decoder.step(token, cache)[0].log_softmax(dim=-1)
+
+    best = float(first[REFUSAL[0]] + step(REFUSAL[0])[REFUSAL[1]])
+    cache.rewind(mark)
+    found: list[Candidate] = []
+    ahead = start.ahead()
+    for token in sorted(ahead, key=lambda token: -float(first[token]))[: spans.BEGINNINGS]:
+        span, ids, nats = ahead[token], (token,), float(first[token])
+        if nats < best - spans.MARGIN:
+            break
+        while True:
+            chances = step(ids[-1])
+            end, onward = float(chances[STOP]), span.ahead()
+            if span.may_end:
+                found.append(Candidate(ids, nats + end))
+                best = max(best, nats + end)
+            likeliest = max(onward, key=lambda token: float(chances[token]), default=None)
+            if likeliest is None or (span.may_end and end > float(chances[likeliest])):
+                break
+            if nats < best - spans.MARGIN or len(ids) == longest:
+                break
+            span, ids, nats = (
+                onward[likeliest],
+                (*ids, likeliest),
+                nats + float(chances[likeliest]),
+            )
+        cache.rewind(mark)
+    return sorted(found, key=lambda answer: -answer.nats), steps
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.5, 1.5, 6.0])
+@pytest.mark.parametrize("longest", [1, 3, 8, 24])
+def test_side_by_side_finds_what_one_after_the_other_does(
+    prompt: Any, monkeypatch: pytest.MonkeyPatch, margin: float, longest: int
+) -> None:
+    monkeypatch.setattr(spans, "MARGIN", margin)
+    model, fork, forks = prompt[0], prompt[0].step_decoder.fork, 0
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        nonlocal forks
+        forks += 1
+        return fork(*arguments)
+
+    for seed in range(12):
+        draw = torch.Generator().manual_seed(seed)
+        tokens = torch.randint(3, 40, (6, 9), generator=draw).tolist()
+        start = Listed(tuple(map(tuple, tokens)), dull=frozenset(range(3, 3 + seed)))
+        expected, steps = one_after_the_other(prompt, start, longest)
+        forks = 0
+        monkeypatch.setattr(model.step_decoder, "fork", counted)
+        found, _ = search(prompt, start, longest=longest)
+        monkeypatch.setattr(model.step_decoder, "fork", fork)
+        assert [answer.ids for answer in found] == [answer.ids for answer in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert one.nats == pytest.approx(other.nats, abs=1e-4)
+        assert forks <= min(steps, longest)
 
 
 def test_a_prior_moves_chunks_and_what_is_recalled(prompt: Any) -> None:
