@@ -21,7 +21,7 @@ import numpy as np
 
 from models.matching import f1, hit
 from mplus_cli.asking import answering
-from mplus_cli.asking.choosing import Words, consider
+from mplus_cli.asking.choosing import Prompted, Words, consider
 from mplus_cli.asking.confidence import FEATURES, FORMAT, Calibration
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.prompting import measure
@@ -100,15 +100,8 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
         ids = compose_with_text(session, opened.memory, draft, found, read_texts)
         prompt = read(session.model, opened.memory, found, ids, spare=LONGEST, branches=BRANCHES)
-        answers, refusing = consider(
-            session,
-            opened.memory,
-            question,
-            prompt,
-            words,
-            texts=read_texts,
-            longest=LONGEST,
-        )
+        prompted = Prompted(session, opened.memory, draft, words, found, ids, read_texts)
+        answers, refusing = consider(prompted, prompt, LONGEST)
         golds = line["answers"] or []
         yield line | {
             "refusing": refusing,

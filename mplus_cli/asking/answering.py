@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL
-from mplus_cli.asking.choosing import (
-    Words,
-    answer_form,
-    choose,
-    likeliest_verdict,
-)
+from mplus_cli.asking.choosing import Chosen, Prompted, answer_form
 from mplus_cli.asking.confidence import read_calibration
 from mplus_cli.asking.events import (
     WITHOUT_ANSWER,
@@ -27,13 +22,13 @@ from mplus_cli.asking.events import (
     OpenMemory,
     Question,
     Retrieved,
+    Source,
     TextDelta,
     Usage,
     check,
-    is_refusal,
 )
 from mplus_cli.asking.prompting import Draft, measure
-from mplus_cli.asking.quoting import guide_along
+from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
@@ -43,11 +38,11 @@ from mplus_cli.errors import UsageError
 from mplus_cli.library import DocumentRow, StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
-from mplus_cli.runtime.tokens import AnswerText
 
 if TYPE_CHECKING:
     from models.generate import Recalled
     from models.recall import Found
+    from models.scan import ChunkScore
 
 
 class Clock:
@@ -77,35 +72,39 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that was looked up and put into a prompt."""
+class Request:
+    """A question that is being answered."""
 
     session: Session
     opened: OpenMemory
-    draft: Draft
-    words: Words
-    found: Found
-    prompt: Sequence[int]
     clock: Clock
+    draft: Draft
 
-    def evidence(self, recalled: Recalled) -> Evidence:
-        """The best chunks, once the prompt is read."""
-        found = replace(self.found, ranked=recalled.ranked)
+    def evidence(self, found: Found, recalled: Recalled) -> Evidence:
+        """The best chunks, once they are ranked."""
+        found = replace(found, ranked=recalled.ranked)
         return gather_evidence(self.session, self.opened, self.draft.question.text, found)
 
-    def answer(
-        self, text: str, recalled: Recalled, evidence: Evidence, tokens: int, reason: str
-    ) -> Answer:
-        """The complete answer, without its confidence."""
+    def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
+        """The complete answer."""
         return Answer(
             question=self.draft.question.text,
-            answer=text,
+            answer=chosen.text,
             memory=self.opened.stored.name,
             model=self.session.loaded.name,
-            sources=evidence.sources("" if reason in WITHOUT_ANSWER else text),
-            usage=self.clock.usage(recalled, tokens),
-            reason=reason,
+            sources=sources,
+            usage=self.clock.usage(recalled, chosen.tokens),
+            reason=chosen.reason,
+            confidence=chosen.confidence,
+            doubtful=chosen.is_doubtful,
         )
+
+    def nothing_read(self, ranked: tuple[ChunkScore, ...] = ()) -> Recalled:
+        """What was recalled for an answer without the reader."""
+        from models.generate import Recalled
+
+        memory = self.opened.memory
+        return Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
 
 
 def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
@@ -147,26 +146,23 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             f"{session.loaded.name} does not say how sure it is: leave out --strict (in the config "
             "file: strict = true), or use another model"
         )
-    clock = Clock()
-    draft = measure(session, question)
+    request = Request(session, opened, Clock(), measure(session, question))
+    draft = request.draft
     if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:
-        yield from _about(session, opened, draft, told, clock)
+        yield from _about(request, told)
         return
     session.model.step_decoder.prepare()
     found, words = retrieve(session, opened, draft)
-    prompt = compose_with_text(session, opened.memory, draft, found, _texts(opened.stored))
-    asked = Asked(session, opened, draft, words, found, prompt, clock)
-    form = answer_form(session, draft.question)
     if spans_the_whole(draft.question):
-        yield from _told(asked, NOT_TOLD, "whole")
-    elif form == "span":
-        yield from _span(asked)
-    elif form == "verdict" and question.strict:
-        yield from _told(asked, REFUSAL, "unsure")  # a yes has no confidence
-    elif form == "verdict":
-        yield from _verdict(asked)
+        yield from _passages_only(request, found, "whole")
+    elif question.strict and answer_form(session, draft.question) == "verdict":
+        yield from _passages_only(request, found, "unsure")  # a yes has no confidence
     else:
-        yield from _spoken(asked)
+        texts = _texts(opened.stored)
+        prompt = compose_with_text(session, opened.memory, draft, found, texts)
+        yield from _reply(
+            request, Prompted(session, opened.memory, draft, words, found, prompt, texts)
+        )
 
 
 def _texts(stored: StoredMemory) -> Callable[[Sequence[int]], list[str]]:
@@ -179,114 +175,39 @@ def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow
     return [find_document(known, name) for name in question.documents] or known
 
 
-def _about(
-    session: Session, opened: OpenMemory, draft: Draft, text: str, clock: Clock
-) -> Iterator[Event]:
+def _about(request: Request, text: str) -> Iterator[Event]:
     """An answer from the documents' records: no passage is looked up."""
-    from models.generate import Recalled
-
-    nothing_read = Recalled((), 0, len(opened.memory.stm), opened.memory.ltm_tokens, 0)
     yield Retrieved(())
     yield TextDelta(text)
-    yield Answer(
-        question=draft.question.text,
-        answer=text,
-        memory=opened.stored.name,
-        model=session.loaded.name,
-        sources=(),
-        usage=clock.usage(nothing_read, 0),
-        reason="about",
-    )
+    yield request.answer(Chosen(text, 0, "about"), (), request.nothing_read())
 
 
-def _told(asked: Asked, text: str, reason: str) -> Iterator[Event]:
-    """No answer from the reader: why there is none, and the closest passages."""
+def _passages_only(request: Request, found: Found, reason: str) -> Iterator[Event]:
+    """The closest passages, and why the reader is not asked: no passage tells (`whole`), or it could not
+    say how sure it is (`unsure`)."""
+    ranked = rank_chunks(request.session, request.opened, request.draft, found)
+    nothing_read = request.nothing_read(ranked)
+    sources = request.evidence(found, nothing_read).sources()
+    yield Retrieved(sources)
+    if reason == "whole":
+        yield TextDelta(NOT_TOLD)
+    text = NOT_TOLD if reason == "whole" else REFUSAL
+    yield request.answer(Chosen(text, 0, reason), sources, nothing_read)
+
+
+def _reply(request: Request, prompted: Prompted) -> Iterator[Event]:
+    """The reader's reply, with the passages that it rests on."""
     from models.generate import Recalled
 
-    memory = asked.opened.memory
-    ranked = rank_chunks(asked.session, asked.opened, asked.draft, asked.found)
-    nothing_read = Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
-    evidence = asked.evidence(nothing_read)
-    yield Retrieved(evidence.sources())
-    if reason != "unsure":
-        yield TextDelta(text)
-    yield replace(asked.answer(text, nothing_read, evidence, 0, reason), sources=evidence.sources())
-
-
-def _verdict(asked: Asked) -> Iterator[Event]:
-    """Yes, no or the refusal, whichever is likeliest to begin the answer."""
-    from models.generate import read
-
-    prompt = read(asked.session.model, asked.opened.memory, asked.found, asked.prompt, spare=1)
-    evidence = asked.evidence(prompt.recalled)
-    yield Retrieved(evidence.sources())
-    asked.clock.first_token()
-    text = likeliest_verdict(asked.session, prompt)
-    yield TextDelta(text)
-    reason = "refused" if is_refusal(text) else "verdict"
-    answer = asked.answer(text, prompt.recalled, evidence, 1, reason)
-    yield replace(answer, sources=evidence.sources())
-
-
-def _span(asked: Asked) -> Iterator[Event]:
-    """An answer that is a span of the text."""
-    from models.generate import read
-    from models.spans import BRANCHES, LONGEST
-
-    opened, longest = asked.opened, min(asked.draft.limit, LONGEST)
-    prompt = read(
-        asked.session.model,
-        opened.memory,
-        asked.found,
-        asked.prompt,
-        spare=longest,
-        branches=BRANCHES,
-    )
-    evidence = asked.evidence(prompt.recalled)
-    yield Retrieved(evidence.sources())
-    chosen = choose(
-        asked.session,
-        opened.memory,
-        asked.draft.question,
-        prompt,
-        asked.words,
-        texts=_texts(opened.stored),
-        longest=longest,
-    )
-    asked.clock.first_token()
-    if not chosen.is_doubtful and chosen.reason != "unsure":
-        yield TextDelta(chosen.text)
-    answer = asked.answer(chosen.text, prompt.recalled, evidence, chosen.tokens, chosen.reason)
-    yield replace(answer, confidence=chosen.confidence, doubtful=chosen.is_doubtful)
-
-
-def _spoken(asked: Asked) -> Iterator[Event]:
-    """An answer in the reader's own words, as they are generated."""
-    from models.generate import Finished, Generated, Recalled, stream
-    from models.sampling import Sampling
-
-    session, question = asked.session, asked.draft.question
-    events = stream(
-        session.model,
-        asked.opened.memory,
-        asked.found,
-        asked.prompt,
-        max_new_tokens=asked.draft.limit,
-        stop_ids=session.loaded.stop_ids,
-        sampling=Sampling(question.temperature, question.top_p, question.seed),
-        guide=guide_along(session, asked.opened.stored) if question.quote else None,
-    )
-    text = AnswerText(session.tokenizer)
-    recalled: Recalled | None = None
-    evidence: Evidence | None = None
-    for event in events:
+    for event in reply(prompted):
         if isinstance(event, Recalled):
-            recalled, evidence = event, asked.evidence(event)
+            recalled, evidence = event, request.evidence(prompted.found, event)
             yield Retrieved(evidence.sources())
-        elif isinstance(event, Generated):
-            asked.clock.first_token()
-            if delta := text.push(event.id):
-                yield TextDelta(delta)
-        elif isinstance(event, Finished) and recalled and evidence:
-            reason = "refused" if is_refusal(text.text) else event.reason
-            yield asked.answer(text.text, recalled, evidence, event.new_tokens, reason)
+            continue
+        request.clock.first_token()
+        if isinstance(event, Chosen):
+            has_words = event.reason not in (*WITHOUT_ANSWER, "verdict")
+            sources = evidence.sources(event.text if has_words else "")
+            yield request.answer(event, sources, recalled)
+        elif event:
+            yield TextDelta(event)

@@ -14,6 +14,7 @@ from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.confidence import Calibration, Grounds, features
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.lexical import Match, match_words
+from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.quoting import VERDICTS, quotable
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
@@ -22,6 +23,7 @@ from mplus_cli.runtime.session import Session
 if TYPE_CHECKING:
     from models.generate import ReadPrompt
     from models.memory import Memory
+    from models.recall import Found
 
 
 Form = Literal["span", "verdict", "spoken"]
@@ -34,7 +36,7 @@ class Chosen:
 
     text: str
     tokens: int = 0
-    reason: Literal["stop", "refused", "unsure"] = "stop"
+    reason: str = "stop"
     """As of `Answer`; `unsure`: the reader would answer, but is too likely to be wrong."""
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and without a calibration."""
@@ -82,6 +84,21 @@ class Words:
         return cls(calibration, tuple(matches), prior)
 
 
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A question that was looked up and put into a prompt."""
+
+    session: Session
+    memory: Memory
+    draft: Draft
+    words: Words
+    found: Found
+    prompt: Sequence[int]
+    """Ids."""
+    texts: Callable[[Sequence[int]], Sequence[str]]
+    """Gives the texts of chunks by their numbers."""
+
+
 def answer_form(session: Session, question: Question) -> Form:
     """The form of a question's answer; sampled answers and those without `quote` are in the reader's own
     words."""
@@ -107,27 +124,21 @@ def likeliest_verdict(session: Session, prompt: ReadPrompt) -> str:
 
 
 def consider(
-    session: Session,
-    memory: Memory,
-    question: Question,
-    prompt: ReadPrompt,
-    words: Words,
-    *,
-    texts: Callable[[Sequence[int]], Sequence[str]],
-    longest: int,
+    prompted: Prompted, behind: ReadPrompt, longest: int
 ) -> tuple[list[Considered], float]:
     """The candidate answers, likeliest first, and the log-probability of refusing.
 
     Args:
-        prompt: one that was read.
-        texts: gives the texts of chunks.
+        behind: the prompt, read.
         longest: the most tokens of an answer.
     """
     from models.spans import likeliest_spans
 
-    shown = {entry.chunk for entry in prompt.recalled.ranked[:SOURCES]}
-    quoted = [chunk for chunk in prompt.found.present(memory) if chunk in shown]
-    held = texts(quoted)
+    session, question = prompted.session, prompted.draft.question
+    words = prompted.words
+    shown = {entry.chunk for entry in behind.recalled.ranked[:SOURCES]}
+    quoted = [chunk for chunk in behind.found.present(prompted.memory) if chunk in shown]
+    held = prompted.texts(quoted)
     source = quotable(session, held, always=())
     assert source is not None, "only where a span is wanted"
 
@@ -136,14 +147,14 @@ def consider(
 
     found, refusing = likeliest_spans(
         session.model,
-        prompt.cache,
-        prompt.logits[-1],
+        behind.cache,
+        behind.logits[-1],
         TextSpan(source, is_answer),
         stop_ids=session.loaded.stop_ids,
         refusal=encode_plain(session.tokenizer, REFUSAL)[:2],
         longest=longest,
     )
-    grounds = _grounds(question.text, prompt, words, quoted, held) if words.calibration else None
+    grounds = _grounds(question.text, behind, words, quoted, held) if words.calibration else None
     answers = []
     for one in found:
         text, tokens = session.tokenizer.decode(list(one.ids)).strip(), len(one.ids)
@@ -152,21 +163,10 @@ def consider(
     return answers, refusing
 
 
-def choose(
-    session: Session,
-    memory: Memory,
-    question: Question,
-    prompt: ReadPrompt,
-    words: Words,
-    *,
-    texts: Callable[[Sequence[int]], Sequence[str]],
-    longest: int,
-) -> Chosen:
+def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
     """The answer to a question; arguments as for `consider`."""
-    answers, refusing = consider(
-        session, memory, question, prompt, words, texts=texts, longest=longest
-    )
-    calibration = words.calibration
+    answers, refusing = consider(prompted, behind, longest)
+    question, calibration = prompted.draft.question, prompted.words.calibration
     if calibration is None:
         if not answers or answers[0].nats < refusing:
             return Chosen(REFUSAL, reason="refused")

@@ -17,7 +17,6 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL
-from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import Session
 from mplus_cli.runtime.spelling import Spelling
 
@@ -138,7 +137,7 @@ def quotable(
 
 
 def guide_along(
-    session: Session, stored: StoredMemory
+    session: Session, texts: Callable[[Sequence[int]], Sequence[str]]
 ) -> Callable[[Sequence[int]], Guide | None] | None:
     """Makes the guide of an answer from the chunks in its prefix; None if the checkpoint does not
     quote."""
@@ -146,7 +145,7 @@ def guide_along(
         return None
 
     def guide(chunks: Sequence[int]) -> Guide | None:
-        source = quotable(session, [row.text for row in stored.chunks(chunks)])
+        source = quotable(session, texts(chunks))
         return None if source is None else Quote(source)
 
     return guide

@@ -86,22 +86,20 @@ class Bench:
         except CheckpointError as error:
             raise MismatchError(str(error)) from error
 
-    def network(self, reader: Reader) -> MPlusModel:
-        """The network that a reader reads and answers with."""
+    def session_of(self, reader: Reader) -> Session:
+        """What a reader reads and answers with: its network, prompt and stop tokens."""
         if reader in ("mplus", "trained"):
-            return self.session.model
-        return self._swapped if reader == "swapped" else self._identity
+            return self.session
+        return self._swapped if reader == "swapped" else self._untrained[reader]
 
-    def stop_ids(self, reader: Reader) -> frozenset[int]:
-        """What ends a reader's answer."""
-        return self.base.stop_ids if reader == "base" else self.session.loaded.stop_ids
+    def network(self, reader: Reader) -> MPlusModel:
+        return self.session_of(reader).model
 
     def start(self, reader: Reader) -> Memory:
         """The memory that a reader begins with."""
-        initial = self.session.loaded.initial_memory
-        if reader in _UNTRAINED or initial is None:
-            return self.network(reader).empty_memory()
-        return initial
+        loaded = self.session_of(reader).loaded
+        initial = loaded.initial_memory
+        return loaded.model.empty_memory() if initial is None else initial
 
     def identity(self, reader: Reader) -> ModelIdentity:
         """What a reader's memories record of it."""
@@ -121,18 +119,29 @@ class Bench:
         return text
 
     @cached_property
-    def _identity(self) -> MPlusModel:
+    def _untrained(self) -> dict[Reader, Session]:
+        from models.prompts import PromptFormat
         from mplus_cli.evaluation.network import identity_network
 
-        return _quick(
-            identity_network(self.base.stack, self.session.model.config, self.base.bos_id)
+        base, loaded = self.base, self.session.loaded
+        network = _quick(identity_network(base.stack, loaded.model.config, base.bos_id))
+        identity = replace(loaded, model=network, initial_memory=None)
+        plain = replace(
+            identity, tokenizer=base.tokenizer, prompt=PromptFormat(), stop_ids=base.stop_ids
         )
+        return {
+            "identity": replace(self.session, loaded=identity),
+            "base": replace(self.session, loaded=plain),
+        }
 
     @cached_property
-    def _swapped(self) -> MPlusModel:
+    def _swapped(self) -> Session:
         from mplus_cli.evaluation.network import swapped_network
 
-        return _quick(swapped_network(self.session.model))
+        loaded = self.session.loaded
+        return replace(
+            self.session, loaded=replace(loaded, model=_quick(swapped_network(loaded.model)))
+        )
 
 
 def _quick(network: MPlusModel) -> MPlusModel:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mplus_cli.evaluation.arms import Arm, Reader, by_reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.journal import Journal
-from mplus_cli.evaluation.reading import walk
+from mplus_cli.evaluation.reading import read
 from mplus_cli.evaluation.values import Event, Loss, Progress
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(
             for number, arm in product(range(1, len(chunks)), own):
                 if (title, arm.name, number) not in journal.done:
                     due.setdefault(number, []).append(arm)
-            for number, memory in walk(bench, reader, chunks, due, journal) if due else ():
+            for number, memory in read(bench, reader, chunks, due, journal) if due else ():
                 yield Progress(f"{title}: {reader}", number, len(chunks))
                 for arm in due.get(number, ()):
                     nats = _losses(bench, reader, arm, chunks, number, memory)

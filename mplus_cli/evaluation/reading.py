@@ -13,9 +13,9 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MplusError
@@ -48,32 +48,29 @@ def read(
     bench: Bench,
     reader: Reader,
     chunks: Sequence[Sequence[int]],
-    first_needed: int,
-    folder: Path,
-    spend: Callable[[Cost], object],
-) -> Iterator[tuple[int, Memory]]:
-    """Read chunks of ids, and yield the memory after each one, and the one that reading begins with.
+    wanted: Collection[int],
+    journal: Journal,
+) -> Iterator[tuple[int, Memory | None]]:
+    """Read up to the largest wanted number of chunks of ids; yield the number and the memory after each one,
+    and those that reading begins with. For a reader without memory: the wanted numbers, and None.
 
-    What is asked of a memory must be on the disk before the next is asked for: the reading is
-    committed then, and not done again.
-
-    Args:
-        first_needed: the least number of chunks after which something is asked: a memory that
-            was committed there or before can be continued.
-        folder: where the memory is kept; one that was read in part there is continued.
-        spend: told what reading up to each commit took.
+    What is asked of a memory must be on the disk before the next is asked for: the reading is committed
+    then, and not done again. Costs go to the journal. The memory is deleted at the end.
 
     Raises:
         MplusError: the disk is full, or another process reads there.
     """
     from models.update import read_chunk
 
-    network, library, identity = bench.network(reader), Library(folder), bench.identity(reader)
+    if reader in WITHOUT_MEMORY:
+        yield from ((count, None) for count in sorted(wanted))
+        return
+    network, identity = bench.network(reader), bench.identity(reader)
     what = json.dumps([identity.fingerprint, *(list(ids) for ids in chunks)])
     digest = hashlib.sha256(what.encode()).hexdigest()
-    name = f"{reader}-{digest[:16]}"
+    library, name = Library(journal.work), f"{reader}-{digest[:16]}"
     stored = library.open_or_create(name, identity)
-    if stored.view().chunks > first_needed:
+    if stored.view().chunks > min(wanted):
         library.remove(name)
         stored = library.create(name, identity)
     with stored.writer() as writer:
@@ -88,7 +85,7 @@ def read(
         process = require("psutil").Process()
         held = peak = process.memory_info().rss
         spent = 0.0
-        for count, ids in enumerate(chunks[done:], start=done + 1):
+        for count, ids in enumerate(chunks[done : max(wanted)], start=done + 1):
             started = time.perf_counter()
             memory = read_chunk(network, memory, ids)
             spent += time.perf_counter() - started
@@ -101,26 +98,8 @@ def read(
             memory = writer.commit(memory, document, new)
             spent += time.perf_counter() - started
             tokens, disk = sum(map(len, chunks[done:count])), stored.summary().bytes
-            spend(Cost(reader, tokens, round(spent, 3), disk, peak - held))
+            journal.add(Cost(reader, tokens, round(spent, 3), disk, peak - held))
             done, spent = count, 0.0
-
-
-def walk(
-    bench: Bench,
-    reader: Reader,
-    chunks: Sequence[Sequence[int]],
-    wanted: Collection[int],
-    journal: Journal,
-) -> Iterator[tuple[int, Memory | None]]:
-    """Read up to the largest wanted number of chunks, and yield the number and the memory after each one;
-    of a reader without memory the wanted numbers, and None. The memory on disk is deleted at the end."""
-    if reader in WITHOUT_MEMORY:
-        yield from ((count, None) for count in sorted(wanted))
-        return
-    for count, memory in read(bench, reader, chunks, min(wanted), journal.work, journal.add):
-        yield count, memory
-        if max(wanted) <= count < len(chunks):
-            break  # at the very end it is committed, and its cost kept
     journal.clear_work()
 
 
@@ -157,13 +136,13 @@ class Runner:
 
         tokens = disk = questions = 0
         for reader, arms in by_reader(self.arms).items():
-            due = [
-                (probe, self.due(probe.question, probe.setting, arms)) for probe in stream.probes
-            ]
-            questions += sum(len(asked) for _, asked in due)
-            last = max((probe.chunks for probe, asked in due if asked), default=0)
-            if last and reader not in WITHOUT_MEMORY:
-                own = sum(map(len, stream.chunks[:last]))
+            due = self._probes_due(stream, arms)
+            questions += sum(
+                len(self.due(probe.question, probe.setting, arms))
+                for probe in chain.from_iterable(due.values())
+            )
+            if due and reader not in WITHOUT_MEMORY:
+                own = sum(map(len, stream.chunks[: max(due)]))
                 tokens += own
                 disk = max(disk, round(long_term_bytes(self.bench.network(reader)) * own))
         free = shutil.disk_usage(self.journal.folder).free
@@ -182,10 +161,7 @@ class Runner:
         """Ask what is due along a stream. A reader's memory is deleted when all is asked of it."""
         known = dict[bytes, Timed]()
         for reader, arms in by_reader(self.arms).items():
-            due: dict[int, list[Probe]] = {}
-            for probe in stream.probes:
-                if self.due(probe.question, probe.setting, arms):
-                    due.setdefault(probe.chunks, []).append(probe)
+            due = self._probes_due(stream, arms)
             if not due:
                 continue
             index = None
@@ -193,13 +169,20 @@ class Runner:
                 index = Index(stream.texts)
                 tokens = sum(map(len, stream.chunks))
                 self.journal.add(Cost("bm25", tokens, index.seconds, index.bytes, 0))
-            for count, memory in walk(self.bench, reader, stream.chunks, due, self.journal):
+            for count, memory in read(self.bench, reader, stream.chunks, due, self.journal):
                 yield Progress(f"{stream.title}: {reader} reads", count, max(due))
-                for number, probe in enumerate(due.get(count, ())):
+                asked = due.get(count, [])
+                for number, probe in enumerate(asked):
                     if memory is None:
-                        yield Progress(
-                            f"{stream.title}: {reader} is asked", number, len(due[count])
-                        )
+                        yield Progress(f"{stream.title}: {reader} is asked", number, len(asked))
                     trial = Trial(self.bench, reader, stream, probe, memory, index, known)
                     for arm in self.due(probe.question, probe.setting, arms):
                         yield self.journal.add(score(arm.name, probe, trial.ask(arm)))
+
+    def _probes_due(self, stream: Stream, arms: Sequence[Arm]) -> dict[int, list[Probe]]:
+        """The probes for which an arm has no answer yet, by the chunks read before them."""
+        due: dict[int, list[Probe]] = {}
+        for probe in stream.probes:
+            if self.due(probe.question, probe.setting, arms):
+                due.setdefault(probe.chunks, []).append(probe)
+        return due

@@ -15,19 +15,19 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mplus_cli.asking import events as asking
-from mplus_cli.asking.choosing import Words, answer_form, choose, likeliest_verdict
+from mplus_cli.asking.choosing import Chosen, Prompted, Words
 from mplus_cli.asking.prompting import Draft, measure
+from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.bm25 import Index
 from mplus_cli.evaluation.values import Probe, Reply, Stream
+from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
     from models.memory import Memory
-    from models.network import MPlusModel
-    from models.recall import Found
 
 LIMIT = 32
 """Tokens of an answer at most."""
@@ -80,18 +80,15 @@ class Trial:
         from mplus_cli.evaluation.network import PriorityRecall, recall_as
 
         started = time.perf_counter()
-        network, probe, draft = self._network, self.probe, self._draft
-        learned = look_up(
-            network, memory, draft.query_ids, self._words.prior if arm.quote else None
-        )
-        asked = replace(draft.question, reread=arm.reread, quote=arm.quote)
-        prompt = compose_with_text(
-            self.bench.session, memory, replace(draft, question=asked), learned, self._texts
-        )
+        session, draft, probe = self._session, self._draft, self.probe
+        draft = replace(draft, question=replace(draft.question, reread=arm.reread, quote=arm.quote))
+        words = self._words if arm.quote else Words()
+        learned = look_up(session.model, memory, draft.query_ids, words.prior)
+        prompt = compose_with_text(session, memory, draft, learned, self._texts)
         gold, seed = probe.gold or frozenset(), probe.question.id
-        found = recall_as(network, memory, learned, arm.recall, gold=gold, seed=seed)
-        answer = self._quote if arm.quote else self._generate
-        told = answer(memory, found, prompt, started)
+        found = recall_as(session.model, memory, learned, arm.recall, gold=gold, seed=seed)
+        prompted = Prompted(session, memory, draft, words, found, prompt, self._texts)
+        told = _answer(prompted, started)
         if not isinstance(found.recall, PriorityRecall):
             found = found.settled()
         best = [score.chunk for score in found.ranked[:RANKED]]
@@ -118,13 +115,15 @@ class Trial:
         from models.update import read_chunk
         from mplus_cli.evaluation.network import recall_as
 
-        network, memory = self._network, self.bench.start(self.reader)
+        session, memory = self._session, self.bench.start(self.reader)
         size = self.bench.chunk_tokens
         for at in range(0, len(ids), size):
-            memory = read_chunk(network, memory, ids[at : at + size])
-        found = look_up(network, memory, self._draft.query_ids if ids else ())
-        found = recall_as(network, memory, found, "learned" if ids else "none")
-        return self._generate(memory, found, prompt[1:], started)  # the network adds BOS
+            memory = read_chunk(session.model, memory, ids[at : at + size])
+        found = look_up(session.model, memory, self._draft.query_ids if ids else ())
+        found = recall_as(session.model, memory, found, "learned" if ids else "none")
+        behind = prompt[1:]  # the network adds BOS
+        prompted = Prompted(session, memory, self._draft, Words(), found, behind, self._texts)
+        return _answer(prompted, started)
 
     def _choose_text(self, arm: Arm) -> tuple[Sequence[int], str, frozenset[int] | None]:
         """How an arm ranks the chunks, the text it brings, and which chunks are in that."""
@@ -149,7 +148,7 @@ class Trial:
 
     def _fit(self, context: str, *, keep_end: bool) -> list[int]:
         """The prompt of `text_prompt`, its text cut at one end so that an answer fits behind it."""
-        bench, network, question = self.bench, self._network, self.probe.question.text
+        bench, network, question = self.bench, self._session.model, self.probe.question.text
         bare = text_prompt(bench, self.reader, question, "")
         positions = network.generate.positions - len(bench.start(self.reader).stm)
         positions -= (
@@ -165,58 +164,14 @@ class Trial:
             excess += len(prompt) - room
         return bare
 
-    def _generate(
-        self, memory: Memory, found: Found, prompt: Sequence[int], started: float
-    ) -> Timed:
-        """Answer in the reader's own words."""
-        from models.generate import Generated, stream
-
-        first, ids = 0.0, list[int]()
-        stop_ids = self.bench.stop_ids(self.reader)
-        events = stream(
-            self._network, memory, found, prompt, max_new_tokens=LIMIT, stop_ids=stop_ids
-        )
-        for event in events:
-            if isinstance(event, Generated):
-                first = first or time.perf_counter() - started
-                ids.append(event.id)
-        seconds = time.perf_counter() - started
-        return Timed(self.bench.decode(ids).strip(), first or seconds, seconds)
-
-    def _quote(self, memory: Memory, found: Found, prompt: Sequence[int], started: float) -> Timed:
-        """Answer with a span of the text, yes, no or a refusal, as `mplus ask` does."""
-        from models.generate import read
-        from models.spans import BRANCHES, LONGEST
-
-        session, question = self.bench.session, self._draft.question
-        form = answer_form(session, question)
-        if form == "spoken":
-            return self._generate(memory, found, prompt, started)
-        longest = min(LIMIT, LONGEST)
-        behind = read(self._network, memory, found, prompt, spare=longest, branches=BRANCHES)
-        if form == "verdict":
-            text = likeliest_verdict(session, behind)
-        else:
-            text = choose(
-                session,
-                memory,
-                question,
-                behind,
-                self._words,
-                texts=self._texts,
-                longest=longest,
-            ).text
-        seconds = time.perf_counter() - started
-        return Timed(text, seconds, seconds)
-
     @property
-    def _network(self) -> MPlusModel:
-        return self.bench.network(self.reader)
+    def _session(self) -> Session:
+        return self.bench.session_of(self.reader)
 
     @cached_property
     def _draft(self) -> Draft:
         """The question, measured as `mplus ask` does."""
-        wanted = asking.Question(self.probe.question.text, max_new_tokens=LIMIT)
+        wanted = asking.Question(self.probe.question.text, max_new_tokens=LIMIT, quote=False)
         return measure(self.bench.session, wanted)
 
     def _texts(self, chunks: Sequence[int]) -> list[str]:
@@ -229,18 +184,22 @@ class Trial:
         return Words.find(self.bench.calibration, self._draft.question, texts)
 
 
+def _answer(prompted: Prompted, started: float) -> Timed:
+    """The reply to a prompt, as `mplus ask` gets it."""
+    answer, first = "", 0.0
+    for event in reply(prompted):
+        if isinstance(event, str):
+            first = first or time.perf_counter() - started
+        elif isinstance(event, Chosen):
+            answer = event.text
+    seconds = time.perf_counter() - started
+    return Timed(answer, first or seconds, seconds)
+
+
 def text_prompt(bench: Bench, reader: Reader, question: str, context: str) -> list[int]:
-    """The ids of BOS and a question behind a text.
-
-    The base has its own chat template (or a plain form), the trained reader the checkpoint's prompt.
-    """
-    from models.prompts import PromptFormat
-
-    shown, session = context or None, bench.session
-    if reader != "base":
-        prompt, _ = session.loaded.prompt.render(session.tokenizer, question, context=shown)
-        return [*session.model.lead, *prompt]
-    briefly = f"{question.strip()} {INSTRUCTION}"
-    prompt, _ = PromptFormat().render(bench.base.tokenizer, briefly, context=shown)
-    bos = bench.base.bos_id
-    return prompt if prompt[:1] == [bos] else [bos, *prompt]
+    """The ids of BOS and a question behind a text, in the reader's prompt format."""
+    session = bench.session_of(reader)
+    asked = f"{question.strip()} {INSTRUCTION}" if reader == "base" else question
+    prompt, _ = session.loaded.prompt.render(session.tokenizer, asked, context=context or None)
+    lead = [*session.model.lead]
+    return prompt if reader == "base" and prompt[:1] == lead else [*lead, *prompt]

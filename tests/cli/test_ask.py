@@ -481,6 +481,6 @@ def test_a_refusal_in_the_readers_own_words(
         def push(self, id: int) -> str:
             return ""
 
-    monkeypatch.setattr("mplus_cli.asking.answering.AnswerText", Refusing)
+    monkeypatch.setattr("mplus_cli.asking.replying.AnswerText", Refusing)
     answer = mplus("ask", "Who keeps the goat?", "-m", book, "--no-quote", "--json").json
     assert (answer["answer"], answer["reason"], answer["refused"]) == (REFUSAL, "refused", True)

@@ -301,8 +301,9 @@ def test_long_term_memory_is_mapped_and_the_same(
     network = bench.network("mplus")
     alone = network.empty_memory()
     segments = []
-    chunks, work = plan.stream.chunks, new_journal().work
-    for count, memory in read(bench, "mplus", chunks, len(chunks), work, lambda cost: None):
+    chunks = plan.stream.chunks
+    for count, memory in read(bench, "mplus", chunks, [len(chunks)], new_journal()):
+        assert memory is not None
         if count:
             alone = read_chunk(network, alone, chunks[count - 1])
         segments.append(len(memory.segments))

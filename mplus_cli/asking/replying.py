@@ -1,0 +1,90 @@
+"""Gets the reader's reply to a prompt: a span of the recalled text, a verdict, or generated text.
+
+Knows the model through a session; nothing of the disk, of sources, or of how a reply is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, choose, likeliest_verdict
+from mplus_cli.asking.events import is_refusal
+from mplus_cli.asking.quoting import guide_along
+from mplus_cli.runtime.tokens import AnswerText
+
+if TYPE_CHECKING:
+    from models.generate import Recalled
+
+
+def reply(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
+    """Read a prompt, and reply to it.
+
+    Yields:
+        What was recalled, once the prompt is read; text as it comes (empty where a token completes no
+        character, none at all where the reply is doubtful); and last the whole reply.
+
+    Raises:
+        models.generate.PromptTooLong: prompt and reply do not fit behind the memory.
+    """
+    form = answer_form(prompted.session, prompted.draft.question)
+    if form == "spoken":
+        yield from _generated(prompted)
+    elif form == "verdict":
+        yield from _verdict(prompted)
+    else:
+        yield from _span(prompted)
+
+
+def _verdict(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
+    """Yes, no or the refusal, whichever is likeliest to begin the reply."""
+    from models.generate import read
+
+    session = prompted.session
+    behind = read(session.model, prompted.memory, prompted.found, prompted.prompt, spare=1)
+    yield behind.recalled
+    text = likeliest_verdict(session, behind)
+    yield text
+    yield Chosen(text, 1, "refused" if is_refusal(text) else "verdict")
+
+
+def _span(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
+    """The span of the text that is likeliest to be right, or none."""
+    from models.generate import read
+    from models.spans import BRANCHES, LONGEST
+
+    model, longest = prompted.session.model, min(prompted.draft.limit, LONGEST)
+    behind = read(
+        model, prompted.memory, prompted.found, prompted.prompt, spare=longest, branches=BRANCHES
+    )
+    yield behind.recalled
+    chosen = choose(prompted, behind, longest)
+    if not chosen.is_doubtful and chosen.reason != "unsure":
+        yield chosen.text
+    yield chosen
+
+
+def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
+    """Generated text, token by token."""
+    from models.generate import Generated, Recalled, stream
+    from models.sampling import Sampling
+
+    session, question = prompted.session, prompted.draft.question
+    text = AnswerText(session.tokenizer)
+    for event in stream(
+        session.model,
+        prompted.memory,
+        prompted.found,
+        prompted.prompt,
+        max_new_tokens=prompted.draft.limit,
+        stop_ids=session.loaded.stop_ids,
+        sampling=Sampling(question.temperature, question.top_p, question.seed),
+        guide=guide_along(session, prompted.texts) if question.quote else None,
+    ):
+        if isinstance(event, Recalled):
+            yield event
+        elif isinstance(event, Generated):
+            yield text.push(event.id)
+        else:
+            reason = "refused" if is_refusal(text.text) else event.reason
+            yield Chosen(text.text, event.new_tokens, reason)
