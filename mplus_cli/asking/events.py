@@ -67,6 +67,15 @@ class Source:
 
     second_span: tuple[int, int] | None = None
     """Where the sentences stand that speak to the question best besides the quote."""
+    quote_pages: tuple[int, int] | None = None
+    """The pages of the quote; None without pages, and where they are not known that closely."""
+    quote_place: Place | None = None
+    """The place of the quote in its document; None if an older mplus read it."""
+
+    @property
+    def spot(self) -> tuple[tuple[int, int] | None, Place | None]:
+        """Pages and place of the quote, or of the chunk where they are not known that closely."""
+        return self.quote_pages or self.pages, self.quote_place or self.place
 
     @property
     def quote(self) -> str | None:
@@ -92,22 +101,25 @@ class Source:
             "answer_span": _listed(self.answer_span),
             "second_quote": self.second_quote,
             "second_quote_span": _listed(self.second_span),
+            "quote_pages": _listed(self.quote_pages),
+            "quote_place": self.quote_place.to_json() if self.quote_place else None,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Source:
         """The source of which `to_json` made this."""
-        place = values["place"]
         return cls(
             document=values["document"],
             pages=_pair(values["pages"]),
             chunk=values["chunk"],
             score=values["score"],
             text=values["text"],
-            place=Place.loads(json.dumps(place)) if place else None,
+            place=_place(values["place"]),
             quote_span=_pair(values["quote_span"]),
             answer_span=_pair(values["answer_span"]),
             second_span=_pair(values["second_quote_span"]),
+            quote_pages=_pair(values.get("quote_pages")),
+            quote_place=_place(values.get("quote_place")),
         )
 
 
@@ -207,6 +219,10 @@ def is_refusal(answer: str) -> bool:
     from models.prompts import REFUSAL
 
     return normalise(REFUSAL) in normalise(answer)
+
+
+def _place(values: Mapping[str, Any] | None) -> Place | None:
+    return Place.loads(json.dumps(values)) if values else None
 
 
 def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:

@@ -83,17 +83,20 @@ def gather_evidence(
 
 
 def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Source:
-    passage = text.best(answer)
+    passage, pages, place = text.best(answer), _pages(row.first_page, row.last_page), row.place
+    near = place.pages_within(*passage.span) if place and passage else None
     return Source(
         document=row.document_title,
-        pages=_pages(row.first_page, row.last_page),
+        pages=pages,
         chunk=row.number,
         score=round(share, 4),
         text=row.text,
-        place=row.place.at(passage.span[0]) if row.place and passage else row.place,
+        place=place.at(passage.span[0]) if place and passage else place,
         quote_span=passage.span if passage else None,
         answer_span=passage.answer if passage else None,
         second_span=passage.second if passage else None,
+        quote_pages=(near or pages) if passage else None,
+        quote_place=place.within(*passage.span, len(row.text)) if place and passage else None,
     )
 
 

@@ -33,8 +33,12 @@ class Places:
         total = max(len(self._text), 1)
         pages, labels = self._pages_of(first, last)
         start, stop = round(begin / total, _DIGITS), round(end / total, _DIGITS)
-        headings = self._headings_of(begin, first, last)
-        return pages, Place(self._section_of(first, last), labels, start, stop, headings)
+        headings, starts = (
+            self._headings_of(begin, first, last),
+            self._starts_of(begin, first, last),
+        )
+        section = self._section_of(first, last)
+        return pages, Place(section, labels, start, stop, headings, starts)
 
     def _pages_of(
         self, first: int, last: int
@@ -45,6 +49,16 @@ class Places:
         low, high = sorted((one, other), key=lambda page: page.number or 1)
         labels = (low.label, high.label) if low.label and high.label else None
         return (low.number or 1, high.number or 1), labels
+
+    def _starts_of(self, begin: int, first: int, last: int) -> tuple[tuple[int, int, str], ...]:
+        """Where the pages of a stretch of more than one begin, by the characters from `begin` on (see
+        `Place`)."""
+        low = bisect_right(self._starts, first) - 1
+        here = range(low, bisect_right(self._starts, last))
+        if len(here) < 2:
+            return ()
+        pages = ((self._pages[at], max(self._starts[at] - begin, 0)) for at in here)
+        return tuple((start, page.number or 1, page.label or "") for page, start in pages)
 
     def _page(self, position: int) -> Page:
         return self._pages[bisect_right(self._starts, position) - 1]

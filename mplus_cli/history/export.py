@@ -54,8 +54,9 @@ def places(turn: Mapping[str, Any]) -> Iterator[str]:
     """Where the sources of an answer stand, each once, the best with its words."""
     seen = set()
     for number, source in enumerate(turn["sources"]):
-        pages = source["pages"] and (source["pages"][0], source["pages"][1])
-        spot = _spot(source.get("place"))
+        pages = source.get("quote_pages") or source["pages"]
+        pages = pages and (pages[0], pages[1])
+        spot = _spot(source.get("quote_place") or source.get("place"))
         where = one_line(place(source["document"], pages, spot))
         if where not in seen:
             seen.add(where)

@@ -227,7 +227,9 @@ def _chunk_row(chunk: Chunk) -> NewChunk:
     if place is not None:
         labels = (_storable(place.labels[0]), _storable(place.labels[1])) if place.labels else None
         section = tuple(map(_storable, place.section))
-        place = replace(place, section=section, labels=labels)
+        headings = tuple((a, b, tuple(map(_storable, titles))) for a, b, titles in place.headings)
+        pages = tuple((at, number, _storable(label)) for at, number, label in place.pages)
+        place = replace(place, section=section, labels=labels, headings=headings, pages=pages)
     return NewChunk(_storable(chunk.text), len(chunk.ids), first, last, place)
 
 

@@ -159,7 +159,7 @@ def _passage(memory: str, source: Source) -> dict[str, Any]:
     """A source, short: its whole text is the resource."""
     return {
         "document": source.document,
-        "place": place(source.document, source.pages, source.place),
+        "place": place(source.document, *source.spot),
         "quote": source.quote,
         "score": source.score,
         "resource": f"mplus://{quote(memory, safe='')}/chunks/{source.chunk}",

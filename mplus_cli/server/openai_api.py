@@ -200,7 +200,7 @@ def _annotations(answer: Answer, base: str) -> list[dict[str, Any]]:
 
 
 def _where(source: Source) -> str:
-    return place(source.document, source.pages, source.place)
+    return place(source.document, *source.spot)
 
 
 def _model(name: str, created: str) -> dict[str, Any]:

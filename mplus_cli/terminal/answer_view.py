@@ -167,7 +167,7 @@ def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
 
 def where(source: Source) -> str:
     """A source's place in words."""
-    return place(source.document, source.pages, source.place)
+    return place(source.document, *source.spot)
 
 
 def show_found(sources: Sequence[Source]) -> None:

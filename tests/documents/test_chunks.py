@@ -1,6 +1,7 @@
 """Chunks: nothing lost, nothing twice, never too long, cut where a reader would."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -164,7 +165,8 @@ def test_places() -> None:
     first, second = [chunk.place for chunk in split_chunks(made, Words(), 9)]
     assert first and second
     opened = (0, 0, ()), (0, 0, ("Part 2",)), (3, 3, ("Part 2", "One"))
-    assert first == Place(("Part 2", "One"), ("i", "ii"), 0.0, second.start, opened)
+    turned = (0, 1, "i"), (12, 2, "ii")
+    assert first == Place(("Part 2", "One"), ("i", "ii"), 0.0, second.start, opened, turned)
     at = 18 - round(second.start * len(made.text))
     opened = (0, 0, ("Part 2", "One")), (at, at, ("Part 2", "Two"))
     assert second == Place(("Part 2", "Two"), ("ii", "ii"), first.end, 1.0, opened)
@@ -176,6 +178,47 @@ def test_places() -> None:
     _, (start, stop, section) = place.headings
     assert (text[5:][start:stop], section) == ("CHAPTER IV\n\nTHE WIND ROSE", (named.title,))
     assert Places(document("a b", numbered=False)).of(0, 3) == (None, Place())
+
+
+def test_the_place_of_a_sentence() -> None:
+    """Its own pages and labels, and its own share of the text, not those of the whole chunk."""
+    pages = (Page(1, "Ab cd. ", "i"), Page(2, "Ef gh. Ij ", None), Page(3, "kl.", "1"))
+    made = Document("x", "X", "0", "pdf", pages, 3, (), (Heading(14, 1, "Ij"),))
+    shifted = replace(made, pages=(Page(1, "\nAb cd. ", "i"), *pages[1:]))
+    for begin, whole in ((0, Places(made).of(0, 20)), (1, Places(shifted).of(0, 21))):
+        span, place = whole
+        assert (span, place.labels) == ((1, 3), ("i", "1"))
+        for said, told, labels in (
+            ("Ab cd.", (1, 1), ("i", "i")),
+            ("Ef gh.", (2, 2), None),
+            ("Ab cd. Ef gh.", (1, 2), None),
+            ("Ij kl.", (2, 3), None),
+            ("kl.", (3, 3), ("1", "1")),
+        ):
+            start = made.text.index(said) + begin
+            stop = start + len(said)
+            assert place.pages_within(start, stop) == told
+            within = place.within(start, stop, len(made.text) + begin)
+            assert (within.labels, within.pages, within.headings) == (labels, (), ())
+            shares = start / (len(made.text) + begin), stop / (len(made.text) + begin)
+            assert (within.start, within.end) == pytest.approx(shares, abs=1e-3)
+            assert within.section == (() if begin + 14 > start else ("Ij",))
+        assert Place.loads(place.dumps()) == place
+    old = Place.loads('{"section": ["A"], "labels": ["i", "v"], "from": 0.5, "to": 1}')
+    assert old.pages_within(0, 3) is None
+    assert old.within(0, 5, 10) == Place(("A",), ("i", "v"), 0.5, 0.75)
+    for pages_ in ("1", "[[0, 1]]", '[[-1, 1, "i"]]', "[[0, 1, null]]", '[[0, "1", "i"]]'):
+        with pytest.raises(ValueError, match="no place"):
+            Place.loads(f'{{"section": [], "labels": null, "from": 0, "to": 1, "pages": {pages_}}}')
+
+
+def test_pages_turned_to_in_reverse() -> None:
+    """The pages of a selection such as 3,1 are named by their number."""
+    pages = (Page(3, "Ab cd. ", "c"), Page(1, "Ef gh.", "a"))
+    _, place = Places(Document("x", "X", "0", "pdf", pages, 3, (), ())).of(0, 13)
+    assert place.pages_within(0, 13) == (1, 3)
+    assert place.within(0, 13, 13).labels == ("a", "c")
+    assert place.pages_within(7, 13) == (1, 1)
 
 
 def test_a_heading_of_the_same_level_ends_the_section_before() -> None:
