@@ -53,6 +53,7 @@ def test_json(mplus: Any, book: str) -> None:
     for source in answer["sources"]:
         fields = ["document", "pages", "chunk", "score", "text", "place"]
         fields += ["quote", "quote_span", "answer_span", "second_quote", "second_quote_span"]
+        fields += ["quote_pages", "quote_place"]
         assert list(source) == fields
         if source["second_quote_span"] is not None:
             first, last = source["second_quote_span"]
