@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.schema import (
-    Choice,
+    Boolean,
     ConfigError,
+    Integer,
     LayerNumbers,
     Number,
-    Switch,
-    Whole,
+    OneOf,
     check_fields,
     file_name,
     setting,
@@ -35,8 +35,8 @@ Recall = Literal["chunks", "tokens"]
 Scorer = Literal["maxsim", "sigmoid", "cosine"]
 LtmFormat = Literal["exact", "k8v8", "k8v4", "k4v4"]
 
-_SIZE = Whole(1)
-_COUNT = Whole(0)
+_SIZE = Integer(1)
+_COUNT = Integer(0)
 _WEIGHT = Number(0)
 _LATER: typing.Final = "where it is not the default"
 _RETIRED = {"least_coverage": 0}
@@ -62,22 +62,22 @@ class Geometry:
     max_prompt_tokens: int = setting(1024, _COUNT)
     """Positions kept free for the prompt and the answer."""
 
-    memory_state: MemoryState = setting("input", Choice(typing.get_args(MemoryState)))
+    memory_state: MemoryState = setting("input", OneOf(typing.get_args(MemoryState)))
     """The hidden state that layer l remembers: its input, or its output (published)."""
-    memory_positions: MemoryPositions = setting("pooled", Choice(typing.get_args(MemoryPositions)))
+    memory_positions: MemoryPositions = setting("pooled", OneOf(typing.get_args(MemoryPositions)))
     """Which states of a chunk are kept: every r-th, the mean of every r, or the last K (published)."""
-    drop: Drop = setting("oldest", Choice(typing.get_args(Drop)))
+    drop: Drop = setting("oldest", OneOf(typing.get_args(Drop)))
     """Which short-term tokens are dropped for new ones; `random` draws per layer (published)."""
-    recall: Recall = setting("chunks", Choice(typing.get_args(Recall)))
+    recall: Recall = setting("chunks", OneOf(typing.get_args(Recall)))
     """Whole chunks for all layers, or the best single tokens of each layer (published)."""
-    ages_in_stm: bool = setting(True, Switch())
+    ages_in_stm: bool = setting(True, Boolean())
     """Whether tokens age while in short-term memory; in the published checkpoint they do not."""
     memory_layers: tuple[int, ...] | None = setting(None, LayerNumbers(), counts=_LATER)
     """Layers whose attention sees memory when a question is answered; the others store none. None: every
     layer."""
-    ltm_capacity: int | None = setting(None, Whole(1, 1 << 40, optional=True))
+    ltm_capacity: int | None = setting(None, Integer(1, 1 << 40, optional=True))
     """Memory tokens that long-term memory keeps per layer, the newest ones; None: all of them."""
-    ltm_format: LtmFormat = setting("exact", Choice(typing.get_args(LtmFormat)), counts=_LATER)
+    ltm_format: LtmFormat = setting("exact", OneOf(typing.get_args(LtmFormat)), counts=_LATER)
     """Bits of keys and values in long-term memory (`models.packing`); `exact`: the model's type."""
 
     update_lora_rank: int = setting(0, _COUNT)
@@ -125,11 +125,11 @@ class RetrieverShape:
     """What the retriever compares, and how. All of it is in the fingerprint: memories hold the
     retriever's keys."""
 
-    scorer: Scorer = setting("cosine", Choice(typing.get_args(Scorer)))
+    scorer: Scorer = setting("cosine", OneOf(typing.get_args(Scorer)))
     """How the retriever compares: `maxsim` (trained), `sigmoid` (published), `cosine` (untrained)."""
-    width: int = setting(64, Whole(1, 1 << 16), name="retriever_width")
+    width: int = setting(64, Integer(1, 1 << 16), name="retriever_width")
     """P: width of a retriever key."""
-    hidden: int = setting(256, Whole(0, 1 << 16), name="retriever_hidden")
+    hidden: int = setting(256, Integer(0, 1 << 16), name="retriever_hidden")
     """Hidden width of the retriever's two-layer perceptrons."""
     layers: tuple[int, ...] | None = setting(None, LayerNumbers(), name="retriever_layers")
     """Layers that have a retriever; None: every layer."""
@@ -160,13 +160,13 @@ class Reading:
     window_limit: float = setting(12.0, _WEIGHT, counts="never")
     """Windows take at most this much from a memory token, in nats of attention logits: the answer may be
     outside the best one."""
-    best_chunks: int = setting(0, Whole(0, 4096), counts="never")
+    best_chunks: int = setting(0, Integer(0, 4096), counts="never")
     """How many chunks are read, those that fit the question best, wherever they are; 0: the recalled ones,
     and all of short-term memory."""
     quote_weight: float = setting(0.0, _WEIGHT, counts="never")
     """The cost, in nats a token, of leaving the text of the chunks in the prefix, if the caller has that
     text (`models.sampling.Guide`); 0: none."""
-    lookahead: int = setting(1, Whole(1, 256), counts="never")
+    lookahead: int = setting(1, Integer(1, 256), counts="never")
     """Beam width of a greedy answer's first few tokens: of the likeliest tokens, the one with the
     likeliest successor is taken. 1: plain greedy."""
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from models.schema import ConfigError, Text, Whole, check_fields, setting, shown
+from models.schema import ConfigError, Integer, Text, check_fields, setting, shown
 
 REFUSAL = "The text does not say."
 """The answer to questions about text that was never read: readers are trained to give it."""
@@ -40,7 +40,7 @@ class PromptFormat:
     memory: str | None = setting(None, Text(optional=True))
     """The user's first message, with a `{memory}` and then a `{question}` placeholder: memory stands where
     text to read would. None: memory stands in front of the whole prompt."""
-    reread: int = setting(0, Whole(0, 64))
+    reread: int = setting(0, Integer(0, 64))
     """From how many of the best chunks the model was trained to read passages again: they stand between
     the question and its repetition, so that a causal model reads them knowing what is asked. 0: it was
     not, and text that is shown stands in front of the question."""

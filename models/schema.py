@@ -35,7 +35,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Integer:
     """A whole number; no bool, no float."""
 
     least: int = 0
@@ -72,7 +72,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OneOf:
     """One of a few texts."""
 
     options: tuple[str, ...]
@@ -86,7 +86,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class Boolean:
     """Yes or no."""
 
     optional: bool = False
@@ -129,7 +129,7 @@ class LayerNumbers:
     def allows(self, value: Any) -> bool:
         if value is None:
             return True
-        each = Whole(0, self.most)
+        each = Integer(0, self.most)
         listed = isinstance(value, tuple) and 0 < len(value) <= self.most + 1
         return listed and all(each.allows(layer) for layer in value)
 

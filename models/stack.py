@@ -114,7 +114,7 @@ class Layer(nn.Module):
             self.add_module(name, Norm(shape.hidden, shape))
 
 
-class Inner(nn.Module):
+class Backbone(nn.Module):
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.embed_tokens = Embedding(shape.vocabulary, shape.hidden)
@@ -131,7 +131,7 @@ class Stack(nn.Module):
         self.give_back: Callable[[str], object] = str
         """Told the name of a weight whose bytes in memory may go, where they are those of a file: they
         come back from there."""
-        self.model = Inner(architecture)
+        self.model = Backbone(architecture)
         self.lm_head = Linear(architecture.hidden, architecture.vocabulary, bias=False)
         self._tie()
 

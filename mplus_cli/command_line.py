@@ -1,4 +1,7 @@
-"""Command lines before they are parsed, and the help that ends with examples. Knows no command."""
+"""Command lines before they are parsed, and the help that ends with examples.
+
+Independent of the commands themselves.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The config file, changed as its user would: comments and order stay, and it is whole at every moment.
 
-Knows which settings there are; not what is in force.
+Deals with which settings there are, not with which are in force.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The example story of `mplus demo`: where it is, and what to ask about it. Knows no model."""
+"""The example story of `mplus demo`: where it is, and what to ask about it. Needs no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any exception to one line and an exit code. Knows no screen."""
+"""From any exception to one line and an exit code. Prints nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Settings: a flag beats the environment, which beats the config file, which beats the default.
 
-Knows the names and allowed values of settings; not what is done with them.
+Defines the names and allowed values of settings, not what is done with them.
 """
 
 from __future__ import annotations

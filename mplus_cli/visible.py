@@ -1,7 +1,8 @@
 """Text that is safe to show: without characters that control a terminal, reorder a line or hide text.
 
 Titles, file names, passages, answers and the messages that quote them were written by others. The screen
-passes everything it writes through `visible`; JSON keeps every character, as an escape. Knows no screen.
+passes everything it writes through `visible`; JSON keeps every character, as an escape. Prints nothing
+itself.
 """
 
 from __future__ import annotations

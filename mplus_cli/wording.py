@@ -1,4 +1,4 @@
-"""Numbers, sizes, times and pages as words. Knows no screen."""
+"""Numbers, sizes, times and pages as words. Prints nothing."""
 
 from __future__ import annotations
 

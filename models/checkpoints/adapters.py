@@ -1,7 +1,8 @@
 """LoRA adapters of the two passes: read and written in PEFT's format, merged or kept live.
 
-Knows adapters and a Llama, not where a checkpoint keeps them. PEFT itself is imported where adapters
-are live or written: that takes longer than reading and merging them, which needs their files only.
+Works on adapters and a stack, independent of where a checkpoint keeps them. PEFT itself is imported where
+adapters are live or written: that takes longer than reading and merging them, which needs their files
+only.
 
 Shapes: r rank, I inputs and O outputs of a projection.
 """
@@ -22,7 +23,7 @@ from models.checkpoints.base import read_json
 from models.checkpoints.loaded import CheckpointError, explained
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE, Adapter
-from models.schema import Number, Whole, check, shown
+from models.schema import Integer, Number, check, shown
 from models.stack import Stack
 
 CONFIG = "adapter_config.json"
@@ -162,7 +163,7 @@ def load_adapter(folder: Path) -> Adapter:
             raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are read")
     with explained(folder):
         rank, alpha = config["r"], config["lora_alpha"]
-        check("r", rank, Whole(1))
+        check("r", rank, Integer(1))
         check("lora_alpha", alpha, Number(0))
         return Adapter(rank, alpha, pair_up(load_file(path), folder))
 

@@ -1,8 +1,8 @@
 """Checks what a base's `config.json` claims before anything of that size is built.
 
 A file of a few hundred bytes can claim a million layers, and building them takes minutes and gigabytes.
-Each family's own defaults are those of `transformers`, for a configuration that leaves something out. Knows
-JSON values, and how large files are; no weights.
+Each family's own defaults are those of `transformers`, for a configuration that leaves something out.
+Works on JSON values and the sizes of files; reads no weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from models.architecture import FAMILIES, Activation, Architecture
 from models.checkpoints.layer_kinds import layer_kinds
 from models.checkpoints.loaded import CheckpointError
-from models.schema import ConfigError, Number, Rule, Switch, Text, Whole, check, shown
+from models.schema import Boolean, ConfigError, Integer, Number, Rule, Text, check, shown
 
 _DEFAULTS: Mapping[str, Any] = {
     "vocab_size": 32000,
@@ -89,19 +89,19 @@ _FAMILY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "granite": {},
 }
 _RULES: Mapping[str, Rule] = {
-    "vocab_size": Whole(1, 1 << 22),
-    "hidden_size": Whole(1, 1 << 16),
-    "intermediate_size": Whole(1, 1 << 20),
-    "num_hidden_layers": Whole(1, 1024),
-    "num_attention_heads": Whole(1, 1024),
-    "num_key_value_heads": Whole(1, 1024, optional=True),
-    "head_dim": Whole(2, 4096, optional=True),
-    "max_position_embeddings": Whole(1, 1 << 27),
-    "original_max_position_embeddings": Whole(1, 1 << 27, optional=True),
-    "sliding_window": Whole(1, 1 << 27, optional=True),
-    "max_window_layers": Whole(0, 1024, optional=True),
-    "no_rope_layer_interval": Whole(1, 1024, optional=True),
-    "sliding_window_pattern": Whole(1, 1024, optional=True),
+    "vocab_size": Integer(1, 1 << 22),
+    "hidden_size": Integer(1, 1 << 16),
+    "intermediate_size": Integer(1, 1 << 20),
+    "num_hidden_layers": Integer(1, 1024),
+    "num_attention_heads": Integer(1, 1024),
+    "num_key_value_heads": Integer(1, 1024, optional=True),
+    "head_dim": Integer(2, 4096, optional=True),
+    "max_position_embeddings": Integer(1, 1 << 27),
+    "original_max_position_embeddings": Integer(1, 1 << 27, optional=True),
+    "sliding_window": Integer(1, 1 << 27, optional=True),
+    "max_window_layers": Integer(0, 1024, optional=True),
+    "no_rope_layer_interval": Integer(1, 1024, optional=True),
+    "sliding_window_pattern": Integer(1, 1024, optional=True),
     "rms_norm_eps": Number(0, 1, optional=True),
     "initializer_range": Number(0, 1e3, optional=True),
     "rope_theta": Number(1e-6, 1e15, optional=True),
@@ -115,11 +115,11 @@ _RULES: Mapping[str, Rule] = {
     "attention_multiplier": Number(0, 1e6, optional=True),
     "logits_scaling": Number(1e-6, 1e6, optional=True),
     "hidden_act": Text(64, optional=True),
-    "attention_bias": Switch(optional=True),
-    "mlp_bias": Switch(optional=True),
-    "tie_word_embeddings": Switch(optional=True),
-    "use_sliding_window": Switch(optional=True),
-    "use_bidirectional_attention": Switch(optional=True),
+    "attention_bias": Boolean(optional=True),
+    "mlp_bias": Boolean(optional=True),
+    "tie_word_embeddings": Boolean(optional=True),
+    "use_sliding_window": Boolean(optional=True),
+    "use_bidirectional_attention": Boolean(optional=True),
     "attention_dropout": Number(0, 1, optional=True),
 }
 _NULL = (
@@ -175,7 +175,7 @@ def read_architecture(config: Mapping[str, Any], source: Path, weights: int) -> 
 
 
 def parameters(values: Mapping[str, Any]) -> int:
-    """Parameters of a base with these values, but for its norms and biases."""
+    """The number of parameters of a base with these values, without norms and biases."""
     hidden, heads = values["hidden_size"], values["num_attention_heads"]
     size = values.get("head_dim") or hidden // heads
     groups = values.get("num_key_value_heads") or heads

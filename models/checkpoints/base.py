@@ -1,6 +1,6 @@
 """Base models: the weights and the tokenizer from a folder in Hugging Face's format or a GGUF file.
 
-Knows no memory. Weights come from safetensors or GGUF only; pickles and remote code are never run.
+Independent of memory. Weights come from safetensors or GGUF only; pickles and remote code are never run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from models.checkpoints.architecture import read_architecture
 from models.checkpoints.loaded import CheckpointError, checkpoint_files, explained
 from models.checkpoints.weights import SafetensorsFiles, fill_stack
 from models.json_file import read_object
-from models.schema import Whole, check
+from models.schema import Integer, check
 from models.stack import Stack
 from models.tokenizer import Tokenizer
 
@@ -126,7 +126,7 @@ def stop_ids(config: Mapping[str, Any], vocabulary: int, tokenizer: Any) -> froz
     special = tokenizer.get_added_vocab()
     named += [special[name] for name in TURN_ENDS if name in special]
     for id in named:
-        check("eos_token_id", id, Whole(0, optional=True))
+        check("eos_token_id", id, Integer(0, optional=True))
     # An id beyond the vocabulary is never drawn.
     return frozenset(id for id in named if id is not None and id < vocabulary)
 
@@ -135,7 +135,7 @@ def bos_id(config: Mapping[str, Any], vocabulary: int, tokenizer: Any) -> int:
     """The token that leads every sequence; an end-of-text token where the base has no BOS."""
     for candidate in (tokenizer.bos_token_id, config.get("bos_token_id"), tokenizer.eos_token_id):
         if candidate is not None:
-            check("bos_token_id", candidate, Whole(0, vocabulary - 1))
+            check("bos_token_id", candidate, Integer(0, vocabulary - 1))
             return int(candidate)
     raise CheckpointError("the tokenizer has neither a BOS nor an end-of-text token")
 

@@ -67,7 +67,7 @@ class _Shapes:
 
 
 def _check(gguf: Path) -> None:
-    """Say what is wrong with a file before `transformers` sees it: missing weights it would make up.
+    """Report what is wrong with a file before `transformers` sees it, which would make up missing weights.
 
     Raises:
         CheckpointError: as `load_base` does, but nothing is unpacked for it.

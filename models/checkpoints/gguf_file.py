@@ -1,7 +1,7 @@
 """A GGUF file as llama.cpp's converters write it: its configuration, weights and tokenizer.
 
-Weights are unpacked one by one when they are asked for, and named and laid out as the Hub's are. This module
-alone knows llama.cpp's names.
+Weights are unpacked one by one when they are asked for, and named and laid out as the Hub's are. Only
+this module uses llama.cpp's names.
 
 Shapes: O outputs, I inputs of a projection, h heads, d head size.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from models.checkpoints.gguf_vocabulary import read_vocabulary
 from models.checkpoints.loaded import CheckpointError
-from models.schema import Whole, check, shown
+from models.schema import Integer, check, shown
 from models.tokenizer import Tokenizer
 
 FAMILIES: Mapping[str, str] = {
@@ -233,7 +233,7 @@ def llama_cpp_name(family: str, name: str) -> str:
 
 def _halves(weight: Tensor, heads: Any) -> Tensor:
     """A weight (h d, I) or bias (h d,) with the halves of every head apart again."""
-    check("attention.head_count", heads, Whole(1, 1024))
+    check("attention.head_count", heads, Integer(1, 1024))
     pairs = weight.unflatten(0, (heads, -1, 2))  # (h, d / 2, 2, ...)
     apart: Tensor = pairs.transpose(1, 2).flatten(0, 2)
     return apart

@@ -1,7 +1,7 @@
 """The tokenizer of a GGUF file, built from the tables in its header.
 
 As `transformers` builds it, whose tokenizers tests compare: byte-level BPE with the file's merges, and
-SentencePiece's BPE with merges that follow from the scores. Knows llama.cpp's words; no weights.
+SentencePiece's BPE with merges that follow from the scores. Uses llama.cpp's names; reads no weights.
 """
 
 from __future__ import annotations

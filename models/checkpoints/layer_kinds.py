@@ -1,6 +1,6 @@
 """The positions and attention windows of each layer of a base.
 
-Knows JSON values of `config.json`, in the older and the newer form; no weights.
+Works on the JSON values of `config.json`, in the older and the newer form; reads no weights.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, r
 from models.checkpoints.fingerprint import base_files, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
-from models.durable import new_folder
+from models.durable import new_file, new_folder
 from models.merging import GENERATE, UPDATE, Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
@@ -101,7 +101,7 @@ def load_own(
     merge: bool,
     keep: bool = True,
 ) -> Loaded:
-    """Load a checkpoint of ours.
+    """Load one of our own checkpoints.
 
     Args:
         keep: keep merged weights from pass to pass (`models.decoder.Decoder`).
@@ -136,7 +136,7 @@ def load_own(
 
 
 def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
-    """What a checkpoint of ours adds to its base: its adapters by name, and the retriever's state.
+    """What one of our own checkpoints adds to its base: its adapters by name, and the retriever's state.
 
     Raises:
         CheckpointError: damaged, or of a newer format.
@@ -174,7 +174,8 @@ def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
         raise CheckpointError(f"{folder}: writes other memories than {earlier}: keep its own name")
     card |= {"memories": {"fingerprint": marks[0], "digest": digests[0]}}
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (folder / CARD).write_text(text, encoding="utf-8")
+    with new_file(folder / CARD) as file:
+        file.write(text.encode())
 
 
 def memory_digest(

@@ -1,8 +1,8 @@
 """The layout of the published checkpoint (`YuWangX/mplus-8b`): its names, and what they are here.
 
-The only module that knows the reference's words. From `num_blocks`, `num_ltm_blocks` and
-`num_tokens` (memory counted in blocks of K tokens) follow N, K0 and K; the adapter `default` writes
-and `decoder_adapter` reads; `query_proj` and `key_proj` are the retriever's f_q and f_k (the third,
+The only module that uses the reference's names. From `num_blocks`, `num_ltm_blocks` and `num_tokens`
+(memory counted in blocks of K tokens) follow N, K0 and K; the adapter `default` writes and
+`decoder_adapter` reads; `query_proj` and `key_proj` are the retriever's f_q and f_k (the third,
 `encoder_query_proj`, serves training only); `memory` and `ltm.*` are the memory it ships with.
 
 Differences kept on purpose: long-term memory forgets nothing unless `config.json` says
@@ -42,7 +42,7 @@ from models.merging import Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
-from models.schema import Number, Rule, Switch, Whole, check_values, shown
+from models.schema import Boolean, Integer, Number, Rule, check_values, shown
 from models.stack import Stack
 from models.update import encode
 
@@ -50,20 +50,20 @@ CHUNK_TOKENS = 512
 """Text tokens the reference reads at a time (M+, section 4.1)."""
 PROMPT_TOKENS = 1024
 _FIELDS: Mapping[str, Rule] = {
-    "num_blocks": Whole(1),
-    "num_tokens": Whole(1),
-    "num_ltm_blocks": Whole(0),
-    "add_decoder_lora": Switch(),
-    "selector_hidden_dim": Whole(1, 1 << 16),
+    "num_blocks": Integer(1),
+    "num_tokens": Integer(1),
+    "num_ltm_blocks": Integer(0),
+    "add_decoder_lora": Boolean(),
+    "selector_hidden_dim": Integer(1, 1 << 16),
 }
 FORGETS = "forget_expired"
 """Field of `config.json`, ours: whether long-term memory forgets as the reference's does."""
 _FORGETTING: Mapping[str, Rule] = {
     "initial_rf_when_moving_stm_to_ltm": Number(0),
     "decay_frequency": Number(0),
-    "update_ltm_frequency": Whole(1),
+    "update_ltm_frequency": Integer(1),
 }
-_LORA: Mapping[str, Rule] = {"r": Whole(1), "lora_alpha": Number(0)}
+_LORA: Mapping[str, Rule] = {"r": Integer(1), "lora_alpha": Number(0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def _forgetting(
     raw: Mapping[str, Any], config: MPlusConfig, tensors: Tensors, layers: int, folder: Path
 ) -> Forgetting | None:
     """The reference's forgetting, where `config.json` asks for it."""
-    check_values(raw, {FORGETS: Switch(optional=True)})
+    check_values(raw, {FORGETS: Boolean(optional=True)})
     if not raw.get(FORGETS):
         return None
     for field in _FORGETTING:

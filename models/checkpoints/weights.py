@@ -1,6 +1,6 @@
 """The weights of a base from its files: safetensors, mapped into memory, under the names of `models.stack`.
 
-Knows names and files; pickles are never read.
+Deals with names and files; pickles are never read.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 A copy of the base learns two tasks from labelled passages: to ask a question about a text (text -> answer
 and question), and to answer one (text and question -> answer). Then it asks about any text, and a
-question is kept if reading the text with it gives the answer back: round-trip
-consistency, Alberti et al. 2019 (arXiv 1906.05416), with one model for both tasks. Knows text, ids and
-a plain causal language model.
+question is kept if reading the text with it gives the answer back: round-trip consistency, Alberti et al.
+2019 (arXiv 1906.05416), with one model for both tasks. Works on text, ids and a plain causal language
+model.
 
 Shapes: B examples, T ids, V vocabulary.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.training.pool import Remembered
+from models.training.pool import ChunkPool
 from models.training.rows import Rows
 
 
@@ -23,7 +23,7 @@ class Batch:
     """(S, T) ids to write."""
     tails: Tensor
     """(L, S, k, D) the tail that each stream's update pass reads before its chunk, detached."""
-    past: Remembered
+    past: ChunkPool
     """The streams' earlier chunks, in a ring buffer each."""
     candidates: Tensor
     """(S, N) slots of the chunks that are looked up or are in the prefix; -1: none."""
@@ -52,7 +52,7 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class NewMemory:
     """The new memory of every stream, detached, for the streams' tails and the pool."""
 
     states: Tensor

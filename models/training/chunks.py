@@ -1,6 +1,6 @@
 """Chunks of training text: passages with their questions, made-up facts and pages of books, as ids.
 
-Knows a tokenizer, no tensors.
+Works with a tokenizer; handles no tensors.
 """
 
 from __future__ import annotations

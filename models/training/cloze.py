@@ -1,8 +1,8 @@
 """Cloze questions: a sentence with a name, number or word left out.
 
-They need no labels, so the readers can train on every page of a book (the idea of unsupervised
-question answering by cloze translation, arXiv 1906.04980). Some other words are left out too, so that the
-sentence must be found in memory and not just continued. Knows text only.
+They need no labels, so the readers can train on every page of a book (the idea of unsupervised question
+answering by cloze translation, arXiv 1906.04980). Some other words are left out too, so that the sentence
+must be found in memory and not just continued. Works on text alone.
 """
 
 from __future__ import annotations

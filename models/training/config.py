@@ -1,7 +1,7 @@
 """The settings of a training run: what is trained, on what, for how long. Read, validated and saved
 whole.
 
-Knows no tensors; `models.training.loop` carries it out.
+Handles no tensors; `models.training.loop` carries it out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The curves of a run as CSV files in its folder: one row a step, in order, each step once.
 
-Knows files and figures, no model.
+Deals with files and figures; needs no model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Made-up facts: sentences about people, places and things that no model can know, with questions.
 
-Each fact names a subject nobody else has, so a question has one answer however much text is read.
-Knows no ids: the words are in `fact_words`, the shapes in `fact_templates`.
+Each fact names a subject nobody else has, so a question has one answer however much text is read. Makes
+text, not ids: the words are in `fact_words`, the sentences in `fact_templates`.
 """
 
 from __future__ import annotations

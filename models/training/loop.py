@@ -53,12 +53,12 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class CheckpointSaved:
     step: int
     folder: Path
 
 
-Event = Step | Validated | Saved
+Event = Step | Validated | CheckpointSaved
 
 
 class Run:
@@ -115,7 +115,7 @@ class Run:
                 self._log_validation(figures)
                 yield Validated(self._step, figures)
             if self._step % config.save_every == 0 or self._step == end:
-                yield Saved(self._step, self.save())
+                yield CheckpointSaved(self._step, self.save())
 
     def _one_step(self) -> Step:
         config, started = self.config, time.perf_counter()

@@ -1,8 +1,8 @@
 """Near misses: questions about a passage whose answering sentence is left out before it is written.
 
 A reader that never sees such questions answers whenever the passage is on the right topic (the
-unanswerable questions of SQuAD 2.0 are of this kind, Rajpurkar et al. 2018, arXiv 1806.03822). Knows
-text only.
+unanswerable questions of SQuAD 2.0 are of this kind, Rajpurkar et al. 2018, arXiv 1806.03822). Works on
+text alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BREAK = re.compile(r"(?<=[.!?])[\"')\]”’]*\s+(?=[\"'(\[“‘]?[A-Z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class TextWithGap:
     """A text without one of its sentences. Questions are numbered as they were given."""
 
     text: str
@@ -31,7 +31,9 @@ class LeftOut:
     """Questions that only other sentences answer; those that it answered too are in neither."""
 
 
-def leave_out(text: str, answers: Sequence[Sequence[str]], draw: random.Random) -> LeftOut | None:
+def leave_out(
+    text: str, answers: Sequence[Sequence[str]], draw: random.Random
+) -> TextWithGap | None:
     """A text without a sentence that alone answers a question; None if there is no such sentence.
 
     Args:
@@ -49,7 +51,7 @@ def leave_out(text: str, answers: Sequence[Sequence[str]], draw: random.Random) 
     missed = [number for number, held in enumerate(holders) if held == {gone}]
     kept = [number for number, held in enumerate(holders) if held and gone not in held]
     left = " ".join(sentence for number, sentence in enumerate(sentences) if number != gone)
-    return LeftOut(left, tuple(draw.sample(missed, min(MOST, len(missed)))), tuple(kept))
+    return TextWithGap(left, tuple(draw.sample(missed, min(MOST, len(missed)))), tuple(kept))
 
 
 def split(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class ChunkPool:
     """The newest chunks of every stream: chunk n of a stream is in slot n mod P."""
 
     keys: Tensor
@@ -22,7 +22,7 @@ class Remembered:
     """(R, S, P, K, D): normed memory states, as the retriever takes them."""
 
     @classmethod
-    def empty(cls, slots: int, keys: Tensor, normed: Tensor) -> Remembered:
+    def empty(cls, slots: int, keys: Tensor, normed: Tensor) -> ChunkPool:
         """An empty pool for chunks shaped like one step's, with keys (M, S, K, H, d) and states (R, S, K,
         D)."""
         shape = (*keys.shape[:2], slots, *keys.shape[2:])

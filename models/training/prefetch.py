@@ -128,7 +128,7 @@ def _draw(
     states: Sequence[dict[str, Any]] | None,
     sender: Connection[_Drawn | ValueError, Any],
 ) -> None:
-    """Draw for ever; runs in a process of its own. Data that cannot be read is sent back as a message,
+    """Draw forever; runs in a process of its own. Data that cannot be read is sent back as a message,
     not raised."""
     try:
         streams = make(numbers)

@@ -1,7 +1,7 @@
 """What a stream is asked in one step: questions and continuations, packed into one row of ids.
 
 The examples of a row do not see each other; each follows the memory directly, at the positions it has at
-inference. Knows ids and masks, no model.
+inference. Works on ids and masks; needs no model.
 
 Shapes: S streams, T row tokens, n prefix tokens.
 """

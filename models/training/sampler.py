@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from models.network import MPlusModel
-from models.training.batch import Batch, Written
+from models.training.batch import Batch, NewMemory
 from models.training.config import TrainingConfig
-from models.training.pool import Remembered
+from models.training.pool import ChunkPool
 from models.training.rows import pack
 from models.training.stream import Draw, Stream
 
@@ -24,7 +24,7 @@ ROUND = 8
 """Questions are padded to a multiple of this: kernels are set up again for every new length."""
 
 
-class Drawing(Protocol):
+class DrawSource(Protocol):
     """Where the streams' parts of each step come from."""
 
     def next(self) -> list[Draw]:
@@ -64,11 +64,11 @@ class Sampler:
     """Batches, one after the other, of the streams that this process trains on."""
 
     def __init__(
-        self, config: TrainingConfig, model: MPlusModel, drawing: Drawing, *, pad: int
+        self, config: TrainingConfig, model: MPlusModel, drawing: DrawSource, *, pad: int
     ) -> None:
         self._config, self._model, self._drawing, self._pad = config, model, drawing, pad
         self._tails: Tensor | None = None
-        self._past: Remembered | None = None
+        self._past: ChunkPool | None = None
         self._read = 0
         """Chunks of each stream that were read since the past began."""
         self._drawn = 0
@@ -115,20 +115,20 @@ class Sampler:
             gold=gold.to(device),
         )
 
-    def remember(self, written: Written) -> None:
+    def remember(self, written: NewMemory) -> None:
         """Keep what a step wrote, as the streams' past and as distractors for later steps."""
         self._tails = written.states
         past = self._remembered(written.keys.shape[1])
         past.put(self._read % self._config.pool, written.keys, written.values, written.normed)
         self._read += 1
 
-    def _remembered(self, streams: int) -> Remembered:
+    def _remembered(self, streams: int) -> ChunkPool:
         if self._past is None:
             model, size = self._model, self._config.mplus.new_tokens
             decoder, rows = model.generate, len(model.retriever.layers)
             like = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
             shape = (len(model.memory_layers), streams, size, decoder.kv_heads, decoder.head_size)
-            self._past = Remembered.empty(
+            self._past = ChunkPool.empty(
                 self._config.pool,
                 like.new_empty(shape),
                 like.new_empty(rows, streams, size, decoder.hidden),

@@ -1,7 +1,7 @@
 """Streams of training text: what each reads next, what it is asked, and what else is in the prefix.
 
 Everything random about a run is drawn here, from each stream's own generator, so a run is the same
-however its streams are divided among processes. Knows text and ids, no tensors.
+however its streams are divided among processes. Works on text and ids; handles no tensors.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _StreamQuestion:
     """A question about chunk `about`; None if nothing answers it."""
 
     question: str
@@ -132,35 +132,35 @@ class Stream:
         """Up to `count` different chunks of the past, in random order."""
         return self._random.sample(list(self._past), min(count, len(self._past)))
 
-    def _ask(self, text: ChunkText, others: Sequence[_Chunk]) -> list[_Asked]:
+    def _ask(self, text: ChunkText, others: Sequence[_Chunk]) -> list[_StreamQuestion]:
         """Questions about the new chunk, about others in the prefix, and about none of them."""
         draw, config = self._random, self._config
         own = list(text.questions)
         past = [(question, chunk.number) for chunk in others for question in chunk.questions]
         draw.shuffle(own)
         draw.shuffle(past)
-        asked: list[_Asked] = []
+        asked: list[_StreamQuestion] = []
         while len(asked) < config.questions and (own or past):
             chance = draw.random()
             stray = self._maker.stray_question() if chance < config.unanswerable else None
             if stray is not None:
-                asked.append(_Asked(stray.text, REFUSAL, None))
+                asked.append(_StreamQuestion(stray.text, REFUSAL, None))
             elif past and (not own or chance > 1 - config.past):
                 asked.append(self._worded(*past.pop()))
             else:
                 asked.append(self._worded(own.pop(), self._read))
         return asked
 
-    def _looked_up(self, candidates: Sequence[_Chunk]) -> list[_Asked]:
+    def _looked_up(self, candidates: Sequence[_Chunk]) -> list[_StreamQuestion]:
         """Questions about the candidates, for the retriever alone."""
         past = [(question, chunk.number) for chunk in candidates for question in chunk.questions]
         count = min(self._config.recall_questions, len(past))
         return [self._worded(*entry) for entry in self._random.sample(past, count)]
 
-    def _worded(self, question: Question, about: int) -> _Asked:
-        return _Asked(question.text, self._random.choice(question.answers), about)
+    def _worded(self, question: Question, about: int) -> _StreamQuestion:
+        return _StreamQuestion(question.text, self._random.choice(question.answers), about)
 
-    def _example(self, asked: _Asked, present: Sequence[tuple[int, ...]]) -> Example:
+    def _example(self, asked: _StreamQuestion, present: Sequence[tuple[int, ...]]) -> Example:
         wording = self._wording
         if wording.reread and self._random.random() < self._config.reread_share:
             prompt = wording.reread(asked.question, present)

@@ -1,7 +1,7 @@
 """Orders passages so that those on one topic follow each other.
 
 Chunks on one topic are a retriever's hard negatives: negatives drawn at random from thousands of passages
-can be told apart by any rare word. Bags of words only; knows no tensors.
+can be told apart by any rare word. Bags of words only; no tensors.
 """
 
 from __future__ import annotations

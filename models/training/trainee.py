@@ -17,7 +17,7 @@ from torch.nn import functional
 from models.cache import Prefix
 from models.decoder import rotate
 from models.network import MPlusModel
-from models.training.batch import Batch, Losses, Written
+from models.training.batch import Batch, Losses, NewMemory
 from models.training.recall import chunk_scores, prefix_relevance, recall_loss
 from models.training.rows import IGNORED, Rows
 from models.update import memory_states
@@ -36,7 +36,7 @@ class Trainee(nn.Module):
     def model(self) -> MPlusModel:
         return self._model[0]
 
-    def forward(self, batch: Batch) -> tuple[Losses, Written]:
+    def forward(self, batch: Batch) -> tuple[Losses, NewMemory]:
         states = self._write(batch)
         keys, values, normed = self._encoded(states)
         scores = chunk_scores(self.model, batch, normed)
@@ -46,7 +46,7 @@ class Trainee(nn.Module):
         answer, continuation = self._reading_losses(hidden, batch.rows)
         retriever, recall = recall_loss(scores, batch)
         with torch.no_grad():
-            written = Written(states.detach(), torch.stack(keys), torch.stack(values), normed)
+            written = NewMemory(states.detach(), torch.stack(keys), torch.stack(values), normed)
         return Losses(answer, continuation, retriever, recall), written
 
     def _write(self, batch: Batch) -> Tensor:
@@ -129,11 +129,11 @@ class Trainee(nn.Module):
 class RetrieverTrainee(Trainee):
     """The same network with only the retriever trained: chunks are written, nothing is answered."""
 
-    def forward(self, batch: Batch) -> tuple[Losses, Written]:
+    def forward(self, batch: Batch) -> tuple[Losses, NewMemory]:
         with torch.no_grad():
             states = self._write(batch)
             keys, values, normed = self._encoded(states)
-            written = Written(states, torch.stack(keys), torch.stack(values), normed)
+            written = NewMemory(states, torch.stack(keys), torch.stack(values), normed)
         loss, recall = recall_loss(chunk_scores(self.model, batch, normed), batch)
         nothing = torch.zeros((), device=loss.device)
         return Losses(nothing, nothing, loss, recall), written

@@ -68,7 +68,7 @@ class Mplus:
 
     @classmethod
     def with_settings(cls, settings: Settings, *, note: Note = silent, once: bool = False) -> Mplus:
-        """One with settings that were resolved already.
+        """An instance with settings that were resolved already.
 
         Args:
             once: for a single question, which then takes less memory.
@@ -88,7 +88,7 @@ class Mplus:
         return self.library.summaries()
 
     def memory(self, name: str | None = None) -> MemoryHandle:
-        """A memory by its name, whether there is one already or it is to be made by reading; by
+        """A memory by its name, whether it exists or is yet to be made by reading; by
         default that of the settings."""
         return MemoryHandle(self, self.settings.memory if name is None else name)
 

@@ -30,14 +30,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedLine:
     """A line that is not asked; `error` says which one and why."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredQuestion:
     """An answer, and the id of its question."""
 
     id: Id
@@ -76,7 +76,7 @@ class Output:
 
 def read_questions(
     lines: Iterable[bytes], name: str, like: Question
-) -> Iterator[Wanted | Rejected]:
+) -> Iterator[Wanted | RejectedLine]:
     """The questions of a file, one a line: `{"question": ..., "id": ..., "document": ...}`.
 
     Args:
@@ -93,25 +93,25 @@ def read_questions(
                 raise UsageError(f"the id {wanted.id} stands twice")
             seen.add(wanted.id)
         except UsageError as error:
-            yield Rejected(f"{name}:{number}: {error}")
+            yield RejectedLine(f"{name}:{number}: {error}")
         else:
             yield wanted
 
 
 def ask_each(
-    questions: Iterable[Wanted | Rejected],
+    questions: Iterable[Wanted | RejectedLine],
     answer: Callable[[Question], Answer],
     output: Output | None,
     memory: str,
     tally: Tally,
-) -> Iterator[Answered | Rejected]:
+) -> Iterator[AnsweredQuestion | RejectedLine]:
     """Answer questions in their order; those that the output holds already are left out.
 
     Raises:
         UsageError: an id was answered for another question, or by another memory.
     """
     for wanted in questions:
-        if isinstance(wanted, Rejected):
+        if isinstance(wanted, RejectedLine):
             tally.rejected += 1
             yield wanted
             continue
@@ -123,10 +123,10 @@ def ask_each(
             found = answer(wanted.question)
         except UsageError as error:  # too long, or of a document that is not there
             tally.rejected += 1
-            yield Rejected(f"question {wanted.id}: {error}")
+            yield RejectedLine(f"question {wanted.id}: {error}")
             continue
         tally.answered += 1
-        yield Answered(wanted.id, found)
+        yield AnsweredQuestion(wanted.id, found)
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def _quote(conversation: Conversation, wanted: str) -> Reply:
         raise UsageError(f"/quote {wanted}: give on or off")
     if wanted:
         conversation.quote = wanted == "on"
-    shown = "spelled along the text" if conversation.quote else "from memory alone"
+    shown = "quoted from the text" if conversation.quote else "generated from memory alone"
     return Reply((f"answers are {shown}",))
 
 
@@ -269,7 +269,7 @@ COMMANDS = {
     "/map": Command("", "where each document and the last answer's passages stand in memory", _map),
     "/stats": Command("", "what the last answer took", _stats),
     "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
-    "/quote": Command("on|off", "whether answers are spelled along the text", _quote),
+    "/quote": Command("on|off", "whether answers are quoted from the text", _quote),
     "/quit": Command("", "leave (also Ctrl-D)", _quit),
 }
 """By the name that is typed."""

@@ -81,12 +81,12 @@ def _one(value: Any, kind: Any, told: Any) -> Any:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether no byte of it could not be decoded."""
+    """Whether every byte of it could be decoded."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _may_be_read(path: str, told: Any) -> bool:
-    """Whether `typer` would have nothing to say of a path."""
+    """Whether `typer` would accept the path."""
     asks = told.exists or told.writable or told.resolve_path or told.allow_dash or told.path_type
     if asks or not (told.file_okay and told.dir_okay) or not _is_unicode(path):
         return False

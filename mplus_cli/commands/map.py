@@ -13,7 +13,7 @@ from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import MemoryMap, StoredMemory
-    from mplus_cli.terminal.map_page import Lit
+    from mplus_cli.terminal.map_page import QuestionHeat
 
 
 def draw_map(
@@ -65,10 +65,10 @@ def draw_map(
 
 def _drawn(
     context: typer.Context, stored: StoredMemory, question: str | None
-) -> tuple[MemoryMap, Lit | None]:
+) -> tuple[MemoryMap, QuestionHeat | None]:
     """The map, and what is lit up in it by a question: one that is asked now, or else the last."""
     from mplus_cli.library.mapping import draw_loaded, draw_map
-    from mplus_cli.terminal.map_page import Lit
+    from mplus_cli.terminal.map_page import QuestionHeat
 
     if question is None:
         drawn = draw_map(stored)
@@ -88,15 +88,17 @@ def _drawn(
         opened = load_memory(session, stored)
         heat = measure_heat(session, opened, asked)
     quotes = {source.chunk: source.quote_span for source in heat.sources if source.quote_span}
-    lit = Lit(heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes)
+    lit = QuestionHeat(
+        heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes
+    )
     return draw_loaded(stored, opened.view, opened.memory), lit
 
 
-def _last(home: Path, stored: StoredMemory, drawn: MemoryMap) -> Lit | None:
+def _last(home: Path, stored: StoredMemory, drawn: MemoryMap) -> QuestionHeat | None:
     """What the last question rested on, unless it was asked of other chunks: a document left the memory
     since, or another memory had its name then."""
     from mplus_cli.history.store import History
-    from mplus_cli.terminal.map_page import Lit
+    from mplus_cli.terminal.map_page import QuestionHeat
 
     view = stored.view()
     since = max(view.created, view.rebuilt)  # texts of one form, in UTC
@@ -112,4 +114,4 @@ def _last(home: Path, stored: StoredMemory, drawn: MemoryMap) -> Lit | None:
         source["document"] == row.document_title and (source.get("quote") or "") in row.text
         for source, row in rows
     )
-    return Lit(turn.question, chunks) if chunks and fits else None
+    return QuestionHeat(turn.question, chunks) if chunks and fits else None

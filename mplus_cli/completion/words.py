@@ -1,7 +1,7 @@
 """What the word under the cursor may become: commands, options, memories, documents, models, settings.
 
-Reads the tree of commands by what all versions of its library have; knows no shell. Names and titles
-come from the library, and may be anything: the shells' scripts never evaluate them.
+Reads the tree of commands by what all versions of its library have; independent of the shell. Names and
+titles come from the library, and may be anything: the shells' scripts never evaluate them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Question generation: a copy of a base learns to ask from labelled passages, and asks about any text.
 
-Knows files and a base's folder; `models.training.asking` learns and asks.
+Deals with files and a base's folder; `models.training.asking` learns and asks.
 """
 
 from __future__ import annotations

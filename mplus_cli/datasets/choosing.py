@@ -1,4 +1,4 @@
-"""A random part of a set, in its original order. Knows no files."""
+"""A random part of a set, in its original order. Does no I/O."""
 
 from __future__ import annotations
 

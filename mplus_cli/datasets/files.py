@@ -1,4 +1,4 @@
-"""JSON, CSV and JSON-lines files, plain or gzipped. Knows no set."""
+"""JSON, CSV and JSON-lines files, plain or gzipped. Independent of the data sets."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.datasets.files import layout, read_json, read_table
-from mplus_cli.datasets.values import Asked, Passage, passages_of
+from mplus_cli.datasets.values import LabelledQuestion, Passage, passages_of
 from mplus_cli.datasets.windows import Span, windows
 from mplus_cli.errors import UsageError
 
@@ -42,7 +42,7 @@ def fairytale_qa(paths: Sequence[Path]) -> list[Passage]:
     return passages_of(
         "fairytaleqa",
         (
-            Asked(
+            LabelledQuestion(
                 row["story_name"],
                 row["story_section"],
                 row["question"],
@@ -68,7 +68,7 @@ def narrative_qa(folder: Path, split: str) -> list[Passage]:
     return passages_of(
         "narrativeqa",
         (
-            Asked(
+            LabelledQuestion(
                 row["document_id"],
                 summaries.get(row["document_id"], ""),
                 row["question"],
@@ -82,7 +82,7 @@ def narrative_qa(folder: Path, split: str) -> list[Passage]:
 
 def covid_qa(paths: Sequence[Path], size: int, seed: int) -> list[Passage]:
     """COVID-QA's JSON: windows of about `size` characters of the articles around the answers."""
-    asked: list[Asked] = []
+    asked: list[LabelledQuestion] = []
     for path in paths:
         with layout(path, "COVID-QA"):
             for article, number in _paragraphs(read_json(path)):
@@ -90,29 +90,30 @@ def covid_qa(paths: Sequence[Path], size: int, seed: int) -> list[Passage]:
                 spans = [span for qa in article["qas"] for span in _spans(context, qa)]
                 for window, inside in windows(context, spans, size, f"{seed} {group}"):
                     asked += [
-                        Asked(group, window, span.question, (span.answer,)) for span in inside
+                        LabelledQuestion(group, window, span.question, (span.answer,))
+                        for span in inside
                     ]
     return passages_of("covidqa", asked)
 
 
-def _squad(path: Path) -> Iterator[Asked]:
+def _squad(path: Path) -> Iterator[LabelledQuestion]:
     with layout(path, "SQuAD"):
         for article in _dictionary(read_json(path))["data"]:
             for paragraph in article["paragraphs"]:
                 context = paragraph["context"]
                 for qa in paragraph["qas"]:
                     answers = _inside(context, [answer["text"] for answer in qa["answers"]])
-                    yield Asked(article["title"], context, qa["question"], answers)
+                    yield LabelledQuestion(article["title"], context, qa["question"], answers)
 
 
-def _natural_questions(path: Path) -> Iterator[Asked]:
+def _natural_questions(path: Path) -> Iterator[LabelledQuestion]:
     with layout(path, "DPR's retriever data"):
         for entry in read_json(path):
             for positive in entry["positive_ctxs"]:
                 answers = _inside(positive["text"], entry["answers"])
                 if answers:
                     context = f"{positive['title']}\n{positive['text']}"
-                    yield Asked(positive["title"], context, entry["question"], answers)
+                    yield LabelledQuestion(positive["title"], context, entry["question"], answers)
                     break
 
 

@@ -14,7 +14,7 @@ class DataSetError(MplusError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LabelledQuestion:
     """One question of a set: its context, and the answers that count."""
 
     group: str
@@ -52,7 +52,7 @@ class Book:
         return {"title": self.title, "author": self.author, "text": self.text}
 
 
-def passages_of(source: str, asked: Iterable[Asked]) -> list[Passage]:
+def passages_of(source: str, asked: Iterable[LabelledQuestion]) -> list[Passage]:
     """Questions grouped by context, contexts in order of appearance; questions without an answer are
     dropped."""
     gathered: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {}

@@ -1,4 +1,4 @@
-"""Windows of long articles around the answers in them. Knows texts and spans, no files."""
+"""Windows of long articles around the answers in them. Works on texts and spans; does no I/O."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Sources to documents, documents to chunks.
 
 Reads PDF, EPUB, HTML, Markdown, plain text and a few more into clean text with pages and headings, and
-cuts that text into chunks of at most so many tokens, each of which knows its place. Knows nothing of
-tensors, the terminal, or where memories are stored; a tokenizer is anything with `encode`.
+cuts that text into chunks of at most so many tokens, each of which knows its place. Independent of
+tensors, the terminal, and where memories are stored; a tokenizer is anything with `encode`.
 """
 
 from mplus_cli.documents.chunks import Chunk, Tokenizer, count_tokens, encode_text, split_chunks

@@ -1,7 +1,7 @@
 """A zip of XML files (EPUB, DOCX, ODT, PPTX), read within bounds.
 
-Nothing is unpacked to disk, no entity is resolved, nothing is fetched, and no member is read beyond
-a bound, whatever sizes the file claims. Knows no format.
+Nothing is unpacked to disk, no entity is resolved, nothing is fetched, and no member is read beyond a
+bound, whatever sizes the file claims. Independent of the formats inside.
 """
 
 import io

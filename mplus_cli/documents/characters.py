@@ -1,4 +1,4 @@
-"""Cleaning of text character by character. Knows nothing of lines that belong together.
+"""Cleaning of text character by character. Which lines belong together is decided elsewhere.
 
 Soft hyphens survive `clean_characters`, because at a line end they say how to join the line with
 the next one; `joining` removes them.

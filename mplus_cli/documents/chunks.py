@@ -1,7 +1,7 @@
 """Cuts a document's text into chunks of a limited number of tokens, at the best places available.
 
-Knows no tokenizer but the protocol, and no file format. Nothing is lost and nothing comes twice:
-the chunks' ids, one after the other, are the ids of the document, and so are their texts.
+Any tokenizer that follows the protocol will do; independent of file formats. Nothing is lost and nothing
+comes twice: the chunks' ids, one after the other, are the ids of the document, and so are their texts.
 """
 
 import re

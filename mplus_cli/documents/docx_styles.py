@@ -1,4 +1,4 @@
-"""The styles and numbering of a Word document, as far as its text needs them. Knows XML elements."""
+"""The styles and numbering of a Word document, as far as its text needs them. Works on XML elements."""
 
 import re
 from collections.abc import Mapping
@@ -145,5 +145,5 @@ def value(attributes: Mapping[str, str], name: str = "val") -> str:
 
 
 def is_on(attributes: Mapping[str, str]) -> bool:
-    """Whether a property that is there is in force: without a value it is."""
+    """Whether a property that is present is switched on; without a value it is."""
     return value(attributes).lower() not in _OFF

@@ -1,4 +1,4 @@
-"""Decodes bytes in any encoding. Knows nothing of documents.
+"""Decodes bytes in any encoding. Independent of documents.
 
 Order: byte-order mark, UTF-16/32 by where its zero bytes are, what the file declares, UTF-8, a
 guess among common code pages, cp1252.
@@ -73,7 +73,7 @@ def _checked(text: str) -> str:
 
 
 def _wide_encoding(data: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark, told by which bytes of each unit are zero."""
+    """UTF-16 or UTF-32 without a mark, recognised by which bytes of each unit are zero."""
     sample = data[: _SAMPLE - _SAMPLE % 4]
     if len(sample) < 4 or b"\0" not in sample:
         return None
@@ -100,7 +100,7 @@ def _looks_binary(data: bytes) -> bool:
 
 
 def _utf8(data: bytes) -> str | None:
-    """`data` as UTF-8 if it is, but for a few broken bytes in much good text; else None."""
+    """`data` decoded as UTF-8, a few broken bytes in a long text tolerated; else None."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

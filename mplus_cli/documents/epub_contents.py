@@ -1,6 +1,6 @@
 """The table of contents of an EPUB: the navigation document of version 3, or the NCX of version 2.
 
-Knows XML elements; members are given as a function that reads one.
+Works on XML elements; members are given as a function that reads one.
 """
 
 import posixpath

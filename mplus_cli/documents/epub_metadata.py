@@ -29,7 +29,7 @@ def creators(package: Any) -> list[str]:
 
 
 def publication_date(package: Any) -> str:
-    """The date of the book, "" if none is told."""
+    """The publication date, "" if none is given."""
     dates: dict[str, str] = {}
     for element in named(package, "date")[:_MAX_ELEMENTS]:
         text = "".join(element.itertext()).strip()

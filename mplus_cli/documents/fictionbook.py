@@ -1,4 +1,4 @@
-"""FictionBook (FB2) to HTML, which is then read as such. Knows no files."""
+"""FictionBook (FB2) to HTML, which is then read as such. Does no I/O."""
 
 import re
 from html import unescape

@@ -1,7 +1,7 @@
 """Decides which lines of PDF pages belong together, from where they stand on the page.
 
-Coordinates are PDF points, y upwards. Lines without coordinates (from an extractor that gives none)
-are handed to `flow_text`. Knows no PDF library.
+Coordinates are PDF points, y upwards. Lines without coordinates (from an extractor that gives none) are
+handed to `flow_text`. Independent of the PDF library.
 """
 
 import re

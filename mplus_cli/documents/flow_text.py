@@ -1,4 +1,4 @@
-"""Decides which lines of plain text belong together. Knows only characters, no geometry.
+"""Decides which lines of plain text belong together. Looks at characters only, not at geometry.
 
 The test at its heart: if the first word of the next line would have fit on this one, the line was
 ended on purpose (verse, a list, a heading, a table); if not, it was wrapped.

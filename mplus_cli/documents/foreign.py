@@ -1,7 +1,7 @@
 """Recognises formats that are not read, and names the program that converts them.
 
-Tells also which zips are office documents that are read. Knows bytes and file names; opens nothing but
-the list of a zip's members.
+Also tells which zips are office documents that are read. Looks at bytes and file names, and opens nothing
+but the list of a zip's members.
 """
 
 import io
@@ -78,7 +78,7 @@ OFFICE_SUFFIXES = frozenset({*_READ, ".fodt"})
 
 
 def office_kind(data: bytes, suffix: str) -> Kind | None:
-    """Which of the office documents that are read `data` is, None if it is none of them."""
+    """Which supported kind of office document `data` is, or None."""
     if not data.startswith(b"PK\x03\x04"):
         return "odt" if b"<office:document" in data[:4096] else None
     names, mimetype = _zip(data)

@@ -1,6 +1,6 @@
 """Finds where parts and chapters begin, from headings in plain text or Markdown.
 
-Knows no format's own table of contents: where there is one, it counts instead.
+A format's own table of contents, where there is one, is used instead.
 """
 
 import re

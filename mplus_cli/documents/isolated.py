@@ -1,6 +1,6 @@
 """Parses a document in a process of its own, with limits on memory, time and text.
 
-Knows how to say what went wrong; of formats, only where the parsing of them begins.
+Explains what went wrong; of the formats, it knows only the function that parses them.
 """
 
 import json

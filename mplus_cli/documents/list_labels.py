@@ -1,6 +1,6 @@
 """The numbers that a word processor shows before the items of lists and before headings.
 
-Files hold rules ("%1.%2." with two decimal numbers), not numbers. Knows no file format.
+Files hold rules ("%1.%2." with two decimal numbers), not numbers. Independent of file formats.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Removes from Markdown what is not meant for readers: front matter, comments, link targets.
 
-Code is left alone. Knows no files.
+Code is left alone. Does no I/O.
 """
 
 import re

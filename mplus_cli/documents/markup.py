@@ -1,4 +1,4 @@
-"""HTML and XHTML to text: block elements become paragraphs. Knows no files and no network."""
+"""HTML and XHTML to text: block elements become paragraphs. Does no I/O, and fetches nothing."""
 
 import re
 from collections import Counter

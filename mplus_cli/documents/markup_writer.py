@@ -1,4 +1,7 @@
-"""Inline text as paragraphs and lines, with the headings among them. Knows no elements."""
+"""Inline text as paragraphs and lines, with the headings among them.
+
+Independent of the elements of any format.
+"""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Cleans the title, author and date that a file states. Knows no file format."""
+"""Cleans the title, author and date that a file states. Independent of file formats."""
 
 import re
 from collections.abc import Iterable
@@ -63,8 +63,8 @@ def date_of(text: str) -> str | None:
 
 
 def year_of(date: str) -> str | None:
-    """The year of the date of a PDF or an office document, None if it is none: what is before
-    1990 is a clock that was not set."""
+    """The year of the date of a PDF or an office document, None if it is implausible: a year before 1990
+    comes from a clock that was not set."""
     match = _YEAR.match(date)
     return match[1] if match and int(match[1]) >= 1990 else None
 

@@ -1,6 +1,6 @@
 """The values of this package: sources, page ranges, pages, documents, and their one error.
 
-Knows no file format.
+Independent of file formats.
 """
 
 import re

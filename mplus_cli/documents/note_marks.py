@@ -1,6 +1,7 @@
 """Removes note marks from running text: "lamp1" was "lamp" with a superscript 1.
 
-The notes themselves stay where they are. Knows the names of elements, nothing of how they are parsed.
+The notes themselves stay where they are. Works on the names of elements, independent of how they are
+parsed.
 """
 
 import re
@@ -15,7 +16,7 @@ _ROLES = ("noteref", "doc-noteref")
 _LOOK_BACK = 24  # characters
 
 
-class Written(Protocol):
+class TextSink(Protocol):
     """What a mark is taken out of: the pieces of the paragraph, how many paragraphs came before."""
 
     current: list[str]
@@ -23,7 +24,7 @@ class Written(Protocol):
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenElement:
     """An element that may be a mark: where its text begins, and whether it leads to a note."""
 
     name: str
@@ -34,11 +35,11 @@ class _Open:
 
 
 class NoteMarks:
-    """Watches elements, and takes the text of those that are marks back."""
+    """Watches elements, and removes the text of those that turn out to be note marks."""
 
-    def __init__(self, written: Written) -> None:
+    def __init__(self, written: TextSink) -> None:
         self._written = written
-        self._open: list[_Open] = []
+        self._open: list[_OpenElement] = []
         self._links = 0  # local ones that are open
 
     def enter(self, name: str, attributes: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ class NoteMarks:
         kind = attributes.get("epub:type", "") + " " + attributes.get("role", "")
         sure = local and any(role in kind.split() for role in _ROLES)
         place = len(self._written.done), len(self._written.current)
-        self._open.append(_Open(name, *place, local, sure))
+        self._open.append(_OpenElement(name, *place, local, sure))
 
     def leave(self, name: str) -> None:
         """An element ends."""

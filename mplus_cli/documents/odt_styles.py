@@ -1,4 +1,4 @@
-"""The paragraph and list styles of an OpenDocument text. Knows XML elements."""
+"""The paragraph and list styles of an OpenDocument text. Works on XML elements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Paragraphs, lists, tables and notes of an office document as text with headings and pages.
 
-Shared by DOCX, ODT and PPTX. Knows no XML: the readers of the formats say what begins and ends.
+Shared by DOCX, ODT and PPTX. Independent of XML: the readers of the formats report what begins and ends.
 """
 
 import re

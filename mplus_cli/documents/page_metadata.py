@@ -1,4 +1,4 @@
-"""The author and the date that a web page states in its `meta` elements. Knows no files."""
+"""The author and the date that a web page states in its `meta` elements. Does no I/O."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ _MAX_VALUES = 100
 
 
 class PageMetadata:
-    """Collects what the elements say that are entered one after the other."""
+    """Collects what elements say, entered one after the other."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""PDF to pages of clean text. Knows no PDF library: the worker process does.
+"""PDF to pages of clean text. The PDF library itself runs in the worker process.
 
 pdfium first, because its text is better and faster; pypdf where pdfium is not installed or cannot
 open the file.
@@ -53,14 +53,7 @@ def read_pdf(
     if repeats:  # what is most of the text is not a running head, or the rest is pictures
         texts = _clean(raw, keep_heads=True)
     if not any(text.strip() for text in texts):
-        if got.stops and len(got.skipped) >= len(numbers):
-            harm = "it is damaged or made to do harm"
-            raise DocumentError(f"{label} takes too long or too much memory to read: {harm}")
-        if len(got.skipped) >= len(numbers):
-            raise _damaged(label)
-        if _is_cut_short(data):
-            raise DocumentError(f"{label} is damaged (cut short): get a fresh copy")
-        raise DocumentError(_scanned(label, tried=ocr))
+        raise _without_text(data, got, label, len(got.skipped) >= len(numbers), tried=ocr)
     read = [
         Page(number, text, clean_characters(got.labels.get(number, "")).strip() or None)
         for number, text in zip(numbers, texts, strict=True)
@@ -87,6 +80,20 @@ def read_pdf(
         date=year_of(got.date),
         recognised=recognised,
     )
+
+
+def _without_text(
+    data: bytes, got: Extraction, label: str, all_skipped: bool, *, tried: bool
+) -> DocumentError:
+    """Why no page has text; `tried`: by OCR as well."""
+    if got.stops and all_skipped:
+        harm = "it is damaged or made to do harm"
+        return DocumentError(f"{label} takes too long or too much memory to read: {harm}")
+    if all_skipped:
+        return _damaged(label)
+    if _is_cut_short(data):
+        return DocumentError(f"{label} is damaged (cut short): get a fresh copy")
+    return DocumentError(_scanned(label, tried=tried))
 
 
 def _extract(

@@ -1,4 +1,7 @@
-"""From the bookmarks of a PDF to the places in its text where they lead. Knows no PDF library."""
+"""From the bookmarks of a PDF to the places in its text where they lead.
+
+Independent of the PDF library.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ def outline_headings(
     """The bookmarks, each (level, title, page), as headings of the text of `pages`.
 
     A bookmark begins where its title stands on its page, else at the top; those of pages that were
-    not read are left out, but for the last ones before: they say what the first page is part of.
+    not read are left out, except the last ones before: they say what the first page is part of.
     """
     starts: dict[int, int] = {}
     length = 0

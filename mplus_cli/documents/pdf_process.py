@@ -1,6 +1,6 @@
 """Runs the PDF worker, within limits of time, and goes on after a crash.
 
-Knows the worker's messages; nothing of what is in them.
+Passes on the worker's messages, whatever is in them.
 """
 
 import tempfile

@@ -1,4 +1,7 @@
-"""Finds table rows among the lines of a PDF page, and separates their cells. Knows no PDF."""
+"""Finds table rows among the lines of a PDF page, and separates their cells.
+
+Independent of the PDF library.
+"""
 
 import re
 from collections.abc import Sequence

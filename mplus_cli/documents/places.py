@@ -1,6 +1,6 @@
 """Finds the pages, page labels, section and position in the document of a stretch of text.
 
-Knows no tokens and no file format.
+Independent of tokens and file formats.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Plain text and Markdown to clean text. Knows bytes, no files."""
+"""Plain text and Markdown to clean text. Works on bytes; does no I/O."""
 
 import re
 from collections.abc import Sequence

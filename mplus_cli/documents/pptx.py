@@ -61,7 +61,7 @@ def _slides(package: Package, main: str) -> list[str]:
 
 
 def _relation(attributes: Mapping[str, str]) -> str:
-    """The id of a relation, beside which an element has one of its own."""
+    """The relation id of an element (`r:id`), which may have an id of its own as well."""
     return next((str(given) for key, given in attributes.items() if str(key).endswith("}id")), "")
 
 

@@ -1,4 +1,4 @@
-"""Reads one source into a Document. Knows files, not what is in them: `formats` does."""
+"""Reads one source into a Document. Deals with files; `formats` deals with what is in them."""
 
 import os
 import re

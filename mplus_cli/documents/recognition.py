@@ -1,6 +1,6 @@
 """Runs OCR on images of pages, in a process with limits on time and memory.
 
-Knows the worker's messages and whether the engine is installed; nothing of the engine.
+Deals with the worker's messages and with whether the engine is installed, not with the engine itself.
 """
 
 import importlib.util

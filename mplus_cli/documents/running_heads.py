@@ -1,6 +1,6 @@
 """Finds running headers, running footers and page numbers.
 
-Knows a page as a list of texts, from top to bottom; nothing of coordinates or PDF.
+Takes a page as a list of texts, from top to bottom; independent of coordinates and of PDF.
 """
 
 import re
@@ -65,7 +65,7 @@ def _edge(page: Sequence[str], *, from_top: bool) -> list[int]:
 
 
 def _key(text: str) -> str:
-    """What a head is but for its page number, case and spacing; empty for a bare number."""
+    """A head without its page number, in one case and spacing; empty for a bare number."""
     text = " ".join(text.casefold().split()).strip(" -–—|·•.[]")
     return _EDGE_NUMBER.sub("", text).strip(" -–—|·•.[]")
 

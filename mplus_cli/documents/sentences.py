@@ -1,4 +1,4 @@
-"""Where sentences end. Knows no tokens and no layout; a heuristic for European and CJK prose."""
+"""Where sentences end. Independent of tokens and layout; a heuristic for European and CJK prose."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Subtitles (SRT, WebVTT) as prose: the spoken text without numbers and times. Knows no files."""
+"""Subtitles (SRT, WebVTT) as prose: the spoken text without numbers and times. Does no I/O."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Tables and data as self-contained lines: "port: Brannock, ships: 14". Knows no files."""
+"""Tables and data as self-contained lines: "port: Brannock, ships: 14". Does no I/O."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ _MAX_DEPTH = 60
 
 
 def delimited_text(text: str, suffix: str) -> str | None:
-    """CSV or TSV a row a line, each cell with its heading; None if it is none."""
+    """CSV or TSV as text, a row a line, each cell with its heading; None if it is not a table."""
     delimiter = "\t" if suffix == ".tsv" else _delimiter(text)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -43,7 +43,7 @@ def _labelled(headings: Sequence[str], row: Sequence[str]) -> str:
 
 
 def json_text(text: str, suffix: str) -> str | None:
-    """JSON, or JSON Lines, a record a line; None if it is none."""
+    """JSON or JSON Lines as text, a record a line; None if it is neither."""
     try:
         if suffix == ".json":
             values = json.loads(text)

@@ -1,4 +1,4 @@
-"""The main text of web pages, without menus, notices and comments. Knows no files and no network.
+"""The main text of web pages, without menus, notices and comments. Does no I/O, and fetches nothing.
 
 A block (a paragraph, a line of a list or table) is left out only where two witnesses agree: the page itself
 (the block is mostly links, or stands in an element named as a menu, comments, a notice and the like) and a
@@ -37,7 +37,7 @@ _WORDS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _BlockFacts:
     """A block: its text, and whether it looks like a part of the frame."""
 
     text: str
@@ -49,7 +49,7 @@ class _Blocks(Writer):
 
     def __init__(self, dropped: frozenset[int]) -> None:
         super().__init__()
-        self.seen: list[_Seen] = []
+        self.seen: list[_BlockFacts] = []
         self.links = 0  # that are open
         self.frames = 0  # elements of the frame that are open
         self.headings_open = 0  # whose links are not a sign of a menu
@@ -69,7 +69,7 @@ class _Blocks(Writer):
             framing = 2 * self._framing > self._letters
             if len(self.seen) in self._dropped:
                 self.current = []
-            self.seen.append(_Seen(text, framing))
+            self.seen.append(_BlockFacts(text, framing))
         self._letters = self._framing = 0
         super().end_block(separator)
 
@@ -137,7 +137,7 @@ def read_web_page(data: bytes) -> Markup:
     return read_with(markup, lambda text: _WebReader(text, dropped)) if dropped else found
 
 
-def frame_of(blocks: Sequence[_Seen], markup: str) -> frozenset[int]:
+def frame_of(blocks: Sequence[_BlockFacts], markup: str) -> frozenset[int]:
     """The numbers of the blocks that frame the text."""
     suspects = [number for number, block in enumerate(blocks) if block.framing]
     if not 0 < len(suspects) <= _MOST_SUSPECTS or len(markup) > _MOST_MARKUP:
@@ -168,5 +168,5 @@ def _words(text: str) -> list[str]:
 
 
 def _key(text: str) -> str:
-    """The words of a block as they stand among others."""
+    """The words of a block, for comparing blocks."""
     return f" {' '.join(_words(text))} "

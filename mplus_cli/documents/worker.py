@@ -1,7 +1,7 @@
 """Runs a module of this package as a process of its own that reads a file and sends messages.
 
-What parses other people's files can crash, loop or take all memory, and a process boundary contains
-that. Knows the form of messages (a JSON object a line), nothing of what is in them.
+What parses other people's files can crash, loop or take all memory, and a process boundary contains that.
+Defines the form of messages (a JSON object a line), not what is in them.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The arms of an experiment: what is compared, all on the same base weights and questions.
 
-An arm is a reader (whose memory is asked, or none) and a way to answer. Knows no tensors.
+An arm is a reader (whose memory is asked, or none) and a way to answer. Handles no tensors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """BM25 over chunks of text, by the `bm25s` library: stemmed words without stop words, its defaults.
 
-Knows text only.
+Works on text alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whether a second run gives what the first one gave: every answer, score and loss, but no times.
+"""Checks that a second run reproduced the first: every answer, score and loss; times are ignored.
 
-Knows the runs that were read from their folders; no model.
+Works on runs that were read from their folders; needs no model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """M+ beside its rivals: readers that are given the passage, and retrieval over text.
 
-It is compared question by question with whichever arm of a kind does best. Knows figures; no record, no
-file.
+It is compared question by question with whichever arm of a kind does best. Works on figures, not on
+single answers, and does no I/O.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what `mplus eval` was asked for to a run: reads the data, opens the model, makes the plan.
+"""From the options of `mplus eval` to a run: reads the data, opens the model, makes the plan.
 
 All of them yield the run's events, raise UsageError where options, data or model do not fit, and
 continue a run that was interrupted.

@@ -2,7 +2,7 @@
 
 A figure is a line of `summary.jsonl`; whatever is shown or said of a run is made of its figures. Those
 that depend on the questions alone are kept apart from those that depend on the machine, so that the same
-seed gives the same summary. Knows no file.
+seed gives the same summary. Does no I/O.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def parts(self) -> list[Record | Loss]:
-        """All that it found out."""
+        """Everything that was measured."""
         return [*self.records, *self.losses]
 
 
@@ -96,13 +96,13 @@ class Figure:
 
     @property
     def where(self) -> Where:
-        """What its table's title says; of a table that is not of answers the title alone."""
+        """What the title of its table says; for a table that is not about answers, the title alone."""
         match = _TITLE.fullmatch(self.table)
         title, kind, tokens = match.groups() if match else (self.table, "", None)
         return Where(title, kind, int(tokens.replace(",", "")) if tokens else -1)
 
     def show(self, *, full: bool = True) -> str:
-        """It as text; `full`: with its interval."""
+        """The figure as text; `full`: with its interval."""
         if not self.count:
             return "–"
         has_interval = self.low == self.low

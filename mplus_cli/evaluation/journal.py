@@ -1,11 +1,11 @@
-"""The out folder of an experiment: what it is a run of, and every finished part as a line of JSON.
+"""The output folder of an experiment: what it is a run of, and every finished part as a line of JSON.
 
     run.json         {"format", "experiment", "settings", "command", "machine"}
     answers.jsonl    a `Record` a line        costs.jsonl    a `Cost` a line
     losses.jsonl     a `Loss` a line          work/          memories that are being read
 
 A line is on the disk before the next is begun; one that an interruption tore is dropped when the run
-continues. Knows no model.
+continues. Needs no model.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Question files: documents with questions, single passages, and the example story's questions.
 
-Files come from the user; nothing is fetched. Knows no model.
+Files come from the user; nothing is fetched. Needs no model.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What experiments need of the network besides reading and answering: other ways to recall, the loss
-of text behind a memory, and networks to compare with. Knows token ids; no data set, no file.
+"""What experiments need of the network besides reading and answering: other ways to recall, the loss of text
+behind a memory, and networks to compare with. Works on token ids, independent of data sets and files.
 
 Shapes: T text tokens, m long-term tokens, k recalled tokens, L layers, H key/value heads, d head size.
 """

@@ -1,4 +1,4 @@
-"""One plot for each claim, as PNG, by matplotlib. Knows figures; draws with a fixed style."""
+"""One plot for each claim, as PNG, by matplotlib. Takes figures only, and draws in a fixed style."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
     runs.jsonl       a run a line: its experiment, command and machine
 
 All is made of the last three: where a folder holds them and no run, the report is written from them.
-Knows no model.
+Needs no model.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ best. Distances are in whole chunks; each passage stands inside a chunk of other
 """
 
 
-class Facts(NamedTuple):
+class ReportData(NamedTuple):
     """What a report is made of."""
 
     cards: Sequence[dict[str, Any]]
@@ -97,7 +97,9 @@ def write_report(folder: Path) -> list[Path]:
             lines = (json.dumps(value, ensure_ascii=False) for value in values)
             _write(folder / name, "".join(f"{line}\n" for line in lines))
     summary, took, cards = (_read(folder / name) for name in _LINES)
-    facts = Facts(cards, list(map(Figure.from_json, summary)), list(map(Figure.from_json, took)))
+    facts = ReportData(
+        cards, list(map(Figure.from_json, summary)), list(map(Figure.from_json, took))
+    )
     images = plots.draw(facts.figures, folder)
     tables = "\n".join([f"# Every table\n\n{_LEGEND}", *_sections(facts)])
     pages = {"report.md": _page(facts, images), "tables.md": tables}
@@ -142,7 +144,7 @@ def _with_limit(run: Run, name: str) -> str:
     return f"{name}:{max(own.values())}" if is_limited else name
 
 
-def _page(facts: Facts, images: dict[str, Path]) -> str:
+def _page(facts: ReportData, images: dict[str, Path]) -> str:
     parts = [
         "# Evaluation\n",
         "M+ beside what one would use instead of it, on the same questions and the same base weights. "
@@ -184,7 +186,7 @@ def _in_short(figures: Sequence[Figure]) -> Iterator[list[str]]:
         yield [f"`{run}`: what `mplus ask` says", ", ".join(shown), *["–"] * len(RIVALS)]
 
 
-def _sections(facts: Facts) -> Iterator[str]:
+def _sections(facts: ReportData) -> Iterator[str]:
     cards = {card["run"]: card for card in facts.cards}
     for name, experiment in dict.fromkeys((one.run, one.experiment) for one in facts.figures):
         figures = [figure for figure in facts.figures if figure.run == name]

@@ -1,6 +1,6 @@
 """The values of an experiment: what is asked and when, the reply, its score, and the events of a run.
 
-Knows no model and no file. Tokens are text tokens unless a name says otherwise.
+Plain values: no model, no I/O. Tokens are text tokens unless a name says otherwise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds which of the given documents are in memory in another version.
 
-A document is known again by the path it was read from, standard input by its title, an upload by its file's
-name. Knows rows of a memory, not the memory.
+A document is known again by the path it was read from, standard input by its title, an upload by its
+file's name. Works on the rows of a memory, not on its tensors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Engines that read several books at once: processes on this machine, or workers of a Ray cluster.
 
-Both are an `Engine` of `mplus_cli.ingest.shelf`. Knows no screen.
+Both are an `Engine` of `mplus_cli.ingest.shelf`. Prints nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens while documents are read, as values. Knows no document and no memory."""
+"""What happens while documents are read, as values. Independent of documents and memories."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """How far a memory is read again that a document leaves; `chunks_done` is 0 before it begins. Until
-    `Rebuilt` comes, the memory is as it was, whatever else is read meanwhile."""
+    """How far the memory has been read again without a document that is being removed; `chunks_done` is 0
+    before it begins. Until `Rebuilt` comes, the memory is as it was, whatever else is read meanwhile."""
 
     documents: int
     chunks_done: int

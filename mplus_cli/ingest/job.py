@@ -1,6 +1,6 @@
 """The work of `mplus ingest`: finds sources, reads documents into a memory, and reports on it.
 
-Yields the events of `mplus_cli.ingest.events` and prints nothing. Knows no screen.
+Yields the events of `mplus_cli.ingest.events` and prints nothing.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ def run(
     *,
     replaces: Callable[[Replacement], bool],
 ) -> Iterator[Event]:
-    """Read what was planned into the memory that `report` names, which is made if there is none. No
-    model is asked for where no document can be read.
+    """Read what was planned into the memory that `report` names, which is made if there is none. No model
+    is loaded if no document can be read.
 
     Args:
         replaces: whether the earlier versions of documents are to leave the memory; if not, it keeps
@@ -264,7 +264,7 @@ def find_each(
     arguments: Sequence[str | Source], note: Callable[[str], None]
 ) -> Iterator[tuple[Source, DocumentError | None]]:
     """The sources of all arguments, each file once; an argument that cannot be found comes with what is
-    wrong with it. `note` is told what else folders hold."""
+    wrong with it. `note` receives what else the folders hold."""
     seen: set[Path | None] = set()
     for argument in arguments:
         try:

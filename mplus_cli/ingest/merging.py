@@ -17,7 +17,7 @@ from mplus_cli.ingest.events import (
     Event,
 )
 from mplus_cli.ingest.job import Report, SessionFor
-from mplus_cli.ingest.pipeline import Growing, find_complete, find_unfinished, finished
+from mplus_cli.ingest.pipeline import MemoryBuilder, find_complete, find_unfinished, finished
 from mplus_cli.ingest.rebuilding import described, pieces_again
 from mplus_cli.library import ChunkRow, DocumentRow, Library, StoredMemory
 from mplus_cli.library.names import validate_name
@@ -70,7 +70,7 @@ def _documents(stored: StoredMemory) -> Iterator[Taken]:
 
 def _read_all(session: Session, stored: StoredMemory, taken: Sequence[Taken]) -> Iterator[Event]:
     with stored.writer() as writer:
-        growing = Growing(stored, session.model, writer, session.loaded.initial_memory)
+        growing = MemoryBuilder(stored, session.model, writer, session.loaded.initial_memory)
         for index, (document, rows) in enumerate(taken):
             known = find_complete(writer, document.sha256)
             if known is not None:
@@ -78,27 +78,27 @@ def _read_all(session: Session, stored: StoredMemory, taken: Sequence[Taken]) ->
                 continue
             try:
                 yield from _read(session, growing, (index, len(taken)), document, rows)
-            except _LeftOut as error:
+            except _TextMissing as error:
                 yield DocumentFailed(index, len(taken), document.path, str(error))
 
 
-class _LeftOut(Exception):
+class _TextMissing(Exception):
     """The other memory does not keep enough of a document to read it again."""
 
 
 def _read(
     session: Session,
-    growing: Growing,
+    growing: MemoryBuilder,
     place: tuple[int, int],
     document: DocumentRow,
     rows: Sequence[ChunkRow],
 ) -> Iterator[Event]:
     if not document.complete:
-        raise _LeftOut(f"{document.title} was not read to its end: read the rest first")
+        raise _TextMissing(f"{document.title} was not read to its end: read the rest first")
     try:
         pieces = pieces_again(document, rows, session.plain_tokenizer)
     except MplusError as error:
-        raise _LeftOut(str(error)) from error
+        raise _TextMissing(str(error)) from error
     new = described(document)
     unfinished = find_unfinished(growing.writer, new)
     done = unfinished.chunks_read if unfinished else 0

@@ -1,9 +1,9 @@
 """Reading documents into a memory, chunk by chunk; an interrupted run continues from its last commit.
 
-Yields typed events and prints nothing. Full commits come after every `COMMIT_CHUNKS` chunks of a
-document and at its end, and nowhere else: so what an interrupted and resumed run leaves is equal,
-byte for byte, to what an uninterrupted one leaves. Between them interim commits, of which the next full
-one leaves no trace, keep the progress of a slow reading. Knows no file format of documents or memories.
+Yields typed events and prints nothing. Full commits come after every `COMMIT_CHUNKS` chunks of a document
+and at its end, and nowhere else: so what an interrupted and resumed run leaves is equal, byte for byte,
+to what an uninterrupted one leaves. Between them interim commits, of which the next full one leaves no
+trace, keep the progress of a slow reading. Independent of the file formats of documents and memories.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_documents(
     """
     total = len(documents)
     with stored.writer() as writer:
-        growing = Growing(stored, model, writer, start)
+        growing = MemoryBuilder(stored, model, writer, start)
 
         def open_document(load: Callable[[], Document]) -> tuple[Document, list[Chunk]]:
             """A document and its chunks; none of one that is known by now."""
@@ -102,7 +102,7 @@ def read_documents(
 
 
 def _read(
-    growing: Growing, index: int, total: int, document: Document, chunks: list[Chunk]
+    growing: MemoryBuilder, index: int, total: int, document: Document, chunks: list[Chunk]
 ) -> Iterator[Event]:
     """Read the rest of a document."""
     new = _describe(document, chunks)
@@ -127,7 +127,7 @@ def _read(
     yield finished(index, total, document.path, row, "read")
 
 
-class Growing:
+class MemoryBuilder:
     """The memory as it grows under one writer."""
 
     def __init__(

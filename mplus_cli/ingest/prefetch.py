@@ -1,6 +1,6 @@
 """Does the next piece of work in another thread while the current result is used.
 
-Knows no documents. Such work should wait outside Python (for a process, a file) or run in code that
+Independent of documents. Such work should wait outside Python (for a process, a file) or run in code that
 releases the interpreter, and should show nothing: the screen belongs to the consumer.
 """
 

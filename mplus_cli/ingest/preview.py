@@ -1,6 +1,6 @@
 """What `mplus ingest` would read, without reading it into a memory: `--dry-run` and `--text`.
 
-Opens documents and cleans their text as ingesting does; writes nothing, and knows no weights.
+Opens documents and cleans their text as ingesting does; writes nothing, and loads no weights.
 """
 
 from __future__ import annotations

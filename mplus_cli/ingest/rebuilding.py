@@ -26,7 +26,7 @@ from mplus_cli.ingest.events import (
     Rebuilt,
     Reread,
 )
-from mplus_cli.ingest.pipeline import EncodedChunk, Growing, Openable, read_documents
+from mplus_cli.ingest.pipeline import EncodedChunk, MemoryBuilder, Openable, read_documents
 from mplus_cli.library import (
     ChunkRow,
     DocumentRow,
@@ -136,8 +136,8 @@ def reread(
     without: Collection[int],
     start: Memory | None = None,
 ) -> Iterator[Reread]:
-    """Read into `fresh`, an empty memory, what `stored` holds but for the documents `without`, by their
-    numbers.
+    """Read into `fresh`, an empty memory, everything that `stored` holds except the documents `without`, by
+    their numbers.
 
     Args:
         start: what a memory that has read nothing begins with; by default an empty one.
@@ -172,7 +172,7 @@ def reread_rows(
     yield Reread(len(documents), 0, len(rows), tokens)
     done = 0
     with fresh.writer() as writer:
-        growing, numbers = Growing(fresh, model, writer, start), dict[int, int]()
+        growing, numbers = MemoryBuilder(fresh, model, writer, start), dict[int, int]()
         for number, run in groupby(rows, key=lambda row: row.document_id):
             document, positions = documents[number], [row.position for row in run]
             if number not in numbers:

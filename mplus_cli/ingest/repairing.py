@@ -11,7 +11,7 @@ from mplus_cli.errors import MismatchError, MplusError
 from mplus_cli.ingest.events import Event, Rebuilt
 from mplus_cli.ingest.rebuilding import pieces_again, reread_rows
 from mplus_cli.library import StoredMemory
-from mplus_cli.library.salvage import Lost, Salvage, find_sound
+from mplus_cli.library.salvage import LostDocument, Salvage, find_sound
 from mplus_cli.library.schema import same_geometry
 from mplus_cli.runtime.session import Session
 
@@ -35,7 +35,9 @@ def find_readable(session: Session, stored: StoredMemory) -> Salvage:
         try:
             pieces_again(row, chunks, session.plain_tokenizer)
         except MplusError:
-            lost = Lost(row.title, row.path, "its text no longer gives the tokens that were read")
+            lost = LostDocument(
+                row.title, row.path, "its text no longer gives the tokens that were read"
+            )
             salvage = salvage.without(lost, row.id)
     if not salvage.documents:
         raise MismatchError(

@@ -10,8 +10,8 @@
             print(event.name, event.report.tokens, event.error)
 
 Each book is read as `mplus ingest -m NAME` reads it: an interrupted book is resumed when the shelf is
-read again, and the memory holds the same bytes. A book that fails does not stop the others. Knows no
-screen.
+read again, and the memory holds the same bytes. A book that fails does not stop the others. Prints
+nothing.
 """
 
 from __future__ import annotations

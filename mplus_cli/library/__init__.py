@@ -1,7 +1,7 @@
 """The library of memories: folders that survive a crash at any moment, and portable snapshots.
 
-Knows tensors only as files hold them, and no terminal. Nothing here imports torch before a memory
-is loaded or written, so that listing memories is quick.
+Handles tensors only as files hold them, and prints nothing. Nothing here imports torch before a memory is
+loaded or written, so that listing memories is quick.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def read_numbers(connection: sqlite3.Connection, documents: Sequence[int]) -> li
 
 
 def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """All rows as they stand there, whatever they say."""
+    """All rows as they are, unchecked."""
     columns = "number, document, position, text, tokens, first_page, last_page"
     return list(connection.execute(f"SELECT {columns} FROM chunks ORDER BY number"))
 

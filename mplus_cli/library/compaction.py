@@ -1,9 +1,9 @@
 """When small files of long-term memory are merged into a larger one.
 
-Files are of four sizes, each `FAN` times the one before; `FAN` of a size in a row become one of a
-larger, and the largest are left alone. So a memory of n tokens has about n / 131,072 files and a few
-dozen more, and no token is rewritten more than a handful of times. What merges follows from the
-sizes alone: an interrupted and resumed run leaves the same files as an uninterrupted one. Knows no file.
+Files are of four sizes, each `FAN` times the one before; `FAN` of a size in a row become one of a larger,
+and the largest are left alone. So a memory of n tokens has about n / 131,072 files and a few dozen more,
+and no token is rewritten more than a handful of times. What merges follows from the sizes alone: an
+interrupted and resumed run leaves the same files as an uninterrupted one. Does no I/O.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which documents a damaged file of a memory holds parts of, judged by the chunks in the files around it.
 
-Knows the rows of `memory.db` and tensors; repairs nothing.
+Looks at the rows of `memory.db` and at tensors; repairs nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`memory.db`: the SQLite file of a memory, whose last transaction is the memory's last commit.
 
-Knows the rows; no tensors, and no files but its own.
+Deals with rows only: no tensors, and no files but its own.
 
 Table `times` alone holds wall-clock values, and how the files were when they were last checked. All
 other tables depend only on what was read and in which order: an interrupted and resumed run leaves the

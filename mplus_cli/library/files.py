@@ -1,6 +1,6 @@
 """The files of a memory's folder: which ones a commit names, writing new ones, opening them.
 
-Knows the folder and what the database says about it; not the database, and no lock.
+Works on the folder and what the database says about it, not on the database itself, and takes no lock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from models.durable import make_folder
 from mplus_cli.library import tensors
 from mplus_cli.library.privacy import FOLDER
-from mplus_cli.library.tensors import LTM_FOLDER, SEGMENT_FORMAT, STM_FORMAT, Written
+from mplus_cli.library.tensors import LTM_FOLDER, SEGMENT_FORMAT, STM_FORMAT, WrittenFile
 from mplus_cli.library.values import INTERIM, SegmentRow, State, View
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def write_segment(
     return SegmentRow(number, file, kept, 0, written.bytes, written.sha256)
 
 
-def write_stm(folder: Path, mark: int | str, stm: ShortTermMemory) -> Written:
+def write_stm(folder: Path, mark: int | str, stm: ShortTermMemory) -> WrittenFile:
     """Write short-term memory as of a commit; OSError if that fails."""
     metadata = {"format": STM_FORMAT, "version": "1"}
     return tensors.write(folder / stm_file(mark), tensors.split_stm(stm), metadata)

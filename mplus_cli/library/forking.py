@@ -1,8 +1,8 @@
 """A fork: a copy of a memory that shares its large files, so that it costs only the size of its text.
 
-Files of a commit are written once and never changed, only deleted: so both memories may have the same
-one under their own names (hard links), and neither sees what the other reads from then on. Where the
-file system has no hard links they are copied. Knows no model.
+Files of a commit are written once and never changed, only deleted: so both memories may have the same one
+under their own names (hard links), and neither sees what the other reads from then on. Where the file
+system has no hard links they are copied. Needs no model.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A name appears and disappears in one step: memories are made in a hidden folder and renamed, and removed
 by renaming them to a hidden folder that is then deleted. The next change of a name cleans up what an
-interrupted process left. Knows nothing of what is in a memory.
+interrupted process left. Independent of what is in a memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Locks between processes, one file each in one folder; the system drops them when a process dies.
 
-Knows nothing of what they guard. The files are beside the memories, not in them, so that a memory can be
+Independent of what they guard. The files are beside the memories, not in them, so that a memory can be
 renamed while its lock is held.
 """
 

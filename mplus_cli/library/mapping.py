@@ -1,6 +1,6 @@
 """The map of a memory: which chunks its short-term and its long-term memory hold, and how much.
 
-Knows no screen.
+Prints nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a folder is on another machine, where two processes may both be told that they hold a lock.
 
-Knows the mount table of Linux; elsewhere nothing is known.
+Reads the mount table of Linux; on other systems nothing is known.
 """
 
 from __future__ import annotations

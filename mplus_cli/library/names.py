@@ -1,6 +1,6 @@
 """Names of memories: which are allowed, and which was probably meant.
 
-Knows no folder.
+Does no I/O.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The documents of a damaged memory whose text is intact, and from which it can be rebuilt.
 
-Knows the rows of `memory.db`; reads no tensors and writes nothing.
+Reads the rows of `memory.db`, no tensors, and writes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostDocument:
     """A document that cannot be kept."""
 
     title: str
@@ -38,11 +38,11 @@ class Salvage:
     documents: tuple[DocumentRow, ...]
     chunks: tuple[ChunkRow, ...]
     """Of these documents, in the order they were read in."""
-    lost: tuple[Lost, ...]
+    lost: tuple[LostDocument, ...]
     doubts: tuple[str, ...]
     """What may still be wrong, as lines for the user."""
 
-    def without(self, lost: Lost, number: int) -> Salvage:
+    def without(self, lost: LostDocument, number: int) -> Salvage:
         """The same without a document, by its number, that turns out to be lost."""
         return replace(
             self,
@@ -93,9 +93,9 @@ def _is_whole(row: DocumentRow, chunks: list[ChunkRow]) -> bool:
     return bool(positions) and positions == [*range(row.chunks_read)]
 
 
-def _lost(row: DocumentRow, chunks: list[ChunkRow]) -> Lost:
+def _lost(row: DocumentRow, chunks: list[ChunkRow]) -> LostDocument:
     sound = sum(chunk.document_id == row.id for chunk in chunks)
-    return Lost(
+    return LostDocument(
         row.title, row.path, f"{row.chunks_read - sound} of {row.chunks_read} chunks damaged"
     )
 

@@ -1,7 +1,7 @@
 """Checks a memory's rows and a snapshot's header when they are read, so that nothing fails later.
 
-A checksum shows whether a file was changed; it does not show who wrote it. Knows no file, no
-database and no tensor.
+A checksum shows whether a file was changed; it does not show who wrote it. Does no I/O, and handles no
+tensors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from models.config import Geometry, RetrieverShape
-from models.schema import Choice, Rule, Text, Whole, file_name, shown
+from models.schema import Integer, OneOf, Rule, Text, file_name, shown
 from mplus_cli.library.values import INTERIM, View
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -50,8 +50,8 @@ class Moment:
             return False
 
 
-_COUNT, _SOME = Whole(0, 1 << 48), Whole(1, 1 << 48)
-_PAGE = Whole(0, 1 << 48, optional=True)
+_COUNT, _SOME = Integer(0, 1 << 48), Integer(1, 1 << 48)
+_PAGE = Integer(0, 1 << 48, optional=True)
 _TEXT = Text(1 << 24)
 _STATED = Text(1 << 12, optional=True)
 NOTE = Text(2000, optional=True)
@@ -101,7 +101,7 @@ _CHUNK: dict[str, Rule] = {
 }
 # Which texts a choice takes differs from version to version: the model of a memory says whether it fits.
 _GEOMETRY: dict[str, Rule] = {
-    file_name(entry): _TEXT if isinstance(rule := entry.metadata["rule"], Choice) else rule
+    file_name(entry): _TEXT if isinstance(rule := entry.metadata["rule"], OneOf) else rule
     for kind in (Geometry, RetrieverShape)
     for entry in dataclasses.fields(kind)
 }

@@ -1,7 +1,7 @@
 """Whether the tensors of a memory are those that a model of its geometry writes, and can read.
 
 Shapes are looked at before anything is copied, numbers a layer at a time: however large a memory is, it
-is never in RAM as a whole. Knows no file. Shapes: as in `models.memory`.
+is never in RAM as a whole. Does no I/O. Shapes: as in `models.memory`.
 """
 
 from __future__ import annotations

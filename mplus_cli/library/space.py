@@ -1,6 +1,6 @@
 """What memories take on the disk, and what interrupted processes left beside them.
 
-A file that two memories share (see `forking`) counts for each, and once for all. Knows no tensor.
+A file that two memories share (see `forking`) counts for each, and once for all. Handles no tensors.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def leftovers(library: Library) -> list[Path]:
 
 
 def collect(library: Library) -> list[tuple[Path, int]]:
-    """Delete what is left over, but for what a living process writes; what went, with its bytes."""
+    """Delete leftovers, except what a running process is writing; returns what was deleted, with its
+    bytes."""
     before = [(path, _size(path)) for path in leftovers(library)]
     library.clean()
     for name in library.names():

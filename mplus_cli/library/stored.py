@@ -1,7 +1,7 @@
 """One memory of the library: its documents, its chunks, its tensors, and the right to write it.
 
-Readers take no lock. They see the last commit; where a new commit removes a file that they have
-just looked up, they look again. Knows no model.
+Readers take no lock. They see the last commit; where a new commit removes a file that they have just
+looked up, they look again. Needs no model.
 """
 
 from __future__ import annotations

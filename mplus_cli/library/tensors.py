@@ -2,8 +2,8 @@
 
 Written by hand, in one pass: the format is 8 bytes of header length, a JSON header, raw data. So a file's
 bytes depend on the tensors alone, its SHA-256 is known once it is written, and tensors from several
-places are never concatenated in memory. Read by mapping: nothing is read before it is used.
-Knows no database and no names of memories.
+places are never concatenated in memory. Read by mapping: nothing is read before it is used. Independent
+of the database and of memories' names.
 
 Shapes: as in `models.memory`. L layers, R layers with a retriever, m or n memory tokens.
 """
@@ -53,7 +53,7 @@ class DamagedFile(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFile:
     """A file that was written."""
 
     bytes: int
@@ -114,7 +114,9 @@ def read_header(file: BinaryIO) -> bytes:
     return start + text
 
 
-def write(path: Path, tensors: Mapping[str, TensorParts], metadata: Mapping[str, str]) -> Written:
+def write(
+    path: Path, tensors: Mapping[str, TensorParts], metadata: Mapping[str, str]
+) -> WrittenFile:
     """Write a new safetensors file.
 
     Raises:
@@ -126,7 +128,7 @@ def write(path: Path, tensors: Mapping[str, TensorParts], metadata: Mapping[str,
             file.write(data)
             digest.update(data)
             size += len(data)
-    return Written(size, digest.hexdigest())
+    return WrittenFile(size, digest.hexdigest())
 
 
 def _pieces(

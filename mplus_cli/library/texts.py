@@ -1,4 +1,4 @@
-"""The text of a memory's documents, as it was read. Knows no tensor."""
+"""The text of a memory's documents, as it was read. Handles no tensors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The values of this package: identities, rows, summaries, the map of a memory, problems.
 
-Knows no file, no database and no tensor. Tokens are text tokens unless a name says otherwise;
+Plain values: no files, no database, no tensors. Tokens are text tokens unless a name says otherwise;
 short-term (stm) and long-term (ltm) tokens are memory tokens per layer. Times are UTC, ISO 8601.
 """
 

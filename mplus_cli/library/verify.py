@@ -1,6 +1,6 @@
 """Everything that can be wrong with a memory: its database, its files' checksums, its counts.
 
-Knows no repair: a damaged memory is loaded from a snapshot, or read again.
+Repairs nothing: a damaged memory is loaded from a snapshot, or read again.
 """
 
 from __future__ import annotations

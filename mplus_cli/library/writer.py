@@ -1,10 +1,9 @@
 """Writing to a memory: documents, and commits of what was read of them.
 
 A commit writes and syncs new files, then names them in one transaction, then deletes those it replaced: a
-crash at any moment leaves the last commit. Where small files of long-term memory have piled up, they
-are merged into the new one. Interim commits in between leave one small
-file of long-term memory, which the next full one replaces. Knows no model: which tensors are
-new follows from the memory's clock.
+crash at any moment leaves the last commit. Where small files of long-term memory have piled up, they are
+merged into the new one. Interim commits in between leave one small file of long-term memory, which the
+next full one replaces. Needs no model: which tensors are new follows from the memory's clock.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, V
 
 if TYPE_CHECKING:
     from models.memory import Memory, Segment
-    from mplus_cli.library.tensors import Written
+    from mplus_cli.library.tensors import WrittenFile
     from mplus_cli.place import Place
 
 
@@ -68,7 +67,7 @@ class Writer:
             rows, newer = rows[:left], [*small, *newer]
         commits = self._view.state.commit + 1 if self._view.state else 1
 
-        def write() -> tuple[list[SegmentRow], str, Written]:
+        def write() -> tuple[list[SegmentRow], str, WrittenFile]:
             merged = [files.write_segment(self._folder, change.number, newer)] if newer else []
             stm = files.write_stm(self._folder, commits, memory.stm)
             return [*rows, *merged], files.stm_file(commits), stm
@@ -85,7 +84,7 @@ class Writer:
         commits = self._view.state.commit if self._view.state else 0
         mark = files.interim_mark(memory.chunks)
 
-        def write() -> tuple[list[SegmentRow], str, Written]:
+        def write() -> tuple[list[SegmentRow], str, WrittenFile]:
             newer = (
                 [files.write_segment(self._folder, change.number, change.newer, mark)]
                 if change.newer
@@ -113,7 +112,7 @@ class Writer:
         self,
         memory: Memory,
         commits: int,
-        write: Callable[[], tuple[list[SegmentRow], str, Written]],
+        write: Callable[[], tuple[list[SegmentRow], str, WrittenFile]],
         document_id: int,
         chunks: Sequence[NewChunk],
     ) -> None:

@@ -1,26 +1,26 @@
-"""How many answers look: a line of JSON each, on stdout or in a file; what was not asked on stderr."""
+"""Shows the answers to a file of questions: a line of JSON each; rejected lines go to stderr."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext
 
-from mplus_cli.asking.batch import Answered, Output, Rejected, Tally, appended
+from mplus_cli.asking.batch import AnsweredQuestion, Output, RejectedLine, Tally, appended
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.meter import Meter
 from mplus_cli.wording import count
 
 
 def show_batch(
-    found: Iterable[Answered | Rejected],
+    found: Iterable[AnsweredQuestion | RejectedLine],
     output: Output | None,
     tally: Tally,
     meter: Meter,
 ) -> None:
-    """Write the answers as they come, then what came of all questions."""
+    """Write the answers as they arrive, then a summary."""
     with nullcontext(None) if output is None else appended(output) as append:
         for line in found:
-            if isinstance(line, Rejected):
+            if isinstance(line, RejectedLine):
                 meter.close()
                 screen.failed(f"not asked: {line.error}")
             elif append is not None:

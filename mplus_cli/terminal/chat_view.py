@@ -1,6 +1,6 @@
 """Shows a chat: a prompt with history and completion on a terminal, plain lines elsewhere.
 
-Knows prompt_toolkit and the screen; `asking.conversation` says what a line means.
+Deals with prompt_toolkit and the screen; `asking.conversation` decides what a line means.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How kept questions and answers look: a table, and a conversation on stdout."""
+"""Shows the questions and answers that were kept: a table, and a conversation on stdout."""
 
 from __future__ import annotations
 

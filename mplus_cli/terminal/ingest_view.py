@@ -46,7 +46,7 @@ def show_event(event: Event) -> None:
 
 
 def show_report(report: Report) -> None:
-    """The last line of JSON: what came of all documents."""
+    """The last line of JSON: the outcome for every document."""
     screen.json_line({"event": "report", **report.to_json()})
 
 
@@ -90,7 +90,7 @@ class IngestView:
         screen.note(text)
 
     def asks_to_replace(self, found: Replacement) -> bool:
-        """Ask whether other versions of documents are to leave the memory; no where nobody can answer."""
+        """Ask whether to remove other versions of documents; no if nobody is there to answer."""
         self._meter.close()
         if screen.is_quiet() or not screen.is_interactive():
             self.note(found.kept)
@@ -108,7 +108,7 @@ class IngestView:
         self.note(summary_line(report))
 
     def interrupted(self) -> None:
-        """A line about what is kept of what was under way, unless quiet."""
+        """A line about how much of the interrupted work is kept, unless quiet."""
         if self._rebuilding:
             self.note("the memory is as it was before")
         elif self._document is not None:

@@ -55,7 +55,7 @@ document.addEventListener("keydown", event => {
 
 
 @dataclass(frozen=True, slots=True)
-class Lit:
+class QuestionHeat:
     """What a question lights up."""
 
     question: str
@@ -67,7 +67,7 @@ class Lit:
     """Where in its text the sentences of a chunk stand that speak to the question."""
 
 
-def map_page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: Lit | None) -> str:
+def map_page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: QuestionHeat | None) -> str:
     """The page.
 
     Args:
@@ -77,7 +77,9 @@ def map_page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: Lit | None)
     return "\n".join(_page(name, drawn, texts, lit))
 
 
-def _page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: Lit | None) -> Iterator[str]:
+def _page(
+    name: str, drawn: MemoryMap, texts: Sequence[str], lit: QuestionHeat | None
+) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -103,7 +105,7 @@ def _page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: Lit | None) ->
     yield f"<script>{_SCRIPT}</script>\n</html>\n"
 
 
-def _legend(lit: Lit | None) -> str:
+def _legend(lit: QuestionHeat | None) -> str:
     keys = "Point at a cell, or walk with Tab and the arrow keys, to read its passage."
     if lit is None:
         return f"Blue: in short-term memory. {keys}"
@@ -111,7 +113,9 @@ def _legend(lit: Lit | None) -> str:
     return f"{warm}: what the answer rests on. {keys}"
 
 
-def _cell(title: str, chunk: ChunkPlace, text: str, lit: Lit | None, *, first: bool) -> str:
+def _cell(
+    title: str, chunk: ChunkPlace, text: str, lit: QuestionHeat | None, *, first: bool
+) -> str:
     pages = (
         None
         if chunk.first_page is None or chunk.last_page is None

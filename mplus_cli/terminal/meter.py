@@ -1,4 +1,4 @@
-"""A meter: how far a piece of work has come. Knows no stream: it is given what it writes to."""
+"""A progress meter. It is given the stream that it writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How it looks what would be read: a table, or the text of documents. Prints through the screen."""
+"""Shows what would be read: a table, or the text of documents. Prints through the screen."""
 
 from __future__ import annotations
 

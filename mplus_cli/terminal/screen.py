@@ -1,9 +1,9 @@
 """The screen: the only module that prints. Answers and JSON on stdout, everything else on stderr.
 
-If stderr is not a terminal nothing is redrawn: a meter writes a plain line now and then. All text goes out
-through `_write` or through the consoles of `terminal.consoles`, which let nothing through that controls a
-terminal. What `--quiet` hides is decided here: notes, warnings and progress, but no result and no failure,
-not even one of a part of the work (`failed`). Knows how things look, not what they mean.
+If stderr is not a terminal nothing is redrawn: a meter writes a plain line now and then. All text goes
+out through `_write` or through the consoles of `terminal.consoles`, which let nothing through that
+controls a terminal. What `--quiet` hides is decided here: notes, warnings and progress, but no result and
+no failure, not even one of a part of the work (`failed`). Decides how things look, not what they mean.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @contextmanager
 def telling(tells: Tells) -> Iterator[None]:
-    """How much is said on stderr, for the block."""
+    """Set how much is written to stderr, for the block."""
     token = _tells.set(tells)
     try:
         yield
@@ -298,7 +298,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def _dumb_size(stream: Any) -> tuple[int | None, int | None]:
-    """Columns and lines of a terminal of which `rich` believes that it has 80 and 25; None: `rich` asks."""
+    """Columns and lines of a terminal that `rich` takes for 80 by 25; None where `rich` asks it."""
     if not _is_dumb():
         return None, None
     try:

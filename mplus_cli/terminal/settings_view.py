@@ -1,4 +1,4 @@
-"""How settings look in a table. Builds what `rich` draws; prints nothing."""
+"""Settings as a table. Builds what `rich` draws; prints nothing."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def growing_markdown() -> Iterator[Callable[[str], None]]:
 
 
 def _rest_of(write: Callable[[str], None]) -> Callable[[str], None]:
-    """What writes of a whole text the part that is new."""
+    """A function that writes only the new part of a growing text."""
     written = 0
 
     def grow(whole: str) -> None:

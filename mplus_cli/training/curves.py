@@ -1,7 +1,7 @@
 """The curves of a training run as a PNG, by matplotlib: losses above, and below them accuracy, where the
 run measured it.
 
-Knows the run's CSV files; draws with a fixed style.
+Reads the run's CSV files, and draws in a fixed style.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A training run as the command line starts it: from a recipe, its data, a base and a folder.
 
-Knows settings and where the embedded base is; the training itself is `models.training`. Prints
+Resolves settings and finds the embedded base; the training itself is in `models.training`. Prints
 nothing: yields the run's events.
 """
 

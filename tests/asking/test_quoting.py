@@ -1,4 +1,4 @@
-"""Answers along the text: which tokens go on a place of it, and what leaving it costs."""
+"""Answers biased towards the text: which tokens continue it at a position, and what leaving it costs."""
 
 from __future__ import annotations
 

@@ -360,6 +360,24 @@ def test_a_damaged_model(
     assert "is not valid JSON" in result.error
 
 
+def test_memory_is_looked_up_once(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the question is answered, and also where text is read again beside the memory."""
+    from models import generate, recall
+
+    looked_up, calls = recall.look_up, list[Any]()
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return looked_up(*arguments)
+
+    monkeypatch.setattr(recall, "look_up", counted)
+    monkeypatch.setattr(generate, "look_up", counted)
+    for options in ([], ["--reread", "2"], ["--no-quote"], ["--no-quote", "--reread", "1"]):
+        calls.clear()
+        assert mplus("ask", "who?", "-m", book, "--max-new-tokens", "4", *options).code == 0
+        assert len(calls) == 1, options
+
+
 def test_a_reader_that_leaves(book: str, start: Any) -> None:
     """`mplus ask ... | head -c 1` ends without a word."""
     with start("ask", "who?", "-m", book, "--max-new-tokens", "400", "--no-sources") as process:

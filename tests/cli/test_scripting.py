@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from mplus_cli.asking.batch import Answered, Output, Rejected, Tally, ask_each, read_questions
+from mplus_cli.asking.batch import (
+    AnsweredQuestion,
+    Output,
+    RejectedLine,
+    Tally,
+    ask_each,
+    read_questions,
+)
 from mplus_cli.asking.events import Answer, Question, Usage
 from mplus_cli.errors import EXIT_CODES, ExitCode, UsageError
 
@@ -116,7 +123,7 @@ def test_the_memory_of_an_output_stays_the_same(tmp_path: Path) -> None:
 )
 def test_hostile_lines_are_damaged_lines(line: str) -> None:
     (found,) = read_questions([line.encode()], "q", Question(""))
-    assert isinstance(found, Rejected) and not isinstance(found, Answered)
+    assert isinstance(found, RejectedLine) and not isinstance(found, AnsweredQuestion)
 
 
 def test_events_as_lines(mplus: Any, book: str) -> None:

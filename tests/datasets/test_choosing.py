@@ -12,11 +12,15 @@ import pytest
 from mplus_cli.datasets.__main__ import main
 from mplus_cli.datasets.choosing import draw_books, draw_questions, question_count
 from mplus_cli.datasets.files import write_lines
-from mplus_cli.datasets.values import Asked, Book, passages_of
+from mplus_cli.datasets.values import Book, LabelledQuestion, passages_of
 from mplus_cli.datasets.windows import Span, windows
 
 PASSAGES = passages_of(
-    "made", [Asked(f"g{n % 3}", f"Text {n // 2}", f"Question {n}?", (str(n),)) for n in range(60)]
+    "made",
+    [
+        LabelledQuestion(f"g{n % 3}", f"Text {n // 2}", f"Question {n}?", (str(n),))
+        for n in range(60)
+    ],
 )
 
 

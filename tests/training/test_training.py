@@ -23,7 +23,7 @@ from models.config import ConfigError
 from models.training.batch import Losses
 from models.training.config import TrainingConfig
 from models.training.curves import read_curves
-from models.training.loop import Run, Saved, Step, Validated, total_loss
+from models.training.loop import CheckpointSaved, Run, Step, Validated, total_loss
 from models.training.processes import own_device
 from models.training.start import export, start
 from models.training.weights import trained_weights
@@ -354,7 +354,7 @@ def test_validation_and_saving_come_when_due(
     validated = [event for event in events if isinstance(event, Validated)]
     assert [event.step for event in validated] == [3, 6]
     assert set(validated[0].figures) == {"alone", "among", "recall_at_1"}
-    assert [event.step for event in events if isinstance(event, Saved)] == [3, 6]
+    assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [3, 6]
 
 
 def test_the_retriever_can_learn_alone(
