@@ -28,12 +28,14 @@ Span = tuple[int, int]
 SHARED_WORDS = 4.0
 """Bonus of a passage that holds every word of the question, in standard deviations of the retriever's
 scores. Chosen on SQuAD's development passages, as are the next two."""
-LONGEST = 450
-"""Most characters of a passage of more than one sentence."""
+FEW = 3
+"""A passage has up to so many sentences, whatever their length,"""
 SENTENCES = 5
-"""Most sentences of a passage: those of a dialogue are short."""
-_CUT = 700
-"""Most characters of any passage: a longer one is not a sentence but a table or a list."""
+"""or up to so many, as those of a dialogue are short,"""
+LONGEST = 450
+"""if they have no more characters than this."""
+CUT = 700
+"""Most characters of any passage: a longer sentence is a table or a list."""
 
 _SPACE = re.compile(r"\s+")
 
@@ -91,7 +93,7 @@ class ScoredText:
         number = max(apart, key=self.scores.__getitem__)
         return _shortened(self.text, self.passages[number], self.shared[number])
 
-    def best_few(self, count: int, most: int = _CUT) -> list[Span]:
+    def best_few(self, count: int, most: int = CUT) -> list[Span]:
         """The best passages that share nothing, at most `count`, in the order of the text.
 
         Args:
@@ -111,7 +113,7 @@ def score_text(
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
     headings: Sequence[Span] = (),
-    longest: int = LONGEST,
+    longest: int | None = None,
 ) -> ScoredText:
     """Score the passages of a text for a question.
 
@@ -120,7 +122,7 @@ def score_text(
             unknown.
         offsets: of the text's tokens.
         headings: where there are any in the text, in order; no passage holds one.
-        longest: characters of a passage of more than one sentence, at most.
+        longest: characters of a passage of more than one sentence, at most; None: as in `split_passages`.
     """
     passages = tuple(split_passages(text, headings, longest))
     matches = match_words(question, [text[start:stop] for start, stop in passages])
@@ -137,15 +139,21 @@ def score_text(
 
 
 def split_passages(
-    text: str, headings: Sequence[Span] = (), longest: int = LONGEST
+    text: str, headings: Sequence[Span] = (), longest: int | None = None
 ) -> Iterator[Span]:
-    """Every sentence of a text, and every few in a row that are not too long together, without headings."""
+    """Every sentence of a text, and every few in a row that are not too long together, without headings.
+
+    Args:
+        longest: characters of a passage of more than one sentence, at most; None: `CUT` for one of `FEW`
+            sentences, else `LONGEST`.
+    """
     edges = [0, *(edge for heading in headings for edge in heading), len(text)]
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         sentences = [(begin + a, begin + b) for a, b in split_sentences(text[begin:end])]
         for first, (start, _) in enumerate(sentences):
             for number, (_, stop) in enumerate(sentences[first : first + SENTENCES]):
-                if not number or stop - start <= longest:
+                most = longest or (CUT if number < FEW else LONGEST)
+                if not number or stop - start <= most:
                     yield start, stop
 
 
@@ -180,7 +188,7 @@ def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[in
     return [(value - mean) / (deviation or 1.0) for value in sums]
 
 
-def _shortened(text: str, span: Span, centre: Span, most: int = _CUT) -> Span:
+def _shortened(text: str, span: Span, centre: Span, most: int = CUT) -> Span:
     """A span cut to the words around its centre, if it has more characters than `most`."""
     start, stop = span
     if stop - start <= most:

@@ -7,6 +7,8 @@ import torch
 
 from mplus_cli.asking.lexical import find_words
 from mplus_cli.asking.passages import (
+    CUT,
+    FEW,
     LONGEST,
     SENTENCES,
     score_text,
@@ -43,7 +45,19 @@ def test_passages_are_runs_of_sentences_that_are_not_too_long() -> None:
         assert start in starts and stop in stops
         held = [span for span in whole if start <= span[0] and span[1] <= stop]
         assert len(held) <= SENTENCES
-        assert len(held) == 1 or stop - start <= LONGEST
+        assert len(held) == 1 or stop - start <= (CUT if len(held) <= FEW else LONGEST)
+
+
+def test_a_few_long_sentences_are_shown_together_and_more_of_short_ones() -> None:
+    long, short = "It rained on the house and on the hill " * 5 + "again.", "It was a goat."
+    text = " ".join([long] * 4)
+    lengths = {text[start:stop].count("again.") for start, stop in split_passages(text)}
+    assert lengths == {1, 2, 3} and len(long) * 3 > LONGEST
+    assert max(stop - start for start, stop in split_passages(text)) <= CUT
+    assert {text[a:b].count("again.") for a, b in split_passages(text, longest=450)} == {1, 2}
+    talk = " ".join([short] * 9)
+    most = max(talk[start:stop].count("goat") for start, stop in split_passages(talk))
+    assert most == SENTENCES
 
 
 @pytest.mark.parametrize(
