@@ -96,7 +96,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for line in _lines(given.questions):
         question = Question(line["question"])
         draft = measure(session, question)
-        words = Words.find(blank, question, texts)
+        words = Words.find(blank.words, question, texts, blank)
         found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
         ids = compose_with_text(session, opened.memory, draft, found, read_texts)
         prompt = read(session.model, opened.memory, found, ids, spare=LONGEST, branches=BRANCHES)

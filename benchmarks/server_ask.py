@@ -1,7 +1,8 @@
-"""`mplus ask --server auto` beside a server that runs, against a bare Python and against no server.
+"""`mplus ask --server auto` beside a server that runs, a line for each of three questions.
 
-Wall and CPU seconds of the client, in turns; what the server takes for an answer is in the answer itself.
-Reads the example story into a library of its own, unless `--home` names one that has it as `story`.
+Against the cold ask of the same question, in turns, and a bare Python. What the server takes for an answer is
+in the answer itself; the first question of all waits until the server has loaded its model. Reads the example
+story into a library of its own, unless `--home` names one that has it as `story`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.common import TEXT, Figure, report, settings
 from mplus_cli.server.address import find_address
@@ -30,6 +32,15 @@ QUESTIONS = (
 _MPLUS = [sys.executable, "-m", "mplus_cli", "--offline", "--home"]
 
 
+class Run(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    cpu_seconds: float
+    in_answer: float
+    """Seconds of the answer that it printed; 0: it printed none."""
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--home", type=Path, help="a library that has the story as `story`")
@@ -37,44 +48,49 @@ def main() -> None:
     given = options.parse_args()
     with _library(given.home) as home, _server(home):
         line = [*_MPLUS, str(home), "ask", "-m", "story", "--json", "-q", "--server"]
-        runs: dict[str, list[tuple[float, float, float]]] = {"bare": [], "auto": [], "off": []}
-        for number in range(given.rounds + 1):
-            for question in QUESTIONS:
-                for name in runs:
-                    if name == "off" and number > 1:
-                        continue  # loads the model each time
-                    bare = [sys.executable, "-c", "pass"]
-                    measured = _run(bare if name == "bare" else [*line, name, question])
-                    if number:  # the first round warms up
-                        runs[name].append(measured)
-    middle = {
-        name: [statistics.median(part) for part in zip(*of, strict=True)]
-        for name, of in runs.items()
-    }
-    auto, off = middle["auto"], middle["off"]
-    ratio = statistics.median(
-        one[0] / other[0] for one, other in zip(runs["auto"], runs["off"], strict=False)
+        bare = [sys.executable, "-c", "pass"]
+        loading = _run([*line, "auto", QUESTIONS[0]])  # the server loads its model for it
+        for number, question in enumerate(QUESTIONS):
+            first = loading if not number else _run([*line, "auto", question])
+            rounds = [
+                (_run([*line, "auto", question]), _run(bare), _run([*line, "off", question]))
+                for _ in range(given.rounds)
+            ]
+            _report(question, first, rounds)
+
+
+def _report(question: str, first: Run, rounds: Sequence[tuple[Run, Run, Run]]) -> None:
+    auto, bare, off = (
+        Run(*(statistics.median(part) for part in zip(*runs, strict=True)))
+        for runs in zip(*rounds, strict=True)
     )
     figure = Figure(
-        "ask --server auto", auto[0], "s", "ask --server off", off[0], ratio, "0.5 s or less"
+        f"ask --server auto: {question}",
+        auto.seconds,
+        "s",
+        "ask --server off",
+        off.seconds,
+        statistics.median(mine.seconds / cold.seconds for mine, _, cold in rounds),
+        "0.5 s or less",
     )
     report(
         figure,
-        cpu_seconds=round(auto[1], 3),
-        bare_python_cpu_seconds=round(middle["bare"][1], 3),
-        seconds_in_server=auto[2],
-        seconds_beside_server=round(statistics.median(a - s for a, _, s in runs["auto"]), 3),
+        first_seconds=round(first.seconds, 3),
+        worst_seconds=round(max(mine.seconds for mine, _, _ in rounds), 3),
+        client_cpu_seconds=round(auto.cpu_seconds, 3),
+        bare_python_cpu_seconds=round(bare.cpu_seconds, 3),
+        seconds_in_server=auto.in_answer,
         load=os.getloadavg()[0],
     )
 
 
-def _run(command: list[str]) -> tuple[float, float, float]:
-    """Wall and CPU seconds of a process, and those of the answer that it prints (else 0)."""
+def _run(command: list[str]) -> Run:
+    """Run a process to its end."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, json.loads(done.stdout)["usage"]["seconds"] if done.stdout else 0.0
+    return Run(wall, cpu, json.loads(done.stdout)["usage"]["seconds"] if done.stdout else 0.0)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import torch
 
 from models.checkpoints.adapters import attach_adapters
 from models.checkpoints.base import fetch_from_hub, load_base, read_json
-from models.checkpoints.fingerprint import base_files, fingerprint
+from models.checkpoints.fingerprint import base_files, counting, fingerprint
 from models.checkpoints.gguf import convert_gguf
 from models.checkpoints.identity import identity_config, identity_prompt
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
@@ -97,10 +97,22 @@ def load_identity(
         prompt = identity_prompt(loaded.tokenizer, room)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, decoder, decoder, retriever, bos_id=loaded.bos_id, header=header)
-        mark = fingerprint(config.counting(), base_files(path))
+        files = base_files(path)
+        mark = fingerprint(counting(config, header), files)
+        # Until the header counted: such memories say nothing of theirs, and it is taken to be this one.
+        earlier = (fingerprint(config.counting(), files),) if header else ()
         check_answers(model, loaded.tokenizer, prompt)
     name = path.stem if path.is_file() else path.resolve().name
-    return Loaded(model, loaded.tokenizer, name, mark, prompt, loaded.stop_ids, trained=False)
+    return Loaded(
+        model,
+        loaded.tokenizer,
+        name,
+        mark,
+        prompt,
+        loaded.stop_ids,
+        trained=False,
+        earlier_fingerprints=earlier,
+    )
 
 
 def _hub_id(reference: str | Path, path: Path) -> str:

@@ -5,18 +5,20 @@ every weights file (base, adapters, retriever). Files of up to 64 MB are hashed 
 name, the size, the header and 64 evenly spaced samples of 64 KiB are, so that opening a model takes
 milliseconds: this tells checkpoints apart, but is not protection against forgery.
 
-Left out, because no memory depends on them: the prompt format, chat templates, generation defaults, how a
-memory is read (`models.config` says of each setting whether it counts), and the version of
-`transformers` that wrote a file.
+Left out, because no memory depends on them: the prompt format (but for what it puts in front of memory),
+chat templates, generation defaults, how a memory is read (`models.config` says of each setting whether it
+counts), and the version of `transformers` that wrote a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from models.config import MPlusConfig
 
 WHOLE_BYTES = 64 * 1024 * 1024
 BLOCK_BYTES = 1 << 20
@@ -42,9 +44,18 @@ _NO_CONFIG = (
 )
 
 
-def fingerprint(counting: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of settings as JSON values (`MPlusConfig.counting`) and of files, in order."""
-    digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode())
+def counting(config: MPlusConfig, header: Sequence[int]) -> dict[str, Any]:
+    """The settings that memories depend on. A checkpoint without a header keeps its earlier fingerprint.
+
+    Args:
+        header: of the prompt (`PromptFormat.header`): chunks are written behind it.
+    """
+    return config.counting() | ({"header": list(header)} if header else {})
+
+
+def fingerprint(values: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """SHA-256 (hex) of settings as JSON values (`counting`) and of files, in order."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for path in files:
         _add_file(digest, path)
     return digest.hexdigest()

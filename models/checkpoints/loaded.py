@@ -37,6 +37,8 @@ class Loaded:
     """The memory the checkpoint ships with; None: new memories start empty."""
     trained: bool = True
     """Whether it was trained to have a memory; False: a base with identity memory."""
+    earlier_fingerprints: tuple[str, ...] = ()
+    """What earlier versions gave it; memories with one of these are read too."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from models.checkpoints.adapters import (
     save_adapter,
 )
 from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, read_json
-from models.checkpoints.fingerprint import base_files, fingerprint
+from models.checkpoints.fingerprint import base_files, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
 from models.durable import new_file, new_folder
@@ -194,7 +194,7 @@ def memory_digest(
     files = [*base_files(base), folder / RETRIEVER]
     files += [folder / UPDATE / CONFIG, folder / UPDATE / WEIGHTS]
     digest = hashlib.sha256(
-        fingerprint(_counting(config, header), [path for path in files if path.exists()]).encode()
+        fingerprint(counting(config, header), [path for path in files if path.exists()]).encode()
     )
     scale, weights = (generate.scale, generate.weights) if generate else (0.0, {})
     for name, halves in sorted(weights.items()):
@@ -220,12 +220,7 @@ def _fingerprint(
         digest = memory_digest(config, header, base, folder, generate)
         if earlier["digest"] == digest:
             return str(earlier["fingerprint"])
-    return fingerprint(_counting(config, header), [*base_files(base), *_own_files(folder)])
-
-
-def _counting(config: MPlusConfig, header: Sequence[int]) -> dict[str, Any]:
-    """The settings that memories depend on. A checkpoint without a header keeps its earlier fingerprint."""
-    return config.counting() | ({"header": list(header)} if header else {})
+    return fingerprint(counting(config, header), [*base_files(base), *_own_files(folder)])
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

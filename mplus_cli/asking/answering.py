@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL
-from mplus_cli.asking.choosing import Chosen, Prompted, answer_form
+from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, word_weights
 from mplus_cli.asking.confidence import read_calibration
 from mplus_cli.asking.events import (
     WITHOUT_ANSWER,
@@ -118,7 +118,8 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     view, memory = stored.load_view(session.model.device)
     stored.check_loaded(view, memory, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
-    texts = stored.texts(memory.chunks) if calibration else []
+    by_words = word_weights(session, calibration) is not None
+    texts = stored.texts(memory.chunks) if by_words else []
     interrupts.check()
     return OpenMemory(stored, memory, view, calibration, tuple(texts))
 

@@ -30,6 +30,11 @@ Form = Literal["span", "verdict", "spoken"]
 """The form of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
 
 
+WORDS = 10.0
+"""What a unit of BM25 weighs for an untrained base, beside the similarity of one question token to a chunk,
+at most 1: so much that similarity decides between chunks of equal words, above all of none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The answer that was chosen."""
@@ -60,7 +65,7 @@ class Words:
     """The matches of a question's words in the texts of a memory."""
 
     calibration: Calibration | None = None
-    """None: words were not matched."""
+    """None: answers have no confidence."""
     matches: tuple[Match, ...] = ()
     """For every chunk, of the question's words alone, as confidence was fitted."""
     prior: Mapping[int, float] | None = None
@@ -68,15 +73,23 @@ class Words:
 
     @classmethod
     def find(
-        cls, calibration: Calibration | None, question: Question, texts: Sequence[str]
+        cls,
+        weights: tuple[float, float] | None,
+        question: Question,
+        texts: Sequence[str],
+        calibration: Calibration | None,
     ) -> Words:
-        """Match a question's words; for finding, those of the question before it in a chat too."""
-        if calibration is None:
+        """Match a question's words; for finding, those of the question before it in a chat too.
+
+        Args:
+            weights: of `word_weights`.
+        """
+        if weights is None:
             return cls()
         matches = looked_up = match_words(question.text, texts)
         if question.turns:
             looked_up = match_words(f"{question.turns[-1][0]} {question.text}", texts)
-        by_score, by_window = calibration.words
+        by_score, by_window = weights
         prior = {
             number: by_score * match.bm25 + by_window * match.coverage
             for number, match in enumerate(looked_up)
@@ -97,6 +110,17 @@ class Prompted:
     """Ids."""
     texts: Callable[[Sequence[int]], Sequence[str]]
     """Gives the texts of chunks by their numbers."""
+
+
+def word_weights(session: Session, calibration: Calibration | None) -> tuple[float, float] | None:
+    """What a question's words add to a chunk's score, for their BM25 and for the best window; None: nothing.
+
+    For an untrained base, whose states tell less than words do, they decide.
+    """
+    if calibration is not None:
+        return calibration.words
+    is_trained = session.loaded.trained or session.model.config.recall == "tokens"
+    return None if is_trained else (WORDS, 0.0)
 
 
 def answer_form(session: Session, question: Question) -> Form:

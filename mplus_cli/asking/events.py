@@ -259,7 +259,7 @@ class OpenMemory:
     calibration: Calibration | None = None
     """How much the checkpoint weighs words in finding, and its confidence; None if it has neither."""
     texts: tuple[str, ...] = ()
-    """The texts of all chunks, to match words in; empty without a calibration."""
+    """The texts of all chunks, to match words in; empty where words count for nothing."""
 
 
 def check(question: Question) -> None:

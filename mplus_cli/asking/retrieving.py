@@ -1,17 +1,15 @@
-"""Looks up a question in memory: by the retriever and, if the checkpoint has weights for them, by its
-words. Used by `ask`, `chat` and `find` alike.
+"""Looks up a question in memory: by the retriever and, if the checkpoint has weights for them or was not
+trained, by its words. Used by `ask`, `chat` and `find` alike.
 
 Knows the model and the memory through a session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.choosing import Words
+from mplus_cli.asking.choosing import Words, word_weights
 from mplus_cli.asking.events import OpenMemory
-from mplus_cli.asking.lexical import match_words
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.errors import UsageError
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from models.recall import Found
     from models.scan import ChunkScore
 
-WORDS = 10.0
-"""What a unit of BM25 weighs beside the similarity of one of the question's tokens to a chunk, at most 1: so
-much that similarity decides between chunks of equal words, above all of none."""
 NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave out --document"
 
 
@@ -43,25 +38,15 @@ def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found,
         )
     if outside and len(outside) == opened.memory.chunks:
         raise UsageError(NOTHING_LEFT)
-    words = Words.find(opened.calibration, draft.question, opened.texts)
-    prior = _by_words(session, opened, draft) if words.prior is None else words.prior
+    weights = word_weights(session, opened.calibration)
+    words = Words.find(weights, draft.question, opened.texts, opened.calibration)
+    prior = words.prior
     if outside:
         prior = dict(prior or {}) | dict.fromkeys(outside, float("-inf"))
     found = look_up(session.model, opened.memory, draft.query_ids, prior)
     if outside and not found.ranked:  # the rest of these documents was forgotten
         raise UsageError(NOTHING_LEFT)
     return found, words
-
-
-def _by_words(session: Session, opened: OpenMemory, draft: Draft) -> Mapping[int, float] | None:
-    """What the question's words add to the scores of an untrained base, which tell less than they do; None
-    for a trained one, and where layers choose tokens."""
-    if session.loaded.trained or session.model.config.recall == "tokens":
-        return None
-    question = draft.question
-    asked = f"{question.turns[-1][0]} {question.text}" if question.turns else question.text
-    matches = match_words(asked, opened.stored.texts(opened.memory.chunks))
-    return {number: WORDS * match.bm25 for number, match in enumerate(matches)}
 
 
 def rank_chunks(

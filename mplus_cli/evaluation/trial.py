@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mplus_cli.asking import events as asking
-from mplus_cli.asking.choosing import Chosen, Prompted, Words
+from mplus_cli.asking.choosing import Chosen, Prompted, Words, word_weights
 from mplus_cli.asking.prompting import Draft, measure
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
@@ -181,7 +181,9 @@ class Trial:
     def _words(self) -> Words:
         """The matches of the question's words in the text that was read."""
         texts = self.stream.texts[: self.memory.chunks] if self.memory else ()
-        return Words.find(self.bench.calibration, self._draft.question, texts)
+        calibration = self.bench.calibration
+        weights = word_weights(self.bench.session, calibration)
+        return Words.find(weights, self._draft.question, texts, calibration)
 
 
 def _answer(prompted: Prompted, started: float) -> Timed:

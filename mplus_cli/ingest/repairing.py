@@ -25,7 +25,7 @@ def find_readable(session: Session, stored: StoredMemory) -> Salvage:
     """
     salvage = find_sound(stored)
     wrote, own = salvage.view.identity, session.identity
-    if wrote.fingerprint != own.fingerprint or not same_geometry(wrote.geometry, own.geometry):
+    if not own.wrote(wrote) or not same_geometry(wrote.geometry, own.geometry):
         raise MismatchError(
             f'memory "{stored.name}" says that model {wrote} wrote it; it cannot be repaired with {own}: '
             "use that model, or read its documents into a new memory"

@@ -68,7 +68,7 @@ class StoredMemory:
             MismatchError: another model wrote it, or it is damaged.
         """
         wrote = self.identity
-        if wrote.fingerprint != identity.fingerprint:
+        if not identity.wrote(wrote):
             raise MismatchError(
                 f'memory "{self.name}" was written by model {wrote}; it cannot be read with '
                 f"{identity}: use that model, or another memory with -m"

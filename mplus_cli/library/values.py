@@ -27,6 +27,12 @@ class ModelIdentity:
     """Hexadecimal, over base weights, adapters, tokenizer and config."""
     geometry: dict[str, Any]
     """The config as JSON values."""
+    earlier: tuple[str, ...] = ()
+    """Fingerprints that earlier versions gave the same model."""
+
+    def wrote(self, memory: ModelIdentity) -> bool:
+        """Whether a memory that says so was written by this model, as far as fingerprints tell."""
+        return memory.fingerprint in (self.fingerprint, *self.earlier)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.fingerprint[:8]}…)"

@@ -63,8 +63,9 @@ class Session:
     @property
     def identity(self) -> ModelIdentity:
         """What memories record about this model."""
-        config = self.loaded.model.config.to_dict()
-        return ModelIdentity(self.loaded.name, self.loaded.fingerprint, config)
+        loaded = self.loaded
+        config = loaded.model.config.to_dict()
+        return ModelIdentity(loaded.name, loaded.fingerprint, config, loaded.earlier_fingerprints)
 
     def check_dtype(self, stored: StoredMemory) -> None:
         """Check that a memory holds tensors of the model's type; UsageError if not."""

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from models.prompts import REFUSAL, encode_plain
-from mplus_cli.asking.choosing import Words, answer_form, likeliest_verdict
+from mplus_cli.asking.choosing import (
+    WORDS,
+    Words,
+    answer_form,
+    likeliest_verdict,
+    word_weights,
+)
 from mplus_cli.asking.confidence import FEATURES, Calibration
 from mplus_cli.asking.events import Question
 
@@ -18,12 +24,37 @@ CALIBRATION = Calibration((1.0, 2.0), (0.0,) * len(FEATURES), 0.0, 0.1, 0.4)
 
 
 def test_in_a_chat_the_question_before_helps_to_find_but_not_to_judge() -> None:
-    alone = Words.find(CALIBRATION, Question("Which key?"), TEXTS)
+    alone = Words.find(CALIBRATION.words, Question("Which key?"), TEXTS, CALIBRATION)
     turns = (("What ate the rope?", "the goat"),)
-    later = Words.find(CALIBRATION, Question("Which key?", turns=turns), TEXTS)
+    question = Question("Which key?", turns=turns)
+    later = Words.find(CALIBRATION.words, question, TEXTS, CALIBRATION)
     assert later.matches == alone.matches
     assert alone.prior is not None and later.prior is not None
     assert alone.prior[0] == 0 < later.prior[0]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "trained", "recall", "weights"),
+    [
+        (CALIBRATION, True, "chunks", CALIBRATION.words),
+        (None, True, "chunks", None),
+        (None, False, "chunks", (WORDS, 0.0)),
+        (None, False, "tokens", None),
+    ],
+)
+def test_what_words_weigh(
+    calibration: Calibration | None, trained: bool, recall: str, weights: tuple[float, float] | None
+) -> None:
+    config = SimpleNamespace(recall=recall)
+    session: Any = SimpleNamespace(
+        loaded=SimpleNamespace(trained=trained), model=SimpleNamespace(config=config)
+    )
+    assert word_weights(session, calibration) == weights
+    words = Words.find(weights, Question("Which key?"), TEXTS, calibration)
+    assert words.calibration is calibration
+    assert (words.prior is None) is (weights is None)
+    if words.prior is not None:
+        assert max(words.prior, key=words.prior.__getitem__) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from models.checkpoints import load
+from mplus_cli.library import Library
+from mplus_cli.library.seal import put_seals
 
 KEY = "lit the lamp with a brass key"
 
@@ -99,3 +105,12 @@ def test_an_untrained_base_finds_by_the_question_s_words(
     sources = mplus(*chosen, "ask", *asked).json["sources"]
     assert "zeppelin" in sources[0]["text"]
     assert len(sources) == 3
+    # A memory of the time when the fingerprint did not count what stands in front of chunks.
+    memory = Library(Path(os.environ["MPLUS_HOME"])).open("days")
+    (earlier,) = load(tiny_base_folder).earlier_fingerprints
+    assert memory.identity.fingerprint != earlier
+    with sqlite3.connect(memory.folder / "memory.db") as connection:
+        connection.execute("UPDATE settings SET value = ? WHERE key = 'fingerprint'", (earlier,))
+        put_seals(connection)
+    assert mplus(*chosen, "ask", *asked).json["sources"] == sources
+    assert mplus(*chosen, "ingest", book, "-m", "days", "-q").code == 0

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from models import checkpoints
 from models.checkpoints import load
 from models.generate import prefill
 from models.memory import concatenate
 from models.network import MPlusModel
+from models.prompts import PromptFormat
 from models.recall import ChunkRecall, TokenRecall, look_up
 from models.sampling import Sampling, decode
 from models.update import read_chunk
@@ -97,6 +99,26 @@ def test_an_untrained_base_reads_memory_inside_the_user_s_message(
     logits, _ = prefill(model, memory, found.recall, rest, spare=0, all_logits=True)
     base = tiny_llama(torch.tensor([text + rest])).logits[0, len(text) :]
     torch.testing.assert_close(logits, base, atol=1e-4, rtol=0)
+
+
+def test_the_fingerprint_counts_what_stands_in_front_of_chunks(
+    tiny_base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were they written behind something else, memories would be others; what the base was called before
+    that counted is still known."""
+    loaded, prompt_of = load(tiny_base_folder), checkpoints.identity_prompt
+
+    def another(tokenizer: Any, room: int) -> PromptFormat:
+        prompt = prompt_of(tokenizer, room)
+        return replace(prompt, template=prompt.template.replace("user", "text"))
+
+    monkeypatch.setattr(checkpoints, "identity_prompt", another)
+    changed = load(tiny_base_folder)
+    assert changed.prompt.header(changed.tokenizer) != loaded.prompt.header(loaded.tokenizer)
+    assert changed.fingerprint != loaded.fingerprint
+    assert changed.earlier_fingerprints == loaded.earlier_fingerprints
+    assert len(loaded.earlier_fingerprints) == 1
+    assert loaded.fingerprint not in loaded.earlier_fingerprints
 
 
 def test_only_the_best_chunks_are_read(build_network: Callable[..., Any], chunk_ids: Ids) -> None:
