@@ -48,13 +48,15 @@ lock:
 	uv pip compile pyproject.toml --constraint constraints.txt --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 
-# Known weaknesses of these versions, and the list of parts (CycloneDX) that goes with a release.
+# Known weaknesses of these versions (strict: what the service does not know fails too), and the list of parts
+# (CycloneDX) that goes with a release.
 audit:
-	uvx pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	uvx pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 sbom:
 	mkdir -p dist
 	uvx --from cyclonedx-bom cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 		--output-reproducible --output-file dist/mplus.cdx.json
+	$(PYTHON) .github/sbom.py dist/mplus.cdx.json
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes a while to import, and the command's process begins here
 if TYPE_CHECKING:
+    from typing import Any
+
     from mplus_cli.api import LoadedMemory, MemoryHandle, Mplus
     from mplus_cli.asking.events import Answer, Question, Retrieved, Source, TextDelta
     from mplus_cli.errors import MplusError
@@ -39,4 +39,6 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_WHERE[name]), name)

@@ -50,6 +50,47 @@ def test_the_lock_names_what_is_installed_by_version_and_hash() -> None:
         assert locked.get(_name(name), version) == version
 
 
+def test_the_list_of_parts_is_compared_with_the_lock(tmp_path: Path) -> None:
+    """What `make sbom` ends with; on the generator's own output where that is installed."""
+    file, lock = tmp_path / "mplus.cdx.json", (ROOT / "requirements.lock").read_text()
+    if shutil.which("cyclonedx-py"):
+        inputs = ["requirements.lock", "--pyproject", "pyproject.toml"]
+        command = ["cyclonedx-py", "requirements", *inputs, "--output-file", str(file)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        bom = json.loads(file.read_text())
+    else:
+        entries = [entry.splitlines() for entry in re.split(r"\n(?=\S)", lock.strip())]
+        bom = {"metadata": {"component": {"name": "mplus"}}, "components": []}
+        for first, *hashes in entries:
+            name, version = re.split("==| ", first)[:2]
+            found = [
+                {"content": one} for line in hashes for one in re.findall("[0-9a-f]{64}", line)
+            ]
+            about = {"name": name, "version": version, "externalReferences": [{"hashes": found}]}
+            bom["components"].append(about)
+        file.write_text(json.dumps(bom))
+
+    def checked() -> str:
+        command = [sys.executable, str(ROOT / ".github" / "sbom.py"), str(file)]
+        return subprocess.run(command, capture_output=True, text=True).stderr
+
+    assert checked() == ""
+    assert json.loads(file.read_text())["metadata"]["component"]["version"] == __version__
+    first, second, *others = bom["components"]
+    hashes = second["externalReferences"][0]["hashes"]
+    for parts, named in (
+        ([second, *others], first["name"]),
+        ([first | {"version": "0"}, second, *others], first["name"]),
+        ([*bom["components"], {"name": "stowaway", "version": "1"}], "stowaway 1"),
+        (
+            [first, second | {"externalReferences": [{"hashes": hashes[1:]}]}, *others],
+            second["name"],
+        ),
+    ):
+        file.write_text(json.dumps(bom | {"components": parts}))
+        assert named in checked()
+
+
 def _name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 

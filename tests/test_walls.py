@@ -25,7 +25,7 @@ PRINTERS = (
     "sys.stderr.write",
 )
 # The door may have to say that it was interrupted before the screen module is there.
-MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/__main__.py")
+MAY_PRINT = ("mplus_cli/terminal/screen.py", "mplus_cli/process.py")
 
 
 # From the ground up: a room imports only from floors below its own, and from itself.
@@ -39,7 +39,8 @@ FLOORS = (
     ("terminal", "server"),
     ("commands",),
     ("app",),
-    ("__main__", "datasets"),
+    ("process", "datasets"),
+    ("__main__",),
 )
 MODEL_FLOORS = (
     (

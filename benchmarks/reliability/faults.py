@@ -1,9 +1,10 @@
 """Kills and failing system calls at every step to the disk of what changes a library.
 
 Every operation is run once to count its steps, then once for each step and fault: SIGKILL before the call,
-EIO once, ENOSPC from there on. strace injects them into a process that was forked with everything loaded.
-After each the library must hold what some commit left, and the same operation, run again, must leave what an
-undisturbed one leaves. Prints one line of JSON; the first failures go to stderr.
+EIO once, ENOSPC from there on (a full disk), EROFS from there on (a file system that the system stopped
+writing to). strace injects them into a process that was forked with everything loaded. After each the library
+must hold what some commit left, and the same operation, run again, must leave what an undisturbed one leaves.
+Prints one line of JSON; the first failures go to stderr.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ FAULTS = {
     "SIGKILL": "signal=SIGKILL:when={}",
     "EIO": "error=EIO:when={}",
     "ENOSPC": "error=ENOSPC:when={}+",
+    "EROFS": "error=EROFS:when={}+",
 }
 TOLD, BROKEN = 7, 8  # exit codes of the process: an MplusError, or another exception
 

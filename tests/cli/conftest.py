@@ -51,6 +51,12 @@ class Result:
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def result() -> type[Result]:
+    """What a command left behind, for tests that run it by other means."""
+    return Result
+
+
 @pytest.fixture(autouse=True)
 def user_folders(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No config file but the test's own; the folder that config files are looked for in."""

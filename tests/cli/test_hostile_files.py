@@ -226,6 +226,64 @@ def test_weights_that_are_no_numbers(copy: Path, where: str) -> None:
     assert "not numbers" in try_to_load(copy, may_load=False)
 
 
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """A file that what must never run would make."""
+    return tmp_path / "ran"
+
+
+@pytest.mark.parametrize("family", ["llama", "mplus-own"])
+def test_code_of_a_model_is_never_run(copy: Path, ran: Path, family: str) -> None:
+    """`auto_map` names Python files beside the weights: a known family is read without them, another one
+    is refused."""
+    base = copy / "tiny-base"
+    code = f"open({str(ran)!r}, 'w').close()\nclass Own: pass\n"
+    for name in ("own.py", "modeling_own.py", "configuration_own.py", "tokenization_own.py"):
+        (base / name).write_text(code)
+    own = {
+        "AutoConfig": "configuration_own.Own",
+        "AutoModelForCausalLM": "modeling_own.Own",
+        "AutoTokenizer": ["tokenization_own.Own", None],
+    }
+    for name in ("config.json", "tokenizer_config.json"):
+        values = json.loads((base / name).read_text())
+        values |= {"auto_map": own, "trust_remote_code": True}
+        if name == "config.json":
+            values["model_type"] = family
+        (base / name).write_text(json.dumps(values))
+    said = try_to_load(copy, may_load=family == "llama")
+    assert "'mplus-own' model: supported are" in said or family == "llama"
+    assert not ran.exists()
+
+
+class Harm:
+    """Its pickle makes a file when it is read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = str(file)
+
+    def __reduce__(self) -> Any:
+        return open, (self._file, "w")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tiny-base/model.safetensors",
+        "tiny-checkpoint/retriever.safetensors",
+        "tiny-checkpoint/generate_lora/adapter_model.safetensors",
+        "tiny-checkpoint/update_lora/adapter_model.safetensors",
+    ],
+)
+def test_a_pickle_is_never_read(copy: Path, ran: Path, file: str) -> None:
+    """Neither under the name of a file of safetensors nor under that which pickles have."""
+    torch.save({"x": Harm(ran)}, copy / file)
+    assert try_to_load(copy, may_load=False)
+    (copy / file).rename((copy / file).with_suffix(".bin"))
+    assert try_to_load(copy, may_load=False)
+    assert not ran.exists()
+
+
 def test_a_tokenizer_of_another_base(copy: Path) -> None:
     path = copy / "tiny-base" / "tokenizer.json"
     values = json.loads(path.read_text())

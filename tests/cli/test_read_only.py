@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,36 +15,64 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs Linux's mount namespaces", allow_module_level=True)
 
-NEW_NAMESPACE, PRIVATE = 0x20000, 0x4000 | 0x40000
-BIND, READ_ONLY = 0x1000, 0x1000 | 0x20 | 1
-DETACH = 2
+ROOT = Path(__file__).resolve().parents[2]
+
+# A process that alone sees a folder mounted read-only. Runs command lines, one in a line of JSON each.
+SHUT = """
+import ctypes, io, json, os, sys
+from mplus_cli import app
+
+NEW_NAMESPACE, PRIVATE, BIND, READ_ONLY = 0x20000, 0x44000, 0x1000, 0x1021
+libc, path, told = ctypes.CDLL(None, use_errno=True), os.fsencode(sys.argv[1]), sys.stdout
+refused = (
+    libc.unshare(NEW_NAMESPACE)
+    or libc.mount(b"none", b"/", None, PRIVATE, None)
+    or libc.mount(path, path, None, BIND, None)
+    or libc.mount(path, path, None, READ_ONLY, None)
+)
+print(os.strerror(ctypes.get_errno()) if refused else "", flush=True)
+for line in sys.stdin:
+    sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    written = sys.stdout.buffer, sys.stderr.buffer
+    code = app.run(json.loads(line))
+    sys.stdout.flush(), sys.stderr.flush()
+    print(json.dumps([code, *(data.getvalue().decode() for data in written)]), file=told, flush=True)
+"""
 
 
 @pytest.fixture
-def read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder read-only by a mount that this process alone sees, and that ends with it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    mounted = list[bytes]()
+def shut(result: Callable[..., Any]) -> Iterator[Callable[[Path], Callable[..., Any]]]:
+    """Gives what runs command lines in a process for which a folder is read-only; it ends with the test."""
+    started = list[subprocess.Popen[str]]()
 
-    def permitted(failed: int) -> None:
-        if failed:
-            pytest.skip(f"cannot mount here: {os.strerror(ctypes.get_errno())}")
+    def make(folder: Path) -> Callable[..., Any]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SHUT, folder],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdin is not None and process.stdout is not None
+        if refused := process.stdout.readline().strip():
+            pytest.skip(f"cannot mount here: {refused}")
 
-    def protect(folder: Path) -> None:
-        path = str(folder).encode()
-        permitted(libc.unshare(NEW_NAMESPACE))
-        permitted(libc.mount(b"none", b"/", None, PRIVATE, None))
-        permitted(libc.mount(path, path, None, BIND, None))
-        mounted.append(path)
-        permitted(libc.mount(path, path, None, READ_ONLY, None))
+        def run(*arguments: str | Path) -> Any:
+            process.stdin.write(json.dumps([*map(str, arguments)]) + "\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+            return result(*json.loads(process.stdout.readline()))  # type: ignore[union-attr]
 
-    yield protect
-    for path in mounted:
-        libc.umount2(path, DETACH)
+        return run
+
+    yield make
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def test_a_read_only_library(
-    mplus: Any, book: str, story: Path, tmp_path: Path, read_only: Callable[[Path], None]
+    mplus: Any, book: str, tmp_path: Path, shut: Callable[[Path], Callable[..., Any]]
 ) -> None:
     home = Path(os.environ["MPLUS_HOME"])
     asked = ("ask", "Who kept a goat?", "-m", book, "--json", "--max-new-tokens", "4")
@@ -52,10 +81,10 @@ def test_a_read_only_library(
     before = mplus(*asked).json
     text = tmp_path / "other.txt"
     text.write_text("A second text, about a whale.")
-    read_only(home)
+    run = shut(home)
     held = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
-    answer = mplus(*asked)
+    answer = run(*asked)
     assert answer.code == 0 and answer.json["answer"] == before["answer"]
     assert "warning: questions and answers are not kept: " in answer.err
     assert answer.json["sources"] == before["sources"]
@@ -70,10 +99,10 @@ def test_a_read_only_library(
         ("ingest", text, "-m", book, "--dry-run"),
         ("log", "1"),
     ):
-        done = mplus(*command)
+        done = run(*command)
         assert done.code == 0, (command, done.err)
     assert again.read_bytes() == kept.read_bytes()
-    assert "goat" in mplus("log").out
+    assert "goat" in run("log").out
 
     for refused in (
         ("ingest", text, "-m", book),
@@ -86,11 +115,11 @@ def test_a_read_only_library(
         ("memory", "fork", book, "new"),
         ("memory", "gc"),
     ):
-        told = mplus(*refused)
+        told = run(*refused)
         assert told.code == 1, (refused, told.err)
         assert told.error.endswith(
             "Read-only file system: write elsewhere (--home names the folder of memories)"
         ), refused
-    told = mplus("log", "1", "--delete", "--yes")
+    told = run("log", "1", "--delete", "--yes")
     assert told.code == 1 and "history.db cannot be used" in told.error
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -27,16 +28,29 @@ with Library(Path(sys.argv[1])).open("book").writer():
 """
 
 
-def in_a_process(work):
-    """Do `work` in a process forked from this one; its number. It ends with what `work` returns."""
-    pid = os.fork()
-    if pid == 0:
-        status = 99
-        try:
-            status = work()
-        finally:
-            os._exit(status)
-    return pid
+@pytest.fixture
+def in_a_process():
+    """Does some work in a process forked from this one; gives its number. It ends with what the work
+    returns, and at the latest with the test."""
+    started = []
+
+    def run(work):
+        pid = os.fork()
+        if pid == 0:
+            status = 99
+            try:
+                status = work()
+            finally:
+                os._exit(status)
+        started.append(pid)
+        return pid
+
+    yield run
+    for pid in started:
+        with suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:  # still ours, so the number is too
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def ended(pid):
@@ -102,7 +116,7 @@ def test_a_file_that_a_commit_replaced_is_looked_up_again(book, tiny, model):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
+def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch, in_a_process):
     """The writer goes on until four of its commits were seen."""
     monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
     stored, enough = tiny.make_memory(tmp_path, model), tmp_path / "enough"
@@ -115,22 +129,18 @@ def test_readers_while_a_process_writes(tmp_path, tiny, model, monkeypatch):
 
     pid = in_a_process(write)
     seen, done = set(), 0
-    try:
-        while not done:
-            if len(seen) > 3:
-                enough.touch()
-            done, status = os.waitpid(pid, os.WNOHANG)
-            view = stored.view()
-            if view.state is None:
-                continue
-            view, memory = stored.load_view()
-            seen.add(view.state.commit)
-            assert memory.chunks == view.chunks == len(stored.all_chunks(view))
-            assert memory.clock == len(memory.stm) + memory.ltm_tokens
-            assert verify(stored) == []
-    finally:
-        if not done:
-            os.kill(pid, signal.SIGKILL)
+    while not done:
+        if len(seen) > 3:
+            enough.touch()
+        done, status = os.waitpid(pid, os.WNOHANG)
+        view = stored.view()
+        if view.state is None:
+            continue
+        view, memory = stored.load_view()
+        seen.add(view.state.commit)
+        assert memory.chunks == view.chunks == len(stored.all_chunks(view))
+        assert memory.clock == len(memory.stm) + memory.ltm_tokens
+        assert verify(stored) == []
     assert status == 0 and len(seen) > 3
     assert all(document.complete for document in stored.documents())
 
@@ -146,7 +156,7 @@ def test_a_writer_outlives_the_names_of_others(tmp_path, tiny, model):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_all_at_once(tmp_path, tiny, model, monkeypatch):
+def test_all_at_once(tmp_path, tiny, model, monkeypatch, in_a_process):
     """Eight that read and save, one that writes, one that writes too late, those who change names."""
     monkeypatch.setattr(pipeline, "COMMIT_CHUNKS", 1)
     library = Library(tmp_path)
@@ -180,7 +190,7 @@ def test_all_at_once(tmp_path, tiny, model, monkeypatch):
     readers = [in_a_process(lambda number=number: reader(number)) for number in range(8)]
     held = in_a_process(writer)
     while len(stored.documents()) < 2:
-        pass
+        assert os.waitpid(held, os.WNOHANG)[0] == 0, "it failed"
     for change in (
         lambda: library.rename("book", "novel"),
         lambda: library.remove("book"),
@@ -214,7 +224,7 @@ def test_all_at_once(tmp_path, tiny, model, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_of_many_that_fetch_the_base_one_does(tmp_path, monkeypatch):
+def test_of_many_that_fetch_the_base_one_does(tmp_path, monkeypatch, in_a_process):
     from benchmarks.reliability import faults
     from mplus_cli.runtime import catalog, embedded_base
 
