@@ -131,7 +131,9 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     )
     assert conversation.reread == 2
     assert run_command(conversation, "/quote").lines == ("answers are quoted from the text",)
-    assert run_command(conversation, "/quote off").lines == ("answers are generated from memory alone",)
+    assert run_command(conversation, "/quote off").lines == (
+        "answers are generated from memory alone",
+    )
     assert run_command(conversation, "/quit").quits
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
     run_command(conversation, "/memory other")
