@@ -1,4 +1,4 @@
-"""What a decoder-only base is built like, whichever family it is of: values alone, no weights.
+"""The architecture of a decoder-only base, whatever its family: values only, no weights.
 
 Shapes: A attention heads, H key/value heads, d head size, D hidden size, V vocabulary.
 """
@@ -81,5 +81,5 @@ class Architecture:
 
     @property
     def scale(self) -> float:
-        """What products of queries and keys are multiplied by."""
+        """The factor that scales products of queries and keys."""
         return self.head_size**-0.5 if self.attention_scale is None else self.attention_scale

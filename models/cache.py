@@ -82,14 +82,14 @@ class KeyValueCache:
         return [len(self) - paths.newest + len(seen) for seen in paths.seen]
 
     def masks(self, paths: Paths) -> list[Tensor | None]:
-        """For each layer the additive mask (1, 1, T, n + T) for T tokens, of which none sees another, behind
-        the n held; None: none needed."""
+        """For each layer the additive mask (1, 1, T, n + T) for T tokens, of which none sees another,
+        behind the n held; None: none needed."""
         kinds = list(zip(self._lengths, self._windows, strict=True))
         masks = {kind: self._mask(*kind, paths) for kind in set(kinds)}
         return [masks[kind] for kind in kinds]
 
     def _mask(self, length: int, window: int | None, paths: Paths) -> Tensor | None:
-        """That of a layer which holds so many."""
+        """The mask of one layer, by the number of tokens that it holds."""
         bias, tokens = self._bias if length == len(self) else None, len(paths.seen)
         if (
             bias is None

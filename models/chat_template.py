@@ -1,8 +1,8 @@
 """Runs a base's chat template within limits: it is a program that somebody else wrote.
 
-The language is Jinja's, as `transformers` runs it (the same sandbox, options and names), but nothing in it
-can run for long or grow large: loops, calls, filters and operators all draw on one budget of work, paid
-before the work is done. Knows messages and text; no tokenizer.
+The language is Jinja's, as `transformers` runs it (the same sandbox, options and names), but nothing in
+it can run for long or grow large: loops, calls, filters and operators all draw on one budget of work,
+paid before the work is done. Works on messages and text; needs no tokenizer.
 """
 
 from __future__ import annotations

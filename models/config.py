@@ -1,8 +1,7 @@
 """Configuration of an M+ checkpoint: the memory, its retriever, and how it is read.
 
 Three values: `Geometry`, `RetrieverShape` and `Reading`; `MPlusConfig` holds all three. In files they are
-one flat JSON object. Knows no tensors and no files; `models.checkpoints` reads and
-writes it.
+one flat JSON object. Handles no tensors and does no I/O; `models.checkpoints` reads and writes it.
 """
 
 from __future__ import annotations

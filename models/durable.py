@@ -1,8 +1,8 @@
 """Atomic files and folders: whenever the process dies, they are whole, either new or as they were.
 
 Both are written under a hidden name beside their place, synced, and put in place in one step. What a
-killed process left behind is deleted by the next one that writes the same name. Knows nothing of their
-content.
+killed process left behind is deleted by the next one that writes the same name. Independent of what is
+written.
 """
 
 from __future__ import annotations

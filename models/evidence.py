@@ -1,6 +1,6 @@
 """Where in a chunk a question matches: the similarities behind the scores of `models.scan`.
 
-Knows memory and retrievers; no text.
+Works on memory and retrievers, independent of the text.
 
 Shapes: q question tokens, P retriever width, R retriever layers, c memory tokens of a chunk.
 """

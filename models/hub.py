@@ -1,6 +1,7 @@
 """Models from the Hugging Face Hub, fetched into the Hub client's cache and checked file by file.
 
-Only weights in safetensors, and text, are fetched: no pickles, no code. Knows files, no tensors.
+Only weights in safetensors, and text, are fetched: no pickles, no code. Deals with files, not with
+tensors.
 """
 
 from __future__ import annotations

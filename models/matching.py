@@ -1,6 +1,6 @@
 """How an answer is compared with gold answers: SQuAD v1.1's rules, for training and evaluation alike.
 
-Rajpurkar et al. 2016 (arXiv 1606.05250), their evaluation script. Knows text only.
+Rajpurkar et al. 2016 (arXiv 1606.05250), their evaluation script. Works on text alone.
 """
 
 from __future__ import annotations

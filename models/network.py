@@ -1,7 +1,7 @@
 """The M+ network: two decoders over one base, a retriever, and the few vectors of its own.
 
-Holds weights only; a `Memory` is always passed in and comes back (`models.update`,
-`models.generate`). Knows no files: `models.checkpoints` builds one.
+Holds weights only; a `Memory` is always passed in and comes back (`models.update`, `models.generate`).
+Does no I/O: `models.checkpoints` builds one.
 """
 
 from __future__ import annotations

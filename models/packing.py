@@ -5,7 +5,7 @@ before the codes are taken. Vectors of 4 bits are first rotated by an orthonorma
 spreads the few large channels of keys over all channels (the idea of QuaRot, arXiv 2404.00456), and
 rotated back when they are unpacked. Retriever keys take 8 bits.
 
-Knows no model and no file. Shapes: as in `models.memory`; d is even.
+Needs no model and does no I/O. Shapes: as in `models.memory`; d is even.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The retriever: the similarity of a question and memory tokens, layer by layer.
 
-Two small perceptrons a layer, f_q for the question and f_k for memory tokens, and one way to score
-them per `RetrieverShape.scorer`. Knows neither where keys are stored nor what is done with scores.
+Two small perceptrons a layer, f_q for the question and f_k for memory tokens, and one way to score them
+per `RetrieverShape.scorer`. Independent of where keys are stored and of what is done with scores.
 
 Shapes: n or m memory tokens, q question tokens, R layers with a retriever, D hidden size,
 P retriever width. States come in as the layer's projections see them (after its input norm).

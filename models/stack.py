@@ -1,7 +1,7 @@
 """The weights of a decoder-only transformer of any supported family, under the names that the Hub has.
 
-Modules hold weights and little else; what a layer computes is `models.layer`. Knows no adapters, no memories
-and no files.
+Modules hold weights and little else; what a layer computes is `models.layer`. Independent of adapters and
+memories; does no I/O.
 
 Shapes: D hidden size, V vocabulary.
 """

@@ -1,7 +1,7 @@
 """A base's tokenizer, by the `tokenizers` library alone.
 
 The few methods have the names and the results of `transformers`' tokenizers, so that either can be used.
-Knows token ids and text; no model.
+Works on token ids and text; needs no model.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Wrong(Exception):
 def campaign(
     stored: StoredMemory, saved: Path, work: Path, chance: random.Random, flips: int
 ) -> Counter[str]:
-    """What became of so many flips; the files are as they were afterwards.
+    """The outcomes of a number of flips; the files are restored afterwards.
 
     Args:
         saved: a snapshot of the memory.

@@ -1,1 +1,1 @@
-"""A question becomes an answer, as typed events. Knows sessions and memories; prints nothing."""
+"""A question becomes an answer, as typed events. Works on sessions and memories; prints nothing."""

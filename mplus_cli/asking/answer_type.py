@@ -1,5 +1,4 @@
-"""The kind of answer that a question asks for, and whether an answer is of that kind. Knows English words
-only."""
+"""The kind of answer that a question asks for, and whether an answer is of that kind. English only."""
 
 from __future__ import annotations
 

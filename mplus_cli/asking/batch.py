@@ -1,6 +1,6 @@
 """Many questions from one load of the model: lines of JSON in, lines of JSON out, in the same order.
 
-Knows lines and answering through a function; no model, no screen.
+Reads lines, and answers through a function that it is given; needs no model, and prints nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHAPE = 'it is not a JSON object such as {"question": "Who?"}'
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BatchQuestion:
     """A question of a file, with the id that its answer bears."""
 
     id: Id
@@ -50,7 +50,7 @@ class AnsweredQuestion:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the questions so far."""
+    """How many questions were answered and rejected so far."""
 
     answered: int = 0
     kept: int = 0
@@ -76,7 +76,7 @@ class Output:
 
 def read_questions(
     lines: Iterable[bytes], name: str, like: Question
-) -> Iterator[Wanted | RejectedLine]:
+) -> Iterator[BatchQuestion | RejectedLine]:
     """The questions of a file, one a line: `{"question": ..., "id": ..., "document": ...}`.
 
     Args:
@@ -99,7 +99,7 @@ def read_questions(
 
 
 def ask_each(
-    questions: Iterable[Wanted | RejectedLine],
+    questions: Iterable[BatchQuestion | RejectedLine],
     answer: Callable[[Question], Answer],
     output: Output | None,
     memory: str,
@@ -149,7 +149,7 @@ def opened(name: str, stdin: BinaryIO) -> Iterator[Iterable[bytes]]:
 
 
 def open_output(path: Path) -> Output:
-    """What an earlier run left in a file of answers. A line that it did not end is taken off.
+    """What an earlier run left in a file of answers. An unfinished last line is removed.
 
     Raises:
         UsageError: another program wrote the file.
@@ -172,7 +172,7 @@ def open_output(path: Path) -> Output:
 
 @contextmanager
 def appended(output: Output) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """What writes one more line to a file of answers, at once and to the disk."""
+    """A function that appends a line to a file of answers and syncs it."""
     with disk_errors(), output.path.open("ab") as file:
         yield lambda value: _append(file, value)
 
@@ -183,7 +183,7 @@ def _append(file: BinaryIO, value: Mapping[str, Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _read(line: bytes, number: int, like: Question) -> Wanted:
+def _read(line: bytes, number: int, like: Question) -> BatchQuestion:
     """A line's question; UsageError if it has none."""
     if len(line) > _LONGEST_LINE:
         raise UsageError(f"the line has more than {_LONGEST_LINE} bytes")
@@ -199,7 +199,7 @@ def _read(line: bytes, number: int, like: Question) -> Wanted:
         raise UsageError('its "document" is neither a text nor a list of texts')
     question = replace(like, text=text, documents=tuple(names))
     check(question)
-    return Wanted(given, question)
+    return BatchQuestion(given, question)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _entry(line: bytes, where: str) -> tuple[Id, tuple[str, str]]:
         ) from error
 
 
-def _check_same(output: Output, wanted: Wanted, memory: str) -> None:
+def _check_same(output: Output, wanted: BatchQuestion, memory: str) -> None:
     question, asked = output.done[wanted.id]
     if (question, asked) != (wanted.question.text.strip(), memory):
         what = "another question" if asked == memory else f'the memory "{asked}"'

@@ -1,6 +1,6 @@
 """A conversation with a memory: its earlier turns and its settings.
 
-Knows a session and answering; no terminal. `slash_commands` changes it, `chat_view` shows it.
+Independent of the terminal: `slash_commands` changes it, `chat_view` shows it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Conversation:
         self.begin()
 
     def reload(self) -> None:
-        """See what was read into the memory meanwhile."""
+        """Load the memory again, with what was read into it meanwhile."""
         self.opened = answering.load_memory(self.session, self.opened.stored)
 
     def resume(self, wanted: str) -> None:
@@ -90,7 +90,7 @@ class Conversation:
         self.record.id = kept.id
 
     def refresh(self) -> None:
-        """Load the memory again if a document left it: the last answer's chunks have other numbers then."""
+        """Load the memory again if a document was removed: the last answer's chunks are renumbered."""
         opened = answering.refreshed(self.session, self.opened)
         if opened is not self.opened:
             self.opened, self.last = opened, None
@@ -128,7 +128,7 @@ class Conversation:
 
 
 def status(conversation: Conversation) -> str:
-    """What a bar below the prompt says: memory, its size, what the last answer took."""
+    """The status bar below the prompt: memory, its size, what the last answer took."""
     name, last = conversation.opened.stored.name, conversation.last
     held = f"{conversation.opened.memory.clock:,} memory tokens"
     took = f" | {last.usage.new_tokens} tokens in {last.usage.seconds:.1f} s" if last else ""

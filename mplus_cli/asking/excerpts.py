@@ -1,5 +1,5 @@
 """The text of a document as a memory keeps it, a few chunks at a time: a stretch by number, or the chapter
-around a passage. Knows a memory's texts; no model."""
+around a passage. Works on a memory's texts; needs no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Passages of a memory that fit words or a question, without an answer. Knows a session; prints nothing."""
+"""Passages of a memory that fit words or a question, without an answer.
+
+Works on a session; prints nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well every chunk of a memory fits a question. Knows a session; prints nothing."""
+"""How well every chunk of a memory fits a question. Works on a session; prints nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mplus_cli.runtime.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """How a question lights up a memory."""
+    """How well each chunk of a memory fits a question, 0 to 1."""
 
     question: str
     fits: tuple[float, ...]

@@ -1,7 +1,7 @@
 """Matches a question's words in texts: BM25 over stemmed words, and the window with most of them.
 
 There is no index: a question has few content words, and searching the texts for them takes milliseconds,
-whichever version wrote them. Knows text only.
+whichever version wrote them. Works on text alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a text holds a question's words."""
+    """How a text matches a question's words."""
 
     bm25: float
     coverage: float

@@ -1,8 +1,8 @@
 """The sentences of a text that fit a question best, and where its answer stands in them.
 
 A passage is a few whole sentences. It is scored twice: by how much of the question its memory tokens
-hold, as the retriever sees them, and by the words that it shares with the question. Knows text and
-numbers; no model, no memory.
+hold, as the retriever sees them, and by the words that it shares with the question. Works on text and
+numbers; needs no model and no memory.
 
 Shapes: q question tokens of all retriever layers, c memory tokens of the text.
 """

@@ -1,6 +1,6 @@
 """From a question to the prompt's ids: measured first, composed after memory was looked up.
 
-Knows prompt formats through a session; no memory, no screen.
+Gets the prompt's format from a session; independent of memory, and prints nothing.
 """
 
 from __future__ import annotations

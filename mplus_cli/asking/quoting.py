@@ -4,7 +4,7 @@ A small reader garbles names that it read compressed ("marpslike"), while the te
 So tokens that continue the quoted place of the text are preferred and, after a word, those that begin any
 other word of it. The choice is still the reader's; refusals, "Yes" and "No" are always allowed.
 
-Knows a tokenizer, as a table of spellings, and texts; of a network its settings.
+Works on texts and on a tokenizer's table of spellings; of the network it needs only the settings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Gets the reader's reply to a prompt: a span of the recalled text, a verdict, or generated text.
 
-Knows the model through a session; nothing of the disk, of sources, or of how a reply is shown.
+Reaches the model through a session; independent of the disk, of sources, and of how a reply is shown.
 """
 
 from __future__ import annotations

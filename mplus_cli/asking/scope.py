@@ -1,4 +1,7 @@
-"""Which documents of a memory are asked, named as a user names them. Knows a memory's texts; no model."""
+"""Which documents of a memory are asked, named as a user names them.
+
+Works on a memory's records; needs no model.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The commands of a chat: lines that start with a slash, and what each may become while it is typed.
 
-Each is a row of `COMMANDS`. Knows a conversation; no terminal.
+Each is a row of `COMMANDS`. Works on a conversation, independent of the terminal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The sources of an answer, as a user sees them: document, pages, and the sentences that fit the
 question.
 
-Knows what was found in memory, and its texts.
+Works on what was found in memory, and its texts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Answers that are spans of the text: where one may begin, continue and end (a `models.spans.Span`).
 
-An answer made of the question's own words says nothing, and is nearly always wrong ("What is the
-name of Sir Walter's estate?": "Sir Walter"); so such a span may not end there. Questions that offer a
-choice ("Was it A or B?") are exempt. Knows texts and a tokenizer through `Quotable`; no network.
+An answer made of the question's own words says nothing, and is nearly always wrong ("What is the name of
+Sir Walter's estate?": "Sir Walter"); so such a span may not end there. Questions that offer a choice
+("Was it A or B?") are exempt. Reaches the texts and the tokenizer through `Quotable`; needs no network.
 """
 
 from __future__ import annotations

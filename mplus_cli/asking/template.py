@@ -1,6 +1,6 @@
 """An answer in a form of the user's own: a Jinja template over the fields of its JSON.
 
-The template sees values and nothing of the program: it runs in Jinja's sandbox. Knows no screen.
+The template sees values and nothing of the program: it runs in Jinja's sandbox. Prints nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Questions about a document as a whole: those that its records answer, and those that no single passage
 answers.
 
-Knows English words, and documents as a memory records them; no model.
+Relies on English words, and on documents as a memory records them; needs no model.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The database of questions and answers: its tables, and one transaction at a time.
 
-What is removed is written over, and the number of a conversation is not given again.
+What is removed is overwritten, and the number of a conversation is not used again.
 """
 
 from __future__ import annotations

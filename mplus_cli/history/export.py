@@ -1,4 +1,4 @@
-"""A conversation as Markdown or JSON, for a file of the user's own. Knows no screen."""
+"""A conversation as Markdown or JSON, for a file of the user's own. Prints nothing."""
 
 from __future__ import annotations
 

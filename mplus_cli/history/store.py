@@ -1,7 +1,7 @@
 """The file of questions and answers: conversations, and the turns of each.
 
 Sources are kept with their quotes and places, without the chunks' whole texts: those are the memory's.
-What is removed is written over, and its number is not given again. Knows no model and no screen.
+What is removed is overwritten, and its number is not used again. Needs no model, and prints nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The checks of `mplus doctor`: each tests one thing and says how to fix it. Knows no screen."""
+"""The checks of `mplus doctor`: each tests one thing and says how to fix it. Prints nothing."""
 
 from __future__ import annotations
 

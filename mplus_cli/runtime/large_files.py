@@ -37,7 +37,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LargeFile:
     """A large file of a repository."""
 
     name: str
@@ -67,7 +67,7 @@ def fetch_large(repository: str, progress: Progress) -> list[str]:
     total, before = sum(file.bytes for file in wanted), 0
     with disk_errors():
         make_folder(blobs)
-        with suppress(_LeftToTheClient), _alone(blobs.parent, repository, progress):
+        with suppress(_LeaveToClient), _alone(blobs.parent, repository, progress):
             for file in wanted:
                 if not (blobs / file.sha256).exists():
                     for have in _fetch(file, blobs, headers):
@@ -77,7 +77,7 @@ def fetch_large(repository: str, progress: Progress) -> list[str]:
     return fetched
 
 
-def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
+def _listed(repository: str) -> tuple[list[LargeFile], dict[str, str]]:
     """The large files, and what to send with a request; none where the Hub does not say."""
     try:
         from huggingface_hub import HfApi, get_token, hf_hub_url
@@ -91,14 +91,14 @@ def _listed(repository: str) -> tuple[list[Wanted], dict[str, str]]:
                 continue
             if any(fnmatch(file.path, kind) for kind in FILES):
                 url = hf_hub_url(repository, file.path, revision=commit)
-                found.append(Wanted(file.path, url, large.sha256, large.size))
+                found.append(LargeFile(file.path, url, large.sha256, large.size))
         token = get_token()
         return found, {"Authorization": f"Bearer {token}"} if token else {}
     except Exception:  # whatever the client raises: it is asked again, and then says it in one line
         return [], {}
 
 
-def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
+def _fetch(file: LargeFile, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
     """Fetch what is missing of a file, as the bytes that are here, and name it by its checksum once that was
     compared: other programs that use the cache trust the name."""
     part = blobs / (file.sha256 + PART)
@@ -120,7 +120,7 @@ def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
         if _is_no(error):
             if not part.stat().st_size:
                 part.unlink()
-            raise _LeftToTheClient from error
+            raise _LeaveToClient from error
         raise MplusError(
             f"{file.url} did not come whole: {error}: run the command again, it goes on from there"
         ) from error
@@ -132,7 +132,7 @@ def _fetch(file: Wanted, blobs: Path, headers: dict[str, str]) -> Iterator[int]:
     part.replace(blobs / file.sha256)
 
 
-class _LeftToTheClient(Exception):
+class _LeaveToClient(Exception):
     """The client is to ask for the file, and to say why it does not come."""
 
 
@@ -144,7 +144,7 @@ def _is_no(error: Exception) -> bool:
     return isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
 
 
-def _append(file: Wanted, out: IO[bytes], headers: dict[str, str]) -> Iterator[int]:
+def _append(file: LargeFile, out: IO[bytes], headers: dict[str, str]) -> Iterator[int]:
     have = out.seek(0, os.SEEK_END)
     asked = urllib.request.Request(file.url, headers=headers)
     if have:

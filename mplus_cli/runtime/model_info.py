@@ -1,4 +1,4 @@
-"""Descriptions of memories and models, as JSON values. Knows no screen."""
+"""Descriptions of memories and models, as JSON values. Prints nothing."""
 
 from __future__ import annotations
 

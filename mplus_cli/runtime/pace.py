@@ -1,5 +1,5 @@
-"""Estimates how long reading will take without loading weights: from the size of the network and the speed of
-this machine at multiplying matrices of that size. Knows no documents.
+"""Estimates how long reading will take without loading weights: from the size of the network and the speed
+of this machine at multiplying matrices of that size. Independent of the documents.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the tokens of a vocabulary spell text. Knows a tokenizer; no text and no network."""
+"""How the tokens of a vocabulary spell text. Works on a tokenizer alone, without text or a network."""
 
 from __future__ import annotations
 

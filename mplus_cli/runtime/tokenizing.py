@@ -17,7 +17,7 @@ def measure(
 ) -> tuple[PlainTokenizer, float | None] | None:
     """The tokenizer, and the seconds it takes to read a token (None if unknown).
 
-    None where the model is not here: `note` is told so.
+    None where the model is not on this machine, which `note` is told.
 
     Raises:
         MplusError: there is no such model, or its tokenizer is damaged.

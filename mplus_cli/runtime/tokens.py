@@ -1,4 +1,4 @@
-"""Text to token ids with offsets, and ids back to text as they arrive. Knows no model."""
+"""Text to token ids with offsets, and ids back to text as they arrive. Needs no model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where a running server of a library is found: a private file in its home, which a lock says is true.
 
-A file that a killed server left is not believed: its lock went with it. Knows no HTTP.
+A file that a killed server left behind is not trusted, because its lock is gone. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Address:
 
 @contextmanager
 def published(home: Path, address: Address) -> Iterator[bool]:
-    """Make an address known for the block; whether it is: one server of a home is."""
+    """Publish an address for the block; yields whether it was published: only one server of a home is."""
     locks = Locks(home / _FOLDER)
     with disk_errors(), locks.names():
         try:

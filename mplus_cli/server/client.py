@@ -1,5 +1,5 @@
-"""Asking a server that runs already, so that no model has to be loaded. The standard library's HTTP only: it
-has to be quick to import."""
+"""Asking a server that runs already, so that no model has to be loaded. The standard library's HTTP only:
+it has to be quick to import."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
 
 def _failure(value: dict[str, Any]) -> MplusError:
-    """The server's failure, as it would be one here."""
+    """The server's failure, as the error that it would be in this process."""
     error = value["error"]
     code = ExitCode(error.get("exit_code") or ExitCode.FAILED)
     failure = (UsageError if code == ExitCode.USAGE else MplusError)(error["message"])

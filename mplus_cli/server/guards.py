@@ -1,6 +1,7 @@
 """Checks before every request: who may ask, from where, and how much.
 
-Pure ASGI, so that streams pass through and disconnects are seen. Knows no route but which are public.
+Pure ASGI, so that streams pass through and disconnects are seen. Of the routes it needs to know only
+which are public.
 """
 
 from __future__ import annotations

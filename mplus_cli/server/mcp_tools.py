@@ -1,6 +1,6 @@
 """The tools and resources that an assistant gets over MCP.
 
-Imported once the SDK is known to be there. Knows no more of memories than `mplus_cli.api` says.
+Imported once the SDK is known to be there. Reaches memories only through `mplus_cli.api`.
 """
 
 from __future__ import annotations

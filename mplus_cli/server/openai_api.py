@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from mplus_cli.asking.events import Answer, Question, Source, TextDelta
-from mplus_cli.server.openai_requests import NEUTRAL, Asked, Message
+from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
 from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, place
@@ -37,7 +37,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(Asked):
+class ChatRequest(CommonRequest):
     """A chat."""
 
     messages: list[Message]

@@ -43,7 +43,7 @@ class Message(BaseModel):
     content: str | list[dict[str, Any]] | None = None
 
 
-class Asked(BaseModel):
+class CommonRequest(BaseModel):
     """What all requests have. `model` is a memory; `documents`, `strict`, `quote` and `reread` are ours."""
 
     model_config = ConfigDict(extra="allow")

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from mplus_cli.asking.events import Answer, Question, TextDelta
 from mplus_cli.errors import UsageError
 from mplus_cli.server.openai_api import citations, spoken
-from mplus_cli.server.openai_requests import NEUTRAL, Asked, Message
+from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
 
@@ -34,7 +34,7 @@ class Item(Message):
     type: str | None = None
 
 
-class ResponseRequest(Asked):
+class ResponseRequest(CommonRequest):
     """A question. `instructions` are ignored, as system messages are."""
 
     input: str | list[Item]
@@ -43,7 +43,7 @@ class ResponseRequest(Asked):
     stream_options: dict[str, Any] | None = None
 
     def to_question(self, strict: bool) -> Question:
-        """As `Asked.question`; `strict` where the request does not say."""
+        """As `CommonRequest.question`; `strict` where the request does not say."""
         if (self.model_extra or {}).get("previous_response_id") is not None:
             raise UsageError("no response is kept here: give the conversation's messages as input")
         given = self.input

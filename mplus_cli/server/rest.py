@@ -85,7 +85,7 @@ def routes(service: Service, strict: bool) -> APIRouter:
 
 
 def _add_memories(router: APIRouter, service: Service) -> None:
-    """What there is: the memories, and the text in them."""
+    """Routes to the memories, and to the text in them."""
 
     @router.get("/status", summary="The model, and how many requests wait")
     def status() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`mplus serve`: a socket, a model, and uvicorn between them, until a signal comes.
 
-Knows where a server may listen, and stops it cleanly. Prints nothing.
+Decides where a server may listen, and stops it cleanly. Prints nothing.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address_of(place: Place, host: str, port: int) -> str:
-    """What to open or to call."""
+    """The address to open in a browser or to send requests to."""
     if place.socket is not None:
         return f"unix:{place.socket}"
     shown = f"[{host}]" if ":" in host else host
@@ -162,7 +162,7 @@ def _bound(place: Place, listener: socket.socket) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _listening(place: Place) -> Iterator[socket.socket]:
-    """A socket that listens, before a model is loaded; UsageError if that cannot be."""
+    """A listening socket, opened before a model is loaded; UsageError if that is not possible."""
     if place.socket is None:
         where = f"{place.host}:{place.port}"
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET

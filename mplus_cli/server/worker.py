@@ -1,8 +1,8 @@
 """One thread that computes, and the queue before it.
 
 Questions are answered in the order in which they arrive. Documents are read one after the other, and a
-question that arrives in the meantime is answered between two chunks. Knows no HTTP and no model: work is an
-iterator of events, which is closed at its next event once its client has gone.
+question that arrives in the meantime is answered between two chunks. Independent of HTTP and of the
+model: work is an iterator of events, which is closed at its next event once its client has gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class BusyError(MplusError):
 
 
 class StoppedError(MplusError):
-    """The server stops."""
+    """The server is stopping."""
 
     def __init__(self) -> None:
         super().__init__("the server is stopping: ask again when it runs")
