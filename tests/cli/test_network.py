@@ -140,7 +140,7 @@ def test_no_command_opens_a_socket(
 def test_a_server_speaks_to_this_machine_only(book: str, tmp_path: Path) -> None:
     """Until it has answered: it listens on 127.0.0.1, and calls nobody."""
     pytest.importorskip("fastapi")
-    calls = ["-e", "trace=bind,connect,sendto,sendmsg"]
+    calls = ["-D", "-e", "trace=bind,connect,sendto,sendmsg"]  # -D: the process is the server
     process = subprocess.Popen(
         [*TRACE, *calls, sys.executable, "-m", "mplus_cli", "serve", "--port", "0"],
         cwd=tmp_path,
@@ -172,7 +172,7 @@ def test_a_server_speaks_to_this_machine_only(book: str, tmp_path: Path) -> None
             assert json.loads(reply.read())["choices"]
     finally:
         process.terminate()
-        process.communicate()
+        process.communicate()  # ends when strace does, too
     made = (tmp_path / "trace").read_text(encoding="utf-8", errors="replace").splitlines()
     far = [call for call in made if "AF_INET" in call and 'inet_addr("127.0.0.1")' not in call]
     assert far == []

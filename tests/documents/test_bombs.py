@@ -16,7 +16,6 @@ _ODT, _PPTX = fuzz._PARTS[".odt"], fuzz._PARTS[".pptx"]
 _HTML = f"<html><body><p>start</p>{'<div>' * LEVELS}deep{'</div>' * LEVELS}</body></html>"
 DEEP = {
     ".html": (_HTML, "start\n\ndeep"),
-    ".xhtml": (_HTML, "start\n\ndeep"),
     ".epub": (_HTML, "start\n\ndeep"),
     ".fb2": (
         f"<FictionBook><body>{'<section>' * LEVELS}<p>deep</p></body></FictionBook>",
@@ -24,7 +23,7 @@ DEEP = {
     ),
     ".docx": (
         f'<w:document xmlns:w="{_W}"><w:body>{"<w:tbl><w:tr><w:tc>" * LEVELS}'
-        "<w:p><w:r><w:t>deep</w:t></w:r></w:p></w:body></w:document>",
+        f"<w:p><w:r><w:t>deep</w:t></w:r></w:p>{'</w:tc></w:tr></w:tbl>' * LEVELS}</w:body></w:document>",
         "deep",
     ),
     ".odt": (_ODT.replace("<text:list>", "<text:list><text:list-item>" * LEVELS), "One"),
