@@ -1,7 +1,7 @@
 """One way through the base: its layers one by one, seen under one adapter, behind keys and values.
 
-Adds to a `Stack` only what memory needs: running the layers behind a prefix of keys and values, and turning
-hidden states into such a prefix. Knows nothing of memories, retrieval or training.
+Adds to a `Stack` only what memory needs: running the layers behind a prefix of keys and values, and
+turning hidden states into such a prefix. Independent of memories, retrieval and training.
 
 Shapes: B batch, T text tokens, n prefix tokens, L layers, D hidden size, H key/value heads,
 d head size, V vocabulary.

@@ -1,6 +1,6 @@
 """Answering from memory: the prompt behind [BOS][recalled][short-term], then the answer as typed events.
 
-Knows token ids, not text; `models.sampling` turns logits into ids.
+Works on token ids, not on text; `models.sampling` turns logits into ids.
 
 Shapes: T prompt tokens, n prefix tokens, H key/value heads, d head size, V vocabulary.
 """

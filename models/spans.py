@@ -1,8 +1,8 @@
 """Answers that are spans of a text: the likeliest ones behind a prompt, each with its log-probability.
 
 Spans are compared whole, so that an answer that begins well and leads nowhere loses. Log-probabilities
-are the reader's own: they are not renormalised over the spans. Knows token ids and which may follow; no
-text.
+are the reader's own: they are not renormalised over the spans. Works on token ids and on which of them
+may follow; needs no text.
 
 Shapes: V vocabulary.
 """

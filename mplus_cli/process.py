@@ -1,6 +1,6 @@
 """The process: Ctrl-C is one quiet line, and what is registered for the exit runs at every end.
 
-Imports nothing heavy before the signal handler is in place. Knows no command.
+Imports nothing heavy before the signal handler is in place. Independent of the commands.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def silence_telemetry() -> None:
         os.environ.setdefault(name, "1")
 
 
-class Ending:
-    """Ends the process once all that was registered to run at its exit has run.
+class FastExit:
+    """Ends the process without dismantling the interpreter, once every exit handler has run.
 
-    Taking apart what torch made takes Python 0.1 s after the answer, and gives nothing back that the system
-    does not; threads that still compute would meet a half-dismantled interpreter.
+    To take apart what torch made takes 0.1 s after the answer, and frees nothing that the system would not;
+    threads that still compute would meet a half-dismantled interpreter.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Ending:
 
 def run() -> None:
     """Run `mplus` with the arguments of the process, and exit."""
-    ending = Ending()
+    ending = FastExit()
     interrupts = Interrupts()
     # Threads that spin while waiting are harmless alone, but halve the speed beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,7 +1,7 @@
 """Answering a question from a memory: a generator of typed events.
 
 Every step leads to the next: the question is measured, looked up in memory, put into a prompt with what
-was found, read and answered. Knows the model and the memory through a session; prints nothing.
+was found, read and answered. Reaches the model and the memory through a session; prints nothing.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
 
 
 def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
-    """The memory, loaded again if a document left it since: its chunks have other numbers then.
+    """The memory, loaded again if a document was removed from it since: its chunks are renumbered then.
 
     Raises:
         MplusError: it is empty now, or gone.

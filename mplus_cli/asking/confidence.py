@@ -1,7 +1,8 @@
 """The probability that an answer is right: a logistic regression over features of the answer.
 
 Its weights are in `asking.json` beside a checkpoint's weights, and were fitted on questions that the
-checkpoint was not trained on (`docs/evaluation/confidence.md`). Knows text and numbers; no network.
+checkpoint was not trained on (`docs/evaluation/confidence.md`). Works on text and numbers; needs no
+network.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from mplus_cli.asking import answering, finding
 from mplus_cli.asking.events import Answer, Event, OpenMemory, Question, Source
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
-from mplus_cli.history.store import Kept, short
+from mplus_cli.history.store import KeptConversation, short
 from mplus_cli.runtime.session import Session, open_memory
 
 KEPT_TURNS = 20
@@ -122,7 +122,7 @@ class Conversation:
         question = Question(words, documents=self.documents)
         return finding.find(self.session, self.opened, question, FOUND)
 
-    def recent(self, most: int) -> Sequence[Kept]:
+    def recent(self, most: int) -> Sequence[KeptConversation]:
         """The conversations that were kept last."""
         return self.record.history.listed(most, command="chat") if self.record else ()
 

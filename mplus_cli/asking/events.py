@@ -1,6 +1,6 @@
 """The values of answering: a question, the events of its answer, and the JSON of it.
 
-Knows no model and no screen.
+Needs no model, and prints nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Source:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Source:
-        """The source of which `to_json` made this."""
+        """The source that `to_json` wrote."""
         return cls(
             document=values["document"],
             pages=_pair(values["pages"]),
@@ -188,7 +188,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Answer:
-        """The answer of which `to_json` made this."""
+        """The answer that `to_json` wrote."""
         own = {name: value for name, value in values.items() if name != "refused"}
         sources = tuple(map(Source.from_json, own.pop("sources")))
         return cls(**own | {"sources": sources, "usage": Usage(**own["usage"])})
@@ -237,7 +237,7 @@ Event = Retrieved | TextDelta | Answer
 
 
 def event_from_json(values: Mapping[str, Any]) -> Event:
-    """The event of which `to_event` made this; KeyError, TypeError or ValueError for others."""
+    """The event that `to_event` wrote; KeyError, TypeError or ValueError for others."""
     kind = values["event"]
     if kind == "retrieved":
         return Retrieved(tuple(map(Source.from_json, values["sources"])))

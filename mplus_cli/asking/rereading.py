@@ -2,7 +2,7 @@
 
 Memory was written before the question was known. A model that was trained for it reads the best passages
 of the best chunks again, between the question and its repetition; other models are shown whole chunks, in
-front of the question. Knows the model and the memory through a session.
+front of the question. Reaches the model and the memory through a session.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Looks up a question in memory: by the retriever and, if the checkpoint has weights for them or was not
 trained, by its words. Used by `ask`, `chat` and `find` alike.
 
-Knows the model and the memory through a session.
+Reaches the model and the memory through a session.
 """
 
 from __future__ import annotations

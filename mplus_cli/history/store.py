@@ -42,7 +42,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptConversation:
     """A conversation as it is listed. Times are UTC, ISO 8601."""
 
     id: int
@@ -122,7 +122,7 @@ class History:
         memory: str | None = None,
         words: str = "",
         command: str | None = None,
-    ) -> list[Kept]:
+    ) -> list[KeptConversation]:
         """The newest conversations, newest first.
 
         Args:
@@ -145,10 +145,11 @@ class History:
         )
         with database.reading(self.path) as connection:
             return [
-                Kept(*row) for row in connection.execute(query, (*values, min(limit, _LARGEST)))
+                KeptConversation(*row)
+                for row in connection.execute(query, (*values, min(limit, _LARGEST)))
             ]
 
-    def find(self, wanted: str) -> tuple[Kept, list[Turn]]:
+    def find(self, wanted: str) -> tuple[KeptConversation, list[Turn]]:
         """A conversation by its number or its name; UsageError if there is none."""
         is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < len(str(_LARGEST))
         number = int(wanted) if is_number else -1
@@ -168,7 +169,7 @@ class History:
             Turn(at, question, answer, json.loads(details))
             for at, question, answer, details in turns
         ]
-        return Kept(*rows[0]), found
+        return KeptConversation(*rows[0]), found
 
     def last(self, memory: str, since: str) -> Turn | None:
         """What was last asked of a memory, later than `since` (UTC, ISO 8601); None if nothing was."""
@@ -196,7 +197,7 @@ class History:
             )
 
 
-def latest_chat(history: History, memory: str | None) -> Kept:
+def latest_chat(history: History, memory: str | None) -> KeptConversation:
     """The last conversation, with a memory or with any; UsageError if there is none."""
     for kept in history.listed(1, memory=memory, command="chat"):
         return kept

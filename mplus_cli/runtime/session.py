@@ -1,6 +1,7 @@
 """A loaded model and the library it works with: what every command that reads or answers needs.
 
-Knows settings, the catalog and the library; no screen. Imports torch only when a model is loaded.
+Puts settings, the catalog and the library together; prints nothing. Imports torch only when a model is
+loaded.
 """
 
 from __future__ import annotations

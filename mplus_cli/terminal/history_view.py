@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mplus_cli.history.export import places
-from mplus_cli.history.store import Kept, Turn
+from mplus_cli.history.store import KeptConversation, Turn
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.memory_view import plain_table
 from mplus_cli.visible import one_line
@@ -17,7 +17,7 @@ from mplus_cli.wording import answer_text, count, moment
 _NARROW = 72
 
 
-def listed_table(found: Iterable[Kept], width: int) -> Table:
+def listed_table(found: Iterable[KeptConversation], width: int) -> Table:
     """The table of `mplus log`."""
     wide = width >= _NARROW
     when = [("updated", False)] if wide else []
@@ -36,7 +36,7 @@ def listed_table(found: Iterable[Kept], width: int) -> Table:
     return table
 
 
-def show_conversation(kept: Kept, turns: Sequence[Turn]) -> None:
+def show_conversation(kept: KeptConversation, turns: Sequence[Turn]) -> None:
     """A conversation on stdout: each question, its answer, and where that stands."""
     named = f" {kept.name}" if kept.name else ""
     screen.out(

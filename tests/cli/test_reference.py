@@ -6,13 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 HOW = "python -m typer mplus_cli.app utils docs --name mplus --output docs/cli.md"
 
 
 def test_the_reference_is_up_to_date(tmp_path: Path) -> None:
+    if f"typer=={version('typer')}" not in (ROOT / "constraints.txt").read_text().split():
+        pytest.skip("another typer renders the page in another way")
     made = tmp_path / "cli.md"
     command = [sys.executable, *HOW.split()[1:-1], str(made)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
