@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
 import torch
@@ -57,7 +57,7 @@ class TokenRows(ABC):
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by its name."""
         whole: Any = self
-        return {field.name: getattr(self, field.name) for field in fields(whole)}
+        return {one.name: getattr(self, one.name) for one in fields(whole)}
 
     def slice(self, start: int, stop: int) -> Self:
         """Tokens start..stop of every layer, as views."""
@@ -121,6 +121,8 @@ class Segment:
     tokens: TokenRows
     born: Tensor
     """(L or 1, m) int64: the memory's clock when each was written; its age is clock - 1 - born."""
+    give_back: Callable[[], object] = field(default=bool, compare=False)
+    """Releases the bytes in memory of what is mapped from a file: they are read again when they are used."""
 
     def __len__(self) -> int:
         return len(self.tokens)

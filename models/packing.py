@@ -118,6 +118,10 @@ class RetrieverCodes:
         keys = torch.cat([part.keys for part in parts], dim=1)
         return cls(keys, torch.cat([part.scales for part in parts], dim=1))
 
+    def copy(self) -> RetrieverCodes:
+        """The same, in memory of their own."""
+        return RetrieverCodes(self.keys.clone(), self.scales.clone())
+
     def slice(self, start: int, stop: int) -> RetrieverCodes:
         """Those of tokens start..stop, as views."""
         return RetrieverCodes(self.keys[:, start:stop], self.scales[:, start:stop])

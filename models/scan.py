@@ -10,7 +10,7 @@ Shapes: q question tokens, m memory tokens, r runs of a chunk's tokens, C chunks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,19 +89,24 @@ def rank(
         prior: what is added to the scores of chunks, for what is known of them otherwise.
     """
     added = _prior(memory, prior)
-    parts = list(_parts(model, memory))
+    groups = _parts(model, memory)
+    parts = [part for group in groups for part in group]
+    # A single question leaves nothing in memory that can be read again.
+    back = [] if model.generate.keep else [segment.give_back for segment in memory.segments]
     many = [part for part in parts if isinstance(part[0], RetrieverCodes)]
     wanted = 2 * model.config.recalled_tokens // model.config.new_tokens
     rescored = max(RESCORED, memory.chunks // SHARE, wanted)
     if many and isinstance(model.retriever, MaxSimRetriever) and memory.chunks > 2 * rescored:
         coarse = _totals(model, many, _coarse_queries(queries), memory.chunks, coarse=True) + added
+        _call(back)
         likely = torch.zeros(memory.chunks, dtype=torch.bool)
         likely[coarse.topk(rescored).indices] = True
         rest = [part for part in parts if not isinstance(part[0], RetrieverCodes)]
         for _, runs in rest:  # of a chunk that short-term memory holds, all of it
             likely[runs.chunks] = True
-        parts = [*_chosen(many, likely), *rest]
+        parts = [*_chosen(groups, likely, back), *rest]
     totals = _totals(model, parts, dict(enumerate(queries)), memory.chunks) + added
+    _call(back)
     ranked = totals.sort(descending=True, stable=True)
     there = int(totals.isfinite().sum())
     pairs = zip(ranked.indices[:there].tolist(), ranked.values[:there].tolist(), strict=True)
@@ -117,7 +122,7 @@ def score_all(
 ) -> Tensor:
     """The scores (C,) that `rank` gives chunks, of all of them: none is passed over. -inf for a chunk that
     is in memory no more."""
-    parts = list(_parts(model, memory))
+    parts = [part for group in _parts(model, memory) for part in group]
     return _totals(model, parts, dict(enumerate(queries)), memory.chunks) + _prior(memory, prior)
 
 
@@ -183,14 +188,16 @@ def runs_alike(chunks: Tensor, usual: int) -> Iterator[Runs]:
         first += runs
 
 
-def _parts(model: MPlusModel, memory: Memory) -> Iterator[Part]:
-    """All of memory: long-term, then short-term."""
+def _parts(model: MPlusModel, memory: Memory) -> list[list[Part]]:
+    """All of memory: of each segment of long-term memory, then of short-term memory."""
     whole = model.device.type == "cpu" and CodedQuery.is_quick()
     whole = whole and model.config.retriever.scorer != "sigmoid"
+    groups = []
     for tokens in (*(segment.tokens for segment in memory.segments), memory.stm.tokens):
         keys = tokens.codes if whole and isinstance(tokens, Packed) else tokens
-        for runs in runs_alike(tokens.chunks[0].cpu(), model.config.new_tokens):
-            yield keys, runs
+        alike = runs_alike(tokens.chunks[0].cpu(), model.config.new_tokens)
+        groups.append([(keys, runs) for runs in alike])
+    return groups
 
 
 def _coarse_queries(queries: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -201,17 +208,31 @@ def _coarse_queries(queries: Sequence[Tensor]) -> dict[int, Tensor]:
     return {row: queries[row][best]}
 
 
-def _chosen(parts: Sequence[Part], wanted: Tensor) -> Iterator[Part]:
+def _call(functions: Sequence[Callable[[], object]]) -> None:
+    for function in functions:
+        function()
+
+
+def _chosen(
+    groups: Sequence[Sequence[Part]], wanted: Tensor, back: Sequence[Callable[[], object]]
+) -> Iterator[Part]:
     """Of whole-number parts the runs whose chunk is wanted, of a mask of all chunks, those of one
-    length side by side."""
+    length side by side.
+
+    Args:
+        back: `Segment.give_back` of each group, which is called when its runs are copied; else empty.
+    """
     found: dict[int, list[tuple[RetrieverCodes, int]]] = {}
-    for keys, runs in parts:
-        if isinstance(keys, RetrieverCodes):
+    for number, parts in enumerate(groups):
+        for keys, runs in parts:
+            if not isinstance(keys, RetrieverCodes):
+                continue
             which = wanted[runs.chunks].nonzero().flatten()
             for at, chunk in zip(which.tolist(), runs.chunks[which].tolist(), strict=True):
                 start = runs.start + at * runs.length
                 run = keys.slice(start, start + runs.length)
-                found.setdefault(runs.length, []).append((run, chunk))
+                found.setdefault(runs.length, []).append((run.copy() if back else run, chunk))
+        _call(back[number : number + 1])
     for length, alike in found.items():
         joined = RetrieverCodes.joined([keys for keys, _ in alike])
         chunks = torch.tensor([chunk for _, chunk in alike])

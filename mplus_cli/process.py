@@ -13,6 +13,7 @@ import sys
 
 from mplus_cli.errors import ExitCode
 from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
+from mplus_cli.runtime.postponed import postpone
 
 TELEMETRY = ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
 
@@ -55,6 +56,7 @@ def run() -> None:
     # Threads that spin while waiting are harmless alone, but halve the speed beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     silence_telemetry()
+    postpone()
     try:
         try:
             signal.signal(signal.SIGINT, interrupts)

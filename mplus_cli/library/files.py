@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,14 +74,17 @@ def write_stm(folder: Path, mark: int | str, stm: ShortTermMemory) -> WrittenFil
 
 def open_segment(folder: Path, row: SegmentRow) -> Segment:
     """A segment, mapped; DamagedFile if it is not what was written."""
-    from models.memory import Segment
-
-    segment = tensors.make_segment(row.file, tensors.open_mapped(folder, row.file, row.bytes))
+    mapped = tensors.map_file(folder, row.file, row.bytes)
+    segment = replace(tensors.make_segment(row.file, mapped.tensors), give_back=mapped.give_back)
     if len(segment) != row.tokens:
         raise tensors.DamagedFile(row.file, f"has {len(segment)} tokens instead of {row.tokens}")
     if not row.skip:
         return segment
-    return Segment(segment.tokens.slice(row.skip, row.tokens), segment.born[:, row.skip :])
+    return replace(
+        segment,
+        tokens=segment.tokens.slice(row.skip, row.tokens),
+        born=segment.born[:, row.skip :],
+    )
 
 
 def open_stm(folder: Path, state: State, device: torch.device | str) -> ShortTermMemory:

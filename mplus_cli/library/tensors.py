@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +140,26 @@ def _pieces(
         yield from tensor.data()
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A file that is mapped."""
+
+    tensors: dict[str, Tensor]
+    pages: mmap.mmap
+
+    def give_back(self) -> None:
+        """Release the pages that are in memory; they are read from the file again when they are used."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.pages.madvise(mmap.MADV_DONTNEED)
+
+
 def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped from it.
+    """The tensors of a file that `map_file` maps; arguments and raises as of that."""
+    return map_file(folder, file, size).tensors
+
+
+def map_file(folder: Path, file: str, size: int | None = None) -> Mapped:
+    """Map a safetensors file.
 
     Args:
         size: the bytes the file must have.
@@ -148,15 +167,32 @@ def open_mapped(folder: Path, file: str, size: int | None = None) -> dict[str, T
     Raises:
         DamagedFile: it is missing, has another size, or is not a safetensors file.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
+    types = {code: getattr(torch, name.removeprefix("torch.")) for name, code in _CODES.items()}
     path = folder / file
     try:
         found = path.stat().st_size
         if size is not None and found != size:
             raise DamagedFile(file, f"has {found} bytes instead of {size}")
-        with safe_open(path, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        with safe_open(path, framework="pt"):
+            pass  # it checks the header
+        with path.open("rb") as opened:
+            start = read_header(opened)
+            # Of this process alone: nothing is ever written to it, and a buffer of it may be a tensor.
+            pages = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
+        entries = json.loads(start[8:])
+        entries.pop("__metadata__", None)
+        if unknown := {entry["dtype"] for entry in entries.values()} - set(types):
+            raise DamagedFile(file, f"has tensors of {', '.join(sorted(unknown))}")
+        found = {}
+        for name, entry in entries.items():
+            first, shape = len(start) + entry["data_offsets"][0], entry["shape"]
+            kind, count = types[entry["dtype"]], math.prod(shape)
+            flat = torch.frombuffer(pages, dtype=kind, count=count, offset=first) if count else None
+            found[name] = torch.empty(shape, dtype=kind) if flat is None else flat.view(shape)
+        return Mapped(found, pages)
     except FileNotFoundError as error:
         raise DamagedFile(file, "is missing") from error
     except (OSError, SafetensorError, RuntimeError) as error:

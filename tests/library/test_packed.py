@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+import torch
 
 from models.packing import Packed
 from mplus_cli.errors import MismatchError
@@ -33,6 +34,14 @@ def test_files_hold_codes_and_are_whole(packed):
     assert draw_map(packed).ltm_tokens == memory.ltm_tokens
     row = packed.view().segments[0]
     assert tensors.open_mapped(packed.folder, row.file)["keys"].dtype.is_floating_point is False
+
+
+def test_what_is_given_back_is_read_again(packed):
+    row = packed.view().segments[0]
+    segment = files.open_segment(packed.folder, row)
+    before = [tensor.clone() for tensor in segment.tokens.tensors().values()]
+    segment.give_back()
+    assert all(map(torch.equal, before, segment.tokens.tensors().values()))
 
 
 def test_it_takes_fewer_bytes(packed, tmp_path, tiny, model):

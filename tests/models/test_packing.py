@@ -181,6 +181,11 @@ def test_of_many_chunks_those_that_a_first_look_likes_are_scored_in_full(
     for one in found:
         assert one.score == pytest.approx(full[one.chunk], abs=1e-4)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    # For a single question memory is given back as it is looked through.
+    model.generate.keep, calls = False, list[int]()
+    segments = [replace(one, give_back=lambda: calls.append(1)) for one in memory.segments]
+    assert score_chunks(model, memory.with_segments(segments), question) == found
+    assert len(calls) == 3 * len(segments)
 
 
 @needs_whole_numbers
