@@ -46,16 +46,18 @@ def unwrapped(text: str) -> str:
 
 
 def with_full_sources(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--sources full` as one option: `--sources` is a switch too, and the parser has
-    no options whose value is optional."""
+    """The arguments with `--sources full` and `--sources none` as one option: `--sources` is a switch too,
+    and the parser has no options whose value is optional."""
     full: list[str] = []
+    switches = {"full": "--full-sources", "none": "--no-sources"}
     for number, argument in enumerate(arguments):
         if argument == "--":
             return [*full, *arguments[number:]]
-        if argument == "--sources=full":
-            full.append("--full-sources")
-        elif argument == "full" and full[-1:] == ["--sources"]:
-            full[-1] = "--full-sources"
+        option, _, value = argument.partition("=")
+        if option == "--sources" and value in switches:
+            full.append(switches[value])
+        elif argument in switches and full[-1:] == ["--sources"]:
+            full[-1] = switches[argument]
         else:
             full.append(argument)
     return full

@@ -154,7 +154,7 @@ def show_source(source: Source, *, whole: bool = False, second: bool = False) ->
     if second and not whole and source.second_span is not None:
         screen.aside("...")
         screen.quotation(source.text, source.second_span)
-    screen.dim(where(source))
+    screen.dim(place(source.document, source.pages, source.place) if whole else where(source))
 
 
 def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
@@ -166,7 +166,7 @@ def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
 
 
 def where(source: Source) -> str:
-    """A source's place in words."""
+    """The place of a source's best sentences in words."""
     return place(source.document, *source.spot)
 
 

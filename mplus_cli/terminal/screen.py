@@ -103,22 +103,28 @@ def _say(text: str) -> None:
     _plain(sys.stderr, _wrapped(text))
 
 
-def _wrapped(text: str) -> str:
+def _wrapped(text: str, indent: int = 0) -> str:
     line = one_line(text)
     if not is_terminal():
         return line
-    columns = _console(stderr=True).width
+    columns = max(_console(stderr=True).width - indent, 1)
     return textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def dim(text: str, *, stderr: bool = True) -> None:
-    """An indented, dimmed line."""
-    stream = sys.stderr if stderr else sys.stdout
-    line = "  " + text.replace("\n", " ")
-    if stream.isatty():
-        _console(stderr=stderr).print(line, style="dim", overflow="fold")
-    else:
-        _plain(stream, line)
+    """An indented, dimmed line; on a terminal what does not fit is indented further, not to look like another
+    line."""
+    stream, line = sys.stderr if stderr else sys.stdout, text.replace("\n", " ")
+    if not stream.isatty():
+        _plain(stream, f"  {line}")
+        return
+    from rich.text import Text
+
+    console, styled = _console(stderr=stderr), Text(line, style="dim")
+    is_short = styled.cell_len <= console.width - 2
+    parts = [styled] if is_short else styled.wrap(console, max(console.width - 4, 1))
+    for number, part in enumerate(parts):
+        console.print(Text("    " if number else "  ") + part, overflow="fold")
 
 
 def row(text: str) -> None:
@@ -136,7 +142,7 @@ def row(text: str) -> None:
 def aside(text: str) -> None:
     """An indented line on stderr, unless quiet."""
     if not is_quiet():
-        _plain(sys.stderr, f"  {one_line(text)}")
+        _plain(sys.stderr, textwrap.indent(_wrapped(text, 2), "  "))
 
 
 def quotation(

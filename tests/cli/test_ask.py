@@ -484,6 +484,8 @@ def test_sources_full(mplus: Any, book: str) -> None:
     text = mplus(*line, "--json").json["sources"][0]["text"]
     assert text.split("\n")[0].strip() in first.err
     assert mplus("ask", "--sources", "who?", "-m", book, *SHORT) == mplus(*line)
+    none = mplus(*line, "--no-sources")
+    assert none == mplus("ask", "--sources", "none", *line[1:]) == mplus(*line, "--sources=none")
 
 
 def test_a_refusal_in_the_readers_own_words(

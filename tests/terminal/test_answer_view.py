@@ -42,6 +42,13 @@ def test_whole_passages(capsys: Any) -> None:
     assert err.count("  Nothing here. Nothing there.") == 2
 
 
+def test_sentences_have_their_own_page_and_whole_passages_theirs(capsys: Any) -> None:
+    near = replace(HOLDING, pages=(3, 5), quote_pages=(4, 4))
+    for whole, pages in ((False, "4"), (True, "3-5")):
+        _, err = shown(capsys, replace(ANSWER, sources=(near,)), whole=whole)
+        assert err[-1] == f"  Story, p. {pages}"
+
+
 def test_an_answer_that_stands_nowhere_says_so(capsys: Any) -> None:
     _, err = shown(capsys, replace(ANSWER, sources=(OTHER, OTHER)))
     assert err[-3:] == [

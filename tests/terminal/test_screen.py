@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextvars import copy_context
 from types import SimpleNamespace
@@ -95,3 +96,31 @@ def test_a_plain_terminal_has_its_own_width(monkeypatch: pytest.MonkeyPatch) -> 
     for term in ("dumb", "xterm"):
         monkeypatch.setenv("TERM", term)
         assert screen.width() == 60
+
+
+def test_what_does_not_fit_beside_the_indent_is_indented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place of two lines is no two places."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(screen, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen.dim('The Bell That Answered, p. 4-5 (6-7), "2. The Kettle and Crow"')
+    screen.dim("The Bell That Answered, p. 1")
+    screen.dim("x" * 38)
+    screen.aside("None of these passages contains the words of the answer:")
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in shown.getvalue().splitlines()]
+    assert lines == [
+        "  The Bell That Answered, p. 4-5",
+        '    (6-7), "2. The Kettle and Crow"',
+        "  The Bell That Answered, p. 1",
+        f"  {'x' * 38}",
+        "  None of these passages contains the",
+        "  words of the answer:",
+    ]
