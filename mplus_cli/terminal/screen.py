@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sys
 import textwrap
@@ -20,6 +19,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from mplus_cli.terminal.meter import Meter
+from mplus_cli.terminal.streams import dumb_size, is_dumb
 from mplus_cli.visible import escaped, one_line, visible
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def is_terminal() -> bool:
 
 def moves() -> bool:
     """Whether what is on stderr may be redrawn: not on `TERM=dumb`, nor for a screen reader."""
-    return is_terminal() and not _is_dumb()
+    return is_terminal() and not is_dumb()
 
 
 def is_interactive() -> bool:
@@ -297,25 +297,10 @@ def _console(*, stderr: bool) -> Console:
     from mplus_cli.terminal.consoles import VisibleConsole
 
     stream = sys.stderr if stderr else sys.stdout
-    wide, high = _dumb_size(stream) if stream.isatty() else (_WIDE, None)
+    wide, high = dumb_size(stream) if stream.isatty() else (_WIDE, None)
     return VisibleConsole(
         stderr=stderr, highlight=False, markup=False, emoji=False, width=wide, height=high
     )
-
-
-def _dumb_size(stream: Any) -> tuple[int | None, int | None]:
-    """Columns and lines of a terminal that `rich` takes for 80 by 25; None where `rich` asks it."""
-    if not _is_dumb():
-        return None, None
-    try:
-        size = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return None, None
-    return size.columns or None, size.lines or None
-
-
-def _is_dumb() -> bool:
-    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def _plain(stream: Any, text: str) -> None:
