@@ -7,6 +7,8 @@ compiles the 40,000 lines of this project at every start (0.3 s).
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
 import pty
 import statistics
@@ -46,18 +48,19 @@ def main() -> None:
     options.add_argument("--tokens", type=int, default=1_000_000, help="of text in memory")
     options.add_argument("--only", help="ask, chat or ingest alone")
     given = options.parse_args()
-    opened = session(given)
-    config, own = opened.model.config, settings(given)
-    ids = story_ids(opened, config.stm_tokens * config.ratio)
-    base = str(opened.choice.base or opened.choice.reference)
+    own = settings(given)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         for name in ("base", "models"):  # the models of the user's own home
             if (own.home / name).exists():
                 (home / name).symlink_to(own.home / name)
-        stored(opened, home, given.tokens, ids)
-        page = home / "page.txt"
-        page.write_text(opened.tokenizer.decode(ids[: config.chunk_tokens // 2]))
+        # In a process of its own: a process begins with the peak of the one that starts it.
+        preparing = multiprocessing.get_context("spawn").Process(
+            target=_prepare, args=(given, home)
+        )
+        preparing.start()
+        preparing.join()
+        base, page = (home / "base-path").read_text(), home / "page.txt"
         command = [sys.executable, "-m", "mplus_cli", "--home", folder, "--offline"]
         command += ["--model", own.model, "--device", own.device]
         asked = [*command, "ask", QUESTION, "-m", "big", "--max-new-tokens", "1", "--no-sources"]
@@ -76,6 +79,16 @@ def main() -> None:
         for name, (what, mine) in kinds.items():
             if given.only in (None, name):
                 _report(what, mine, theirs, given.rounds, given.tokens)
+
+
+def _prepare(given: argparse.Namespace, home: Path) -> None:
+    """The memory, the text of half a chunk, and where the base is."""
+    opened = session(given)
+    config = opened.model.config
+    ids = story_ids(opened, config.stm_tokens * config.ratio)
+    stored(opened, home, given.tokens, ids)
+    (home / "page.txt").write_text(opened.tokenizer.decode(ids[: config.chunk_tokens // 2]))
+    (home / "base-path").write_text(str(opened.choice.base or opened.choice.reference))
 
 
 def _report(

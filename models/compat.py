@@ -55,6 +55,19 @@ def int8_linear(inputs: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     return outputs
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator of random numbers on the CPU.
+
+    torch 2.13 makes none before a part of it is imported that `mplus_cli.runtime.postponed` puts off.
+    """
+    try:
+        generator = torch.Generator(device="cpu")
+    except RuntimeError:
+        getattr(torch, "_meta_registrations").activate_meta  # noqa: B009, B018  (touching it imports it)
+        generator = torch.Generator(device="cpu")
+    return generator.manual_seed(seed)
+
+
 def copy_each(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
     """Copy tensors into others, in as few kernels as there are."""
     at_once = getattr(torch, "_foreach_copy_", None)

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models import compat
 from models.cache import KeyValueCache
 from models.network import MPlusModel
 
@@ -64,7 +65,7 @@ def decode(
         logits: of the last token read (..., V); the first id is drawn from them.
         guide: for the answer that begins here.
     """
-    generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    generator = compat.seeded(sampling.seed) if sampling.temperature else None
     left = LOOKAHEAD_TOKENS if sampling.temperature == 0 else 0
     while True:
         ahead = look_ahead(model, cache, logits[-1], guide) if left else None
@@ -111,7 +112,7 @@ def guided(logits: Tensor, guide: Guide | None) -> Tensor:
     return logits if guide is None else logits + guide.bias(logits)
 
 
-def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator | None) -> int:
     """One id from logits (V,)."""
     if sampling.temperature == 0:
         return int(logits.argmax())

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from models import compat
 from models.cache import Prefix
 from models.config import Geometry
 from models.decoder import Decoder, rotate
@@ -216,7 +217,7 @@ def _draw(
     if config.drop == "oldest":
         order = torch.arange(have)[None]
         return order[:, drop:], order[:, :drop]
-    generator = generator or torch.Generator().manual_seed(seed)
+    generator = generator or compat.seeded(seed)
     drawn = torch.stack([torch.randperm(have, generator=generator) for _ in range(layers)])
     stay, go = drawn[:, : have - drop], drawn[:, have - drop :]
     return stay.sort(dim=1).values, go.sort(dim=1).values

@@ -186,13 +186,13 @@ def map_file(folder: Path, file: str, size: int | None = None) -> Mapped:
         entries.pop("__metadata__", None)
         if unknown := {entry["dtype"] for entry in entries.values()} - set(types):
             raise DamagedFile(file, f"has tensors of {', '.join(sorted(unknown))}")
-        found = {}
+        mapped: dict[str, Tensor] = {}
         for name, entry in entries.items():
             first, shape = len(start) + entry["data_offsets"][0], entry["shape"]
             kind, count = types[entry["dtype"]], math.prod(shape)
             flat = torch.frombuffer(pages, dtype=kind, count=count, offset=first) if count else None
-            found[name] = torch.empty(shape, dtype=kind) if flat is None else flat.view(shape)
-        return Mapped(found, pages)
+            mapped[name] = torch.empty(shape, dtype=kind) if flat is None else flat.view(shape)
+        return Mapped(mapped, pages)
     except FileNotFoundError as error:
         raise DamagedFile(file, "is missing") from error
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -35,7 +35,7 @@ class Postponed(ModuleType):
 def execute(module: ModuleType) -> None:
     """Import a postponed module, if it was not yet."""
     if isinstance(module, Postponed) and module.__spec__ is not None:
-        module.__class__ = ModuleType
+        module.__class__ = ModuleType  # type: ignore[assignment]
         loader = module.__spec__.loader
         assert isinstance(loader, Later), "as `Finder` made it"
         module.__spec__.loader = module.__loader__ = loader.own

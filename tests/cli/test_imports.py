@@ -12,7 +12,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import io, sys
-from importlib.util import find_spec
 from mplus_cli import process
 from mplus_cli.app import run
 from mplus_cli.runtime.postponed import PART, Postponed
@@ -33,9 +32,10 @@ heavy = ("transformers", "peft", "huggingface_hub", "matplotlib", "torch._dynamo
 print("heavy:", [name for name in heavy if name in sys.modules])
 
 import torch
-print("postponed:", isinstance(sys.modules[PART], Postponed), end=" ")
-find_spec("transformers")  # as importing it does
-print(isinstance(sys.modules[PART], Postponed), torch.fft.fft(torch.empty(4, device="meta")).shape)
+before = isinstance(sys.modules[PART], Postponed)
+command("ask", "Who kept the lighthouse?", "-m", "book", "--temperature", "1")  # needs random numbers
+shape = torch.fft.fft(torch.empty(4, device="meta")).shape
+print("postponed:", before, isinstance(sys.modules[PART], Postponed), shape)
 """
 
 
@@ -49,4 +49,6 @@ def test_no_heavy_import_on_the_way_to_an_answer(tiny: Path, tmp_path: Path) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["heavy: []", "postponed: True False torch.Size([4])"]
+    lines = done.stdout.splitlines()
+    assert "heavy: []" in lines
+    assert lines[-1] == "postponed: True False torch.Size([4])"
