@@ -22,7 +22,7 @@ import numpy as np
 from models.matching import f1, hit
 from mplus_cli.asking import answering
 from mplus_cli.asking.choosing import Prompted, Words, consider
-from mplus_cli.asking.confidence import FEATURES, FORMAT, Calibration
+from mplus_cli.asking.confidence import FEATURES, FORMAT, SECOND_FEATURES, Calibration
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.rereading import compose_with_text
@@ -62,7 +62,8 @@ def main() -> None:
         "confidence": {
             "bias": round(bias, 3),
             "weights": {
-                name: round(weight, 3) for name, weight in zip(FEATURES, weights, strict=True)
+                name: round(weight, 3)
+                for name, weight in zip(FEATURES + SECOND_FEATURES, weights, strict=False)
             },
             "refuse": REFUSE,
             "doubt": DOUBT,
@@ -92,7 +93,8 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     def read_texts(chunks: Sequence[int]) -> list[str]:
         return [texts[chunk] for chunk in chunks]
 
-    blank = Calibration(WORDS, (0.0,) * len(FEATURES), 0.0, 0.0, 0.0)
+    second = SECOND_FEATURES if session.loaded.text_reader else ()
+    blank = Calibration(WORDS, (0.0,) * len(FEATURES + second), 0.0, 0.0, 0.0)
     for line in _lines(given.questions):
         question = Question(line["question"])
         draft = measure(session, question)
@@ -119,11 +121,11 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def fit(rows: Sequence[dict[str, Any]]) -> tuple[list[float], float]:
-    """Weights and bias of a ridge logistic regression; the six likeliest candidates of a question count as
-    one question."""
+    """Weights and bias of a ridge logistic regression; the six likeliest candidates of a question, to each
+    reader, count as one question."""
     states, right, counts = [], [], []
     for row in rows:
-        best = sorted(row["candidates"], key=lambda one: -one["nats"])[:6]
+        best = _likeliest(row["candidates"])
         states += [one["features"] for one in best]
         right += [float(one["alike"]) for one in best]
         counts += [1 / max(len(best), 1)] * len(best)
@@ -139,6 +141,16 @@ def fit(rows: Sequence[dict[str, Any]]) -> tuple[list[float], float]:
         weights = weights + np.linalg.solve(bend, slope)
     own = weights[:-1] / spread
     return own.tolist(), float(weights[-1] - (mean * own).sum())
+
+
+def _likeliest(candidates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The six likeliest to the reader of memory, and to that of text where there is one."""
+    behind = len(FEATURES) + SECOND_FEATURES.index("text_behind")
+    chosen = set(sorted(range(len(candidates)), key=lambda at: -candidates[at]["nats"])[:6])
+    if candidates and len(candidates[0]["features"]) > behind:
+        by_text = sorted(range(len(candidates)), key=lambda at: -candidates[at]["features"][behind])
+        chosen |= set(by_text[:6])
+    return [candidates[at] for at in sorted(chosen)]
 
 
 def figures(calibration: Calibration, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -160,3 +160,6 @@ class StepDecoder(Protocol):
 
     def prepare(self) -> None:
         """Begin what the first step needs, if it takes time, while other work is done."""
+
+    def release(self) -> None:
+        """Give back the memory of what steps need; the next one makes it again."""

@@ -222,6 +222,9 @@ class Decoder:
     def prepare(self) -> None:
         """Nothing to do: steps take the weights of every pass."""
 
+    def release(self) -> None:
+        """Nothing to do, likewise."""
+
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
         return self.fork([token], cache)

@@ -80,6 +80,13 @@ class FastDecoder:
             )
             self._thread.start()
 
+    def release(self) -> None:
+        """Forget the weights that were laid out."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.__dict__.pop("_layers", None)
+
     def _lay_out_all(self) -> None:
         with contextlib.suppress(
             Exception

@@ -13,6 +13,7 @@ from torch import Tensor
 
 UPDATE = "update_lora"
 GENERATE = "generate_lora"
+TEXT = "text_lora"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ MODEL_FLOORS = (
     ("config", "prompts", "precision", "rotary", "projections", "stack", "gathering"),
     ("layer", "packing", "retriever"),
     ("decoder",),
-    ("network",),
+    ("network", "judging"),
     ("update", "scan", "fast_decode", "spans"),
     ("recall", "sampling"),
     ("generate", "evidence"),

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.checkpoints.base import read_json
 from models.checkpoints.loaded import CheckpointError, explained
+from models.checkpoints.weights import SafetensorsFiles
 from models.decoder import Decoder
 from models.merging import GENERATE, UPDATE, Adapter
 from models.schema import Integer, Number, check, shown
@@ -165,7 +166,8 @@ def load_adapter(folder: Path) -> Adapter:
         rank, alpha = config["r"], config["lora_alpha"]
         check("r", rank, Integer(1))
         check("lora_alpha", alpha, Number(0))
-        return Adapter(rank, alpha, pair_up(load_file(path), folder))
+        files = SafetensorsFiles(folder)  # mapped: what no pass uses is not read
+        return Adapter(rank, alpha, pair_up({name: files[name] for name in files}, folder))
 
 
 def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tensor, Tensor]]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from models.config import ConfigError
+from models.decoder import Decoder
 from models.memory import Memory
 from models.network import MPlusModel
 from models.prompts import PromptFormat
@@ -39,6 +40,8 @@ class Loaded:
     """Whether it was trained to have a memory; False: a base with identity memory."""
     earlier_fingerprints: tuple[str, ...] = ()
     """What earlier versions gave it; memories with one of these are read too."""
+    text_reader: Decoder | None = None
+    """The base under an adapter that reads text in its prompt, without memory; None: there is none."""
 
 
 @contextmanager

@@ -4,6 +4,7 @@
                          "prompt"}
     update_lora/         the update adapter in PEFT's format; absent at rank 0
     generate_lora/       the generate adapter, likewise
+    text_lora/           that of a reader of text without memory, of any rank; absent where there is none
     retriever.safetensors
 
 `base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves. `memories`
@@ -36,7 +37,7 @@ from models.checkpoints.fingerprint import base_files, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
 from models.durable import new_file, new_folder
-from models.merging import GENERATE, UPDATE, Adapter
+from models.merging import GENERATE, TEXT, UPDATE, Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
@@ -132,7 +133,14 @@ def load_own(
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
         mark = _fingerprint(card, config, header, base_path, folder, generate)
         check_answers(model, loaded.tokenizer, prompt)
-    return Loaded(model, loaded.tokenizer, card["name"], mark, prompt, loaded.stop_ids)
+        text = None
+        if merge and (folder / TEXT).is_dir():
+            adapter = load_adapter(folder / TEXT)
+            _, text = decoders(
+                loaded.stack, None, adapter, merged=True, attention=attention, keep=False
+            )
+    plain = (card["name"], mark, prompt, loaded.stop_ids)
+    return Loaded(model, loaded.tokenizer, *plain, text_reader=text)
 
 
 def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:

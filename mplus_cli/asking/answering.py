@@ -34,7 +34,7 @@ from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
-from mplus_cli.errors import UsageError
+from mplus_cli.errors import MismatchError, UsageError
 from mplus_cli.library import DocumentRow, StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
@@ -118,6 +118,11 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     view, memory = stored.load_view(session.model.device)
     stored.check_loaded(view, memory, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
+    if calibration and calibration.has_second and session.loaded.text_reader is None:
+        raise MismatchError(
+            f"{session.choice.reference} has no reader of text, which its asking.json was fitted with: "
+            "fetch the model again"
+        )
     by_words = word_weights(session, calibration) is not None
     texts = stored.texts(memory.chunks) if by_words else []
     interrupts.check()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking.answer_type import kind_of
-from mplus_cli.asking.confidence import Calibration, Grounds, features
+from mplus_cli.asking.confidence import Calibration, Considered, Grounds, features
 from mplus_cli.asking.events import Question
 from mplus_cli.asking.lexical import Match, match_words
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.quoting import VERDICTS, quotable
+from mplus_cli.asking.rereading import passages_of_memory
+from mplus_cli.asking.second_opinion import SECOND_READS, ask_second, judged_by_both
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.runtime.session import Session
@@ -46,18 +48,6 @@ class Chosen:
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and without a calibration."""
     is_doubtful: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """A candidate answer."""
-
-    text: str
-    tokens: int
-    nats: float
-    """Its log-probability."""
-    features: tuple[float, ...]
-    """The features of its confidence (`confidence.FEATURES`); empty without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +174,16 @@ def consider(
         text, tokens = session.tokenizer.decode(list(one.ids)).strip(), len(one.ids)
         known = features(grounds, text, one.nats, tokens, refusing) if grounds else ()
         answers.append(Considered(text, tokens, one.nats, known))
+    if grounds and words.calibration and words.calibration.has_second:
+        best = [entry.chunk for entry in behind.recalled.ranked[:SECOND_READS]]
+        passages = passages_of_memory(
+            *(session, prompted.memory, question.text, behind.found, best),
+            prompted.texts(best),
+        )
+        named = [one.text for one in answers]
+        session.end_steps()
+        opinion = ask_second(session, question.text, passages, named, longest)
+        answers = judged_by_both(grounds, answers, opinion, refusing)
     return answers, refusing
 
 

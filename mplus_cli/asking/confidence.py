@@ -25,6 +25,24 @@ FEATURES = ("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead
 question's words around the place where it stands; whether that is in the best chunk; whether it is of the
 kind that is asked for; the share of its words that are the question's; how far the best chunk is ahead of the
 third; whether retriever and words agree on the best."""
+SECOND_FEATURES = ("text_each", "text_behind", "text_refusing", "both")
+"""What it is judged by too, where there is a second opinion: its log-probability by the token to that reader;
+how far it is behind the likeliest of all to it; how far refusing is ahead of that one; whether it is the
+likeliest to both readers."""
+UNNAMED = -5.0
+"""Log-probability by the token of an answer that the reader of memory did not come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A candidate answer."""
+
+    text: str
+    tokens: int
+    nats: float
+    """Its log-probability."""
+    features: tuple[float, ...]
+    """What it is judged by (`FEATURES`, `SECOND_FEATURES`); empty without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +66,17 @@ class Calibration:
     """Weights of BM25 and of the best window's coverage in finding, in nats beside the retriever's
     score."""
     weights: tuple[float, ...]
-    """Of `FEATURES`."""
+    """Of `FEATURES` and, if `has_second`, of `SECOND_FEATURES`."""
     bias: float
     refuse: float
     """Below this probability no answer is given."""
     doubt: float
     """Below this probability an answer comes with a warning, and with --strict not at all."""
+
+    @property
+    def has_second(self) -> bool:
+        """Whether it takes a second opinion into account."""
+        return len(self.weights) > len(FEATURES)
 
     def chance(self, features: Sequence[float]) -> float:
         """The probability that an answer with these features is right."""
@@ -67,11 +90,12 @@ class Calibration:
             raise ValueError(f"format {values['format']!r}, here {FORMAT} is read")
         fitted = values["confidence"]
         weights = fitted["weights"]
-        if set(weights) != set(FEATURES):
+        names = FEATURES + SECOND_FEATURES if len(weights) > len(FEATURES) else FEATURES
+        if set(weights) != set(names):
             raise ValueError(f"weights of {', '.join(sorted(weights))}")
         found = cls(
             words=(float(values["words"]["bm25"]), float(values["words"]["window"])),
-            weights=tuple(float(weights[name]) for name in FEATURES),
+            weights=tuple(float(weights[name]) for name in names),
             bias=float(fitted["bias"]),
             refuse=float(fitted["refuse"]),
             doubt=float(fitted["doubt"]),

@@ -55,7 +55,7 @@ def compose_with_text(
     held = texts(best)
     if not prompt.reread:
         return compose(session, draft, held)
-    shown = _of_memory(session, memory, question.text, found, best, held)
+    shown = passages_of_memory(session, memory, question.text, found, best, held)
     return compose(session, draft, shown)
 
 
@@ -66,7 +66,7 @@ def passages_by_words(question: str, texts: Sequence[str], count: int) -> list[s
     return _passages(question, [(text, None, ()) for _, text in ranked[:count]])
 
 
-def _of_memory(
+def passages_of_memory(
     session: Session,
     memory: Memory,
     question: str,

@@ -68,6 +68,12 @@ class Session:
         config = loaded.model.config.to_dict()
         return ModelIdentity(loaded.name, loaded.fingerprint, config, loaded.earlier_fingerprints)
 
+    def end_steps(self) -> None:
+        """Give back what decode steps take, if the session is for a single question and no more will come."""
+        if not self.model.generate.keep:
+            self.model.step_decoder.release()
+            allocator.give_back_freed_memory()
+
     def check_dtype(self, stored: StoredMemory) -> None:
         """Check that a memory holds tensors of the model's type; UsageError if not."""
         held, own = memory_dtype(stored), str(self.model.dtype).removeprefix("torch.")

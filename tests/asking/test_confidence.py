@@ -11,6 +11,7 @@ import pytest
 from mplus_cli.asking.confidence import (
     FEATURES,
     FILE,
+    SECOND_FEATURES,
     Calibration,
     Grounds,
     features,
@@ -20,6 +21,7 @@ from mplus_cli.asking.lexical import match_words
 from mplus_cli.errors import MismatchError
 
 DEFAULT = Path(__file__).parents[2] / "models" / "weights" / "smollm2-135m"
+SECOND = dict.fromkeys(FEATURES + SECOND_FEATURES, 0.0)
 VALUES: dict[str, Any] = {
     "format": 1,
     "words": {"bm25": 1.0, "window": 2.0},
@@ -59,6 +61,13 @@ def test_the_default_has_one() -> None:
         lambda values: json.dumps(
             values | {"confidence": values["confidence"] | {"weights": {"near": 1.0}}}
         ),
+        lambda values: json.dumps(
+            values
+            | {
+                "confidence": values["confidence"]
+                | {"weights": SECOND | {"other": 1.0, "both": 1.0}}
+            }
+        ),
     ],
 )
 def test_a_damaged_file_is_reported(tmp_path: Path, damage: Any) -> None:
@@ -75,6 +84,16 @@ def test_the_chance_is_a_logistic_regression() -> None:
     assert found.chance(values) == pytest.approx(0.5)
     values[FEATURES.index("near")] = -1e9
     assert found.chance(values) > 0
+
+
+def test_a_second_opinion_counts_where_it_was_fitted() -> None:
+    assert not Calibration.from_dict(VALUES).has_second
+    weights = SECOND | {"both": 2.0}
+    found = Calibration.from_dict(
+        VALUES | {"confidence": VALUES["confidence"] | {"weights": weights}}
+    )
+    assert found.has_second
+    assert found.chance([*[0.0] * (len(SECOND) - 1), 0.5]) == pytest.approx(0.5)
 
 
 def test_an_answer_is_judged_where_it_stands_best() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from models.prompts import REFUSAL
 from mplus_cli.asking import answering, rereading
-from mplus_cli.asking.confidence import FEATURES, FILE
+from mplus_cli.asking.confidence import FEATURES, FILE, SECOND_FEATURES
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.whole import NOT_TOLD
 from mplus_cli.errors import ExitCode
@@ -130,7 +131,26 @@ def judged(tiny_but: Any) -> Any:
         (folder / FILE).write_text(json.dumps(values))
 
     write(0.0)
+    write.folder = folder
     return write
+
+
+def test_a_second_reader_is_asked_where_confidence_was_fitted_with_it(
+    mplus: Any, book: str, judged: Any
+) -> None:
+    alone = mplus("ask", "Who lit the lamp?", "-m", book, "--json").json
+    values = json.loads((judged.folder / FILE).read_text())
+    values["confidence"]["weights"] |= dict.fromkeys(SECOND_FEATURES, 0.0) | {"text_behind": 1.0}
+    (judged.folder / FILE).write_text(json.dumps(values))
+    without = mplus("ask", "Who lit the lamp?", "-m", book)
+    assert without.code == ExitCode.MISMATCH and "no reader of text" in without.err
+    shutil.copytree(judged.folder / "update_lora", judged.folder / "text_lora")
+    answer = mplus("ask", "Who lit the lamp?", "-m", book, "--json").json
+    assert answer["confidence"] == 0.5, "that of its likeliest, which is behind none"
+    assert answer["answer"].lower() in " ".join(
+        source["text"].lower() for source in answer["sources"]
+    )
+    assert answer["sources"][0]["chunk"] == alone["sources"][0]["chunk"]
 
 
 def test_an_answer_stands_in_a_source(mplus: Any, book: str, judged: Any) -> None:

@@ -72,6 +72,20 @@ def test_with_exact_weights_it_is_the_same_network(
 
 
 @pytest.mark.parametrize("fast", [False, True])
+def test_what_steps_need_is_made_again_once_released(
+    build_network: Build, chunk_ids: Ids, fast: bool
+) -> None:
+    model = build_network()
+    decoder = FastDecoder(model.generate) if fast else model.generate
+    (_, cache), (_, again) = cache_of(model, chunk_ids), cache_of(model, chunk_ids)
+    decoder.prepare()
+    before = decoder.step(7, cache)
+    decoder.release()
+    assert "_layers" not in vars(decoder)
+    assert torch.equal(decoder.step(7, again), before)
+
+
+@pytest.mark.parametrize("fast", [False, True])
 def test_tokens_read_side_by_side_see_none_of_each_other(
     build_network: Build, chunk_ids: Ids, fast: bool
 ) -> None:

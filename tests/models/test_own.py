@@ -99,6 +99,23 @@ def test_a_checkpoint_whose_reading_was_trained_opens_the_memories_of_before(
         load(pair)
 
 
+def test_a_reader_of_text_is_none_of_memory_s_business(
+    tiny_checkpoint_folder: Path, pair: Path, chunk_ids: Ids
+) -> None:
+    before = load(tiny_checkpoint_folder, dtype=torch.float32)
+    assert before.text_reader is None
+    shutil.copytree(pair / "update_lora", pair / "text_lora")  # of another rank than generate_lora
+    loaded = load(pair, dtype=torch.float32)
+    assert loaded.text_reader is not None and loaded.fingerprint == before.fingerprint
+    ids = torch.tensor([chunk_ids(0, 9)])
+    wanted = loaded.model.update.logits(ids)
+    torch.testing.assert_close(loaded.text_reader.logits(ids), wanted, atol=1e-4, rtol=0)
+    assert load(pair, merge=False).text_reader is None, "it is not trained with the others"
+    (pair / "text_lora" / "adapter_model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="text_lora"):
+        load(pair)
+
+
 def test_both_adapters_tell(tiny_checkpoint_folder: Path, pair: Path, chunk_ids: Ids) -> None:
     whole, _ = run(load(tiny_checkpoint_folder, dtype=torch.float32), chunk_ids)
     for name in ("update", "generate"):

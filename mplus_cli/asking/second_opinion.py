@@ -1,0 +1,170 @@
+"""A second opinion on answers: of a reader that has no memory, and sees the best passages as text.
+
+It says how likely the answers are that the reader of memory came to, and names its own: spans of the
+passages that begin with the likeliest words. Two readers that agree are right more often than either is sure.
+Knows the model through a session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from models.prompts import REFUSAL, encode_plain
+from mplus_cli.asking.confidence import UNNAMED, Considered, Grounds, features
+from mplus_cli.asking.lexical import WORD
+from mplus_cli.asking.spans import says_something
+from mplus_cli.runtime.session import Session
+
+if TYPE_CHECKING:
+    from models.judging import Followed
+
+SECOND_READS = 2
+"""Chunks whose best passages are read: two of the best, one of the next."""
+BEGINNINGS = 8
+"""Words of the passages from which a span is followed."""
+AHEAD = 7
+"""Tokens that it is followed."""
+ANSWERS = 12
+"""Answers of the reader of memory that are read, likeliest first."""
+MOST = 10.0
+"""Nats that one answer is ahead of another, at most."""
+_AHEAD = 60
+"""Characters that these tokens are taken from."""
+_BEGINS = re.compile(r"[\"'“$£€]?\w[\w'’.-]*")
+_ARTICLE = re.compile(r"^(?:the|an?) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer as the reader of text sees it."""
+
+    text: str
+    tokens: int
+    nats: float
+    """Its log-probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the reader of text says to a question."""
+
+    given: tuple[Judged, ...]
+    """The answers that it was asked about, in their order."""
+    own: tuple[Judged, ...]
+    """Spans of the passages."""
+    refusing: float
+    """The log-probability of refusing."""
+
+
+def ask_second(
+    session: Session,
+    question: str,
+    passages: Sequence[str],
+    answers: Sequence[str],
+    longest: int = AHEAD,
+) -> Opinion:
+    """The second opinion.
+
+    Args:
+        passages: of the text, best first.
+        answers: of the reader of memory, likeliest first.
+        longest: the most tokens of an answer of its own.
+    """
+    from models.judging import follow, read_prompt
+
+    reader = session.loaded.text_reader
+    assert reader is not None, "a calibration that wants one is loaded with one"
+    asked = "\n\n".join((question, *passages, question))
+    ids = session.loaded.prompt.render(session.tokenizer, asked)[0]
+    given = [encode_plain(session.tokenizer, answer) for answer in answers[:ANSWERS]]
+    refusal = encode_plain(session.tokenizer, REFUSAL)[:2]
+    spare = sum(map(len, given)) + len(refusal) + BEGINNINGS * AHEAD
+    prompt = read_prompt(reader, ids, spare=spare)
+    begun = _beginnings(session, passages, prompt.chances.tolist(), min(longest, AHEAD))
+    continuations = [*given, refusal, *(ids for ids, _ in begun)]
+    followed = follow(reader, prompt, continuations, sorted(session.loaded.stop_ids))
+    judged = [
+        Judged(text, len(one.ids), sum(one.nats) + one.ends[-1])
+        for text, one in zip(answers, followed, strict=False)
+    ]
+    own = []
+    for (_, text), one in zip(begun, followed[len(given) + 1 :], strict=True):
+        spans = list(_spans(session, question, text, one))
+        own += [max(spans, key=lambda span: span.nats)] if spans else []
+    return Opinion(tuple(judged[: len(given)]), tuple(own), sum(followed[len(given)].nats))
+
+
+def judged_by_both(
+    grounds: Grounds, answers: Sequence[Considered], opinion: Opinion, refusing: float
+) -> list[Considered]:
+    """The answers of both readers with `SECOND_FEATURES` too: those of the reader of memory, then others.
+
+    Args:
+        answers: of the reader of memory, likeliest first.
+        refusing: the log-probability of refusing to that reader.
+    """
+    judged: dict[str, Judged] = {}
+    for one in (*opinion.given, *opinion.own):
+        key = alike(one.text)
+        if key not in judged or judged[key].nats < one.nats:
+            judged[key] = one
+    named = {alike(answer.text) for answer in answers[:ANSWERS]}
+    found = list(answers[:ANSWERS])
+    for one in opinion.own:
+        if (key := alike(one.text)) and key not in named:
+            named.add(key)
+            nats = UNNAMED * (one.tokens + 1)
+            known = features(grounds, one.text, nats, one.tokens, refusing)
+            found.append(Considered(one.text, one.tokens, nats, known))
+    best = max(judged.values(), key=lambda one: one.nats, default=None)
+    if best is None:
+        return []
+    agreed = alike(answers[0].text) if answers else None
+    ahead = max(-MOST, min(opinion.refusing - best.nats, MOST))
+    return [
+        replace(
+            answer,
+            features=(
+                *answer.features,
+                held.nats / (held.tokens + 1),
+                max(held.nats - best.nats, -MOST),
+                ahead,
+                float(alike(answer.text) == agreed == alike(best.text)),
+            ),
+        )
+        for answer in found
+        for held in [judged[alike(answer.text)]]
+    ]
+
+
+def alike(answer: str) -> str:
+    """What answers that say the same have in common: their words, without a leading article."""
+    return _ARTICLE.sub("", " ".join(WORD.findall(answer.lower())))
+
+
+def _beginnings(
+    session: Session, passages: Sequence[str], chances: Sequence[float], longest: int
+) -> list[tuple[tuple[int, ...], str]]:
+    """The likeliest places where a span may begin: the ids there, and the text from there on."""
+    found: dict[tuple[int, ...], str] = {}
+    for passage in passages:
+        for word in _BEGINS.finditer(passage):
+            text = passage[word.start() :]
+            ids = encode_plain(session.tokenizer, text[:_AHEAD])[:longest]
+            found.setdefault(tuple(ids), text)
+    ranked = sorted(found.items(), key=lambda entry: -chances[entry[0][0]])
+    return ranked[:BEGINNINGS]
+
+
+def _spans(session: Session, question: str, text: str, followed: Followed) -> Iterator[Judged]:
+    """The answers that begin a text, as it was followed."""
+    nats = 0.0
+    for count, (chance, end) in enumerate(zip(followed.nats, followed.ends, strict=True), start=1):
+        nats += chance
+        said = session.tokenizer.decode(list(followed.ids[:count]))
+        is_whole = text.startswith(said) and not text[len(said) : len(said) + 1].isalnum()
+        if is_whole and says_something(question, said):
+            yield Judged(said.strip().strip(",;:."), count, nats + end)

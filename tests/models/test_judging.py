@@ -1,0 +1,38 @@
+"""Continuations of a prompt in one pass, each as if it were read alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.decoder import Decoder
+from models.judging import follow, read_prompt
+
+PROMPT = [3, 9, 27, 81, 243, 5, 15]
+CONTINUATIONS = [[45, 135], [7], [45, 135, 21, 63], [189, 17, 51]]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "grouped_causal"])
+def test_each_is_followed_as_if_alone(build_stack: Callable[..., Any], attention: str) -> None:
+    reader, stops = Decoder(build_stack(), attention=attention), (1, 2)
+    prompt = read_prompt(reader, PROMPT, spare=10)
+    found = follow(reader, prompt, CONTINUATIONS, stops)
+    assert [list(one.ids) for one in found] == CONTINUATIONS
+    for ids, one in zip(CONTINUATIONS, found, strict=True):
+        alone = reader.logits(torch.tensor([PROMPT + ids]))[0].float().log_softmax(dim=-1)
+        rows = alone[len(PROMPT) - 1 :]
+        wanted = rows[:-1].gather(1, torch.tensor(ids)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(one.nats), wanted, atol=1e-4, rtol=0)
+        ends = rows[1:, list(stops)].amax(dim=1)
+        torch.testing.assert_close(torch.tensor(one.ends), ends, atol=1e-4, rtol=0)
+
+
+def test_a_prompt_can_be_followed_again(build_stack: Callable[..., Any]) -> None:
+    reader = Decoder(build_stack())
+    prompt = read_prompt(reader, PROMPT, spare=10)
+    first = follow(reader, prompt, CONTINUATIONS, (1,))
+    assert follow(reader, prompt, CONTINUATIONS, (1,)) == first
+    assert follow(reader, prompt, [], (1,)) == []
