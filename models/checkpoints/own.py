@@ -137,7 +137,7 @@ def load_own(
         if merge and (folder / TEXT).is_dir():
             adapter = load_adapter(folder / TEXT)
             _, text = decoders(
-                loaded.stack, None, adapter, merged=True, attention=attention, keep=False
+                loaded.stack, None, adapter, merged=True, attention=attention, keep=keep
             )
     plain = (card["name"], mark, prompt, loaded.stop_ids)
     return Loaded(model, loaded.tokenizer, *plain, text_reader=text)
