@@ -138,11 +138,12 @@ def process() -> Run:
 
 
 @pytest.fixture
-def start() -> Callable[..., subprocess.Popen[str]]:
-    """Start a command line in a process of its own, its streams piped."""
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line in a process of its own, its streams piped; they are closed at the end."""
+    started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str | Path, **changes: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command(*arguments),
             env=environment(**changes),
             stdin=subprocess.DEVNULL,
@@ -150,8 +151,13 @@ def start() -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        started.append(process)
+        return process
 
-    return run
+    yield run
+    for process in started:
+        with process:
+            process.kill()
 
 
 HELD = """
@@ -214,13 +220,15 @@ def hold() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def spawn() -> Callable[..., Any]:
-    """Start a command line on a terminal of 100 columns and 30 lines."""
+def spawn() -> Iterator[Callable[..., Any]]:
+    """Start a command line on a terminal of 100 columns and 30 lines, which is closed at the end."""
     import pexpect
+
+    started: list[Any] = []
 
     def run(*arguments: str | Path, **changes: str) -> Any:
         program, *rest = command(*arguments)
-        return pexpect.spawn(
+        child = pexpect.spawn(
             program,
             rest,
             env=environment(**{"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **changes}),
@@ -229,8 +237,12 @@ def spawn() -> Callable[..., Any]:
             timeout=120,
             dimensions=(30, 100),
         )
+        started.append(child)
+        return child
 
-    return run
+    yield run
+    for child in started:
+        child.close(force=True)
 
 
 @pytest.fixture
