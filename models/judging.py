@@ -1,6 +1,6 @@
 """How likely continuations of a prompt are to a reader that has no memory: all of them in one pass.
 
-Each continues the prompt, and none sees another. Knows token ids; no text, no memory.
+Each continues the prompt, and none sees another. Works on token ids, independent of text and memory.
 
 Shapes: V vocabulary; T tokens of a pass, behind n in the cache.
 """

@@ -2,7 +2,7 @@
 
 It says how likely the answers are that the reader of memory came to, and names its own: spans of the
 passages that begin with the likeliest words. Two readers that agree are right more often than either is sure.
-Knows the model through a session.
+Reaches the model through a session.
 """
 
 from __future__ import annotations
