@@ -22,13 +22,14 @@ _ALONE = {
     **dict.fromkeys(("preface", "foreword", "introduction", "prologue", "epilogue"), 3),
     **dict.fromkeys(("conclusion", "afterword", "appendix", "postscript"), 3),
 }
+# ASCII: else "i" in any case is also the dotless one of Turkish, and "s" the long one.
 _NUMBERED = re.compile(
-    rf"(?P<word>volume|vol\.|book|part|act|chapter|canto|stave|letter|appendix|section|scene)"
+    r"(?a:(?P<word>volume|vol\.|book|part|act|chapter|canto|stave|letter|appendix|section|scene))"
     rf"\s+(?P<number>{_NUMBER})\b(?P<mark>[.:]?)\s*[—–-]*\s*(?P<title>.*)",
     re.IGNORECASE,
 )
 _UNNUMBERED = re.compile(
-    rf"(?P<word>{'|'.join(_ALONE)})\b[.:]?(?:\s+(?P<title>.*))?", re.IGNORECASE
+    rf"(?a:(?P<word>{'|'.join(_ALONE)}))\b[.:]?(?:\s+(?P<title>.*))?", re.IGNORECASE
 )
 _MAX_LINE = 200
 _MAX_TITLE = 80

@@ -13,7 +13,10 @@ _DEPTH = 3  # lines from the edge that can be heads or feet
 _MAX_GAP = 4  # pages between two sights of the same head: facing pages, a plate, a chapter's start
 _MIN_SIGHTS = 3
 _MAX_LENGTH = 120
-_ROMAN = r"(?=[ivxlcdm])m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})(?<=[ivxlcdm])"
+# ASCII: else "i" in any case is also the dotless one of Turkish, which is no numeral.
+_ROMAN = (
+    r"(?a:(?=[ivxlcdm])m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})(?<=[ivxlcdm]))"
+)
 _EDGE_NUMBER = re.compile(rf"^(?:\d+|{_ROMAN})\b|\b(?:\d+|{_ROMAN})$")
 _BARE = re.compile(
     rf"\W*(?:(?:page|p\.|pg\.|seite|page:)\s*)?(\d{{1,4}}|{_ROMAN})(?:\s*(?:of|/|von)\s*\d+)?\W*",

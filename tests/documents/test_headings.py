@@ -78,3 +78,9 @@ def test_labels_of_pages() -> None:
     document = read_document(Source(CASES / "labels.pdf", "labels.pdf"))
     labels = [page.label for page in document.pages]
     assert labels == ["i", "ii", "iii", "iv", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("line", ["Sectıon 1", "SECTİON 1", "ſcene 2", "Introductıon", "BOOK 3"])
+def test_letters_that_are_another_s_case_elsewhere(line: str) -> None:
+    """Python takes a dotless i for an i where case does not count; they are text as any other."""
+    assert isinstance(find_headings(f"{line}\n\nIt was a dark night.\n\n{line.upper()}"), tuple)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from mplus_cli.documents import Source, read_document
+from mplus_cli.documents import Source, read_document, running_heads
 from mplus_cli.documents.running_heads import running_lines
 
 BODY = [f"A line {letter} of the text that nothing repeats." for letter in "abcdefgh"]
@@ -124,3 +124,12 @@ def test_heads_of_a_pdf_by_its_bookmarks(tmp_path: Path) -> None:
     assert document.text.count("The Quay") == document.text.count("The Lamp") == 1
     assert "rain of that long night was seen" in document.text
     assert [heading.title for heading in document.headings] == ["The Quay", "The Lamp"]
+
+
+def test_a_dotless_i_is_no_roman_number() -> None:
+    pages = [["It was a dark night, and the storm came from the sea.", "ı"]] * 3
+    assert running_lines(pages) is not None
+    assert [running_heads._number(text) for text in ("ı", "İ", "ıv", "iv", "IV")] == [None] * 3 + [
+        4,
+        4,
+    ]
