@@ -124,7 +124,7 @@ def dim(text: str, *, stderr: bool = True) -> None:
     is_short = styled.cell_len <= console.width - 2
     parts = [styled] if is_short else styled.wrap(console, max(console.width - 4, 1))
     for number, part in enumerate(parts):
-        shown = Text("    " if number else "  ") + part
+        shown = Text(("    " if number else "  ") + part.plain, style="dim")
         _console(stderr=stderr).print(shown, overflow="fold")
 
 
