@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/formats.md: each format read and asked three questions on a real terminal.
+"""Makes the pictures of docs/passages.md: each format read and asked three questions on a real terminal.
 
     python docs/images/formats.py [NAME ...]
 
