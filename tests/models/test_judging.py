@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,25 @@ import torch
 
 from models.decoder import Decoder
 from models.judging import follow, read_prompt
+from models.stack import Stack, filled
 
 PROMPT = [3, 9, 27, 81, 243, 5, 15]
 CONTINUATIONS = [[45, 135], [7], [45, 135, 21, 63], [189, 17, 51]]
 
 
+def windowed(stack: Stack, window: int | None) -> Stack:
+    """The stack with a window in its first layer and its last one."""
+    first, *middle, last = stack.architecture.layers
+    layers = (replace(first, window=window), *middle, replace(last, window=window))
+    return filled(replace(stack.architecture, layers=layers), stack.state_dict())
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager", "grouped_causal"])
-def test_each_is_followed_as_if_alone(build_stack: Callable[..., Any], attention: str) -> None:
-    reader, stops = Decoder(build_stack(), attention=attention), (1, 2)
+@pytest.mark.parametrize("window", [None, 9, 3])
+def test_each_is_followed_as_if_alone(
+    build_stack: Callable[..., Stack], attention: str, window: int | None
+) -> None:
+    reader, stops = Decoder(windowed(build_stack(), window), attention=attention), (1, 2)
     prompt = read_prompt(reader, PROMPT, spare=10)
     found = follow(reader, prompt, CONTINUATIONS, stops)
     assert [list(one.ids) for one in found] == CONTINUATIONS
