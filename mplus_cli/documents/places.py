@@ -103,9 +103,16 @@ def _sections(headings: list[Heading]) -> list[tuple[str, ...]]:
     open_: list[tuple[int, str]] = []
     found: list[tuple[str, ...]] = [()]
     for heading in headings:
-        title = " ".join(heading.title.split())[:_MAX_TITLE].strip()
+        title = _shortened(" ".join(heading.title.split()))
         open_ = [(level, name) for level, name in open_ if level < heading.level]
         if title:
             open_.append((heading.level, title))
         found.append(tuple(name for _, name in open_))
     return found
+
+
+def _shortened(title: str) -> str:
+    """A title, cut after a word if it is too long."""
+    if len(title) <= _MAX_TITLE:
+        return title
+    return (title[:_MAX_TITLE].rpartition(" ")[0] or title[: _MAX_TITLE - 1]) + "…"

@@ -15,7 +15,7 @@ from mplus_cli.library import ChunkPlace, DocumentRow, MemoryMap, MemorySummary
 from mplus_cli.library.space import Usage
 from mplus_cli.terminal import screen
 from mplus_cli.visible import one_line
-from mplus_cli.wording import moment, size
+from mplus_cli.wording import count, moment, size
 from mplus_cli.wording import place as worded_place
 
 _NARROW, _WIDE = 72, 100
@@ -80,7 +80,7 @@ def description(described: dict[str, Any], width: int) -> RenderableType:
         "name": described["name"],
         **({} if described["note"] is None else {"note": described["note"]}),
         "model": f"{described['model']} ({described['fingerprint'][:8]}…)",
-        "read": f"{described['tokens']:,} tokens of text in {described['chunks']:,} chunks",
+        "read": f"{count(described['tokens'], 'token')} of text in {count(described['chunks'], 'chunk')}",
         "short-term": f"{described['stm_tokens']:,} of {stm} tokens",
         "long-term": f"{described['ltm_tokens']:,} tokens",
         "a chunk": f"{chunk} tokens of text become {new} memory tokens a layer",

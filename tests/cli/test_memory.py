@@ -78,6 +78,7 @@ def test_show_names_the_author(mplus: Any, tiny: Path, tmp_path: Path) -> None:
     (document,) = mplus("memory", "show", "salt", "--json").json["documents"]
     assert (document["author"], document["date"]) == ("Ada [31mQuill", "1815")
     shown = mplus("memory", "show", "salt").out.splitlines()
+    assert any(line.endswith(" of text in 1 chunk") for line in map(str.rstrip, shown))
     assert "author" in shown[-2]
     assert "Ada [31mQuill" in shown[-1]
 

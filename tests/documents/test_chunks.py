@@ -221,6 +221,21 @@ def test_pages_turned_to_in_reverse() -> None:
     assert place.pages_within(7, 13) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("a" * 120, "a" * 120),
+        ("ab " * 40 + "c", "ab " * 39 + "ab…"),
+        ("ab " * 39 + "abcd", "ab " * 38 + "ab…"),
+        ("a" * 121, "a" * 119 + "…"),
+    ],
+)
+def test_a_long_heading_is_cut_after_a_word(title: str, shown: str) -> None:
+    headings = (Heading(0, 1, title),)
+    made = Document("x", "X", "0", "text", (Page(None, "The text."),), None, (), headings)
+    assert Places(made).of(0, 9)[1].section == (shown,)
+
+
 def test_a_heading_of_the_same_level_ends_the_section_before() -> None:
     headings = tuple(Heading(at, level, name) for at, level, name in [(2, 2, "a"), (4, 1, "b")])
     places = Places(Document("x", "X", "0", "text", (Page(None, "01234567"),), None, (), headings))
