@@ -8,7 +8,6 @@ states, replaced in one step). Yields typed events; prints nothing.
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -220,9 +219,3 @@ def _values(losses: Losses) -> tuple[float, float, float, float]:
         float(losses.retriever.detach()),
         float(losses.recall_at_1),
     )
-
-
-def seed_everything(seed: int) -> None:
-    """Fix torch's and Python's random states."""
-    torch.manual_seed(seed)
-    random.seed(seed)
