@@ -29,6 +29,9 @@ AHEAD = 7
 """Tokens that it is followed."""
 ANSWERS = 12
 """Answers of the reader of memory that are read, likeliest first."""
+LONGEST_QUESTION = 1000
+"""Characters of a question that are read, which is done twice: the end of a longer one, as what is asked
+mostly stands there."""
 MOST = 10.0
 """Nats that one answer is ahead of another, at most."""
 _AHEAD = 60
@@ -77,7 +80,11 @@ def ask_second(
 
     reader = session.loaded.text_reader
     assert reader is not None, "a calibration that wants one is loaded with one"
-    asked = "\n\n".join((question, *passages, question))
+    short = question
+    if len(question) > LONGEST_QUESTION:
+        end = question[-LONGEST_QUESTION:]
+        short = end.partition(" ")[2] or end
+    asked = "\n\n".join((short, *passages, short))
     ids = session.loaded.prompt.render(session.tokenizer, asked)[0]
     given = [encode_plain(session.tokenizer, answer) for answer in answers[:ANSWERS]]
     refusal = encode_plain(session.tokenizer, REFUSAL)[:2]

@@ -17,6 +17,7 @@ from mplus_cli.asking.lexical import match_words
 from mplus_cli.asking.second_opinion import (
     AHEAD,
     BEGINNINGS,
+    LONGEST_QUESTION,
     Judged,
     Opinion,
     alike,
@@ -68,6 +69,14 @@ def test_its_own_answers_are_whole_spans_that_say_something(session: Any) -> Non
         assert one.text in text and one.tokens <= AHEAD
         assert not set(one.text.lower().split()) <= {"the", "a", "logbook", "in"}
         assert one.nats == pytest.approx(chance(session, one.text), abs=1e-3)
+
+
+@pytest.mark.parametrize("before", ["a" * LONGEST_QUESTION, "word " * 3999 + "word"])
+def test_of_a_long_question_the_end_is_read(session: Any, before: str) -> None:
+    end = QUESTION if before.startswith("aa") else ("word " * 195 + QUESTION)
+    assert len(end) <= LONGEST_QUESTION
+    whole = ask_second(session, f"{before} {QUESTION}", PASSAGES, ANSWERS)
+    assert whole.given == ask_second(session, end, PASSAGES, ANSWERS).given
 
 
 def test_without_passages_there_are_no_answers_of_its_own(session: Any) -> None:
