@@ -113,7 +113,7 @@ def test_what_an_interruption_leaves_is_reported(
 def test_qa_of_the_example_story(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "qa"
     run("qa", "--questions", 2, "--arms", "gold", "--out", out)
-    lines = [json.loads(line) for line in (out / "answers.jsonl").open()]
+    lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["story/1", "story/2"]
     assert all(line["prompt_tokens"] > 100 for line in lines)
 

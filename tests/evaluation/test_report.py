@@ -105,7 +105,9 @@ def test_the_page_is_short_and_says_what_was_lost(journal: Journal) -> None:
 
 def test_the_figures(journal: Journal) -> None:
     write_report(journal.folder)
-    lines = [json.loads(line) for line in (journal.folder / "summary.jsonl").open()]
+    lines = [
+        json.loads(line) for line in (journal.folder / "summary.jsonl").read_text().splitlines()
+    ]
     hits = {
         (line["arm"], line["table"]): line["value"]
         for line in lines

@@ -81,11 +81,17 @@ def start(home: Path, model: Path, *options: str) -> Live:
         text=True,
     )
     said: list[str] = []
-    assert process.stderr is not None
-    for line in process.stderr:
+    stderr = process.stderr
+    assert stderr is not None
+
+    def listen() -> None:
+        with stderr:
+            said.extend(stderr)
+
+    for line in stderr:
         said.append(line)
         if found := re.search(r"mplus serves at (\S+)", line):
-            threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()  # type: ignore[arg-type]
+            threading.Thread(target=listen, daemon=True).start()
             return Live(process, home, model, found[1], said)
     raise AssertionError(f"it did not start: {said}")
 

@@ -141,16 +141,16 @@ def test_stdout_is_the_protocol_alone_and_it_ends_with_its_input(
 
 
 def test_a_signal_is_a_good_end(home: Path, tiny_checkpoint_folder: Path, process_of: Any) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         process_of.command(home, tiny_checkpoint_folder, "mcp"),
         env=process_of.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
-    process.stdin.flush()
-    assert process.stdout.readline()
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(120) == 0
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        process.stdin.flush()
+        assert process.stdout.readline()
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(120) == 0

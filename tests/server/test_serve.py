@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def private(
         yield server
     finally:
         server.process.kill()
+        server.process.wait()
 
 
 @pytest.fixture
@@ -49,10 +51,10 @@ def flags(private: Any) -> list[str]:
 
 
 def get(private: Any, path: str, **headers: str) -> tuple[int, str]:
-    connection = client._UnixConnection(str(private.home / "s"))
-    connection.request("GET", path, headers=headers)
-    response = connection.getresponse()
-    return response.status, response.read().decode()
+    with closing(client._UnixConnection(str(private.home / "s"))) as connection:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 def test_the_socket_is_for_its_user_alone_and_the_token_is_asked_for(private: Any) -> None:
