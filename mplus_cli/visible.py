@@ -17,7 +17,7 @@ _HIDDEN = (
     "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Bidirectional controls, zero-width spaces, invisible letters, tags (Unicode's
-Default_Ignorable_Code_Point, but for the joiners)."""
+Default_Ignorable_Code_Point, except for the joiners)."""
 _JOINERS = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f"
 """Joiners and variation selectors, which shape the characters around them."""
 _JOINED = (

@@ -1,6 +1,6 @@
 """Checkpoints: from a folder, a file or a Hub id to a model that is ready to read and answer.
 
-The kind of a reference is found from its content, in this order: a folder of ours (`mplus.json`), the
+The kind of a reference is found from its content, in this order: a folder in our format (`mplus.json`), the
 published M+ layout (a `config.json` with `num_blocks`), a base's folder, a `.gguf` file, and
 otherwise a Hub id, whose snapshot is one of the former. Bases without M+ weights get identity
 memory.
@@ -53,7 +53,7 @@ def load(
 
     Args:
         reference: a folder, a `.gguf` file, or a Hub id.
-        base: folder of the base, for a checkpoint of ours; by default what its card names.
+        base: folder of the base, for a checkpoint in our format; by default what its card names.
         dtype: of the weights; by default `default_dtype(device)`.
         attention: one of `models.attention.KERNELS`; outputs are the same.
         merge: merge the adapters into two copies of the adapted weights (to use), or keep both

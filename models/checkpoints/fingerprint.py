@@ -5,7 +5,7 @@ every weights file (base, adapters, retriever). Files of up to 64 MB are hashed 
 name, the size, the header and 64 evenly spaced samples of 64 KiB are, so that opening a model takes
 milliseconds: this tells checkpoints apart, but is not protection against forgery.
 
-Left out, because no memory depends on them: the prompt format (but for what it puts in front of memory),
+Left out, because no memory depends on them: the prompt format (except for what it puts in front of memory),
 chat templates, generation defaults, how a memory is read (`models.config` says of each setting whether it
 counts), and the version of `transformers` that wrote a file.
 """

@@ -1,6 +1,6 @@
 """From a training configuration and a base to a run: builds the network, the data and the loop.
 
-Also writes what a run has learned as a checkpoint of ours.
+Also writes what a run has learned as a checkpoint in our format.
 """
 
 from __future__ import annotations

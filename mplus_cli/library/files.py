@@ -164,7 +164,7 @@ def remove_unnamed(folder: Path, view: View) -> None:
 
 
 def unnamed(folder: Path, view: View) -> list[Path]:
-    """The files of ours that a commit does not name."""
+    """The files of mplus that a commit does not name."""
     named = named_files(view)
     found = [(path, path.relative_to(folder).as_posix()) for path in _files(folder)]
     return [path for path, name in found if name not in named and _OURS.fullmatch(name)]

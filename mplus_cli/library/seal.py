@@ -25,7 +25,7 @@ Or of `places`: number, place. Or of `metadata`: document, author, date.
 _CHECKSUMS_DIGEST = "checksums_sha256"
 """The key in `settings` of a digest over all rows of `checksums`."""
 _TIMES_DIGEST = "sha256"
-"""The key in `times` of a digest over the times there, but for how files were when they were checked:
+"""The key in `times` of a digest over the times there, except for how files were when they were checked:
 what is wrong there costs a comparison with the file's checksum, no more."""
 NOT_WRITTEN = "rows are not those that were written"
 

@@ -79,7 +79,7 @@ def check_numbers(tensors: Mapping[str, Tensor]) -> Iterator[str]:
 
 
 def is_like(memory: Memory, other: Memory) -> bool:
-    """Whether two memories have the shapes of one model, but for how much they hold."""
+    """Whether two memories have the shapes of one model, apart from how much they hold."""
     tails = (memory.stm.tail.shape, other.stm.tail.shape)
     return tails[0][::2] == tails[1][::2] and all(
         tokens.layout == other.stm.tokens.layout and _rows(tokens) == _rows(other.stm.tokens)

@@ -1,4 +1,4 @@
-"""What SQLite raises, as errors of ours that say what to do."""
+"""What SQLite raises, as errors of mplus that say what to do."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def model_folder(settings: Settings) -> Path:
 
 
 def _base_reference(folder: Path) -> str | None:
-    """What a checkpoint of ours names as its base, where that is a folder beside it."""
+    """What a checkpoint in our format names as its base, where that is a folder beside it."""
     reference = catalog.card(folder).get("base")
     return reference if isinstance(reference, str) and (folder / reference).is_dir() else None
 
