@@ -442,7 +442,7 @@ def test_an_answer_on_a_terminal(book: str, spawn: Any) -> None:
     child.close()
     assert child.exitstatus == 0
     assert "loading the model" in shown
-    assert "  \x1b[2mStory" in shown.splitlines()[-1]
+    assert "\x1b[2m  Story" in shown.splitlines()[-1]
 
 
 def test_plain_tokens(tiny_tokenizer: Any) -> None:

@@ -226,17 +226,17 @@ def test_serve_help_is_quick_and_loads_nothing() -> None:
 def test_a_signal_ends_it_cleanly_with_a_reading_under_way(private: Any) -> None:
     """What was committed is kept, the socket and the address are gone, and the exit code is 0."""
     token = (private.home / "token").read_text().strip()
-    connection = client._UnixConnection(str(private.home / "s"))
-    connection.timeout = 120
     book = "".join(f"Day {day}. Orla wrote the weather in a green book. " for day in range(6000))
     path = "/api/memories/long/documents?filename=long.txt&stream=true"
-    connection.request("POST", path, book.encode(), {"Authorization": f"Bearer {token}"})
-    response = connection.getresponse()
-    for line in response:
-        if b'"committed"' in line:
-            break
-    private.process.send_signal(signal.SIGINT)
-    rest = response.read()
+    with closing(client._UnixConnection(str(private.home / "s"))) as connection:
+        connection.timeout = 120
+        connection.request("POST", path, book.encode(), {"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        for line in response:
+            if b'"committed"' in line:
+                break
+        private.process.send_signal(signal.SIGINT)
+        rest = response.read()
     assert b"the server is stopping" in rest
     assert private.process.wait() == 0
     assert not (private.home / "s").exists() and find_address(private.home) is None
