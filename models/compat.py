@@ -58,7 +58,7 @@ def int8_linear(inputs: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
 def seeded(seed: int) -> torch.Generator:
     """A generator of random numbers on the CPU.
 
-    torch 2.13 makes none before a part of it is imported that `mplus_cli.runtime.postponed` puts off.
+    torch 2.13 makes none before its `_meta_registrations` are executed, which the program may have put off.
     """
     try:
         generator = torch.Generator(device="cpu")
