@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 import threading
 import zipfile
 from collections.abc import Callable
@@ -177,20 +178,28 @@ def test_short_names_are_hub_ids() -> None:
     assert PACKED_BELOW == LARGEST
 
 
-def test_an_environment_without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`uv tool install` makes such: then the pip that Python carries along does it."""
-    find = importlib.util.find_spec
-    hidden = {"pip"}
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name: None if name in hidden else find(name)
-    )
-    if find("ensurepip"):
-        command = pip_command()
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
-        assert done.stdout.startswith("pip ") and ".whl" in command[1]
-    hidden.add("ensurepip")
+@pytest.mark.parametrize("where", ["in ensurepip", "in a folder of the system"])
+def test_an_environment_without_pip(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """`uv tool install` makes such an environment: the wheel that comes with Python does it then."""
+    find, variable = importlib.util.find_spec, sysconfig.get_config_var
+    known: dict[str, Any] = {"pip": None, "ensurepip": None}
+    folders: dict[str, Any] = {"WHEEL_PKG_DIR": None}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: known.get(name, find(name)))
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: folders.get(name, variable(name)))
     with pytest.raises(MplusError, match="uv tool install --with pip mplus"):
         pip_command()
+    if where == "in ensurepip":
+        known["ensurepip"] = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+        folder = tmp_path / "_bundled"
+    else:
+        folders["WHEEL_PKG_DIR"] = folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "pip-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("pip/__main__.py", "print('pip 1.0')")
+    done = subprocess.run([*pip_command(), "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == "pip 1.0\n"
 
 
 def test_offline(mplus: Any) -> None:
