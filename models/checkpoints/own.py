@@ -1,21 +1,20 @@
 """Our own checkpoints: a folder with what M+ adds to a base, and a reference to that base.
 
-    mplus.json           {"format": 1, "name", "base", "base_fingerprint"?, "memories"?, "config",
-                         "prompt"}
+    mplus.json           {"format": 1, "name", "base", "base_fingerprint"?, "config", "prompt"}
     update_lora/         the update adapter in PEFT's format; absent at rank 0
     generate_lora/       the generate adapter, likewise
+    memory_lora/         the generate adapter of the earlier weights whose memories these open, where only
+                         the reading of memories was trained since (`keep_memories`)
     text_lora/           that of a reader of text without memory, of any rank; absent where there is none
     retriever.safetensors
 
-`base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves. `memories`
-({"fingerprint", "digest"}) stands where only the way memories are read was trained since earlier weights:
-their fingerprint is kept as long as the digest is that of these weights (`memory_digest`).
+`base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, r
 from models.checkpoints.fingerprint import base_files, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
-from models.durable import new_file, new_folder
+from models.durable import new_folder
 from models.merging import GENERATE, TEXT, UPDATE, Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
@@ -46,8 +45,8 @@ from models.schema import Text, check_values, shown
 FORMAT = 1
 CARD = "mplus.json"
 RETRIEVER = "retriever.safetensors"
+MEMORY = "memory_lora"
 _CARD = {"name": Text(256), "base": Text(4096), "base_fingerprint": Text(64, optional=True)}
-_MEMORIES = {"fingerprint": Text(64), "digest": Text(64)}
 
 
 def save_own(
@@ -115,8 +114,6 @@ def load_own(
         config = MPlusConfig.from_dict(card["config"])
         prompt = PromptFormat.from_dict(card["prompt"])
         check_values(card, _CARD)
-        if (earlier := card.get("memories")) is not None:
-            check_values(earlier if isinstance(earlier, dict) else {}, _MEMORIES)
         base_path = base or _find_base(folder, card["base"])
         _check_base(folder, card, base_path)
     loaded = load_base(base_path, device=device, dtype=dtype)
@@ -131,7 +128,9 @@ def load_own(
         retriever.requires_grad_(not merge).to(device, dtype)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
-        mark = _fingerprint(card, config, header, base_path, folder, generate)
+        written = _written_under(folder)
+        _check_memories(folder, config, generate, written)
+        mark = _fingerprint(config, header, base_path, folder, written)
         check_answers(model, loaded.tokenizer, prompt)
         text = None
         if merge and (folder / TEXT).is_dir():
@@ -164,71 +163,76 @@ def base_fingerprint(base: Path) -> str:
 
 
 def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
-    """Give a checkpoint the fingerprint of the one it was trained from, so that it opens its memories.
+    """Give a checkpoint the generate adapter of the one it was trained from, so that it has the fingerprint
+    of that one and opens its memories.
 
     Raises:
         CheckpointError: its memories would be others: more than reading was trained.
     """
-    tokenizer = load_tokenizer(base)
-    marks, digests = [], []
+    written, marks = _written_under(earlier), []
     for one in (earlier, folder):
         card = _read_card(one)
         config = MPlusConfig.from_dict(card["config"])
-        generate = _read_adapter(one / GENERATE, config.generate_lora_rank)
-        header = PromptFormat.from_dict(card["prompt"]).header(tokenizer)
-        marks.append(_fingerprint(card, config, header, base, one, generate))
-        digests.append(memory_digest(config, header, base, one, generate))
-    if digests[0] != digests[1]:
-        raise CheckpointError(f"{folder}: writes other memories than {earlier}: keep its own name")
-    card |= {"memories": {"fingerprint": marks[0], "digest": digests[0]}}
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    with new_file(folder / CARD) as file:
-        file.write(text.encode())
+        header = PromptFormat.from_dict(card["prompt"]).header(load_tokenizer(base))
+        _check_memories(
+            one, config, _read_adapter(one / GENERATE, config.generate_lora_rank), written
+        )
+        marks.append(_fingerprint(config, header, base, one, written))
+    if marks[0] != marks[1]:
+        raise CheckpointError(f"{folder}: writes other memories than {earlier}")
+    with new_folder(folder / MEMORY) as fresh:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(written / name, fresh / name)
 
 
-def memory_digest(
-    config: MPlusConfig,
-    header: Sequence[int],
-    base: Path,
-    folder: Path,
-    generate: Adapter | None,
-) -> str:
-    """SHA-256 (hex) of what memories are made by: of the adapter that reads them, only the projections
-    that make their keys and values count.
+def _written_under(folder: Path) -> Path:
+    """The generate adapter that a checkpoint's fingerprint counts."""
+    return folder / MEMORY if (folder / MEMORY).is_dir() else folder / GENERATE
 
-    Args:
-        header: of the prompt (`PromptFormat.header`): chunks are written behind it.
+
+def _check_memories(
+    folder: Path, config: MPlusConfig, generate: Adapter | None, written: Path
+) -> None:
+    """Check that weights open the memories written under another generate adapter: the projections that make
+    their keys and values are the same.
+
+    Raises:
+        CheckpointError: they are not.
     """
-    files = [*base_files(base), folder / RETRIEVER]
-    files += [folder / UPDATE / CONFIG, folder / UPDATE / WEIGHTS]
-    digest = hashlib.sha256(
-        fingerprint(counting(config, header), [path for path in files if path.exists()]).encode()
+    if written == folder / GENERATE:
+        return
+    before = _of_memory(load_adapter(written), config)
+    now = {} if generate is None else _of_memory(generate, config)
+    same = before.keys() == now.keys() and all(
+        one.shape == other.shape and torch.equal(one, other)
+        for name, halves in before.items()
+        for one, other in zip(halves, now[name], strict=True)
     )
-    scale, weights = (generate.scale, generate.weights) if generate else (0.0, {})
-    for name, halves in sorted(weights.items()):
+    if not same:
+        raise CheckpointError(
+            f"{folder}: {GENERATE} writes other memories than {written}: with that folder deleted it has "
+            "memories of its own"
+        )
+
+
+def _of_memory(generate: Adapter, config: MPlusConfig) -> dict[str, tuple[Tensor, Tensor]]:
+    """What an adapter adds to the projections that make memory's keys and values, halves by name."""
+    found = {}
+    for name, (a, b) in generate.weights.items():
         layer = next((int(part) for part in name.split(".") if part.isdigit()), -1)
         is_kept = config.memory_layers is None or layer in config.memory_layers
         if is_kept and name.endswith(("k_proj", "v_proj")):
-            digest.update(f"\n{name} {scale}\n".encode())
-            for half in halves:
-                digest.update(half.float().numpy().tobytes())
-    return digest.hexdigest()
+            found[name] = (a, b * generate.scale)
+    return found
 
 
 def _fingerprint(
-    card: dict[str, Any],
-    config: MPlusConfig,
-    header: Sequence[int],
-    base: Path,
-    folder: Path,
-    generate: Adapter | None,
+    config: MPlusConfig, header: Sequence[int], base: Path, folder: Path, written: Path
 ) -> str:
-    earlier = card.get("memories")
-    if earlier is not None:
-        digest = memory_digest(config, header, base, folder, generate)
-        if earlier["digest"] == digest:
-            return str(earlier["fingerprint"])
-    return fingerprint(counting(config, header), [*base_files(base), *_own_files(folder)])
+    own = [folder / RETRIEVER]  # and the adapters with their configs, which hold the scale
+    own += [part / name for part in (folder / UPDATE, written) for name in (CONFIG, WEIGHTS)]
+    files = [*base_files(base), *(path for path in own if path.exists())]
+    return fingerprint(counting(config, header), files)
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -279,14 +283,3 @@ def _read_adapter(folder: Path, rank: int) -> Adapter | None:
     if adapter.rank != rank:
         raise CheckpointError(f"{folder}: has rank {adapter.rank}, {CARD} says {rank}")
     return adapter
-
-
-def _own_files(folder: Path) -> list[Path]:
-    """The weights of the checkpoint itself, and the adapters' configs (they hold the scale)."""
-    files = [folder / RETRIEVER]
-    for name in (UPDATE, GENERATE):
-        files += [
-            folder / name / CONFIG,
-            folder / name / WEIGHTS,
-        ]
-    return [path for path in files if path.exists()]

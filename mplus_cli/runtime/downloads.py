@@ -85,12 +85,14 @@ def before(repository: str) -> str:
     told, named = _told_by_the_hub(repository), known(repository)
     licence = named.licence if named else told.licence
     total = told.bytes or (named.bytes if named else None)
-    parameters = named.parameters if named else told.parameters
+    parameters = told.parameters or (named.parameters if named else None)
     parts = [f"licence {licence}" if licence else "licence not known: see its page on the Hub"]
     if told.is_gated or (named is not None and named.is_gated):
         parts[0] += ", to be accepted on its page on the Hub"
     if total:
-        parts.append(f"{size(total)} at most are downloaded once")
+        other = named and abs(total - named.bytes) > named.bytes / 20
+        expected = f" ({size(named.bytes)} when this version was made)" if named and other else ""
+        parts.append(f"{size(total)} at most are downloaded once{expected}")
     if parameters:
         needed = memory_in_use(parameters, named.token_bytes if named else 0)
         parts.append(f"answers take about {size(needed)} of memory")

@@ -83,6 +83,8 @@ def test_a_checkpoint_whose_reading_was_trained_opens_the_memories_of_before(
     base, before = pair.parent / "tiny-base", load(tiny_checkpoint_folder, dtype=torch.float32)
     change_projection(pair, 1, "self_attn.q_proj")
     assert load(pair).fingerprint != before.fingerprint
+    edit(pair, memories={"fingerprint": before.fingerprint, "digest": "a" * 64})
+    assert load(pair).fingerprint != before.fingerprint, "a card's word is not believed"
     keep_memories(pair, tiny_checkpoint_folder, base)
     trained = load(pair, dtype=torch.float32)
     assert trained.fingerprint == before.fingerprint
@@ -90,13 +92,22 @@ def test_a_checkpoint_whose_reading_was_trained_opens_the_memories_of_before(
     assert (one - other).abs().max() > 1e-3
     for name in ("keys", "values", "retriever_keys"):
         assert torch.equal(getattr(memory.stm.tokens, name), getattr(same.stm.tokens, name)), name
+    again = Path(shutil.copytree(pair, pair.parent / "again"))  # trained further, from that one
+    change_projection(again, 0, "mlp.down_proj")
+    keep_memories(again, pair, base)
+    assert load(again).fingerprint == before.fingerprint
     change_projection(pair, 1, "self_attn.v_proj")  # its memories are others from now on
-    assert load(pair).fingerprint != before.fingerprint
+    with pytest.raises(CheckpointError, match=r"writes other memories than .*memory_lora: with"):
+        load(pair)
     with pytest.raises(CheckpointError, match="other memories"):
         keep_memories(pair, tiny_checkpoint_folder, base)
-    edit(pair, memories=[])
-    with pytest.raises(CheckpointError, match="fingerprint is None"):
-        load(pair)
+    shutil.rmtree(pair / "memory_lora")
+    assert load(pair).fingerprint != before.fingerprint
+    tensors = load_file(pair / "retriever.safetensors")
+    save_file({name: part + 1 for name, part in tensors.items()}, pair / "retriever.safetensors")
+    with pytest.raises(CheckpointError, match="other memories"):
+        keep_memories(pair, tiny_checkpoint_folder, base)
+    assert not (pair / "memory_lora").exists()
 
 
 def test_a_reader_of_text_is_none_of_memory_s_business(

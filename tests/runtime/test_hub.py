@@ -21,13 +21,16 @@ from typing import Any
 
 import pytest
 
+from mplus_cli.runtime.known_models import KNOWN
 from mplus_cli.runtime.large_files import _Redirects
+from mplus_cli.wording import size
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "5" * 40
 CONFIG = b'{"model_type": "llama"}'
 WEIGHTS = random.Random(7).randbytes(12 << 20)
 FILES = {"config.json": CONFIG, "model.safetensors": WEIGHTS, "README.md": b"no", "x.bin": b"no"}
+FILES_FETCHED = ("config.json", "model.safetensors")
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Hub:
     is_silent: threading.Event = field(default_factory=threading.Event)
     goes_on: threading.Event = field(default_factory=threading.Event)
     sends: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
+    lists: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Other repositories, and the sizes of the files that it says they have."""
 
     def fetched(self) -> list[tuple[str, str]]:
         """The files that were sent, with the range of each."""
@@ -74,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
             files = [{"rfilename": name, "size": len(held)} for name, held in FILES.items()]
             info = {"id": "org/tiny", "sha": COMMIT, "siblings": files, "tags": ["license:mit"]}
             self._send(200, json.dumps(info | {"gated": False, "private": False}).encode())
+        elif (listed := hub.lists.get(path.removeprefix("/api/models/"))) is not None:
+            files = [{"rfilename": name, "size": held} for name, held in listed.items()]
+            self._send(200, json.dumps({"id": "other", "siblings": files}).encode())
         elif path.startswith("/api/models/org/tiny/tree/"):
             self._send(200, json.dumps([entry(name) for name in FILES]).encode())
         elif path.startswith(f"/org/tiny/resolve/{COMMIT}/"):
@@ -194,12 +202,36 @@ def test_a_fetch_that_was_killed_goes_on_where_it_was(hub: Hub, tmp_path: Path) 
     assert re.fullmatch(r"bytes=[1-9]\d+-", spans["model.safetensors"])
     assert set(spans) <= {"config.json", "model.safetensors"}  # no pickles, no pictures
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    assert "org/tiny: licence mit; 12.6 MB at most are downloaded once" in err
+    came = sum(path.stat().st_size for path in folder.iterdir())
+    assert f"org/tiny: licence mit; {size(came)} at most are downloaded once" in err
 
     hub.asked = []
     assert run(hub, tmp_path, "--offline", "model", "path", "org/tiny")[:2] == (0, f"{folder}\n")
     assert run(hub, tmp_path, "--offline", "model", "pull", "org/tiny")[0] == 0
     assert hub.asked == []
+
+
+def test_what_is_said_of_a_short_name_is_what_the_hub_lists(hub: Hub, tmp_path: Path) -> None:
+    """Where that is another size than is known here, both are said."""
+    for number, model in enumerate(KNOWN):
+        larger = model.bytes // 2 if number % 2 else 0
+        weights = model.bytes - 1_000 + larger
+        listed = {"config.json": 1_000, "model.safetensors": weights, "x.bin": 10**9, "a.onnx": 9}
+        hub.lists[model.repository] = listed
+    program = (
+        "from mplus_cli.runtime import downloads, known_models; "
+        "print(*(downloads.before(one.repository) for one in known_models.KNOWN), sep='\\n')"
+    )
+    environment = surroundings(hub, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(KNOWN), done.stderr
+    for number, (model, line) in enumerate(zip(KNOWN, lines, strict=True)):
+        total = size(sum(hub.lists[model.repository][name] for name in FILES_FETCHED))
+        known = f" ({size(model.bytes)} when this version was made)" if number % 2 else ""
+        assert f"; {total} at most are downloaded once{known}; answers take about " in line
 
 
 def test_a_connection_that_breaks_is_made_again(hub: Hub, tmp_path: Path) -> None:
