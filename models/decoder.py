@@ -31,7 +31,7 @@ from models.layer import (
     run_layer,
 )
 from models.merging import Adapter, merge
-from models.projections import join
+from models.projections import join, prepack
 from models.rotary import Turn, frequencies, turn, turned, turned_at_once
 from models.stack import Stack
 
@@ -151,7 +151,8 @@ class Decoder:
 
     def _join(self, index: int) -> Join:
         """Makes projections of layer `index`: of the modules, or of weights with the adapter merged."""
-        return each if self.apart is None else partial(self.joined, index, join)
+        lay_out = prepack if self.keep else join
+        return each if self.apart is None else partial(self.joined, index, lay_out)
 
     def joined(
         self,
@@ -265,7 +266,19 @@ class Decoder:
 
     def final(self, hidden: Tensor) -> Tensor:
         """Logits (B, T, V) of what left the last layer."""
-        return self.logits_of(self.stack.lm_head(self.stack.model.norm(hidden)))
+        return self.logits_of(self.head(self.stack.model.norm(hidden)))
+
+    @property
+    def head(self) -> Projection:
+        """The output head D -> V, prepacked for all decoders of the stack if this one keeps its weights."""
+        stack = self.stack
+        if not self.keep or self.apart is None:
+            return stack.lm_head
+        if stack.head is None:
+            stack.head = prepack([stack.lm_head.weight], stack.lm_head.bias)
+            for name in ("lm_head.weight", "model.embed_tokens.weight"):
+                stack.give_back(name)
+        return stack.head
 
     def logits_of(self, projected: Tensor) -> Tensor:
         """What the output head gives (..., V), as the family scales it."""

@@ -39,13 +39,14 @@ LayOut = Callable[[Sequence[Tensor], Tensor | None], Projection]
 """Makes one projection of weights (O, I) that read the same input, and of their bias (O,)."""
 
 
-def optimise_for_device(model: MPlusModel) -> None:
-    """Give a model faster ways to read and to decode, where there are any for its device and weights."""
+def optimise_for_device(model: MPlusModel, *others: Decoder) -> None:
+    """Give a model faster ways to read and to decode, where there are any for its device and weights, and to
+    other decoders faster ways to read."""
     if fits(model.generate):
         model.step_decoder = FastDecoder(
             model.generate, pack8 if compat.has_int8_linear() else join
         )
-    for decoder in (model.update, model.generate):
+    for decoder in (model.update, model.generate, *others):
         faster = decoder.device.type == "cpu" and not compat.has_matrix_units()
         if faster and decoder.attention == SDPA:
             decoder.attention = CAUSAL
@@ -127,7 +128,7 @@ class FastDecoder:
         hidden = decoder.embed(torch.tensor([tokens], device=decoder.device)).float()  # (1, T, D)
         hidden = decoder.side_by_side(hidden, cache, paths, self._layers.__getitem__)
         # The head as it is: one matrix of this size is read as quickly as memory gives it.
-        return decoder.logits_of(decoder.stack.lm_head(self._final_norm(hidden)))[0].float()
+        return decoder.logits_of(decoder.head(self._final_norm(hidden)))[0].float()
 
 
 @dataclass(frozen=True, slots=True)

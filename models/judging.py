@@ -1,6 +1,7 @@
 """How likely continuations of a prompt are to a reader that has no memory: all of them in one pass.
 
-Each continues the prompt, and none sees another. Works on token ids, independent of text and memory.
+Each continues the prompt, and none sees another; tokens with which several begin are read once. Works on
+token ids, independent of text and memory.
 
 Shapes: V vocabulary; T tokens of a pass, behind n in the cache.
 """
@@ -71,13 +72,12 @@ def follow(
     stop_ids: Sequence[int],
 ) -> list[Followed]:
     """Follow continuations of a prompt, each of at least one token. The cache is left unchanged."""
-    ids = [id for one in continuations for id in one]
-    if not ids:
+    tree = _Tree.of(continuations)
+    if not tree.ids:
         return []
-    sizes = [len(one) for one in continuations]
-    positions = [prompt.length + at for size in sizes for at in range(size)]
     mark = prompt.cache.mark()
-    masks = {window: _apart(reader, prompt.length, sizes, window) for window in set(reader.windows)}
+    positions = [prompt.length + len(path) - 1 for path in tree.paths]
+    masks = {window: tree.mask(reader, prompt.length, window) for window in set(reader.windows)}
 
     def layer(index: int, hidden: Tensor, rotary: Rotary) -> Tensor:
         return run_layer(
@@ -86,20 +86,64 @@ def follow(
             *(masks[reader.windows[index]], prompt.cache, KERNELS[reader.attention]),
         )
 
-    hidden = _through(reader, ids, positions, layer)
+    hidden = _through(reader, tree.ids, positions, layer)[0]
     prompt.cache.rewind(mark)
-    wanted = torch.tensor([*ids[1:], ids[0]], device=reader.device)  # of the last row, nothing
-    ends, behind = list[float](), list[float]()
-    for rows, next_ids in zip(hidden[0].split(ROWS), wanted.split(ROWS), strict=True):
-        chances = reader.final(rows[None])[0].float().log_softmax(dim=-1)  # (rows, V)
-        ends += chances[:, sorted(stop_ids)].amax(dim=1).tolist()
-        behind += chances.gather(1, next_ids[:, None])[:, 0].tolist()
-    found, start = [], 0
-    for one, size in zip(continuations, sizes, strict=True):
-        nats = (float(prompt.chances[one[0]]), *behind[start : start + size - 1])
-        found.append(Followed(tuple(one), nats, tuple(ends[start : start + size])))
-        start += size
-    return found
+    nats = prompt.chances[tree.ids].tolist()  # right for the first tokens, the others follow
+    ends, stops = list[float](), sorted(stop_ids)
+    for start in range(0, len(hidden), ROWS):
+        logits = reader.final(hidden[None, start : start + ROWS])[0].float()  # (rows, V)
+        sums = logits.logsumexp(dim=-1, keepdim=True)
+        ends += (logits[:, stops].amax(dim=1, keepdim=True) - sums)[:, 0].tolist()
+        for row in range(len(logits)):
+            for child in tree.children[start + row]:
+                nats[child] = float(logits[row, tree.ids[child]] - sums[row])
+    return [
+        Followed(tuple(one), tuple(nats[at] for at in path), tuple(ends[at] for at in path))
+        for one, path in zip(continuations, tree.whole, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Continuations as a tree of tokens, which come behind those that they continue."""
+
+    ids: list[int]
+    paths: list[list[int]]
+    """Of each token, those that lead to it from the prompt, itself last, by their numbers."""
+    children: list[list[int]]
+    """Of each token, those that come next behind it."""
+    whole: list[list[int]]
+    """The path of each continuation."""
+
+    @classmethod
+    def of(cls, continuations: Sequence[Sequence[int]]) -> _Tree:
+        known = dict[tuple[int, ...], int]()
+        tree = cls([], [], [], [])
+        for one in continuations:
+            path: list[int] = []
+            for end in range(1, len(one) + 1):
+                begun = tuple(one[:end])
+                if begun not in known:
+                    known[begun] = len(tree.ids)
+                    if path:
+                        tree.children[path[-1]].append(len(tree.ids))
+                    tree.paths.append([*path, len(tree.ids)])
+                    tree.ids.append(one[end - 1])
+                    tree.children.append([])
+                path = tree.paths[known[begun]]
+            tree.whole.append(path)
+        return tree
+
+    def mask(self, reader: Decoder, before: int, window: int | None) -> Tensor:
+        """The additive mask (1, 1, T, n + T) behind n tokens: each token sees those and its path, and so many
+        back as a layer's window lets it."""
+        least = torch.finfo(reader.dtype).min
+        mask = torch.full((len(self.ids), before + len(self.ids)), least, dtype=reader.dtype)
+        for row, path in enumerate(self.paths):
+            hidden = 0 if window is None else max(before + len(path) - window, 0)
+            mask[row, hidden:before] = 0
+            mask[row, [before + at for at in path[max(hidden - before, 0) :]]] = 0
+        return mask[None, None].to(reader.device)
 
 
 def _through(
@@ -115,18 +159,3 @@ def _through(
         for index in range(reader.layers):
             hidden = layer(index, hidden, rotary)
     return hidden
-
-
-def _apart(reader: Decoder, before: int, sizes: Sequence[int], window: int | None) -> Tensor:
-    """The additive mask (1, 1, T, n + T) of texts of these sizes behind the same n tokens, none of which sees
-    another, and each token so many back as a layer's window lets it."""
-    total = sum(sizes)
-    owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-    seen = torch.ones(total, before + total, dtype=torch.bool)
-    seen[:, before:] = (owner[:, None] == owner).tril()
-    if window is not None:
-        position = torch.cat([torch.arange(size) for size in (before, *sizes)])
-        position[before:] += before
-        seen &= position[before:, None] - position < window
-    mask = torch.zeros(seen.shape, dtype=reader.dtype)
-    return mask.masked_fill(~seen, torch.finfo(reader.dtype).min)[None, None].to(reader.device)

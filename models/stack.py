@@ -133,6 +133,8 @@ class Stack(nn.Module):
         come back from there."""
         self.model = Backbone(architecture)
         self.lm_head = Linear(architecture.hidden, architecture.vocabulary, bias=False)
+        self.head: Callable[[Tensor], Tensor] | None = None
+        """The output head laid out for many passes, once a decoder has asked for that."""
         self._tie()
 
     @property
@@ -154,6 +156,7 @@ class Stack(nn.Module):
         """Put a weight in its place, frozen; it is not copied."""
         module, _, leaf = name.rpartition(".")
         setattr(self.get_submodule(module), leaf, nn.Parameter(weight, requires_grad=False))
+        self.head = None
         self._tie()
 
     def _is_tied(self, module: nn.Module) -> bool:

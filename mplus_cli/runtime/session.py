@@ -159,7 +159,8 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str, once: boo
         if isinstance(error.__cause__, MemoryError):
             raise
         raise MismatchError(str(error)) from error
-    optimise_for_device(loaded.model)
+    reader = loaded.text_reader
+    optimise_for_device(loaded.model, *([reader] if reader else []))
     return replace(loaded, name=choice.name)
 
 

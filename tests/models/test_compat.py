@@ -12,6 +12,7 @@ import torch
 
 from models import compat
 from models.precision import default_dtype
+from models.projections import Joined, Prepacked, join, prepack
 
 ROOT = Path(__file__).resolve().parents[2]
 BORROWED = ("torch", "cpu", "transformers", "peft", "config", "module")
@@ -46,10 +47,31 @@ def test_products_of_bytes_are_the_same_without_their_kernels(
     assert not compat.has_int8_linear() and not compat.multiplies_bytes()
 
 
+@pytest.mark.skipif(not compat.has_packed_linear(), reason="no products of bfloat16 in hardware")
+@pytest.mark.parametrize("rows", [1, 3, 17, 130])
+def test_prepacked_weights_give_the_same_bits(rows: int) -> None:
+    torch.manual_seed(0)
+    parts = [torch.randn(40, 96).bfloat16(), torch.randn(24, 96).bfloat16()]
+    inputs, bias = torch.randn(2, rows, 96).bfloat16(), torch.randn(64).bfloat16()
+    for given in (None, bias):
+        packed, joined = prepack(parts, given), join(parts, given)
+        assert isinstance(packed, Prepacked)
+        assert torch.equal(packed(inputs), joined(inputs))
+    assert isinstance(prepack([part.float() for part in parts]), Joined)
+
+
+def test_weights_stay_as_they_are_where_they_cannot_be_prepacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compat, "has_packed_linear", lambda: False)
+    assert isinstance(prepack([torch.ones(8, 8).bfloat16()]), Joined)
+
+
 def test_a_processor_that_is_not_known_is_a_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_vnni_supported"):
         monkeypatch.delattr(torch.cpu, name)
     assert default_dtype("cpu") == torch.float32
+    assert not compat.has_packed_linear()
     assert not compat.multiplies_bytes()
 
 

@@ -48,3 +48,17 @@ def test_a_prompt_can_be_followed_again(build_stack: Callable[..., Any]) -> None
     first = follow(reader, prompt, CONTINUATIONS, (1,))
     assert follow(reader, prompt, CONTINUATIONS, (1,)) == first
     assert follow(reader, prompt, [], (1,)) == []
+
+
+def test_what_several_begin_with_is_read_once(
+    build_stack: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, read = Decoder(build_stack()), list[int]()
+    prompt = read_prompt(reader, PROMPT, spare=10)
+    embed = reader.embed
+    monkeypatch.setattr(reader, "embed", lambda ids: read.extend(ids[0].tolist()) or embed(ids))
+    again = [[45, 135, 21], [45], [45, 135, 21]]
+    found = follow(reader, prompt, again, (1,))
+    assert read == [45, 135, 21]
+    assert found[0] == found[2]
+    assert found[1].nats == found[0].nats[:1]
