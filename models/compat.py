@@ -56,7 +56,7 @@ def int8_linear(inputs: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
 
 
 def has_packed_linear() -> bool:
-    """Whether `packed_linear` is quicker than torch's own product of bfloat16, which is oneDNN's too where the
+    """Whether `packed_linear` is quicker than the product that torch has for bfloat16: oneDNN too, where the
     CPU has one, but lays the weights out anew each time."""
     return has_bfloat16() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 
