@@ -79,7 +79,10 @@ def train(
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write a checkpoint for --model here; of text-reader, into the one here."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a checkpoint for --model here; of text-reader, into the one here.",
+        ),
     ] = None,
     curves: Annotated[
         Path | None,
