@@ -132,7 +132,7 @@ def extract(stack: nn.Module, name: str) -> Adapter | None:
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:
     """Write an adapter in PEFT's format, in bfloat16; the same adapter gives the same bytes."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _peft_config(adapter.rank, adapter.alpha, adapter.targets).save_pretrained(str(folder))
     path = folder / CONFIG
     config = read_json(path)

@@ -154,7 +154,20 @@ def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
         ranks = {UPDATE: config.update_lora_rank, GENERATE: config.generate_lora_rank}
         found = {name: _read_adapter(folder / name, rank) for name, rank in ranks.items()}
         adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
+        if (folder / TEXT).is_dir():
+            adapters[TEXT] = load_adapter(folder / TEXT)
         return adapters, load_file(folder / RETRIEVER)
+
+
+def save_text_reader(folder: Path, adapter: Adapter) -> None:
+    """Put a reader of text into a checkpoint, in place of the one that it may have.
+
+    Raises:
+        CheckpointError: the folder is no checkpoint of ours.
+    """
+    _read_card(folder)
+    with new_folder(folder / TEXT) as fresh:
+        save_adapter(adapter, fresh)
 
 
 def base_fingerprint(base: Path) -> str:

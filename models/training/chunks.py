@@ -88,7 +88,8 @@ class ChunkMaker:
         version, internal, gauss = state["random"]
         self._order = list(state["order"])
         self._random.setstate((version, tuple(internal), gauss))
-        self._fact_maker = FactMaker(self._random.getrandbits(32))
+        self._fact_maker = FactMaker(self._random.getrandbits(32))  # new names: theirs are not kept
+        self._random.setstate((version, tuple(internal), gauss))
 
     def chunk(self) -> ChunkText:
         """The next chunk, full."""

@@ -82,6 +82,9 @@ class TrainingConfig:
     is then asked so as well."""
     reread_share: float = 0.65
     """Share of questions whose prompt has them; the others are answered from memory alone."""
+    text_lora_rank: int = 0
+    """Rank of the adapter of a reader of text, which has no memory and gives a second opinion; that adapter
+    alone is then trained, on questions with passages in their prompt (see `reread`). 0: there is none."""
     spans: int = 0
     """Train only on answers of at most this many words that occur in their passage; 0: on all."""
     passage_questions: int = 0
@@ -130,6 +133,8 @@ class TrainingConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 to 1")
         if self.cue_tokens >= self.continuation_tokens:
             raise ConfigError("cue_tokens must be less than continuation_tokens")
+        if self.text_lora_rank and not self.reread:
+            raise ConfigError("a reader of text is shown passages: set reread to 1 or more")
         if not (self.train_update or self.train_generate or self.train_retriever):
             raise ConfigError("nothing is trained: set train_update, train_generate or both")
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,12 +21,13 @@ from torch import nn
 from models.config import ConfigError
 from models.durable import new_folder
 from models.network import MPlusModel
+from models.stack import Stack
 from models.training.batch import Losses
 from models.training.config import LAST, TrainingConfig, has_saved
 from models.training.curves import LOG, VALIDATION, append_row, forget_after, replace_text, settle
 from models.training.optimiser import MasterAdamW, cosine
 from models.training.processes import Processes
-from models.training.sampler import Sampler
+from models.training.text_reader import TextTrainee
 from models.training.trainee import Trainee
 from models.training.weights import load_weights, read_weights, trained_weights
 
@@ -60,6 +62,25 @@ class CheckpointSaved:
 Event = Step | Validated | CheckpointSaved
 
 
+class Batches(Protocol):
+    """Where a run's batches come from."""
+
+    def batch(self) -> Any:
+        """The next one, as the trainee takes it."""
+
+    def remember(self, written: Any) -> None:
+        """Keep what the trainee wrote."""
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to continue from here, as JSON values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from there."""
+
+    def close(self) -> None:
+        """Stop drawing."""
+
+
 class Run:
     """A run in a folder; `events` continues it from where it stopped."""
 
@@ -67,8 +88,8 @@ class Run:
         self,
         folder: Path,
         config: TrainingConfig,
-        trainee: Trainee,
-        sampler: Sampler,
+        trainee: Trainee | TextTrainee,
+        sampler: Batches,
         validate: Callable[[], dict[str, float]] | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -89,7 +110,14 @@ class Run:
 
     @property
     def model(self) -> MPlusModel:
+        """What a run that trains memory trains."""
+        assert isinstance(self._trainee, Trainee)
         return self._trainee.model
+
+    @property
+    def stack(self) -> Stack:
+        """The base, with the adapters injected."""
+        return self._trainee.llama
 
     @property
     def step(self) -> int:
@@ -195,7 +223,7 @@ def total_loss(losses: Losses, config: TrainingConfig) -> torch.Tensor:
 
 
 def parameter_groups(
-    trainee: Trainee, config: TrainingConfig
+    trainee: Trainee | TextTrainee, config: TrainingConfig
 ) -> list[tuple[list[nn.Parameter], float]]:
     """The weights to train, with their learning rates: adapters, then the retriever."""
     for parameter in trainee.parameters():
@@ -205,6 +233,7 @@ def parameter_groups(
         for name, weight in trainee.llama.named_parameters()
         if (config.train_update and ".update_lora." in name)
         or (config.train_generate and ".generate_lora." in name)
+        or ".text_lora." in name
     ]
     retriever = list(trainee.retriever.parameters()) if config.train_retriever else []
     for weight in (*adapters, *retriever):

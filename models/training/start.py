@@ -6,7 +6,7 @@ Also writes what a run has learned as a checkpoint in our format.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import torch
 
 from models.attention import GROUPED
 from models.checkpoints import attach_adapters, base_fingerprint, save_own
-from models.checkpoints.adapters import extract
+from models.checkpoints.adapters import PROJECTIONS, extract, inject
 from models.checkpoints.base import load_base, load_tokenizer
+from models.checkpoints.own import save_text_reader
 from models.config import ConfigError
 from models.decoder import Decoder
-from models.merging import GENERATE, UPDATE
+from models.merging import GENERATE, TEXT, UPDATE
 from models.network import MPlusModel
 from models.prompts import PromptFormat, encode_plain
 from models.retriever import make_retriever
@@ -27,14 +28,26 @@ from models.stack import Stack
 from models.training.chunks import ChunkMaker, Corpus, Mix
 from models.training.config import PROMPT_TEMPLATE, TrainingConfig, has_saved
 from models.training.data import read_books, read_passages, spans_only
-from models.training.loop import Run
+from models.training.loop import Batches, Run
 from models.training.prefetch import Prefetched
 from models.training.processes import Processes
+from models.training.rows import Rows
 from models.training.sampler import Inline, Sampler
 from models.training.stream import Stream, Wording
+from models.training.text_reader import (
+    TextSampler,
+    TextStream,
+    TextTrainee,
+    held_out_loss,
+)
 from models.training.trainee import RetrieverTrainee, Trainee
 from models.training.validation import make_probes, validate
-from models.training.weights import load_weights, mean_weights, read_weights
+from models.training.weights import (
+    load_weights,
+    mean_weights,
+    read_weights,
+    starting_weights,
+)
 
 Passages = Callable[[str, Sequence[str], int], Sequence[str]]
 """Chooses what a prompt shows: a question, the texts of the chunks in the prefix, and from how many of
@@ -62,6 +75,8 @@ def start(
 ) -> tuple[Run, Any]:
     """A run in `folder`, new or resumed, and the base's tokenizer.
 
+    With `text_lora_rank` it trains a reader of text, else the readers of memory.
+
     Args:
         base: folder of the base model in Hugging Face's format.
         processes: those that share the run; each builds its own share of the streams.
@@ -79,7 +94,6 @@ def start(
     attention = GROUPED if torch.device(device).type == "cpu" else "sdpa"
     loaded = load_base(base, device=device, dtype=dtype)
     make = StreamMaker(config, base, answer_end(loaded.tokenizer, loaded.stop_ids), passages)
-    model = make_model(config, loaded.stack, loaded.bos_id, attention)
     processes = processes or Processes()
     numbers = processes.share(config.streams)
     drawing: Inline | Prefetched
@@ -87,14 +101,27 @@ def start(
         drawing = Prefetched(make, numbers, data_workers)
     else:
         drawing = Inline(make(numbers))
-    reads = config.train_update or config.train_generate
-    trainee = Trainee(model) if reads else RetrieverTrainee(model)
+    trainee: Trainee | TextTrainee
+    sampler: Batches
+    wording = make.wording(loaded.tokenizer)
+    if config.text_lora_rank:
+        inject(
+            loaded.stack, TEXT, config.text_lora_rank, 2 * config.text_lora_rank, PROJECTIONS, dtype
+        )
+        trainee = TextTrainee(loaded.stack, attention)
+        sampler = TextSampler(drawing, loaded.stack.device, pad=make.end)
+        check = _text_validation(config, trainee, wording, pad=make.end)
+    else:
+        model = make_model(config, loaded.stack, loaded.bos_id, attention)
+        reads = config.train_update or config.train_generate
+        trainee = Trainee(model) if reads else RetrieverTrainee(model)
+        sampler = Sampler(config, model, drawing, pad=make.end)
+        check = _validation(config, model, wording, loaded.tokenizer)
     if weights and not has_saved(folder):
-        load_weights(trainee, mean_weights([read_weights(path) for path in weights]))
-    sampler = Sampler(config, model, drawing, pad=make.end)
-    check = _validation(config, model, make.wording(loaded.tokenizer), loaded.tokenizer)
+        found = mean_weights([read_weights(path) for path in weights])
+        load_weights(trainee, starting_weights(found, config.text_lora_rank))
     run = Run(folder, config, trainee, sampler, check, processes)
-    if not config.train_update:
+    if not (config.train_update or config.text_lora_rank):
         _merge_writer(model, load_base(base, device=device, dtype=dtype).stack)
     return run, loaded.tokenizer
 
@@ -148,6 +175,7 @@ class StreamMaker:
         corpus = Corpus(passages, read_books(config.books))
         mix = Mix(**{entry.name: getattr(config, entry.name) for entry in fields(Mix)})
         wording = self.wording(load_tokenizer(self.base))
+        stream = TextStream if config.text_lora_rank else Stream
         streams = []
         for number in numbers:
             seed = config.seed * 1000 + number
@@ -158,7 +186,7 @@ class StreamMaker:
                 mix,
                 seed=seed,
             )
-            streams.append(Stream(config, maker, wording, seed))
+            streams.append(stream(config, maker, wording, seed))
         return streams
 
     def wording(self, tokenizer: Any) -> Wording:
@@ -178,12 +206,14 @@ class StreamMaker:
         def decode(ids: tuple[int, ...]) -> str:
             return str(tokenizer.decode(ids, skip_special_tokens=True))
 
-        def reread(question: str, chunks: Sequence[tuple[int, ...]]) -> list[int]:
+        def shown(question: str, chunks: Sequence[tuple[int, ...]]) -> str:
             assert passages is not None, "`start` checks"
-            shown = passages(question, [decode(ids) for ids in chunks], count)
-            return form.render(tokenizer, question, context="\n\n".join(shown))[0]
+            return "\n\n".join(passages(question, [decode(ids) for ids in chunks], count))
 
-        return Wording(encode, prompt, self.end, reread if count else None)
+        def reread(question: str, text: str) -> list[int]:
+            return form.render(tokenizer, question, context=text)[0]
+
+        return Wording(encode, prompt, self.end, reread, shown if count else None)
 
 
 def prompt_format(config: TrainingConfig) -> PromptFormat:
@@ -192,7 +222,16 @@ def prompt_format(config: TrainingConfig) -> PromptFormat:
 
 
 def export(run: Run, folder: Path, *, name: str, base: Path, base_reference: str) -> None:
-    """Write what the run has learned so far as a checkpoint."""
+    """Write what the run has learned so far as a checkpoint; a reader of text into the one that is there.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if run.config.text_lora_rank:
+        reader = extract(run.stack, TEXT)
+        assert reader is not None, "`start` injects it"
+        save_text_reader(folder, reader)
+        return
     model = run.model
     save_own(
         folder,
@@ -221,3 +260,22 @@ def _validation(
     return lambda: validate(
         model.with_fresh_bos(), wording, tokenizer.decode, probes, distractors=7
     )
+
+
+def _text_validation(
+    config: TrainingConfig, trainee: TextTrainee, wording: Wording, *, pad: int
+) -> Callable[[], dict[str, float]] | None:
+    if not config.validation or not config.validation_questions:
+        return None
+    corpus = Corpus(read_passages(config.validation), read_books(config.books)[:3])
+    if config.spans:
+        corpus = Corpus(spans_only(corpus.passages, config.spans), corpus.books)
+    mix = Mix(padding=config.padding, passage_questions=1)
+    filler = ChunkMaker(wording.encode, corpus, config.mplus.chunk_tokens, mix, seed=99)
+    stream = TextStream(replace(config, unanswerable=0.0), filler, wording, seed=7)
+    sampler = TextSampler(Inline([stream]), trainee.llama.device, pad=pad)
+    batches, count = list[Rows](), 0
+    while count < config.validation_questions:
+        batches.append(sampler.batch())
+        count += len(batches[-1].ids)
+    return lambda: held_out_loss(trainee, batches)

@@ -28,8 +28,10 @@ class Wording:
     """A question to the ids of its prompt and of the bare question."""
     end: int
     """The id that ends an answer."""
-    reread: Callable[[str, Sequence[tuple[int, ...]]], list[int]] | None = None
-    """A question and the ids of chunks to the ids of a prompt that shows passages of them."""
+    reread: Callable[[str, str], list[int]]
+    """A question and passages to the ids of a prompt that shows them."""
+    passages: Callable[[str, Sequence[tuple[int, ...]]], str] | None = None
+    """A question and the ids of chunks to their passages that a prompt shows; None: it shows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class _StreamQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class PastChunk:
     """A chunk that was read: its number in the stream, its ids, and the questions it answers."""
 
     number: int
@@ -75,7 +77,7 @@ class Stream:
     def __init__(self, config: TrainingConfig, maker: ChunkMaker, wording: Wording, seed: int):
         self._config, self._maker, self._wording = config, maker, wording
         self._random = random.Random(seed)
-        self._past: deque[_Chunk] = deque(maxlen=config.pool)
+        self._past: deque[PastChunk] = deque(maxlen=config.pool)
         self._read = 0
 
     def state(self) -> dict[str, Any]:
@@ -124,15 +126,19 @@ class Stream:
             ),
             answered=len(examples),
         )
-        self._past.append(_Chunk(self._read, text.ids, text.questions))
-        self._read += 1
+        self._keep(text)
         return done
 
-    def _some(self, count: int) -> list[_Chunk]:
+    def _keep(self, text: ChunkText) -> None:
+        """Remember a chunk that was read."""
+        self._past.append(PastChunk(self._read, text.ids, text.questions))
+        self._read += 1
+
+    def _some(self, count: int) -> list[PastChunk]:
         """Up to `count` different chunks of the past, in random order."""
         return self._random.sample(list(self._past), min(count, len(self._past)))
 
-    def _ask(self, text: ChunkText, others: Sequence[_Chunk]) -> list[_StreamQuestion]:
+    def _ask(self, text: ChunkText, others: Sequence[PastChunk]) -> list[_StreamQuestion]:
         """Questions about the new chunk, about others in the prefix, and about none of them."""
         draw, config = self._random, self._config
         own = list(text.questions)
@@ -151,7 +157,7 @@ class Stream:
                 asked.append(self._worded(own.pop(), self._read))
         return asked
 
-    def _looked_up(self, candidates: Sequence[_Chunk]) -> list[_StreamQuestion]:
+    def _looked_up(self, candidates: Sequence[PastChunk]) -> list[_StreamQuestion]:
         """Questions about the candidates, for the retriever alone."""
         past = [(question, chunk.number) for chunk in candidates for question in chunk.questions]
         count = min(self._config.recall_questions, len(past))
@@ -162,8 +168,8 @@ class Stream:
 
     def _example(self, asked: _StreamQuestion, present: Sequence[tuple[int, ...]]) -> Example:
         wording = self._wording
-        if wording.reread and self._random.random() < self._config.reread_share:
-            prompt = wording.reread(asked.question, present)
+        if wording.passages and self._random.random() < self._config.reread_share:
+            prompt = wording.reread(asked.question, wording.passages(asked.question, present))
         else:
             prompt = wording.prompt(asked.question)[0]
         answer = wording.encode(asked.answer)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cache import Prefix
-from models.decoder import rotate
+from models.decoder import Decoder, rotate
 from models.network import MPlusModel
 from models.training.batch import Batch, Losses, NewMemory
 from models.training.recall import chunk_scores, prefix_relevance, recall_loss
@@ -43,7 +43,7 @@ class Trainee(nn.Module):
         hidden = self._read(
             batch, keys, values, prefix_relevance(self.model, batch, scores, normed)
         )
-        answer, continuation = self._reading_losses(hidden, batch.rows)
+        answer, continuation = reading_losses(self.model.generate, hidden, batch.rows)
         retriever, recall = recall_loss(scores, batch)
         with torch.no_grad():
             written = NewMemory(states.detach(), torch.stack(keys), torch.stack(values), normed)
@@ -112,19 +112,6 @@ class Trainee(nn.Module):
                 )
         return hidden
 
-    def _reading_losses(self, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Losses of answers and of continuations: every example of a stream counts the same, whatever its
-        length."""
-        asked = rows.targets != IGNORED
-        logits = self.model.generate.final(hidden[asked])
-        losses = functional.cross_entropy(logits.float(), rows.targets[asked], reduction="none")
-        streams, kinds, most = len(rows.ids), rows.kinds[asked], int(rows.examples.max()) + 1
-        stream = torch.arange(streams, device=kinds.device)[:, None].expand(rows.ids.shape)
-        example = (stream * most + rows.examples)[asked]
-        return tuple(  # type: ignore[return-value]
-            _mean_of_examples(losses, example, kinds == kind, (streams, most)) for kind in (1, 2)
-        )
-
 
 class RetrieverTrainee(Trainee):
     """The same network with only the retriever trained: chunks are written, nothing is answered."""
@@ -154,6 +141,24 @@ class _Layout:
         (S, P, K, H, d)."""
         chosen = past[self._streams, self._slots]  # (S, C, K, H, d)
         return torch.where(self._is_own, own[:, None], chosen).flatten(1, 2)
+
+
+def reading_losses(reader: Decoder, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Losses of answers and of continuations: every example of a stream counts the same, whatever its
+    length.
+
+    Args:
+        hidden: what left the last layer (S, T, D).
+    """
+    asked = rows.targets != IGNORED
+    logits = reader.final(hidden[asked])
+    losses = functional.cross_entropy(logits.float(), rows.targets[asked], reduction="none")
+    streams, kinds, most = len(rows.ids), rows.kinds[asked], int(rows.examples.max()) + 1
+    stream = torch.arange(streams, device=kinds.device)[:, None].expand(rows.ids.shape)
+    example = (stream * most + rows.examples)[asked]
+    return tuple(  # type: ignore[return-value]
+        _mean_of_examples(losses, example, kinds == kind, (streams, most)) for kind in (1, 2)
+    )
 
 
 def _mean_of_examples(

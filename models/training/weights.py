@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from models.checkpoints import own_weights
 from models.config import ConfigError
+from models.merging import GENERATE, TEXT
+from models.training.text_reader import TextTrainee
 from models.training.trainee import Trainee
 
 
-def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
+def trained_weights(trainee: Trainee | TextTrainee) -> dict[str, Tensor]:
     """Adapters and retriever by name."""
     llama = {
         f"llama.{name}": weight.detach().contiguous()
@@ -28,7 +31,7 @@ def trained_weights(trainee: Trainee) -> dict[str, torch.Tensor]:
     return llama | retriever
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """`trained_weights` from a file, or from the folder of one of our checkpoints.
 
     Raises:
@@ -43,7 +46,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ConfigError(f"{path} is damaged: {error}") from None
 
 
-def _checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
+def _checkpoint_weights(folder: Path) -> dict[str, Tensor]:
     """Adapters and retriever of a checkpoint, as fresh adapters (`attach_adapters`) would hold them."""
     adapters, retriever = own_weights(folder)
     weights = {f"retriever.{name}": value for name, value in retriever.items()}
@@ -55,7 +58,7 @@ def _checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def mean_weights(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def mean_weights(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of weights from `trained_weights`, taken in float32. Runs that diverged from the same
     weights often do better averaged: model soups, Wortsman et al. 2022 (arXiv 2203.05482).
 
@@ -76,7 +79,44 @@ def mean_weights(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Te
     }
 
 
-def load_weights(trainee: Trainee, weights: dict[str, torch.Tensor]) -> None:
+def starting_weights(weights: Mapping[str, Tensor], text_lora_rank: int) -> dict[str, Tensor]:
+    """Those of `trained_weights` that a run starts from: all but a reader of text; for such a run that reader
+    alone, which begins as the reader of memory where there is none yet.
+
+    Args:
+        text_lora_rank: of the adapter that the run trains; 0: it trains memory.
+
+    Raises:
+        ConfigError: the adapter to start from is of a lower rank.
+    """
+    if not text_lora_rank:
+        return {name: value for name, value in weights.items() if f".{TEXT}." not in name}
+    source = TEXT if any(f".{TEXT}." in name for name in weights) else GENERATE
+    found = {}
+    for name, a in weights.items():
+        if f".lora_A.{source}." in name:
+            name_of_b = name.replace(".lora_A.", ".lora_B.")
+            a, b = _of_rank(a, weights[name_of_b], text_lora_rank)
+            found[name.replace(source, TEXT)], found[name_of_b.replace(source, TEXT)] = a, b
+    return found
+
+
+def _of_rank(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The halves A (rank, I) and B (O, rank) whose product comes closest to that of A (r, I) and B (O, r): by
+    the largest singular values (Eckart and Young 1936)."""
+    if len(a) == rank:
+        return a, b
+    if len(a) < rank:
+        raise ConfigError(f"the adapter to start from has rank {len(a)}: set text_lora_rank to it")
+    left, inner_b = torch.linalg.qr(b.float())
+    right, inner_a = torch.linalg.qr(a.float().T)
+    u, values, v = torch.linalg.svd(inner_b @ inner_a.T)
+    root = values[:rank].sqrt()
+    lower_a, lower_b = (root[:, None] * v[:rank]) @ right.T, (left @ u[:, :rank]) * root
+    return lower_a.to(a.dtype).contiguous(), lower_b.to(b.dtype).contiguous()
+
+
+def load_weights(trainee: Trainee | TextTrainee, weights: dict[str, Tensor]) -> None:
     """Load `trained_weights`; weights that are not among them stay as they are.
 
     Raises:

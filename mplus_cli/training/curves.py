@@ -39,13 +39,14 @@ def draw_curves(folder: Path) -> Path:
         raise UsageError(f"there is no run in {folder} that made a step ({LOG})")
     require("matplotlib").use("Agg")
     pyplot = require("matplotlib.pyplot")
-    measured = bool(checks.get("step")) or any(log.get("recall_at_1", ()))
+    shares = checks.keys() - {"step", *_LOSSES}
+    measured = bool(shares) or any(log.get("recall_at_1", ()))
     panels = 2 if measured else 1
     size = (_WIDTH, panels * _PANEL)
     figure, axes = pyplot.subplots(
         panels, 1, figsize=size, sharex=True, layout="constrained", squeeze=False
     )
-    _draw_losses(axes[0, 0], log)
+    _draw_losses(axes[0, 0], log, checks)
     if measured:
         _draw_shares(axes[1, 0], log, checks)
     axes[-1, 0].set_xlabel("step")
@@ -66,13 +67,16 @@ def running_means(values: Sequence[float], window: int) -> list[float]:
     ]
 
 
-def _draw_losses(axes: Any, log: dict[str, list[float]]) -> None:
+def _draw_losses(axes: Any, log: dict[str, list[float]], checks: dict[str, list[float]]) -> None:
     for number, name in enumerate(_LOSSES):
         if any(log.get(name, ())):  # a loss that the run does not have is 0 throughout
             colour = f"C{number}"
             axes.plot(log["step"], log[name], color=colour, alpha=0.2, linewidth=0.6)
             means = running_means(log[name], _WINDOW)
             axes.plot(log["step"], means, color=colour, label=name)
+        if name in checks:
+            held_out = {"marker": "o", "markersize": 4, "color": f"C{number + 3}"}
+            axes.plot(checks["step"], checks[name], label=f"{name}, held out", **held_out)
     axes.set_ylabel("loss, nats")
     every = sorted(value for name in _LOSSES for value in log.get(name, ()))
     # A few steps lie far outside and are cut off, so that the means stay readable.
@@ -84,7 +88,7 @@ def _draw_shares(axes: Any, log: dict[str, list[float]], checks: dict[str, list[
     if any(log.get("recall_at_1", ())):
         means = running_means(log["recall_at_1"], _WINDOW)
         axes.plot(log["step"], means, color="C2", alpha=0.5, label="recall_at_1, in training")
-    names = [name for name in checks if name != "step"]
+    names = [name for name in checks if name not in ("step", *_LOSSES)]
     for number, name in enumerate(names):
         style = {"marker": "o", "markersize": 4, "color": f"C{number + 3}"}
         axes.plot(checks["step"], checks[name], label=f"{name}, held out", **style)

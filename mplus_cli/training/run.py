@@ -96,12 +96,17 @@ def train(
     import torch
 
     from models.checkpoints import CheckpointError, default_dtype
+    from models.checkpoints.own import CARD
     from models.config import ConfigError
     from models.training.data import DataError
     from models.training.processes import Processes, own_device
     from models.training.start import export, start
 
     config = read_recipe(order)
+    if config.text_lora_rank and order.export is not None and not (order.export / CARD).is_file():
+        raise UsageError(
+            f"{order.export} is no checkpoint: a reader of text is put into one, so copy it there first"
+        )
     base, reference = find_base(settings, order.base, progress)
     device = own_device(find_device(settings.device))
     dtype = getattr(torch, settings.dtype) if settings.dtype != "auto" else default_dtype(device)
