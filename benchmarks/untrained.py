@@ -1,22 +1,31 @@
-"""An untrained base over the example story: right answers from memory against those with the same chunks as
-text in its prompt, and how often the page is among the first three; one line of JSON.
+"""An untrained base: right answers from memory against those with the same chunks as text in its prompt,
+question by question, and how often the page is among the first three; one line of JSON.
 
     python -m benchmarks.untrained --model smollm2-135m-identity
     python -m benchmarks.untrained --model qwen3-0.6b --answers answers.jsonl   # goes on where it stopped
+    python -m benchmarks.untrained --model smollm2-135m-identity --data squad.jsonl --each 15
+
+Without `--data` the example story is asked, whose 40 questions tell little where a small base answers few of
+them. The loss of the right answer, behind either, tells the two apart with fewer questions.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Sequence
+import random
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.common import Figure, parser, report
+from benchmarks.common import Figure, parser, report, seconds
 from models.cache import KeyValueCache
-from models.generate import prefill, read
+from models.generate import ReadPrompt, prefill, read
 from models.matching import hit
+from models.prompts import encode_plain
 from models.recall import ChunkRecall
 from models.sampling import Sampling, decode
 from mplus_cli.api import LoadedMemory, Mplus
@@ -30,66 +39,146 @@ LONGEST = 24
 """Tokens of an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A text to read, and what is asked about it."""
+
+    name: str
+    document: Path
+    questions: Sequence[dict[str, Any]]
+    """Each with an `id`, a `question`, its `answers`, and its `pages` where the text has any."""
+
+
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--home", type=Path, help="where to keep the memory, to ask it again")
+    options.add_argument("--home", type=Path, help="where to keep the memories, to ask them again")
     options.add_argument("--answers", type=Path, help="JSON Lines: what was asked before")
+    options.add_argument(
+        "--data", type=Path, help="JSON Lines of passages with `id`, `context`, `qas`"
+    )
+    options.add_argument(
+        "--each", type=int, default=10, help="questions asked of each article of them"
+    )
+    options.add_argument("--articles", type=int, default=8, help="how many articles are read")
     given = options.parse_args()
     with TemporaryDirectory() as folder:
-        kept = given.answers or Path(folder) / "answers.jsonl"
+        work = Path(folder)
+        kept = given.answers or work / "answers.jsonl"
         lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
         done = {line["id"]: line for line in map(json.loads, lines)}
-        own = resolve(Flags(given.model, given.device, given.dtype, given.home))
-        book = Mplus.with_settings(own).memory("untrained")
-        book.read(STORY / "story.pdf")
-        loaded = book.load()
-        asked = json.loads((STORY / "questions.json").read_text(encoding="utf-8"))["questions"]
+        own = resolve(Flags(given.model, given.device, given.dtype, given.home or work / "home"))
+        program = Mplus.with_settings(own)
+        books = (
+            _articles(given.data, given.articles, given.each, work) if given.data else [_story()]
+        )
         with kept.open("a", encoding="utf-8") as out:
-            for entry in asked:
-                if entry["id"] not in done:
-                    done[entry["id"]] = _asked(loaded, entry)
-                    out.write(json.dumps(done[entry["id"]]) + "\n")
-                    out.flush()
-    memory, text, page = (
-        sum(line[name] for line in done.values()) for name in ("memory", "text", "page")
-    )
+            for book in books:
+                memory = program.memory(f"untrained-{book.name}")
+                memory.read(book.document)
+                loaded = memory.load()
+                for entry in book.questions:
+                    if entry["id"] not in done:
+                        done[entry["id"]] = _asked(loaded, entry)
+                        out.write(json.dumps(done[entry["id"]]) + "\n")
+                        out.flush()
+        _report(list(done.values()), loaded)
+
+
+def _report(lines: Sequence[dict[str, Any]], loaded: LoadedMemory) -> None:
+    memory, text = (sum(line[name] for line in lines) for name in ("memory", "text"))
     figure = Figure(
-        "untrained base: right answers from memory", memory, "of 40", "the same chunks as text", text,
-        memory / max(text, 1), "0.9 of it",
+        "untrained base: right answers from memory", memory, f"of {len(lines)}",
+        "the same chunks as text", text, memory / max(text, 1), "0.9 of it",
     )  # fmt: skip
-    report(figure, loaded.session, page_among_three=page)
+    losses = [line["loss_memory"] - line["loss_text"] for line in lines]
+    spread = statistics.stdev(losses) if len(losses) > 1 else 0.0
+    report(
+        figure,
+        loaded.session,
+        from_memory_alone=sum(line["memory"] > line["text"] for line in lines),
+        from_text_alone=sum(line["text"] > line["memory"] for line in lines),
+        more_loss=round(statistics.mean(losses), 3),
+        standard_error=round(spread / len(losses) ** 0.5, 3),
+        seconds_memory=round(statistics.median(line["seconds_memory"] for line in lines), 3),
+        seconds_text=round(statistics.median(line["seconds_text"] for line in lines), 3),
+        page_among_three=sum(line["page"] for line in lines),
+    )
+
+
+def _story() -> Book:
+    asked = json.loads((STORY / "questions.json").read_text(encoding="utf-8"))["questions"]
+    return Book("story", STORY / "story.pdf", asked)
+
+
+def _articles(data: Path, count: int, each: int, folder: Path) -> Iterator[Book]:
+    """Articles of a data set, the paragraphs of each as one text; the same ones and questions each time."""
+    opened = gzip.open if data.suffix == ".gz" else open
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    with opened(data, "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            grouped.setdefault(row["id"].rsplit("/", 1)[0], []).append(row)
+    drawn = random.Random(0)
+    for number, name in enumerate(drawn.sample(sorted(grouped), count)):
+        document = folder / f"{number}.txt"
+        document.write_text("\n\n".join(row["context"] for row in grouped[name]), encoding="utf-8")
+        asked = [
+            (f"{row['id']}/{at}", qa) for row in grouped[name] for at, qa in enumerate(row["qas"])
+        ]
+        asked = drawn.sample(asked, min(each, len(asked)))
+        yield Book(str(number), document, [{"id": id, **qa} for id, qa in asked])
 
 
 def _asked(loaded: LoadedMemory, entry: dict[str, Any]) -> dict[str, Any]:
     session, opened = loaded.session, loaded.opened
+    model = session.model
     draft = measure(session, Question(entry["question"], max_new_tokens=LONGEST))
     found, _ = retrieve(session, opened, draft)
     prompt = compose(session, draft)
-    session.model.step_decoder.prepare()
-    behind = read(session.model, opened.memory, found, prompt, spare=LONGEST)
-    from_memory = _spoken(loaded, behind.logits, behind.cache)
-    best = sorted(score.chunk for score in found.ranked[: session.model.config.reading.best_chunks])
+    right = encode_plain(session.tokenizer, entry["answers"][0])
+    model.step_decoder.prepare()
+    behind: list[ReadPrompt] = []
+    took = seconds(lambda: behind.append(read(model, opened.memory, found, prompt, spare=LONGEST)))
+    from_memory = _spoken(loaded, behind[0].logits, behind[0].cache)
+    best = sorted(score.chunk for score in found.ranked[: model.config.reading.best_chunks])
     ids = [
         id
         for row in opened.stored.chunks(best)
         for id in session.plain_tokenizer.encode(row.text)[0]
     ]
-    empty = session.model.empty_memory()
+    empty = model.empty_memory()
     nothing = ChunkRecall(empty.stm.tokens)
-    logits, cache = prefill(session.model, empty, nothing, [*ids, *prompt], spare=LONGEST)
-    from_text = _spoken(loaded, logits, cache)
-    first, last = entry["pages"]
+    shown: list[tuple[Any, KeyValueCache]] = []
+    text_took = seconds(
+        lambda: shown.append(prefill(model, empty, nothing, [*ids, *prompt], spare=LONGEST))
+    )
+    from_text = _spoken(loaded, *shown[0])
+    continued = [*prompt, *right[:-1]]
+    after_memory, _ = prefill(
+        model, opened.memory, found.recall, continued, spare=0, all_logits=True
+    )
+    after_text, _ = prefill(model, empty, nothing, [*ids, *continued], spare=0, all_logits=True)
     three = opened.stored.chunks([score.chunk for score in found.ranked[:3]])
+    first, last = entry.get("pages", (1, 0))
     return {
         "id": entry["id"],
         "memory": hit(from_memory, entry["answers"]),
         "text": hit(from_text, entry["answers"]),
+        "loss_memory": _loss(after_memory, right),
+        "loss_text": _loss(after_text, right),
+        "seconds_memory": took,
+        "seconds_text": text_took,
         "page": any(
             (row.first_page or 0) <= last and first <= (row.last_page or 0) for row in three
         ),
         "from_memory": from_memory,
         "from_text": from_text,
     }
+
+
+def _loss(logits: Any, right: Sequence[int]) -> float:
+    """Nats of the right answer, behind logits (T, V) that end with those of its last token."""
+    chances = logits[-len(right) :].log_softmax(dim=-1)
+    return -float(sum(chances[at, id] for at, id in enumerate(right)))
 
 
 def _spoken(loaded: LoadedMemory, logits: Any, cache: KeyValueCache) -> str:
@@ -99,10 +188,6 @@ def _spoken(loaded: LoadedMemory, logits: Any, cache: KeyValueCache) -> str:
         if token in loaded.session.loaded.stop_ids or len(ids) == LONGEST:
             break
         ids.append(token)
-    return _decoded(loaded, ids)
-
-
-def _decoded(loaded: LoadedMemory, ids: Sequence[int]) -> str:
     text: str = loaded.session.tokenizer.decode(list(ids), skip_special_tokens=True)
     return text
 
