@@ -18,7 +18,7 @@ from mplus_cli.ingest.events import (
 )
 from mplus_cli.ingest.job import Report, SessionFor
 from mplus_cli.ingest.pipeline import MemoryBuilder, find_complete, find_unfinished, finished
-from mplus_cli.ingest.rebuilding import described, pieces_again
+from mplus_cli.ingest.rebuilding import pieces_again
 from mplus_cli.library import ChunkRow, DocumentRow, Library, StoredMemory
 from mplus_cli.library.names import validate_name
 from mplus_cli.runtime.session import Session
@@ -99,15 +99,14 @@ def _read(
         pieces = pieces_again(document, rows, session.plain_tokenizer)
     except MplusError as error:
         raise _TextMissing(str(error)) from error
-    new = described(document)
-    unfinished = find_unfinished(growing.writer, new)
+    unfinished = find_unfinished(growing.writer, document)
     done = unfinished.chunks_read if unfinished else 0
     index, total = place
     yield DocumentStarted(
         *(index, total, document.path, document.title, document.pages),
         *(document.chunks, done, document.tokens, ()),
     )
-    number = unfinished.id if unfinished else growing.writer.begin_document(new)
+    number = unfinished.id if unfinished else growing.writer.begin_document(document)
     tokens = sum(row.tokens for row in rows[:done])
     yield from growing.read(index, number, pieces[done:], done, document.chunks, tokens)
     row = growing.writer.view.documents[number - 1]

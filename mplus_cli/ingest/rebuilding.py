@@ -31,8 +31,6 @@ from mplus_cli.library import (
     ChunkRow,
     DocumentRow,
     Library,
-    NewChunk,
-    NewDocument,
     StoredMemory,
 )
 from mplus_cli.runtime.embedded_base import Progress
@@ -176,7 +174,7 @@ def reread_rows(
         for number, run in groupby(rows, key=lambda row: row.document_id):
             document, positions = documents[number], [row.position for row in run]
             if number not in numbers:
-                numbers[number] = writer.begin_document(described(document))
+                numbers[number] = writer.begin_document(document)
             events = growing.read(
                 0,
                 numbers[number],
@@ -212,25 +210,4 @@ def pieces_again(
             f"{document.title} cannot be read again as it was: its text is no longer cut into the same "
             "tokens; read the documents you want into a new memory with -m"
         )
-    return [(part, _chunk(row)) for part, row in zip(cut, rows, strict=True)]
-
-
-def described(row: DocumentRow) -> NewDocument:
-    """A document of a memory, as one that is about to be read."""
-    return NewDocument(
-        path=row.path,
-        title=row.title,
-        sha256=row.sha256,
-        kind=row.kind,
-        pages=row.pages,
-        tokens=row.tokens,
-        chunks=row.chunks,
-        digest=row.digest,
-        author=row.author,
-        date=row.date,
-        added=row.added or None,
-    )
-
-
-def _chunk(row: ChunkRow) -> NewChunk:
-    return NewChunk(row.text, row.tokens, row.first_page, row.last_page, row.place)
+    return list(zip(cut, rows, strict=True))

@@ -1,29 +1,16 @@
-"""The rows of `memory.db` that hold chunks, and those that say where in a document each stands.
-
-Places have a table of their own, whose digest is a setting: so an mplus that knows no places goes on
-to read and write this format, and a memory that such a one wrote is read here without places.
-"""
+"""The rows of `memory.db` that hold chunks, each with its place in its document and its checksum."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mplus_cli.library.seal import (
-    Row,
-    chain,
-    checksum,
-    checksum_columns,
-    covered_chunks,
-    put_checksums,
-)
-from mplus_cli.library.tables import create_table, has_table, put_setting, setting
+from mplus_cli.library.seal import checksum, covered_chunks, put_checksums
+from mplus_cli.library.side_tables import CHECKSUMS, PLACES, Row, chain
 from mplus_cli.library.values import ChunkRow
 from mplus_cli.place import Place
 
-_DIGEST = "places_sha256"
-"""The key in `settings` of a digest over all rows of `places`; absent where there are none."""
 _CHUNKS = """
 SELECT chunks.number, document, title, path, position, text, chunks.tokens, first_page, last_page,
     {place}, {checksum} FROM chunks LEFT JOIN documents ON documents.id = chunks.document {joins}
@@ -81,8 +68,9 @@ def put_chunks(
 ) -> None:
     """Add chunks, and the places of those that have one, by number."""
     connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    put_places(connection, places)
     texts = {number: place.dumps() for number, place in places.items()}
+    if texts:
+        PLACES.put(connection, list(texts.items()))
     put_checksums(connection, [(*row, texts.get(int(row[0] or 0))) for row in rows])
 
 
@@ -100,30 +88,10 @@ def cover(connection: sqlite3.Connection, chunks: int, chunks_sha256: str) -> No
     if covered == chunks:
         return
     rows = read_rows(connection)
-    if chain("", rows) != chunks_sha256 or not are_places_intact(connection):
+    if chain("", rows) != chunks_sha256 or not PLACES.is_intact(connection):
         raise sqlite3.DatabaseError("the chunks are not those that were read")
-    places = {}
-    if has_table(connection, "places"):
-        places = dict(connection.execute("SELECT number, place FROM places"))
+    places = {row[0]: row[1] for row in PLACES.rows(connection)}
     put_checksums(connection, [(*row, places.get(row[0])) for row in rows[covered:]])
-
-
-def put_places(connection: sqlite3.Connection, places: Mapping[int, Place]) -> None:
-    """Add places, by the numbers of their chunks, ascending."""
-    if not places:
-        return
-    create_table(connection, "places")
-    rows = [(number, place.dumps()) for number, place in places.items()]
-    connection.executemany("INSERT INTO places VALUES (?, ?)", rows)
-    put_setting(connection, _DIGEST, chain(setting(connection, _DIGEST) or "", rows))
-
-
-def are_places_intact(connection: sqlite3.Connection) -> bool:
-    """Whether the rows of `places` are those that were written."""
-    rows: Iterable[Row] = ()
-    if has_table(connection, "places"):
-        rows = connection.execute("SELECT number, place FROM places ORDER BY number")
-    return chain("", rows) == (setting(connection, _DIGEST) or "")
 
 
 def _read_below(connection: sqlite3.Connection, below: int) -> list[Sequence[Any]]:
@@ -136,19 +104,24 @@ def _read_below(connection: sqlite3.Connection, below: int) -> list[Sequence[Any
 
 def _query(connection: sqlite3.Connection) -> str:
     """The query for chunks, with their places and checksums where the memory has any."""
-    place, places = ("NULL", "")
-    if has_table(connection, "places"):
-        place, places = "place", "LEFT JOIN places ON places.number = chunks.number"
-    digest, checksums = checksum_columns(connection)
+    (place, places), (digest, checksums) = (side.joined(connection) for side in (PLACES, CHECKSUMS))
     return _CHUNKS.format(place=place, checksum=digest, joins=f"{places} {checksums}")
 
 
 def _chunk_row(row: Sequence[Any]) -> ChunkRow:
-    *values, place, _ = _checked(row)
+    number, document, title, path, position, *text, place, _ = _checked(row)
     try:
-        return ChunkRow(*(*values, None if place is None else Place.loads(place)))
+        found = None if place is None else Place.loads(place)
     except ValueError as error:
         raise _damaged(row, error) from error
+    return ChunkRow(
+        *(*text, found),
+        number=number,
+        document_id=document,
+        document_title=title,
+        document_path=path,
+        position=position,
+    )
 
 
 def _checked(row: Sequence[Any]) -> Sequence[Any]:

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import MismatchError, disk_errors
-from mplus_cli.library import metadata_rows
 from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
 from mplus_cli.library.seal import check_seals, is_covered, put_checksums, put_seals
+from mplus_cli.library.side_tables import METADATA
 from mplus_cli.library.sqlite_errors import sqlite_errors
 from mplus_cli.library.tables import check_tables, create_tables
 from mplus_cli.library.values import (
@@ -50,7 +50,7 @@ _NOTE = "note"
 _DOCUMENT, _FILE = "document/", "file/"
 
 _DOCUMENTS = """
-SELECT id, path, title, sha256, kind, pages, tokens, chunks, chunks_read, digest, {metadata}
+SELECT id, chunks_read, path, title, sha256, kind, pages, tokens, chunks, digest, {metadata}
 FROM documents {join} ORDER BY id
 """
 OTHER_METADATA = "the authors and dates are not those that were written"
@@ -166,7 +166,7 @@ def check_rows(connection: Connection) -> None:
     sqlite3.DatabaseError if one is wrong."""
     check_tables(connection)
     check_seals(connection)
-    if not metadata_rows.is_metadata_intact(connection):
+    if not METADATA.is_intact(connection):
         raise sqlite3.DatabaseError(OTHER_METADATA)
 
 
@@ -187,7 +187,7 @@ def view_within(connection: Connection) -> View:
     segments = connection.execute(
         "SELECT number, file, tokens, skip, bytes, sha256 FROM segments ORDER BY number"
     ).fetchall()
-    metadata, join = metadata_rows.columns(connection)
+    metadata, join = METADATA.joined(connection)
     documents = connection.execute(_DOCUMENTS.format(metadata=metadata, join=join)).fetchall()
     try:
         geometry = json.loads(settings["geometry"])
@@ -208,8 +208,9 @@ def view_within(connection: Connection) -> View:
 
 
 def _document_row(row: Sequence[Any], times: Mapping[str, str]) -> DocumentRow:
-    added = times.get(f"{_DOCUMENT}{row[0]}", "")
-    return DocumentRow(*[*row[:10], added, *row[10:]])
+    number, chunks_read, *rest = row
+    added = times.get(f"{_DOCUMENT}{number}", "")
+    return DocumentRow(*rest, id=number, chunks_read=chunks_read, added=added)
 
 
 def put_documents(connection: Connection, documents: Mapping[int, NewDocument], at: str) -> None:
@@ -230,7 +231,9 @@ def put_documents(connection: Connection, documents: Mapping[int, NewDocument], 
             ),
         )
         put_times(connection, {f"{_DOCUMENT}{number}": new.added or at})
-    metadata_rows.put_metadata(connection, documents)
+    stated = [(number, new.author, new.date) for number, new in documents.items()]
+    if rows := [row for row in stated if row[1:] != (None, None)]:
+        METADATA.put(connection, rows)
 
 
 def put_progress(connection: Connection, document: int, chunks_read: int) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
-from mplus_cli.library import chunk_rows, database, metadata_rows
+from mplus_cli.library import chunk_rows, database
 from mplus_cli.library.schema import NOTE, check_view
 from mplus_cli.library.seal import wrong_seals
+from mplus_cli.library.side_tables import METADATA
 from mplus_cli.library.values import ChunkRow, DocumentRow, View
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def find_sound(stored: StoredMemory) -> Salvage:
         for wrong in check_view(view):
             raise sqlite3.DatabaseError(f"{wrong}, so that nothing can be kept")
         sealed = not [*wrong_seals(connection)]
-        stated = metadata_rows.is_metadata_intact(connection)
+        stated = METADATA.is_intact(connection)
         chunks, _ = chunk_rows.read_sound(connection)
     if view.state is None:
         raise MismatchError(

@@ -12,34 +12,24 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from mplus_cli.library.tables import create_table, has_table, put_setting, setting
+from mplus_cli.library.side_tables import CHECKSUMS, Row, chain
+from mplus_cli.library.tables import setting
 
-Row = tuple[int | str | None, ...]
-"""A row of `chunks`: number, document, position, text, tokens, first_page, last_page.
-
-Or of `places`: number, place. Or of `metadata`: document, author, date.
-"""
-
-_CHECKSUMS_DIGEST = "checksums_sha256"
-"""The key in `settings` of a digest over all rows of `checksums`."""
 _TIMES_DIGEST = "sha256"
 """The key in `times` of a digest over the times there, except for how files were when they were checked:
 what is wrong there costs a comparison with the file's checksum, no more."""
 NOT_WRITTEN = "rows are not those that were written"
 
 
-def chain(start: str, rows: Iterable[Row]) -> str:
-    """A digest over rows of one of these tables, given the one over those before them ("" if none)."""
-    for row in rows:
-        content = json.dumps(row, separators=(",", ":"))
-        start = hashlib.sha256(f"{start}{content}".encode()).hexdigest()
-    return start
-
-
 def checksum(row: Row) -> str:
-    """The digest of a chunk: its row of `chunks` and, at the end, its place as text, None without one."""
+    """The digest of a chunk.
+
+    Args:
+        row: number, document, position, text, tokens, first_page and last_page, as in `chunks`, and its
+            place as text, None without one.
+    """
     return chain("", [row])
 
 
@@ -56,7 +46,7 @@ def seal(connection: sqlite3.Connection) -> str:
 def put_seals(connection: sqlite3.Connection) -> None:
     """Seal all rows as they are now: the last step of a commit. Times are sealed where chunks are."""
     connection.execute("UPDATE state SET seal = ?", (seal(connection),))
-    if setting(connection, _CHECKSUMS_DIGEST) is None:
+    if setting(connection, CHECKSUMS.setting) is None:
         return
     times = (_TIMES_DIGEST, _seal_times(connection))
     connection.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", times)
@@ -64,16 +54,12 @@ def put_seals(connection: sqlite3.Connection) -> None:
 
 def put_checksums(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Add the checksums of chunks: their rows as `checksum` takes them, ascending."""
-    create_table(connection, "checksums")
-    found = [(row[0], checksum(row)) for row in rows]
-    connection.executemany("INSERT INTO checksums VALUES (?, ?)", found)
-    digest = chain(setting(connection, _CHECKSUMS_DIGEST) or "", found)
-    put_setting(connection, _CHECKSUMS_DIGEST, digest)
+    CHECKSUMS.put(connection, [(row[0], checksum(row)) for row in rows])
 
 
 def covered_chunks(connection: sqlite3.Connection) -> int:
     """How many chunks have a checksum; those after them were read by an earlier mplus."""
-    if not has_table(connection, "checksums"):
+    if not CHECKSUMS.exists(connection):
         return 0
     (last,) = connection.execute("SELECT max(number) FROM checksums").fetchone()
     return 0 if last is None else int(last) + 1
@@ -82,14 +68,7 @@ def covered_chunks(connection: sqlite3.Connection) -> int:
 def is_covered(connection: sqlite3.Connection) -> bool:
     """Whether every row was sealed by an mplus that knows checksums."""
     (chunks,) = connection.execute("SELECT coalesce(max(number) + 1, 0) FROM chunks").fetchone()
-    return has_table(connection, "checksums") and covered_chunks(connection) == chunks
-
-
-def checksum_columns(connection: sqlite3.Connection) -> tuple[str, str]:
-    """What a query of `chunks` selects for the checksum, and what it joins for that."""
-    if not has_table(connection, "checksums"):
-        return "NULL", ""
-    return "checksums.sha256", "LEFT JOIN checksums ON checksums.number = chunks.number"
+    return CHECKSUMS.exists(connection) and covered_chunks(connection) == chunks
 
 
 def check_seals(connection: sqlite3.Connection) -> None:
@@ -110,20 +89,12 @@ def wrong_seals(connection: sqlite3.Connection) -> Iterator[str]:
         ).fetchone()
         # Without them an earlier mplus made the memory, or wrote to it since: it seals no times.
         covered = is_covered(connection)
-        if (times is None) != (setting(connection, _CHECKSUMS_DIGEST) is None) or (
+        if (times is None) != (setting(connection, CHECKSUMS.setting) is None) or (
             covered and times is not None and times[0] != _seal_times(connection)
         ):
             yield f"times or {NOT_WRITTEN}"
     except TypeError as error:  # bytes where there should be text
         yield f"{NOT_WRITTEN} ({error})"
-
-
-def are_checksums_intact(connection: sqlite3.Connection) -> bool:
-    """Whether the rows of `checksums` are those that were written."""
-    rows: Iterable[Row] = ()
-    if has_table(connection, "checksums"):
-        rows = connection.execute("SELECT number, sha256 FROM checksums ORDER BY number")
-    return chain("", rows) == (setting(connection, _CHECKSUMS_DIGEST) or "")
 
 
 def _seal_times(connection: sqlite3.Connection) -> str:

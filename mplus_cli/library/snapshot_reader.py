@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,12 @@ from mplus_cli.errors import MismatchError, MplusError
 from mplus_cli.library import chunk_rows, database, files, tensors
 from mplus_cli.library.names import may_exist
 from mplus_cli.library.schema import check_chunks, check_counts, check_view
-from mplus_cli.library.seal import Row, chain
 from mplus_cli.library.shapes import check_numbers
+from mplus_cli.library.side_tables import Row, chain
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import (
     DocumentRow,
     ModelIdentity,
-    NewDocument,
     Progress,
     SegmentRow,
     State,
@@ -146,7 +145,7 @@ def _restore(snapshot: Snapshot, mapped: Mapping[str, Tensor], folder: Path, nam
     database.create(folder, name, view.identity, view.created, view.updated)
     with database.connect(folder, name) as connection, database.transaction(connection):
         for row in view.documents:
-            database.put_documents(connection, {row.id: _as_new(row)}, row.added)
+            database.put_documents(connection, {row.id: row}, row.added)
             database.put_progress(connection, row.id, row.chunks_read)
         chunk_rows.put_chunks(connection, rows, places)
         database.put_note(connection, view.note)
@@ -177,10 +176,6 @@ def _check_content(snapshot: Snapshot, stm: ShortTermMemory, whole: Sequence[Seg
 def _check_numbers(parts: Mapping[str, Tensor]) -> None:
     for wrong in check_numbers(parts):
         raise ValueError(f"its memory {wrong}")
-
-
-def _as_new(row: DocumentRow) -> NewDocument:
-    return NewDocument(**{entry.name: getattr(row, entry.name) for entry in fields(NewDocument)})
 
 
 def _checked_metadata(file: Path, progress: Progress | None) -> Mapping[str, str]:

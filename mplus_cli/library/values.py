@@ -68,36 +68,26 @@ class NewDocument:
     kind: str
     pages: int | None
     tokens: int
+    """Of the whole document, whether it was read to the end or not."""
     chunks: int
     digest: str
     """Hexadecimal, over the token ids of all chunks: only a document with the same chunks can be
     resumed."""
     author: str | None = None
-    date: str | None = None
-    added: str | None = None
-    """When it was first read; None: now."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
-    """A document of a memory."""
-
-    id: int
-    path: str
-    title: str
-    sha256: str
-    kind: str
-    pages: int | None
-    tokens: int
-    """Of the whole document, whether it was read to the end or not."""
-    chunks: int
-    chunks_read: int
-    digest: str
-    added: str
-    author: str | None = None
     """None if the file names none, or if an older mplus read it."""
     date: str | None = None
     """As written in the file."""
+    added: str | None = None
+    """When it was first read; None or empty: now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRow(NewDocument):
+    """A document of a memory."""
+
+    id: int
+    chunks_read: int
+    added: str
 
     @property
     def complete(self) -> bool:
@@ -114,10 +104,11 @@ class NewChunk:
     first_page: int | None
     last_page: int | None
     place: Place | None = None
+    """None if an older mplus read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRow(NewChunk):
     """A chunk of a memory: its number there, from 0, and its position in its document, from 0."""
 
     number: int
@@ -125,12 +116,6 @@ class ChunkRow:
     document_title: str
     document_path: str
     position: int
-    text: str
-    tokens: int
-    first_page: int | None
-    last_page: int | None
-    place: Place | None = None
-    """None if an older mplus read it."""
 
 
 @dataclass(frozen=True, slots=True)

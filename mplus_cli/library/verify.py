@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mplus_cli.errors import MismatchError
-from mplus_cli.library import chunk_rows, database, files, metadata_rows
+from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.damage import titles_in
 from mplus_cli.library.schema import check_chunks, check_counts, check_view
-from mplus_cli.library.seal import NOT_WRITTEN, are_checksums_intact, chain, wrong_seals
+from mplus_cli.library.seal import NOT_WRITTEN, wrong_seals
 from mplus_cli.library.shapes import check_numbers, check_segment, check_stm
+from mplus_cli.library.side_tables import CHECKSUMS, METADATA, PLACES, chain
 from mplus_cli.library.tables import wrong_tables
 from mplus_cli.library.tensors import DamagedFile
 from mplus_cli.library.values import Problem, Progress, State, View
@@ -136,11 +137,11 @@ def check_digests(connection: sqlite3.Connection) -> list[str]:
         try:
             if chain("", rows) != (state[0] if state else ""):
                 found.append("the chunks are not those that were read")
-            if not chunk_rows.are_places_intact(connection):
+            if not PLACES.is_intact(connection):
                 found.append("the places of chunks are not those that were written")
-            if not metadata_rows.is_metadata_intact(connection):
+            if not METADATA.is_intact(connection):
                 found.append(database.OTHER_METADATA)
-            if not are_checksums_intact(connection):
+            if not CHECKSUMS.is_intact(connection):
                 found.append("the checksums of chunks are not those that were written")
         except TypeError as error:  # bytes where there should be text
             found.append(f"{NOT_WRITTEN} ({error})")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.compaction import to_merge
-from mplus_cli.library.seal import Row, chain
+from mplus_cli.library.side_tables import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from mplus_cli.library import DocumentRow
 
 
 def row(number: int, title: str, path: str) -> DocumentRow:
-    return DocumentRow(number, path, title, "", "txt", None, 1, 1, 1, "", "")
+    stated = (path, title, "", "txt", None, 1, 1, "")
+    return DocumentRow(*stated, id=number, chunks_read=1, added="")
 
 
 SHELF = [

@@ -13,7 +13,8 @@ from mplus_cli.library import DocumentRow
 def row(
     title: str, pages: int | None, author: str | None = None, date: str | None = None
 ) -> DocumentRow:
-    return DocumentRow(1, "b.pdf", title, "", "pdf", pages, 1, 1, 1, "", "", author, date)
+    stated = ("b.pdf", title, "", "pdf", pages, 1, 1, "", author, date)
+    return DocumentRow(*stated, id=1, chunks_read=1, added="")
 
 
 EMMA, PERSUASION = row("Emma", 300, "Jane Austen", "1815"), row("Persuasion", 9, "Jane Austen")
