@@ -11,7 +11,7 @@ import typer
 
 from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, one_of, settings_of
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
     from mplus_cli.asking.events import Question
@@ -120,7 +120,7 @@ def ask(
     if output is not None and questions is None:
         raise UsageError("--output is for the answers to --questions: give both")
     fill = None if template is None else read_template(template)
-    if question == "-" and screen.is_interactive():
+    if question == "-" and capabilities.is_interactive():
         screen.note("type the question, and end it with Ctrl-D")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(

@@ -8,7 +8,7 @@ import typer
 
 from mplus_cli.commands.common import JsonOption, Name, OptionalName, settings_of, stored_memory
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 
 def check(
@@ -105,7 +105,7 @@ def repair_memory(
                 )
             for doubt in salvage.doubts:
                 screen.failed(doubt)
-            if not yes and not screen.is_interactive():
+            if not yes and not capabilities.is_interactive():
                 raise UsageError(
                     f'memory "{name}" is not repaired: give --yes where there is no terminal to ask on'
                 )

@@ -8,7 +8,7 @@ import typer
 
 from mplus_cli.commands.common import JsonOption, settings_of
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 
 def log(
@@ -44,7 +44,7 @@ def log(
         if search or memory is not None:
             raise UsageError("--delete deletes what is named: leave out --search and --memory")
         wanted = None if conversation == ALL else [history.find(conversation)[0].id]
-        if not yes and screen.is_interactive():
+        if not yes and capabilities.is_interactive():
             named = "all conversations" if wanted is None else f"conversation {wanted[0]}"
             if not screen.confirm(f"Delete {named} from {history.path}?"):
                 if as_json:

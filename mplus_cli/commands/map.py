@@ -9,7 +9,7 @@ import typer
 
 from mplus_cli.commands.common import JsonOption, OptionalName, settings_of, stored_memory
 from mplus_cli.errors import disk_errors
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import MemoryMap, StoredMemory
@@ -57,7 +57,7 @@ def draw_map(
     elif not drawn.chunks:
         screen.note(f'memory "{stored.name}" is empty: read something first with `mplus ingest`')
     else:
-        unicode = screen.has_unicode()
+        unicode = capabilities.has_unicode()
         screen.show(
             map_picture(drawn, screen.width(), unicode=unicode, question=asked, consulted=best)
         )

@@ -19,7 +19,7 @@ from mplus_cli.commands.common import (
 )
 from mplus_cli.commands.map import draw_map
 from mplus_cli.errors import ExitCode, MplusError, UsageError
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import DocumentRow, StoredMemory
@@ -127,7 +127,7 @@ def remove(
     library = Library(settings_of(context).home)
     stored = library.open(name)
     if not yes:
-        if not screen.is_interactive():
+        if not capabilities.is_interactive():
             raise UsageError(
                 f'memory "{name}" is not removed: give --yes where there is no terminal to ask on'
             )
@@ -175,7 +175,7 @@ def remove_document(
     chunks = sum(other.chunks_read for other in others)
     cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"
     if not yes:
-        if not screen.is_interactive():
+        if not capabilities.is_interactive():
             raise UsageError(
                 f'"{row.title}" is not removed: give --yes where there is no terminal to ask on'
             )

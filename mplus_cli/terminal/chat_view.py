@@ -17,7 +17,7 @@ from mplus_cli.asking.conversation import Conversation, greeting, status
 from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import interrupts
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 from mplus_cli.terminal.answer_view import (
     final_text,
     show_answer,
@@ -45,7 +45,7 @@ def run_chat(conversation: Conversation, history: Path | None) -> bool:
         Whether every line succeeded; on a terminal always true.
     """
     sound = True
-    interactive = screen.is_conversation()
+    interactive = capabilities.is_conversation()
     if interactive:
         screen.dim(greeting(conversation))
     lines = _typed(conversation, history) if interactive else _piped()
@@ -100,7 +100,7 @@ def _edited(conversation: Conversation, question: str) -> slash_commands.Reply:
     """The question as the user leaves it in an editor, to be asked in the place of the last."""
     from mplus_cli.terminal.editor import edit_text
 
-    if not screen.is_conversation():
+    if not capabilities.is_conversation():
         raise UsageError("/edit needs the new question here, such as /edit Who keeps the goat?")
     text = edit_text(question)
     return (
@@ -148,7 +148,7 @@ def _show_reply(reply: slash_commands.Reply) -> None:
             map_picture(
                 reply.drawn,
                 screen.width(),
-                unicode=screen.has_unicode(),
+                unicode=capabilities.has_unicode(),
                 question=asked.question if asked else None,
                 consulted=[source.chunk for source in asked.sources] if asked else (),
             )
@@ -162,7 +162,11 @@ def _piped() -> Iterator[str]:
 
 def _typed(conversation: Conversation, history: Path | None) -> Iterator[str]:
     """Lines from the prompt, a plain one on a plain terminal. Ctrl-C clears what is typed, Ctrl-D ends."""
-    ask = _prompt_session(conversation, history).prompt if screen.moves() else screen.read_line
+    ask = (
+        _prompt_session(conversation, history).prompt
+        if capabilities.can_redraw()
+        else screen.read_line
+    )
     while True:
         try:
             line = ask("> ")

@@ -19,7 +19,7 @@ from mplus_cli.ingest.events import (
 )
 from mplus_cli.ingest.job import Report
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 from mplus_cli.terminal.meter import Meter
 from mplus_cli.wording import count
 
@@ -92,7 +92,7 @@ class IngestView:
     def asks_to_replace(self, found: Replacement) -> bool:
         """Ask whether to remove other versions of documents; no if nobody is there to answer."""
         self._meter.close()
-        if screen.is_quiet() or not screen.is_interactive():
+        if screen.is_quiet() or not capabilities.is_interactive():
             self.note(found.kept)
             return False
         told, them = str(found), "it" if len(found.titles) == 1 else "them"

@@ -18,15 +18,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
+from mplus_cli.terminal.capabilities import can_redraw, console_size, is_terminal, is_wrapped
 from mplus_cli.terminal.meter import Meter
-from mplus_cli.terminal.streams import dumb_size, is_dumb
 from mplus_cli.visible import escaped, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_WIDE = 240
-"""Width of a table that goes to a file or a pipe."""
 Tells = Literal["little", "usual", "much"]
 _tells: ContextVar[Tells] = ContextVar("tells", default="usual")
 """`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
@@ -120,12 +118,12 @@ def dim(text: str, *, stderr: bool = True) -> None:
         return
     from rich.text import Text
 
-    console, styled = _console(stderr=stderr), Text(line, style="dim")
-    is_short = styled.cell_len <= console.width - 2
-    parts = [styled] if is_short else styled.wrap(console, max(console.width - 4, 1))
+    console, whole = _console(stderr=stderr), Text(line)
+    is_short = whole.cell_len <= console.width - 2
+    parts = [whole] if is_short else whole.wrap(console, max(console.width - 4, 1))
     for number, part in enumerate(parts):
-        shown = Text(("    " if number else "  ") + part.plain, style="dim")
-        _console(stderr=stderr).print(shown, overflow="fold")
+        indent = "    " if number else "  "
+        console.print(Text(indent + part.plain, style="dim"), overflow="fold")
 
 
 def row(text: str) -> None:
@@ -227,39 +225,9 @@ def show(renderable: RenderableType) -> None:
     _console(stderr=False).print(renderable)
 
 
-def is_terminal() -> bool:
-    """Whether stderr is a terminal, so that things may be redrawn."""
-    return sys.stderr.isatty()
-
-
-def moves() -> bool:
-    """Whether what is on stderr may be redrawn: not on `TERM=dumb`, nor for a screen reader."""
-    return is_terminal() and not is_dumb()
-
-
-def is_interactive() -> bool:
-    """Whether a user is there to type."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def is_conversation() -> bool:
-    """Whether a user is there to type, and to read stdout."""
-    return is_interactive() and sys.stdout.isatty()
-
-
-def has_unicode() -> bool:
-    """Whether stdout can show block characters."""
-    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
-
-
 def console() -> Console:
     """The console of stdout, for what draws itself."""
     return _console(stderr=False)
-
-
-def is_wrapped() -> bool:
-    """Whether stdout is a terminal, which breaks long lines."""
-    return sys.stdout.isatty()
 
 
 def width() -> int:
@@ -287,7 +255,7 @@ def confirm(question: str) -> bool:
 @contextmanager
 def meter(*, quiet: bool = False) -> Iterator[Meter]:
     """A progress display on stderr for as long as the block runs."""
-    shown = Meter(note, _console(stderr=True) if moves() else None, quiet=quiet or is_quiet())
+    shown = Meter(note, _console(stderr=True) if can_redraw() else None, quiet=quiet or is_quiet())
     try:
         yield shown
     finally:
@@ -297,8 +265,7 @@ def meter(*, quiet: bool = False) -> Iterator[Meter]:
 def _console(*, stderr: bool) -> Console:
     from mplus_cli.terminal.consoles import VisibleConsole
 
-    stream = sys.stderr if stderr else sys.stdout
-    wide, high = dumb_size(stream) if stream.isatty() else (_WIDE, None)
+    wide, high = console_size(sys.stderr if stderr else sys.stdout)
     return VisibleConsole(
         stderr=stderr, highlight=False, markup=False, emoji=False, width=wide, height=high
     )

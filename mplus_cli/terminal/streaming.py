@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 from mplus_cli.visible import visible
 
 
@@ -57,7 +57,7 @@ class WrappedText:
 @contextmanager
 def growing_text() -> Iterator[Callable[[str], None]]:
     """Writes an answer's pieces to stdout; ends the line when the block ends without an error."""
-    if not screen.is_wrapped():
+    if not capabilities.is_wrapped():
         yield screen.piece
         screen.piece("\n")
         return
@@ -77,7 +77,7 @@ def growing_markdown() -> Iterator[Callable[[str], None]]:
     from rich.markdown import Markdown
     from rich.spinner import Spinner
 
-    if not screen.moves():
+    if not capabilities.can_redraw():
         with growing_text() as write:
             yield _rest_of(write)
         return

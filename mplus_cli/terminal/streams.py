@@ -89,19 +89,3 @@ def close_output() -> None:
             continue
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.dup2(nowhere, stream.fileno())
-
-
-def dumb_size(stream: Any) -> tuple[int | None, int | None]:
-    """Columns and lines of a terminal that `rich` takes for 80 by 25; None where `rich` asks it."""
-    if not is_dumb():
-        return None, None
-    try:
-        size = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return None, None
-    return size.columns or None, size.lines or None
-
-
-def is_dumb() -> bool:
-    """Whether nothing on the terminal can be redrawn."""
-    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")

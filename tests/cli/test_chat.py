@@ -210,7 +210,7 @@ def test_a_stopped_answer_does_not_stop_the_next_command(
         yield TextDelta(text)
 
     monkeypatch.setattr(Conversation, "ask", lambda _, text: stopped(text))
-    monkeypatch.setattr(chat_view.screen, "is_conversation", lambda: True)
+    monkeypatch.setattr(chat_view.capabilities, "is_conversation", lambda: True)
     typed = ["who?", "/memory book", "/quit"]
     monkeypatch.setattr(chat_view, "_typed", lambda *_: iter(typed))
     try:

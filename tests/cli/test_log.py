@@ -19,7 +19,7 @@ from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History
 from mplus_cli.runtime.session import open_session
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities
 
 SHORT = ("--max-new-tokens", "6")
 
@@ -65,14 +65,14 @@ def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch
     for _ in range(3):
         about = {"memory": "book", "model": "tiny"}
         history.keep(None, "ask", [{"question": "Who?", "answer": "Nan", "sources": [], **about}])
-    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
     for which, asked in (("all", "Delete all conversations"), ("1", "Delete conversation 1 ")):
         refused = mplus("log", which, "--delete", stdin="\n")
         assert refused.code == 1 and refused.err.startswith(asked)
         assert refused.err.endswith("nothing is deleted\n") and "error" not in refused.err
     assert mplus("log", "1", "--delete", "--json", stdin="y\n").json == {"removed": 1}
     assert mplus("log", "2", "--delete", "--yes", "--json").json == {"removed": 1}
-    monkeypatch.setattr(screen, "is_interactive", lambda: False)
+    monkeypatch.setattr(capabilities, "is_interactive", lambda: False)
     assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
 
 

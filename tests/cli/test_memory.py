@@ -11,7 +11,7 @@ import pytest
 
 from mplus_cli.library import Library
 from mplus_cli.library.mapping import draw_map
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities
 from mplus_cli.terminal.memory_view import map_picture
 
 SUMMARY = {"name", "model", "documents", "tokens", "stm_tokens", "ltm_tokens", "bytes"}
@@ -146,7 +146,7 @@ def test_rm_asks(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None
     result = mplus("memory", "rm", book)
     assert result.code == 2
     assert "--yes" in result.error
-    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
     kept = mplus("memory", "rm", book, stdin="\n")
     assert (kept.code, "error" in kept.err) == (1, False)
     assert kept.err.endswith(f'memory "{book}" is kept\n')

@@ -16,7 +16,7 @@ from mplus_cli.ingest.events import DocumentFinished
 from mplus_cli.ingest.job import plan
 from mplus_cli.library import Library, StoredMemory
 from mplus_cli.runtime.tokens import PlainTokenizer
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities
 
 STORY = "In March the storm took the boat, and a sailor named Pim swam to the rocks.\n\n"
 NEW = "The keeper of the lighthouse is called Bram Holt now. He keeps no goat.\n"
@@ -99,7 +99,7 @@ def test_asked_on_a_terminal(
     mplus: Any, shelf: str, story: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.write_text(NEW)
-    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
     chunks = memory(shelf).documents()[1].chunks
     result = mplus("ingest", story, "-m", shelf, stdin="y\n")
     asked = (
@@ -256,7 +256,7 @@ def test_rm_document(mplus: Any, shelf: str, other: Path, monkeypatch: pytest.Mo
     result = mplus("memory", "rm-document", shelf, "2")
     assert (result.code, "--yes" in result.error) == (2, True)
     assert mplus("memory", "rm-document", shelf, "9", "-y").code == 2
-    monkeypatch.setattr(screen, "is_interactive", lambda: True)
+    monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
     refused = mplus("memory", "rm-document", shelf, "Stor", stdin="n\n")
     assert refused.code == 1
     assert 'Remove "Story", and read 1 other document again (2 chunks)? [y/N]' in refused.err
