@@ -13,7 +13,7 @@ from mplus_cli.documents.columns import in_reading_order
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import HYPHENS, Joint, Line
 from mplus_cli.documents.pdf_tables import with_rows
-from mplus_cli.documents.placed import PlacedLine, TextRun
+from mplus_cli.documents.placed import LaidOutPage, PlacedLine, TextRun
 
 _TERMINAL = re.compile(r"[.!?…。！？][\"'”’»)\]*\d]*\Z")
 _ITEM = re.compile(r"(?:[-*•‣◦▪–·●■]|\(?\d{1,3}[.)]|\[\d+\]|\(?[a-z]\))\s+\S")
@@ -35,18 +35,17 @@ class _Margins:
     leading: float
 
 
-def flow_pdf(pages: Sequence[Sequence[PlacedLine | str]]) -> list[Line]:
+def flow_pdf(pages: Sequence[LaidOutPage]) -> list[Line]:
     """The lines of all pages, each with its joint; a paragraph may run over a page's end."""
     lines: list[Line] = []
     usual = _usual_width(pages)
     previous: tuple[PlacedLine, _Margins] | None = None
     for number, page in enumerate(pages):
-        placed = [line for line in page if isinstance(line, PlacedLine)]
-        if len(placed) < len(page):
+        if not page.has_places:
             lines += _page_without_places(page, number, lines[-1] if lines else None)
             previous = None
             continue
-        placed = with_rows(_rows(in_reading_order(placed)))
+        placed = with_rows(_rows(in_reading_order(page.lines)))
         margins = [_margins(placed, index, usual) for index in range(len(placed))]
         for index, (line, column) in enumerate(zip(placed, margins, strict=True)):
             if lines and index == 0:
@@ -60,12 +59,9 @@ def flow_pdf(pages: Sequence[Sequence[PlacedLine | str]]) -> list[Line]:
     return lines
 
 
-def _page_without_places(
-    page: Sequence[PlacedLine | str], number: int, before: Line | None
-) -> list[Line]:
+def _page_without_places(page: LaidOutPage, number: int, before: Line | None) -> list[Line]:
     """A page whose lines have no coordinates, by the rules for plain text."""
-    texts = [line.text if isinstance(line, PlacedLine) else line for line in page]
-    flowed = flow_text("\n".join(texts), slack=0.12)
+    flowed = flow_text("\n".join(line.text for line in page.lines), slack=0.12)
     for line in flowed:
         line.page = number
     if before is not None and flowed:
@@ -113,11 +109,9 @@ def _raised_or_lowered(last: PlacedLine, line: PlacedLine) -> bool:
     return small and -0.2 * last.size <= line.x0 - last.x1 < 0.3 * last.size
 
 
-def _usual_width(pages: Sequence[Sequence[PlacedLine | str]]) -> float:
+def _usual_width(pages: Sequence[LaidOutPage]) -> float:
     """The width of the longer lines of the document, for columns too short to show their own."""
-    widths = sorted(
-        line.x1 - line.x0 for page in pages for line in page if isinstance(line, PlacedLine)
-    )
+    widths = sorted(line.x1 - line.x0 for page in pages for line in page.lines if line.has_place)
     return widths[len(widths) * 3 // 4] if widths else 0.0
 
 

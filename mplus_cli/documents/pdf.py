@@ -6,6 +6,7 @@ open the file.
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from mplus_cli.documents import pdf_process, recognition
@@ -17,7 +18,7 @@ from mplus_cli.documents.model import DocumentError, Page, PageRange
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.pdf_outline import outline_headings
 from mplus_cli.documents.pdf_process import Extraction
-from mplus_cli.documents.placed import PlacedLine, TextRun
+from mplus_cli.documents.placed import LaidOutPage, PlacedLine, TextRun
 from mplus_cli.documents.running_heads import Section, running_lines
 
 _LEADERS = re.compile(r"(?:\s?\.){6,}")  # the dots of a table of contents
@@ -41,17 +42,18 @@ def read_pdf(
     numbers = range(first, min(last, first + pdf_process.MAX_PAGES - 1) + 1)
     recognised = _recognise(data, got, numbers, label, progress) if ocr else 0
     raw = [got.lines.get(number, []) for number in numbers]
+    laid_out = [_laid_out(lines) for lines in raw]
     sections = [
         (level, title, page - first)
         for level, title, page in got.outline
         if isinstance(level, int) and isinstance(title, str) and isinstance(page, int)
     ]
     sections.sort(key=lambda section: section[2])
-    texts = _clean(raw, sections)
+    texts = join_lines(flow_pdf(_without_heads(laid_out, sections)), len(laid_out))
     left = sum(bool(text.strip()) for text in texts)
     repeats = left * 2 < sum(bool(lines) for lines in raw)
     if repeats:  # what is most of the text is not a running head, or the rest is pictures
-        texts = _clean(raw, keep_heads=True)
+        texts = join_lines(flow_pdf(laid_out), len(laid_out))
     if not any(text.strip() for text in texts):
         raise _without_text(data, got, label, len(got.skipped) >= len(numbers), tried=ocr)
     read = [
@@ -146,7 +148,7 @@ def _recognise(
     progress: Callable[[int, int], None] | None,
 ) -> int:
     """Fill in the pages of `got` that have no text; how many there are that have some now."""
-    empty = [number for number in numbers if not any(map(_line, got.lines.get(number, ())))]
+    empty = [number for number in numbers if not _laid_out(got.lines.get(number, [])).lines]
     count = 0
     for done, (number, lines) in enumerate(recognition.recognise(data, empty, label), start=1):
         if progress:
@@ -188,49 +190,37 @@ def _damaged(label: str) -> DocumentError:
     return DocumentError(f"{label} is not a readable PDF (damaged or truncated): get a fresh copy")
 
 
-def _clean(
-    pages: Sequence[list[list[Any]]],
-    sections: Sequence[Section] = (),
-    *,
-    keep_heads: bool = False,
-) -> list[str]:
-    """The clean text of each page, running heads dropped (or not) and paragraphs joined."""
-    placed = [[line for raw in page if (line := _line(raw))] for page in pages]
-    kept: list[list[PlacedLine | str]] = []
-    orders = [_top_to_bottom(page) for page in placed]
+def _without_heads(pages: Sequence[LaidOutPage], sections: Sequence[Section]) -> list[LaidOutPage]:
+    """The pages without running heads, feet and page numbers."""
+    orders = [page.top_to_bottom() for page in pages]
     texts = [
-        [_text(page[index]) for index in order] for page, order in zip(placed, orders, strict=True)
+        [page.lines[at].text for at in order] for page, order in zip(pages, orders, strict=True)
     ]
-    heads: list[set[int]] = [set() for _ in pages] if keep_heads else running_lines(texts, sections)
-    for page, order, dropped in zip(placed, orders, heads, strict=True):
-        gone = {order[index] for index in dropped}
-        kept.append([line for index, line in enumerate(page) if index not in gone])
-    return join_lines(flow_pdf(kept), len(pages))
+    heads = running_lines(texts, sections)
+    return [
+        page.without({order[at] for at in dropped})
+        for page, order, dropped in zip(pages, orders, heads, strict=True)
+    ]
 
 
-def _line(raw: list[Any]) -> PlacedLine | str | None:
-    text = " ".join(_LEADERS.sub(" ... ", clean_characters(raw[0])).split())
-    if not text or not text.strip("\ufffd"):
+def _laid_out(raw: Sequence[list[Any]]) -> LaidOutPage:
+    """The lines of a page, as the worker has them, that have text once it is cleaned."""
+    return LaidOutPage(tuple(line for values in raw if (line := _line(*values))))
+
+
+def _line(raw: str, *values: Any) -> PlacedLine | None:
+    text = " ".join(_LEADERS.sub(" ... ", clean_characters(raw)).split())
+    if not text.strip("\ufffd"):
         return None
-    if len(raw) < 5:
-        return text
-    divided = raw[5] if len(raw) > 5 else []
-    pieces = [TextRun(" ".join(clean_characters(one[0]).split()), *one[1:]) for one in divided]
+    if not values:
+        return PlacedLine(text)
+    x0, x1, y, size, *divided = values
+    pieces = [
+        TextRun(" ".join(clean_characters(part).split()), start, end)
+        for part, start, end in chain(*divided)
+    ]
     kept = tuple(piece for piece in pieces if piece.text)
-    x0, x1, y, size = raw[1:5]
     return PlacedLine(text, x0, x1, y, size, kept if len(kept) > 1 else ())
-
-
-def _text(line: PlacedLine | str) -> str:
-    return line.text if isinstance(line, PlacedLine) else line
-
-
-def _top_to_bottom(page: Sequence[PlacedLine | str]) -> list[int]:
-    """The order of lines by height, where all have one: heads need not come first in the file."""
-    if not all(isinstance(line, PlacedLine) for line in page):
-        return list(range(len(page)))
-    heights = [-line.y for line in page if isinstance(line, PlacedLine)]
-    return sorted(range(len(page)), key=heights.__getitem__)
 
 
 def _warnings(pages: Sequence[Page], skipped: Sequence[int], *, tried: bool) -> list[str]:

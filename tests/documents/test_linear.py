@@ -14,7 +14,7 @@ from mplus_cli.documents.headings import find_headings, markdown_headings
 from mplus_cli.documents.markdown import for_readers, front_values
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
-from mplus_cli.documents.placed import PlacedLine
+from mplus_cli.documents.placed import LaidOutPage, PlacedLine
 from mplus_cli.documents.plain import header_author, read_plain
 from mplus_cli.documents.running_heads import running_lines
 from mplus_cli.documents.subtitles import subtitle_text
@@ -131,14 +131,15 @@ def test_a_pdf_without_an_end(unit: bytes) -> None:
     check(lambda text: mended(text.encode()), unit.decode())
 
 
-def pdf_lines(text: str) -> list[PlacedLine]:
+def pdf_page(text: str) -> LaidOutPage:
     """Each word of `text` a line of its own; all on one baseline."""
-    return [PlacedLine(word, 3 * n, 3 * n + 1, 0, 1) for n, word in enumerate(text.split("~"))]
+    words = enumerate(text.split("~"))
+    return LaidOutPage(tuple(PlacedLine(word, 3 * n, 3 * n + 1, 0, 1) for n, word in words))
 
 
 @pytest.mark.parametrize("unit", ["ab~", " . ", "...", "1. ", "1", "m", ".)", "well-~known~"])
 def test_lines_of_a_pdf(unit: str) -> None:
-    check(lambda text: flow_pdf([pdf_lines(text)] * 2), unit)
+    check(lambda text: flow_pdf([pdf_page(text)] * 2), unit)
     check(lambda text: running_lines([text.split("~")] * 4), unit)
 
 
