@@ -34,6 +34,7 @@ print("heavy:", [name for name in heavy if name in sys.modules])
 import torch
 before = isinstance(sys.modules[PART], Postponed)
 command("ask", "Who kept the lighthouse?", "-m", "book", "--temperature", "1")  # needs random numbers
+getattr(torch, "_meta_registrations").activate_meta  # touched, as torch itself does where it is needed
 shape = torch.fft.fft(torch.empty(4, device="meta")).shape
 print("postponed:", before, isinstance(sys.modules[PART], Postponed), shape)
 """

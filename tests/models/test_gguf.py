@@ -32,8 +32,10 @@ SIZES = {
 
 
 def names_of(architecture: str) -> Any:
-    number = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture)
-    return gguf.get_tensor_name_map(number, 2)
+    numbers = {name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}
+    if architecture not in numbers:
+        pytest.skip(f"this version of gguf does not know {architecture} yet")
+    return gguf.get_tensor_name_map(numbers[architecture], 2)
 
 
 @pytest.mark.parametrize(("architecture", "family"), list(ARCHITECTURES.items()))
@@ -132,7 +134,8 @@ def test_merges_that_follow_from_scores_are_those_of_transformers() -> None:
 def test_sentencepiece_vocabularies_encode_as_transformers_encodes(
     architecture: str, tmp_path: Path
 ) -> None:
-    from transformers.integrations.gguf import convert_gguf_tokenizer
+    reason = "the converter of earlier versions knows no unknown token"
+    theirs_of = pytest.importorskip("transformers.integrations.gguf", reason=reason)
 
     from models.checkpoints.gguf_vocabulary import read_vocabulary
 
@@ -157,7 +160,7 @@ def test_sentencepiece_vocabularies_encode_as_transformers_encodes(
         "scores": header["tokenizer.ggml.scores"],
         "token_type": kinds,
     }
-    theirs, _ = convert_gguf_tokenizer(architecture, table)
+    theirs, _ = theirs_of.convert_gguf_tokenizer(architecture, table)
     for text in ("the other  thing in a <turn> hat", " in", "x\u00e9\U0001f600", "  the", "a\nb"):
         ids = ours(text, add_special_tokens=False)["input_ids"]
         assert ids == theirs.encode(text, add_special_tokens=False).ids, text

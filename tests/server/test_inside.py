@@ -155,15 +155,17 @@ def test_one_model_is_in_memory_while_a_document_is_read(mplus: Mplus, tmp_path:
     dtype = "float32" if own == "bfloat16" else "bfloat16"
     other = Mplus(tmp_path, model=model, device="cpu", dtype=dtype, offline=True)
     other.memory("other").read(tmp_path / "a.txt")
-    worker, ended = Worker(), threading.Event()
+    worker, begun, ended = Worker(), threading.Event(), threading.Event()
 
     def reading() -> Iterator[str]:
+        begun.set()
         while not ended.is_set():
             yield "a chunk"
 
     async def scenario() -> None:
         service = Service(mplus, worker)
         worker.submit(reading, reading=True)
+        await asyncio.to_thread(begun.wait)  # a question that comes before it is answered first
         for name in ("book", "other"):
             job = await service.ask(name, question)
             held = mplus.loader.session()
