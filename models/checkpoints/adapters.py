@@ -99,9 +99,9 @@ def decoders(
     Raises:
         CheckpointError: an adapter does not fit the base.
     """
-    for adapter in (update, generate):
+    for name, adapter in ((UPDATE, update), (GENERATE, generate)):
         if adapter is not None:
-            _check_fit(stack, adapter)
+            check_fit(stack, name, adapter)
     if merged:
         reading = Decoder(stack, generate, attention=attention, keep=keep)
         if update is generate:
@@ -198,7 +198,12 @@ def _peft_config(rank: int, alpha: float, targets: Sequence[str]) -> Any:
     )
 
 
-def _check_fit(stack: nn.Module, adapter: Adapter) -> None:
+def check_fit(stack: nn.Module, which: str, adapter: Adapter) -> None:
+    """Check that an adapter is for this base.
+
+    Raises:
+        CheckpointError: it is not; says `which` it is.
+    """
     linears: dict[str, Any] = {
         name: module
         for name, module in stack.named_modules()
@@ -207,13 +212,19 @@ def _check_fit(stack: nn.Module, adapter: Adapter) -> None:
     for name, (a, b) in adapter.weights.items():
         if name not in linears:
             raise CheckpointError(
-                f"the adapter's {name} is not in the base: it is for another base"
+                f"{which} is for another base ({name} is not in this one): fetch the model again"
             )
         weight = linears[name].weight
         if weight.shape != (b.shape[0], a.shape[1]) or a.shape[0] != b.shape[1]:
-            raise CheckpointError(f"the adapter's {name} has another shape than the base's")
+            raise CheckpointError(
+                f"{which} is for another base ({name} has another shape in this one): fetch the "
+                "model again"
+            )
         if a.shape[0] != adapter.rank:
-            raise CheckpointError(f"the adapter's {name} has rank {a.shape[0]}, not {adapter.rank}")
+            raise CheckpointError(
+                f"{which} is damaged ({name} has rank {a.shape[0]}, not {adapter.rank}): fetch the "
+                "model again"
+            )
 
 
 @torch.no_grad()

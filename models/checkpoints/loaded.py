@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,9 @@ class Loaded:
     """Whether it was trained to have a memory; False: a base with identity memory."""
     earlier_fingerprints: tuple[str, ...] = ()
     """What earlier versions gave it; memories with one of these are read too."""
-    text_reader: Decoder | None = None
-    """The base under an adapter that reads text in its prompt, without memory; None: there is none."""
+    text_reader: Callable[[], Decoder] | None = None
+    """Gives the base under an adapter that reads text in its prompt, without memory, which is read when
+    first asked for (`CheckpointError` if it is damaged); None: there is none."""
 
 
 @contextmanager

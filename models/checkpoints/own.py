@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from models.checkpoints.adapters import (
     CONFIG,
     WEIGHTS,
+    check_fit,
     decoders,
     extract,
     load_adapter,
@@ -35,12 +37,14 @@ from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, r
 from models.checkpoints.fingerprint import base_files, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
+from models.decoder import Decoder
 from models.durable import new_folder
 from models.merging import GENERATE, TEXT, UPDATE, Adapter
 from models.network import MPlusModel
 from models.prompts import PromptFormat
 from models.retriever import Retriever, make_retriever
 from models.schema import Text, check_values, shown
+from models.stack import Stack
 
 FORMAT = 1
 CARD = "mplus.json"
@@ -134,12 +138,16 @@ def load_own(
         check_answers(model, loaded.tokenizer, prompt)
         text = None
         if merge and (folder / TEXT).is_dir():
-            adapter = load_adapter(folder / TEXT)
-            _, text = decoders(
-                loaded.stack, None, adapter, merged=True, attention=attention, keep=keep
-            )
+            text = cache(partial(_text_reader, folder / TEXT, loaded.stack, attention, keep))
     plain = (card["name"], mark, prompt, loaded.stop_ids)
     return Loaded(model, loaded.tokenizer, *plain, text_reader=text)
+
+
+def _text_reader(folder: Path, stack: Stack, attention: str, keep: bool) -> Decoder:
+    with explained(folder):
+        adapter = load_adapter(folder)
+        check_fit(stack, str(folder), adapter)
+        return Decoder(stack, adapter, attention=attention, keep=keep)
 
 
 def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:

@@ -34,7 +34,7 @@ from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
-from mplus_cli.errors import MismatchError, UsageError
+from mplus_cli.errors import UsageError
 from mplus_cli.library import DocumentRow, StoredMemory
 from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
@@ -118,15 +118,20 @@ def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
     view, memory = stored.load_view(session.model.device)
     stored.check_loaded(view, memory, like=session.model.empty_memory())
     calibration = read_calibration(Path(session.choice.reference))
-    if calibration and calibration.has_second and session.loaded.text_reader is None:
-        raise MismatchError(
-            f"{session.choice.reference} has no reader of text, which its asking.json was fitted with: "
-            "fetch the model again"
-        )
     by_words = word_weights(session, calibration) is not None
     texts = stored.texts(memory.chunks) if by_words else []
     interrupts.check()
     return OpenMemory(stored, memory, view, calibration, tuple(texts))
+
+
+def check_readers(session: Session, opened: OpenMemory) -> None:
+    """Check that all readers of an answer are there: what needs none, as `find`, works without them.
+
+    Raises:
+        MismatchError: the reader of text is missing or damaged.
+    """
+    if opened.calibration and opened.calibration.has_second:
+        session.text_reader()
 
 
 def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
@@ -154,6 +159,8 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         )
     request = Request(session, opened, Clock(), measure(session, question))
     draft = request.draft
+    if answer_form(session, draft.question) == "span":
+        check_readers(session, opened)
     if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:
         yield from _about(request, told)
         return

@@ -78,8 +78,7 @@ def ask_second(
     """
     from models.judging import follow, read_prompt
 
-    reader = session.loaded.text_reader
-    assert reader is not None, "a calibration that wants one is loaded with one"
+    reader = session.text_reader()
     short = question
     if len(question) > LONGEST_QUESTION:
         end = question[-LONGEST_QUESTION:]

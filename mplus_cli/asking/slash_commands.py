@@ -63,9 +63,10 @@ def run(conversation: Conversation, line: str) -> Reply:
         MplusError: there is no such command, memory or number.
     """
     name, _, rest = line.strip().partition(" ")
-    name = _ALIASES.get(name if name.startswith("/") else name.lower(), name)
+    name = _ALIASES.get(name.lower(), name.lower())
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        known = [one for one in (*COMMANDS, *_ALIASES) if one.startswith("/")]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}?" if close else "/help says what there is"
         raise UsageError(f"there is no {name}: {hint}")
     return COMMANDS[name].run(conversation, rest.strip())
@@ -248,7 +249,7 @@ COMMANDS = {
     "/sources": Command(
         "[full]", "the passages that the last answer rests on; full: whole chunks", _sources
     ),
-    "/clear": Command("", "begin a new conversation (the memory stays)", _clear),
+    "/clear": Command("", "begin a new conversation; the memory stays (also /new)", _clear),
     "/retry": Command(
         "", "ask the last question again, after a change of /document, /reread or /quote", _retry
     ),
@@ -270,8 +271,15 @@ COMMANDS = {
     "/stats": Command("", "what the last answer took", _stats),
     "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
     "/quote": Command("on|off", "whether answers are quoted from the text", _quote),
-    "/quit": Command("", "leave (also Ctrl-D)", _quit),
+    "/quit": Command("", "leave (also /exit, Ctrl-D)", _quit),
 }
 """By the name that is typed."""
-_ALIASES = {"exit": "/quit", "/exit": "/quit", "quit": "/quit", "help": "/help", "?": "/help"}
-"""Other names; those without a slash make no sense as questions."""
+_ALIASES = {
+    **dict.fromkeys(("/exit", "/bye", "/q", "exit", "quit"), "/quit"),
+    **dict.fromkeys(("/new", "/reset"), "/clear"),
+    **dict.fromkeys(("/?", "/h", "help", "?"), "/help"),
+    "/search": "/find",
+    "/add": "/ingest",
+    "/continue": "/resume",
+}
+"""Names that other chats have; those without a slash make no sense as questions."""

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, JsonOption, MemoryOption, one_of, settings_of
+from mplus_cli.commands.common import (
+    DocumentOption,
+    JsonOption,
+    MemoryOption,
+    one_of,
+    resumable,
+    settings_of,
+)
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import capabilities, screen
 
@@ -213,6 +220,12 @@ def _ask_each(
                     return next(event for event in events if isinstance(event, Answer))
             return book.load(question, progress=meter.report, note=silent).ask(question)
 
+        def told() -> str:
+            if output is None or not tally.answered:
+                return ""
+            return f"what was answered is in {output}, and the same command continues"
+
         wanted = batch.read_questions(lines, questions, like)
-        show_batch(batch.ask_each(wanted, answer, kept, name, tally), kept, tally, meter)
+        with resumable(meter, told):
+            show_batch(batch.ask_each(wanted, answer, kept, name, tally), kept, tally, meter)
     return tally.exit_code

@@ -23,6 +23,7 @@ def chat(
     Without a terminal, each line of standard input is a question; the exit code is 1 if one failed.
     """
     from mplus_cli.api import Mplus
+    from mplus_cli.asking.answering import check_readers
     from mplus_cli.asking.conversation import Conversation
     from mplus_cli.history.record import Record
     from mplus_cli.history.store import History, latest_chat
@@ -35,6 +36,7 @@ def chat(
     book = Mplus.with_settings(settings, note=screen.note).memory(name)
     with screen.meter() as meter:
         loaded = book.load(progress=meter.report)
+    check_readers(loaded.session, loaded.opened)
     record = Record(history, "chat", settings.history, screen.warning)
     conversation = Conversation(
         loaded.session, loaded.opened, strict=settings.strict, record=record

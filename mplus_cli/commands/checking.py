@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, Name, OptionalName, settings_of, stored_memory
-from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.terminal import capabilities, screen
+from mplus_cli.commands.common import (
+    JsonOption,
+    Name,
+    OptionalName,
+    agreed,
+    resumable,
+    settings_of,
+    stored_memory,
+)
+from mplus_cli.errors import ExitCode
+from mplus_cli.terminal import screen
 
 
 def check(
@@ -105,19 +113,16 @@ def repair_memory(
                 )
             for doubt in salvage.doubts:
                 screen.failed(doubt)
-            if not yes and not capabilities.is_interactive():
-                raise UsageError(
-                    f'memory "{name}" is not repaired: give --yes where there is no terminal to ask on'
-                )
             chunks = count(len(salvage.chunks), "chunk")
             asked = f"Read {count(len(kept), 'document')} again ({chunks}), and forget the damaged memory?"
-            if not yes and not screen.confirm(asked):
+            if not agreed(asked, f'memory "{name}" is not repaired', yes=yes):
                 if as_json:
                     screen.json_out({"memory": name, "repaired": False, "kept": [], "lost": []})
                 screen.note(f'memory "{name}" is left as it is')
                 return ExitCode.FAILED
-            for event in repair(session, stored, salvage):
-                view.show(event)
+            with resumable(meter, view.kept):
+                for event in repair(session, stored, salvage):
+                    view.show(event)
     if as_json:
         screen.json_out({"memory": name, "repaired": bool(problems), "kept": kept, "lost": lost})
     if problems:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mplus_cli.errors import UsageError
 from mplus_cli.settings import Flags, Settings, resolve
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
+    from mplus_cli.terminal.meter import Meter
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
 OptionalName = Annotated[
@@ -57,6 +60,40 @@ def stored_memory(context: typer.Context, name: str | None) -> StoredMemory:
 
     settings = settings_of(context)
     return Library(settings.home).open(settings.memory if name is None else name)
+
+
+def agreed(question: str, unless: str, *, yes: bool) -> bool:
+    """Whether the user agrees to what cannot be undone.
+
+    Args:
+        question: what a terminal asks.
+        unless: what is not done without an answer, such as 'memory "notes" is not removed'.
+        yes: whether `--yes` was given, so that nothing is asked.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+    """
+    if yes:
+        return True
+    if not capabilities.is_interactive():
+        raise UsageError(f"{unless}: give --yes where there is no terminal to ask on")
+    return screen.confirm(question)
+
+
+@contextmanager
+def resumable(meter: Meter, kept: Callable[[], str]) -> Iterator[None]:
+    """Say what is kept of the work in the block if Ctrl-C interrupts it.
+
+    Args:
+        kept: says so; an empty text where nothing was begun.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        meter.close()
+        if told := kept():
+            screen.note(told)
+        raise
 
 
 def one_of(**given: bool) -> None:

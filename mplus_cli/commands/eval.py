@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.commands.common import JsonOption, resumable, settings_of
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
@@ -267,13 +267,13 @@ def _run(
 
     chosen = parse_arms(arms, known, limits=False) if known else parse_arms(arms)
     settings = settings_of(context)
-    try:
-        with screen.meter() as meter:
-            common = Common(settings, out, chosen, base, screen.note, meter.report)
-            follow(start(common), meter)
-    except KeyboardInterrupt:
-        if kept := kept_bytes(out):
-            screen.note(f"{size(kept)} of memory are kept in {out / WORK} to continue from")
-        raise
+
+    def told() -> str:
+        held = kept_bytes(out)
+        return f"{size(held)} of memory are kept in {out / WORK} to continue from" if held else ""
+
+    with screen.meter() as meter, resumable(meter, told):
+        common = Common(settings, out, chosen, base, screen.note, meter.report)
+        follow(start(common), meter)
     show_tables(out, as_json=as_json)
     screen.note(f"every answer is in {out}; a report: mplus eval report {out}")

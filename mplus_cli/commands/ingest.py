@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mplus_cli.commands import preview
-from mplus_cli.commands.common import JsonOption, MemoryOption, one_of, settings_of
+from mplus_cli.commands.common import (
+    JsonOption,
+    MemoryOption,
+    one_of,
+    resumable,
+    settings_of,
+)
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
@@ -117,15 +123,12 @@ def ingest(
             replaces=lambda found: replace or view.asks_to_replace(found),
             progress=meter.report,
         )
-        try:
+        with resumable(meter, view.kept):
             for event in events:
                 if as_lines:
                     show_event(event)
                 else:
                     view.show(event)
-        except KeyboardInterrupt:
-            view.interrupted()
-            raise
     if as_lines:
         show_report(report)
     elif as_json:
@@ -159,9 +162,10 @@ def _read_shelf(
     report = shelf.ShelfReport()
     with screen.meter() as meter:
         view = ShelfView(meter, len(books))
-        for event in shelf.read_shelf(books, settings, engine, ocr=ocr):
-            report.add(event)
-            view.show(event)
+        with resumable(meter, view.kept):
+            for event in shelf.read_shelf(books, settings, engine, ocr=ocr):
+                report.add(event)
+                view.show(event)
     if as_json:
         screen.json_out(report.to_json())
     return report.exit_code

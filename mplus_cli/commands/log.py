@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, settings_of
+from mplus_cli.commands.common import JsonOption, agreed, settings_of
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.terminal import capabilities, screen
+from mplus_cli.terminal import screen
 
 
 def log(
@@ -26,9 +26,7 @@ def log(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="At most N.")] = 20,
     delete: Annotated[
         bool,
-        typer.Option(
-            "--delete", help="Delete this one, or all with NUMBER all; a terminal asks first."
-        ),
+        typer.Option("--delete", help="Delete this one, or all with NUMBER all; it asks first."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
@@ -44,13 +42,13 @@ def log(
         if search or memory is not None:
             raise UsageError("--delete deletes what is named: leave out --search and --memory")
         wanted = None if conversation == ALL else [history.find(conversation)[0].id]
-        if not yes and capabilities.is_interactive():
-            named = "all conversations" if wanted is None else f"conversation {wanted[0]}"
-            if not screen.confirm(f"Delete {named} from {history.path}?"):
-                if as_json:
-                    screen.json_out({"removed": 0})
-                screen.note("nothing is deleted")
-                return ExitCode.FAILED
+        named = "all conversations" if wanted is None else f"conversation {wanted[0]}"
+        asked = f"Delete {named} from {history.path}?"
+        if not agreed(asked, "nothing is deleted", yes=yes):
+            if as_json:
+                screen.json_out({"removed": 0})
+            screen.note("nothing is deleted")
+            return ExitCode.FAILED
         removed = history.remove(wanted)
         if as_json:
             screen.json_out({"removed": removed})

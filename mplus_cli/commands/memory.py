@@ -14,12 +14,14 @@ from mplus_cli.commands.common import (
     JsonOption,
     Name,
     OptionalName,
+    agreed,
+    resumable,
     settings_of,
     stored_memory,
 )
 from mplus_cli.commands.map import draw_map
 from mplus_cli.errors import ExitCode, MplusError, UsageError
-from mplus_cli.terminal import capabilities, screen
+from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
     from mplus_cli.library import DocumentRow, StoredMemory
@@ -126,21 +128,17 @@ def remove(
 
     library = Library(settings_of(context).home)
     stored = library.open(name)
-    if not yes:
-        if not capabilities.is_interactive():
-            raise UsageError(
-                f'memory "{name}" is not removed: give --yes where there is no terminal to ask on'
-            )
-        try:
-            summary = stored.summary()
-            held = f"{count(summary.documents, 'document')}, {size(summary.bytes)}"
-        except MplusError:
-            held = "damaged"
-        if not screen.confirm(f'Delete memory "{name}" ({held})?'):
-            if as_json:
-                screen.json_out({"memory": name, "removed": False})
-            screen.note(f'memory "{name}" is kept')
-            return ExitCode.FAILED
+    try:
+        summary = stored.summary()
+        held = f"{count(summary.documents, 'document')}, {size(summary.bytes)}"
+    except (MplusError, OSError):
+        held = "damaged"
+    asked = f'Delete memory "{name}" ({held})?'
+    if not agreed(asked, f'memory "{name}" is not removed', yes=yes):
+        if as_json:
+            screen.json_out({"memory": name, "removed": False})
+        screen.note(f'memory "{name}" is kept')
+        return ExitCode.FAILED
     library.remove(name)
     if as_json:
         screen.json_out({"memory": name, "removed": True})
@@ -174,25 +172,18 @@ def remove_document(
     others = [other for other in documents if other is not row]
     chunks = sum(other.chunks_read for other in others)
     cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"
-    if not yes:
-        if not capabilities.is_interactive():
-            raise UsageError(
-                f'"{row.title}" is not removed: give --yes where there is no terminal to ask on'
-            )
-        if not screen.confirm(f'Remove "{row.title}"{cost if others else ""}?'):
-            if as_json:
-                screen.json_out(_left(stored, None))
-            screen.note(f'"{row.title}" is kept')
-            return ExitCode.FAILED
+    asked = f'Remove "{row.title}"{cost if others else ""}?'
+    if not agreed(asked, f'"{row.title}" is not removed', yes=yes):
+        if as_json:
+            screen.json_out(_left(stored, None))
+        screen.note(f'"{row.title}" is kept')
+        return ExitCode.FAILED
     with screen.meter() as meter:
         view = IngestView(meter)
         events = remove(settings, stored, row, note=view.note, progress=meter.report)
-        try:
+        with resumable(meter, view.kept):
             for event in events:
                 view.show(event)
-        except KeyboardInterrupt:
-            view.interrupted()
-            raise
     if as_json:
         screen.json_out(_left(stored, row))
     view.note(f'"{row.title}" is removed from memory "{name}"')

@@ -11,6 +11,7 @@ from mplus_cli.commands.common import (
     JsonOption,
     Name,
     OptionalName,
+    resumable,
     settings_of,
     stored_memory,
 )
@@ -59,8 +60,9 @@ def merge(
         view = IngestView(meter)
         mplus = Mplus.with_settings(settings_of(context), note=view.note)
         session_for = partial(mplus.loader.session, progress=meter.report)
-        for event in merge(mplus.library, session_for, others, report):
-            view.show(event)
+        with resumable(meter, view.kept):
+            for event in merge(mplus.library, session_for, others, report):
+                view.show(event)
     if as_json:
         screen.json_out(report.to_json())
     elif not report.is_hopeless:

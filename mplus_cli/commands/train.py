@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import settings_of
+from mplus_cli.commands.common import resumable, settings_of
 from mplus_cli.terminal import screen
 
 HELP = """\
@@ -136,7 +136,8 @@ def train(
     speaks = is_main_process()
     with screen.meter(quiet=not speaks) as meter:
         view = TrainingView(meter, total if until is None else min(until, total))
-        for event in run(settings, order, progress=meter.report, passages=passages_by_words):
-            view.show(event)
+        with resumable(meter, lambda: view.kept(out)):
+            for event in run(settings, order, progress=meter.report, passages=passages_by_words):
+                view.show(event)
     if speaks:
         view.summary(out, export)

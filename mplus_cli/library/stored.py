@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mplus_cli.errors import MismatchError, MplusError, UsageError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
@@ -69,12 +69,29 @@ class StoredMemory:
         """
         wrote = self.identity
         if not identity.wrote(wrote):
-            raise MismatchError(
-                f'memory "{self.name}" was written by model {wrote}; it cannot be read with '
-                f"{identity}: use that model, or another memory with -m"
-            )
+            raise self._of_another(wrote, str(identity))
         if not same_geometry(wrote.geometry, identity.geometry):
             raise self._damaged("its geometry is not that of the model it names")
+
+    def check_before_loading(self, model: str, geometry: Mapping[str, Any]) -> None:
+        """Check what shows already before a model is fetched and loaded.
+
+        Args:
+            model: its name.
+            geometry: its config, as far as it is known.
+
+        Raises:
+            MismatchError: a model of another name and another geometry wrote it.
+        """
+        wrote = self.identity
+        if wrote.name != model and not same_geometry(wrote.geometry, geometry):
+            raise self._of_another(wrote, model)
+
+    def _of_another(self, wrote: ModelIdentity, model: str) -> MismatchError:
+        return MismatchError(
+            f'memory "{self.name}" was written by model {wrote}; it cannot be read with {model}: use '
+            "that model (--model), or another memory (-m)"
+        )
 
     def summary(self) -> MemorySummary:
         """Its line of `mplus memory list`; reads the database only."""

@@ -42,6 +42,12 @@ class ModelChoice:
     """False: known to have identity memory only."""
 
     @property
+    def geometry(self) -> dict[str, Any]:
+        """What its card says of the memories it writes; empty where it has none."""
+        found = card(self.reference).get("config") if isinstance(self.reference, Path) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
     def note(self) -> str:
         """A warning about it for the user; often empty."""
         return "" if self.trained else UNTRAINED

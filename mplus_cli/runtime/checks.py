@@ -141,7 +141,11 @@ def _model(settings: Settings, progress: embedded_base.Progress) -> Check:
             return Check("model", "warn", f"{choice.name}: its base is missing", "mplus model pull")
         from mplus_cli.runtime.session import load_model
 
-        load_model(settings, choice, settings.dtype, note=lambda _: None, progress=progress)
+        loaded = load_model(
+            settings, choice, settings.dtype, note=lambda _: None, progress=progress
+        )
+        if loaded.text_reader is not None:
+            loaded.text_reader()
     except Exception as error:
         message, _ = failures.explain(error)
         return Check("model", "fail", message, "mplus model pull, or another --model")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from models.checkpoints import Loaded
+    from models.decoder import Decoder
     from models.network import MPlusModel
 
 Note = Callable[[str], None]
@@ -68,6 +69,24 @@ class Session:
         config = loaded.model.config.to_dict()
         return ModelIdentity(loaded.name, loaded.fingerprint, config, loaded.earlier_fingerprints)
 
+    def text_reader(self) -> Decoder:
+        """The reader of text of a model whose answers are judged by one too.
+
+        Raises:
+            MismatchError: it is missing or damaged.
+        """
+        from models.checkpoints import CheckpointError
+
+        if self.loaded.text_reader is None:
+            raise MismatchError(
+                f"{self.choice.reference} has no reader of text (text_lora), which its asking.json was "
+                "fitted with: fetch the model again"
+            )
+        try:
+            return self.loaded.text_reader()
+        except CheckpointError as error:
+            raise MismatchError(str(error)) from error
+
     def end_steps(self) -> None:
         """Give back what decode steps take, if the session is for a single question and no more will come."""
         if not self.model.generate.keep:
@@ -103,6 +122,8 @@ def open_session(
         MismatchError: the model is damaged, or cannot be fetched offline.
     """
     choice = catalog.find(settings.model, settings.home)
+    if memory is not None:
+        memory.check_before_loading(choice.name, choice.geometry)
     dtype = settings.dtype
     if dtype == "auto" and memory is not None:
         dtype = memory_dtype(memory) or "auto"

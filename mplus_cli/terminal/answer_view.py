@@ -10,8 +10,10 @@ from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
 from mplus_cli.wording import NOT_SURE, answer_text, place
 
-UNSURE = "Not sure of the answer. The passage that fits best:"
+FITS_BEST = "The passage that fits the question best:"
+LIKELIEST = "The likeliest answer, which may be wrong:"
 DOUBTFUL = f"{NOT_SURE}: look at the passages (--sources, in a chat /sources)."
+NEAREST = "Nearest in the text:"
 NOWHERE = "None of these passages contains the words of the answer:"
 
 
@@ -125,19 +127,20 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     best = (holding or answer.sources)[0]
     if answer.is_unsure:
         best = answer.sources[0]
-        screen.aside(UNSURE)
+        screen.aside(FITS_BEST)
     elif answer.refused:
-        screen.aside("Nearest passages:" if len(answer.sources) > 1 else "Nearest passage:")
+        screen.aside(NEAREST)
     elif not holding and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:
         for source in answer.sources:
             show_source(source, whole=True)
     else:
-        show_source(best, second=answer.refused or answer.is_unsure or best not in holding)
-        name_places([source for source in answer.sources if source is not best], but=best)
+        is_told = answer.refused and not answer.is_unsure  # then one passage is enough
+        show_source(best, second=answer.is_unsure or not (is_told or best in holding))
+        name_others([source for source in answer.sources if source is not best], but=best)
     if answer.doubtful:
-        screen.aside("The likeliest answer:")
+        screen.aside(LIKELIEST)
 
 
 def show_source(source: Source, *, whole: bool = False, second: bool = False) -> None:
@@ -157,12 +160,11 @@ def show_source(source: Source, *, whole: bool = False, second: bool = False) ->
     screen.dim(place(source.document, source.pages, source.place) if whole else where(source))
 
 
-def name_places(sources: Sequence[Source], but: Source | None = None) -> None:
-    """A line per source; the same place is named once."""
-    lines = dict.fromkeys(map(where, sources))
-    for line in lines:
-        if but is None or line != where(but):
-            screen.dim(line)
+def name_others(sources: Sequence[Source], but: Source) -> None:
+    """Where the other passages stand, a line for each place."""
+    for line in dict.fromkeys(map(where, sources)):
+        if line != where(but):
+            screen.dim(f"See also: {line}")
 
 
 def where(source: Source) -> str:

@@ -130,6 +130,10 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
         try:
             for event in ingest(conversation.session, stored, given, report):
                 view.show(event)
+        except KeyboardInterrupt:
+            if kept := view.kept():
+                view.note(kept)
+            raise
         finally:
             conversation.reload()
     view.summary(report)

@@ -107,13 +107,14 @@ class IngestView:
         """The last line."""
         self.note(summary_line(report))
 
-    def interrupted(self) -> None:
-        """A line about how much of the interrupted work is kept, unless quiet."""
+    def kept(self) -> str:
+        """How much is kept of work that is interrupted now; empty if nothing was begun."""
         if self._rebuilding:
-            self.note("the memory is as it was before")
-        elif self._document is not None:
-            of = count(self._document.chunks, "chunk")
-            self.note(f"{self._document.title}: {self._kept:,} of {of} are kept")
+            return "the memory is as it was before"
+        if self._document is None:
+            return ""
+        of = count(self._document.chunks, "chunk")
+        return f"{self._document.title}: {self._kept:,} of {of} are kept, and the same command continues"
 
     def _reread(self, event: Reread) -> None:
         self._rebuilding = True
@@ -196,6 +197,12 @@ class ShelfView:
                 self._books,
                 "  ".join(_share(book) for book in self._under_way.values()),
             )
+
+    def kept(self) -> str:
+        """What is kept of work that is interrupted now; empty if nothing was begun."""
+        if not (self._finished or self._under_way):
+            return ""
+        return "what was read is kept, and the same command continues"
 
     def _finish(self, event: BookFinished) -> None:
         for text in event.warnings:

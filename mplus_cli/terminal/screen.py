@@ -187,8 +187,9 @@ def error(text: str) -> None:
 
 
 def interrupted() -> None:
-    """The message after Ctrl-C, on stderr; on a line of its own even if ^C was echoed."""
-    message = "mplus: interrupted: what was read is kept, and the same command continues"
+    """The message after Ctrl-C, on stderr; on a line of its own even if ^C was echoed. What is kept, the
+    command has said."""
+    message = "mplus: interrupted"
     with contextlib.suppress(OSError):
         if is_terminal():
             # A terminal has echoed ^C: overwrite it, below an answer that was cut short.

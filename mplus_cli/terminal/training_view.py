@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+from models.training.config import LAST
 from models.training.loop import Event, Step, Validated
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.meter import Meter
@@ -35,6 +36,12 @@ class TrainingView:
         screen.note(f"the run is in {out}")
         if export is not None:
             screen.note(f"the checkpoint is in {export}: use it with --model {export}")
+
+    def kept(self, out: Path) -> str:
+        """What is kept of a run that is interrupted now; empty if it has saved nothing yet."""
+        if not (out / LAST).is_dir():
+            return ""
+        return f"the run is kept in {out} as it was last saved, and the same command continues"
 
     def _detail(self) -> str:
         def mean(name: str) -> float:

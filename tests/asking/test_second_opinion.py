@@ -40,7 +40,9 @@ def session(
     shutil.copytree(tiny_checkpoint_folder, folder / "one")
     shutil.copytree(folder / "one" / "generate_lora", folder / "one" / "text_lora")
     loaded = load(folder / "one", dtype=torch.float32)
-    return SimpleNamespace(loaded=loaded, tokenizer=loaded.tokenizer)
+    return SimpleNamespace(
+        loaded=loaded, tokenizer=loaded.tokenizer, text_reader=loaded.text_reader
+    )
 
 
 def chance(session: Any, answer: str, end: bool = True, count: int | None = None) -> float:
@@ -48,7 +50,7 @@ def chance(session: Any, answer: str, end: bool = True, count: int | None = None
     prompt = "\n\n".join((QUESTION, *PASSAGES, QUESTION))
     ids = session.loaded.prompt.render(session.tokenizer, prompt)[0]
     said = encode_plain(session.tokenizer, answer)[:count]
-    rows = session.loaded.text_reader.logits(torch.tensor([ids + said]))[0].log_softmax(dim=-1)
+    rows = session.text_reader().logits(torch.tensor([ids + said]))[0].log_softmax(dim=-1)
     nats = sum(float(rows[len(ids) - 1 + at, id]) for at, id in enumerate(said))
     return nats + (float(rows[-1, sorted(session.loaded.stop_ids)].max()) if end else 0.0)
 

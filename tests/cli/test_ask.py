@@ -97,7 +97,7 @@ def test_streams_and_sources(mplus: Any, book: str) -> None:
     whole = mplus("ask", "who?", "-m", book, "--json", *SHORT).json["answer"]
     shown = mplus("ask", "who?", "-m", book, *SHORT)
     assert shown.out == visible(whole) + "\n"
-    assert shown.err.splitlines()[-1].startswith("  Story")
+    assert shown.err.splitlines()[-1].startswith("  See also: Story")
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-stream").out == shown.out
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-sources").err == ""
 
@@ -142,9 +142,23 @@ def test_a_second_reader_is_asked_where_confidence_was_fitted_with_it(
     values = json.loads((judged.folder / FILE).read_text())
     values["confidence"]["weights"] |= dict.fromkeys(SECOND_FEATURES, 0.0) | {"text_behind": 1.0}
     (judged.folder / FILE).write_text(json.dumps(values))
-    without = mplus("ask", "Who lit the lamp?", "-m", book)
-    assert without.code == ExitCode.MISMATCH and "no reader of text" in without.err
-    shutil.copytree(judged.folder / "update_lora", judged.folder / "text_lora")
+    reader = judged.folder / "text_lora"
+    for state in ("missing", "damaged"):  # which stops what needs it, and nothing else
+        if state == "damaged":
+            shutil.copytree(judged.folder / "update_lora", reader)
+            (reader / "adapter_model.safetensors").write_bytes(b"no tensors")
+        without = mplus("ask", "Who lit the lamp?", "-m", book)
+        assert without.code == ExitCode.MISMATCH and "text_lora" in without.error
+        assert mplus("chat", "-m", book, stdin="/stats\n").code == ExitCode.MISMATCH
+        assert mplus("ask", "Who lit the lamp?", "-m", book, "--no-quote", *SHORT).code == 0
+        assert mplus("ask", "Is the lamp lit?", "-m", book).code == 0
+        assert mplus("find", "lit the lamp with a brass key", "-m", book).code == 0
+        assert mplus("memory", "map", book, "--question", "Who lit the lamp?").code == 0
+        other = judged.folder / f"{state}.txt"
+        other.write_text("The whale was white. Its name was Moby.")
+        assert mplus("ingest", other, "-m", state).code == 0
+    shutil.rmtree(reader)
+    shutil.copytree(judged.folder / "update_lora", reader)
     answer = mplus("ask", "Who lit the lamp?", "-m", book, "--json").json
     assert answer["confidence"] == 0.5, "that of its likeliest, which is behind none"
     assert answer["answer"].lower() in " ".join(
@@ -180,14 +194,14 @@ def test_a_doubtful_answer_comes_with_the_passage(mplus: Any, book: str, judged:
     result = mplus("ask", "Who lit the lamp with a brass key?", "-m", book)
     assert result.code == 0 and result.out.strip()
     said, passage, *places = result.err.splitlines()
-    assert said == "  Not sure of the answer. The passage that fits best:"
+    assert said == "  The passage that fits the question best:"
     assert "brass" in passage and places[0].startswith("  Story")
     assert mplus("ask", "Who lit the lamp?", "-m", book, "--json").json["doubtful"] is True
     judged(1.0)
     passage, *places = mplus(
         "ask", "Who lit the lamp with a brass key?", "-m", book
     ).err.splitlines()
-    assert "Not sure" not in passage and places[0].startswith("  Story")
+    assert "fits the question" not in passage and places[0].startswith("  Story")
 
 
 def test_unlikely_answers_are_withheld(mplus: Any, book: str, judged: Any) -> None:
@@ -224,7 +238,7 @@ def test_strict_says_neither_yes_nor_no(mplus: Any, book: str, judged: Any) -> N
     assert answer["sources"] and answer["confidence"] is None
     shown = mplus(*line)
     assert shown.out == "No answer that is likely to be right.\n"
-    assert "The passage that fits best:" in shown.err
+    assert "  The passage that fits the question best:" in shown.err.splitlines()
 
 
 def test_a_doubtful_answer_says_so_without_sources(mplus: Any, book: str, judged: Any) -> None:
@@ -359,6 +373,8 @@ def test_undecodable_and_special_questions(mplus: Any, book: str) -> None:
 
 def test_a_model_that_cannot_be_had_offline(mplus: Any, book: str) -> None:
     result = mplus("ask", "who?", "-m", book, "--model", "smollm2-135m", "--offline")
+    assert result.code == 3 and "was written by model tiny" in result.error
+    result = mplus("model", "show", "smollm2-135m", "--offline")
     assert result.code == 3
     assert result.error == (
         "the base model smollm2-135m-instruct is not on this machine and the network is off: "
@@ -442,7 +458,7 @@ def test_an_answer_on_a_terminal(book: str, spawn: Any) -> None:
     child.close()
     assert child.exitstatus == 0
     assert "loading the model" in shown
-    assert "\x1b[2m  Story" in shown.splitlines()[-1]
+    assert "\x1b[2m  See also: Story" in shown.splitlines()[-1]
 
 
 def test_plain_tokens(tiny_tokenizer: Any) -> None:
@@ -468,7 +484,7 @@ def test_what_no_passage_tells_is_not_made_up(mplus: Any, book: str) -> None:
     result = mplus("ask", "How many chapters has it?", "-m", book)
     assert result.code == 0
     assert result.out == f"{NOT_TOLD}\n"
-    assert result.err.splitlines()[0] == "  Nearest passages:"
+    assert result.err.splitlines()[0] == "  Nearest in the text:"
     answer = mplus("ask", "Summarise the book", "-m", book, "--json").json
     assert (answer["reason"], answer["refused"]) == ("whole", True) and answer["sources"]
     title = mplus("ask", "What is the title of this book?", "-m", book, "--json").json

@@ -165,6 +165,24 @@ def test_commands_without_a_slash(conversation: Conversation) -> None:
     assert not is_command("help me") and not is_command("Where is the exit?")
 
 
+def test_names_that_other_chats_have(conversation: Conversation) -> None:
+    """Each does what the command does that it stands for; they are offered for a typing error too."""
+    for line in ("/exit", "/bye", "/q", "/Exit"):
+        assert is_command(line) and run_command(conversation, line).quits
+    for line in ("/?", "/h"):
+        assert run_command(conversation, line) == run_command(conversation, "/help")
+    for line in ("/new", "/reset", "/clear"):
+        conversation.turns = [("Who?", "Orla")]
+        assert run_command(conversation, line).lines == ("a new conversation begins",)
+        assert conversation.turns == []
+    for line, command in (("/search", "/find"), ("/add", "/ingest")):
+        with pytest.raises(UsageError, match=f"{command} needs"):
+            run_command(conversation, line)
+    assert run_command(conversation, "/continue") == run_command(conversation, "/resume")
+    with pytest.raises(UsageError, match="did you mean /new"):
+        run_command(conversation, "/neww")
+
+
 def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_path: Path) -> None:
     other = tmp_path / "whales.txt"
     other.write_text("The whale was white. " * 6 + "Its name was Moby. It sank the ship.")

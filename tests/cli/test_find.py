@@ -13,6 +13,7 @@ import pytest
 from models.checkpoints import load
 from mplus_cli.library import Library
 from mplus_cli.library.seal import put_seals
+from mplus_cli.runtime import session
 
 KEY = "lit the lamp with a brass key"
 
@@ -114,3 +115,17 @@ def test_an_untrained_base_finds_by_the_question_s_words(
         put_seals(connection)
     assert mplus(*chosen, "ask", *asked).json["sources"] == sources
     assert mplus(*chosen, "ingest", book, "-m", "days", "-q").code == 0
+
+
+def test_a_memory_of_another_model_is_refused_before_one_is_loaded(
+    mplus: Any, book: str, tiny_but: Any, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is its base fetched, where the card shows already that it wrote other memories."""
+    tiny_but(new_tokens=4)
+    monkeypatch.setattr(session, "load_model", pytest.fail)
+    lines = (("ask", "who?"), ("find", KEY), ("chat",), ("ingest", story))
+    for line in (*lines, ("memory", "map", book, "--question", "who?")):
+        refused = mplus(*line, *(() if line[0] == "memory" else ("-m", book)))
+        assert refused.code == 3, line
+        assert "was written by model tiny-checkpoint (" in refused.error
+        assert "cannot be read with changed: use that model (--model)" in refused.error

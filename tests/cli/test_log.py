@@ -53,14 +53,14 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
     assert "there is no conversation '9'" in mplus("log", "9").error
     for filtered in (("-m", "other"), ("--search", "zebra")):
         assert "leave out --search" in mplus("log", "all", "--delete", *filtered).error
-    assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
+    assert mplus("log", "all", "--delete", "--yes", "--json").json == {"removed": 1}
     assert mplus("log", "--json").json == {"conversations": []}
     assert "no questions and answers are kept yet" in mplus("log").err
     assert "needs the number" in mplus("log", "--delete").error
 
 
 def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `memory rm` does; a script that deletes goes on without a question."""
+    """As `memory rm` does; without a terminal, nothing is deleted unless it says --yes."""
     history = History(Path(os.environ["MPLUS_HOME"]))
     for _ in range(3):
         about = {"memory": "book", "model": "tiny"}
@@ -73,7 +73,11 @@ def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch
     assert mplus("log", "1", "--delete", "--json", stdin="y\n").json == {"removed": 1}
     assert mplus("log", "2", "--delete", "--yes", "--json").json == {"removed": 1}
     monkeypatch.setattr(capabilities, "is_interactive", lambda: False)
-    assert mplus("log", "all", "--delete", "--json").json == {"removed": 1}
+    for which in ("all", "3"):
+        refused = mplus("log", which, "--delete")
+        assert (refused.code, len(mplus("log", "--json").json["conversations"])) == (2, 1)
+        assert refused.error.startswith("nothing is deleted: give --yes where there is no terminal")
+    assert mplus("log", "all", "--delete", "-y", "--json").json == {"removed": 1}
 
 
 def test_one_setting_keeps_nothing(mplus: Any, book: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mplus_cli import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-LINE = "mplus: interrupted: what was read is kept, and the same command continues\n"
+LINE = "mplus: interrupted\n"
 
 # Sends SIGINT at the n-th call of a function after `main` has set its handler; tells how many there were.
 SIGNALLED = """

@@ -120,11 +120,29 @@ def test_a_reader_of_text_is_none_of_memory_s_business(
     assert loaded.text_reader is not None and loaded.fingerprint == before.fingerprint
     ids = torch.tensor([chunk_ids(0, 9)])
     wanted = loaded.model.update.logits(ids)
-    torch.testing.assert_close(loaded.text_reader.logits(ids), wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(loaded.text_reader().logits(ids), wanted, atol=1e-4, rtol=0)
     assert load(pair, merge=False).text_reader is None, "it is not trained with the others"
     (pair / "text_lora" / "adapter_model.safetensors").unlink()
+    reader = load(pair).text_reader
     with pytest.raises(CheckpointError, match="text_lora"):
-        load(pair)
+        reader()
+
+
+@pytest.mark.parametrize("name", ["update_lora", "generate_lora", "text_lora"])
+def test_an_adapter_of_another_base_is_named(pair: Path, name: str) -> None:
+    shutil.copytree(pair / "update_lora", pair / "text_lora")
+    file = pair / name / "adapter_model.safetensors"
+    sound = load_file(file)
+    for changed in ("shape", "name"):
+        tensors = {
+            key.replace("layers.1.", "layers.99.") if changed == "name" else key: (
+                tensor[:-1].clone() if changed == "shape" and "lora_B" in key else tensor
+            )
+            for key, tensor in sound.items()
+        }
+        save_file(tensors, file, metadata={"format": "pt"})
+        with pytest.raises(CheckpointError, match=rf"{name} is for another base \(model\."):
+            load(pair).text_reader()
 
 
 def test_both_adapters_tell(tiny_checkpoint_folder: Path, pair: Path, chunk_ids: Ids) -> None:

@@ -30,7 +30,11 @@ def shown(capsys: Any, answer: Answer, **options: Any) -> tuple[str, list[str]]:
 def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool) -> None:
     out, err = shown(capsys, ANSWER, stream=stream)
     assert out == "Admiral\n"
-    assert err[-3:] == ["  The goat was called Admiral.", "  Story, p. 3", "  Log, p. 7-8"]
+    assert err[-3:] == [
+        "  The goat was called Admiral.",
+        "  Story, p. 3",
+        "  See also: Log, p. 7-8",
+    ]
     assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
 
 
@@ -58,11 +62,21 @@ def test_an_answer_that_stands_nowhere_says_so(capsys: Any) -> None:
     ]
 
 
-def test_a_refusal_names_the_nearest_passages(capsys: Any) -> None:
-    refused = replace(ANSWER, answer=REFUSAL, sources=(OTHER,), reason="refused")
+def test_a_refusal_shows_one_passage(capsys: Any) -> None:
+    """Not the second best sentences of it too: the reader says that the text does not tell."""
+    near = replace(OTHER, second_span=(14, 28))
+    refused = replace(
+        ANSWER, answer=REFUSAL, sources=(near, replace(HOLDING, answer_span=None)), reason="refused"
+    )
     out, err = shown(capsys, refused)
     assert out == f"{REFUSAL}\n"
-    assert err[-3:] == ["  Nearest passage:", "  Nothing here.", "  Log, p. 7-8"]
+    assert err[-4:] == [
+        "  Nearest in the text:",
+        "  Nothing here.",
+        "  Log, p. 7-8",
+        "  See also: Story, p. 3",
+    ]
+    assert "  Nothing there." in shown(capsys, replace(refused, reason="unsure"))[1]
     assert refused.to_json()["refused"] is True and refused.to_json()["reason"] == "refused"
     assert ANSWER.to_json()["refused"] is False and ANSWER.to_json()["reason"] == "stop"
 
@@ -71,9 +85,9 @@ def test_a_refusal_names_the_nearest_passages(capsys: Any) -> None:
 def test_where_it_is_not_sure_the_passage_is_the_answer(capsys: Any, stream: bool) -> None:
     out, err = shown(capsys, replace(ANSWER, doubtful=True), stream=stream)
     assert out == "Admiral\n"
-    first = err.index("  Not sure of the answer. The passage that fits best:")
+    first = err.index("  The passage that fits the question best:")
     assert err[first + 1 : first + 3] == ["  Nothing here.", "  Log, p. 7-8"]
-    assert err[-1] == "  The likeliest answer:"
+    assert err[-1] == "  The likeliest answer, which may be wrong:"
 
 
 def test_an_answer_too_doubtful_to_be_given_leaves_the_passage(capsys: Any) -> None:
@@ -81,9 +95,9 @@ def test_an_answer_too_doubtful_to_be_given_leaves_the_passage(capsys: Any) -> N
     unsure = replace(ANSWER, answer=REFUSAL, reason="unsure")
     out, err = shown(capsys, unsure)
     assert out == "No answer that is likely to be right.\n"
-    first = err.index("  Not sure of the answer. The passage that fits best:")
+    first = err.index("  The passage that fits the question best:")
     assert err[first + 1] == "  Nothing here."
-    assert "  The likeliest answer:" not in err
+    assert not any("likeliest" in line or "sure" in line for line in err), "said once"
     assert unsure.to_json()["refused"] is True and unsure.to_json()["reason"] == "unsure"
 
 
