@@ -29,7 +29,7 @@ from models.network import MPlusModel
 from models.projections import join, pack8
 from models.stack import Norm
 
-__all__ = ["FastDecoder", "fits", "join", "optimise_for_device", "pack8"]
+__all__ = ["FastDecoder", "fits", "join", "optimise_for_device", "optimise_reading", "pack8"]
 
 LARGEST = 2_000_000_000
 """Parameters up to which a model is laid out again: that takes memory beside the weights."""
@@ -38,17 +38,22 @@ LayOut = Callable[[Sequence[Tensor], Tensor | None], Projection]
 """Makes one projection of weights (O, I) that read the same input, and of their bias (O,)."""
 
 
-def optimise_for_device(model: MPlusModel, *others: Decoder) -> None:
-    """Give a model faster ways to read and to decode, where there are any for its device and weights, and to
-    other decoders faster ways to read."""
+def optimise_for_device(model: MPlusModel) -> None:
+    """Give a model faster ways to read and to decode, where there are any for its device and weights."""
     if fits(model.generate):
         model.step_decoder = FastDecoder(
             model.generate, pack8 if compat.has_int8_linear() else join
         )
-    for decoder in (model.update, model.generate, *others):
-        faster = decoder.device.type == "cpu" and not compat.has_matrix_units()
-        if faster and decoder.attention == SDPA:
-            decoder.attention = CAUSAL
+    for decoder in (model.update, model.generate):
+        optimise_reading(decoder)
+
+
+def optimise_reading(decoder: Decoder) -> Decoder:
+    """Give a decoder a faster way to read, where there is one for its device, and return it."""
+    faster = decoder.device.type == "cpu" and not compat.has_matrix_units()
+    if faster and decoder.attention == SDPA:
+        decoder.attention = CAUSAL
+    return decoder
 
 
 def fits(decoder: Decoder) -> bool:

@@ -166,7 +166,7 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str, once: boo
     is_own = choice.base is not None and choice.reference != choice.base
 
     from models import checkpoints
-    from models.fast_decode import optimise_for_device
+    from models.fast_decode import optimise_for_device, optimise_reading
 
     try:
         loaded = checkpoints.load(
@@ -180,8 +180,9 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str, once: boo
         if isinstance(error.__cause__, MemoryError):
             raise
         raise MismatchError(str(error)) from error
-    reader = loaded.text_reader
-    optimise_for_device(loaded.model, *([reader] if reader else []))
+    optimise_for_device(loaded.model)
+    if (load_reader := loaded.text_reader) is not None:
+        loaded = replace(loaded, text_reader=lambda: optimise_reading(load_reader()))
     return replace(loaded, name=choice.name)
 
 
