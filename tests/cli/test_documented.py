@@ -80,7 +80,8 @@ def test_every_documented_command_runs(
         if words[0] in ELSEWHERE or "pull" in words or any(word.endswith("...") for word in words):
             continue
         typed = next((text for part, text in STDIN.items() if part in line), "")
-        result = mplus(*words, *(["--yes"] if words[:2] == ["memory", "rm"] else []), stdin=typed)
+        is_asked = words[:2] == ["memory", "rm"] or "--delete" in words  # on a terminal
+        result = mplus(*words, *(["--yes"] if is_asked else []), stdin=typed)
         if any(part in line for part in MISTYPED):
             assert result.code and "did you mean" in result.err, (page, line, result)
             continue

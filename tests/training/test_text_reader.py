@@ -161,7 +161,9 @@ def test_it_is_put_into_a_checkpoint_and_asked(
     loaded = load(checkpoint, dtype=torch.float32)
     assert loaded.fingerprint == mark
 
-    session: Any = SimpleNamespace(loaded=loaded, tokenizer=loaded.tokenizer)
+    session: Any = SimpleNamespace(
+        loaded=loaded, tokenizer=loaded.tokenizer, text_reader=loaded.text_reader
+    )
     question, passages = "What colour is the hat?", ("The hat of Ald is green.",)
     asked = ask_second(session, question, passages, ("green",))
     ids = loaded.prompt.render(loaded.tokenizer, "\n\n".join((question, *passages, question)))[0]
