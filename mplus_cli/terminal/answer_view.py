@@ -115,36 +115,32 @@ def final_text(answer: Answer) -> str:
 
 
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:
-    """The evidence of an answer: the passage of its first source, and the places of the others.
+    """The evidence of an answer: the passage that holds it, or the best one, and the places of the
+    others.
 
     Args:
         whole: show every source, and its whole text.
     """
     if not answer.sources:
         return
+    holding = [source for source in answer.sources if source.answer_span]
+    best = (holding or answer.sources)[0]
     if answer.is_unsure:
+        best = answer.sources[0]
         screen.aside(FITS_BEST)
     elif answer.refused:
         screen.aside(NEAREST)
-    elif answer.reason != "verdict" and not answer.sources[0].answer_span:
+    elif not holding and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:
         for source in answer.sources:
             show_source(source, whole=True)
     else:
-        best, *others = answer.sources
-        show_source(best, second=shows_second(answer))
-        name_others(others, but=best)
+        is_told = answer.refused and not answer.is_unsure  # then one passage is enough
+        show_source(best, second=answer.is_unsure or not (is_told or best in holding))
+        name_others([source for source in answer.sources if source is not best], but=best)
     if answer.doubtful:
         screen.aside(LIKELIEST)
-
-
-def shows_second(answer: Answer) -> bool:
-    """Whether the second best sentences of the first source are shown too: where the best may not hold the
-    answer; but a refusal needs no more than one passage."""
-    if answer.is_unsure or answer.refused:
-        return answer.is_unsure
-    return answer.sources[0].answer_span is None
 
 
 def show_source(source: Source, *, whole: bool = False, second: bool = False) -> None:
