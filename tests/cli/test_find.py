@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.checkpoints import load
+from models.decoder import Decoder
 from mplus_cli.library import Library
 from mplus_cli.library.seal import put_seals
 from mplus_cli.runtime import session
@@ -129,3 +130,31 @@ def test_a_memory_of_another_model_is_refused_before_one_is_loaded(
         assert refused.code == 3, line
         assert "was written by model tiny-checkpoint (" in refused.error
         assert "cannot be read with changed: use that model (--model)" in refused.error
+
+
+def test_a_search_reads_the_retriever_s_share_of_the_model(
+    mplus: Any, book: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers below the retriever's last, under the adapter that writes; neither of the readers."""
+    loaded, read, joined = [], set[tuple[str, int]](), Decoder.joined
+
+    def load_model(*args: Any, **options: Any) -> Any:
+        loaded.append(loading(*args, **options))
+        return loaded[-1]
+
+    def watched(decoder: Decoder, index: int, *args: Any) -> Any:
+        model = loaded[0].model
+        known = {id(model.update): "update", id(model.generate): "generate"}
+        read.add((known.get(id(decoder), "text"), index))
+        return joined(decoder, index, *args)
+
+    loading = session.load_model
+    monkeypatch.setattr(session, "load_model", load_model)
+    monkeypatch.setattr(Decoder, "joined", watched)
+    assert mplus("find", KEY, "-m", book).code == 0
+    model = loaded[0].model
+    assert model.retriever.layers[-1] < model.update.layers
+    assert read == {("update", index) for index in range(model.retriever.layers[-1])}
+    loaded.clear()
+    assert mplus("ask", KEY, "-m", book, "--max-new-tokens", "2").code == 0
+    assert {which for which, _ in read} == {"update", "generate"}, "what the watch can see"
