@@ -24,6 +24,7 @@ _SUM = re.compile(
     rf"|main (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
     rf"|^what(?:'s|’s| is| was) {_THIS} (?:all )?about\b"
     rf"|^what happens in {_THIS}\W*$"
+    rf"|^how (?:does|did|will) {_THIS} (?:begin|start|end|finish|conclude)\W*$"
     r"|^who (?:are|is) the (?:main|principal|central) characters?\b"
     r"|^(?:list|count|name|enumerate) (?:all|every|each)\b"
 )

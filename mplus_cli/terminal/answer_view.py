@@ -161,10 +161,11 @@ def show_source(source: Source, *, whole: bool = False, second: bool = False) ->
 
 
 def name_others(sources: Sequence[Source], but: Source) -> None:
-    """Where the other passages stand, a line for each place."""
-    for line in dict.fromkeys(map(where, sources)):
-        if line != where(but):
-            screen.dim(f"See also: {line}")
+    """Where the other passages stand, in one line; the document of `but` is not named again."""
+    own = f"{but.document}, "
+    places = [line for line in dict.fromkeys(map(where, sources)) if line != where(but)]
+    if places:
+        screen.dim(f"See also: {'; '.join(line.removeprefix(own) for line in places)}")
 
 
 def where(source: Source) -> str:

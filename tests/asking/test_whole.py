@@ -42,6 +42,7 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
         "What are the main themes of this book?",
         "What is the main idea of the paper?",
         "How often does the word lamp occur in the text?",
+        "How does the book end?",
     ],
 )
 def test_what_no_passage_tells(question: str) -> None:

@@ -97,7 +97,7 @@ def test_streams_and_sources(mplus: Any, book: str) -> None:
     whole = mplus("ask", "who?", "-m", book, "--json", *SHORT).json["answer"]
     shown = mplus("ask", "who?", "-m", book, *SHORT)
     assert shown.out == visible(whole) + "\n"
-    assert shown.err.splitlines()[-1].startswith("  See also: Story")
+    assert shown.err.splitlines()[-1].startswith("  See also: at ")
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-stream").out == shown.out
     assert mplus("ask", "who?", "-m", book, *SHORT, "--no-sources").err == ""
 
@@ -458,7 +458,7 @@ def test_an_answer_on_a_terminal(book: str, spawn: Any) -> None:
     child.close()
     assert child.exitstatus == 0
     assert "loading the model" in shown
-    assert "\x1b[2m  See also: Story" in shown.splitlines()[-1]
+    assert "\x1b[2m  See also: at " in shown.splitlines()[-1]
 
 
 def test_plain_tokens(tiny_tokenizer: Any) -> None:

@@ -38,6 +38,15 @@ def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool
     assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
 
 
+def test_other_passages_are_named_in_one_line(capsys: Any) -> None:
+    again = replace(HOLDING, pages=(9, 9), answer_span=None)
+    for sources, line in (
+        ((HOLDING, again, OTHER, again), ["  See also: p. 9; Log, p. 7-8"]),
+        ((HOLDING, HOLDING), ["  Story, p. 3"]),
+    ):
+        assert shown(capsys, replace(ANSWER, sources=sources))[1][-1:] == line
+
+
 def test_whole_passages(capsys: Any) -> None:
     out, err = shown(capsys, ANSWER, whole=True)
     assert out == "Admiral\n"
