@@ -2,9 +2,11 @@
 
     python -m benchmarks.quotes examples/story/questions.json examples/story/story.pdf
 
-`first` looks at the quote of the first source, `any` at those of all; `first_both` and `any_both` at their
-second quotes as well, which the terminal shows where the first quote does not hold the answer. Gold answers
-are looked for as SQuAD normalises them, but in quotes and dashes as they are printed.
+The sources are those of the whole answer, whose words decide between passages, as in `mplus ask`. `first`
+looks at the quote of the first source, `any` at those of all; `first_both` and `any_both` at their second
+quotes as well (`--json` has all of them). `terminal` looks at what a terminal shows: the quote of the source
+that holds the answer, or of the first, and its second quote where the answer is doubtful, not given, or in
+no passage. Gold answers are looked for as SQuAD normalises them, but in quotes and dashes as printed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from mplus_cli.asking.events import Answer, Question
 from mplus_cli.ingest.job import Report, ingest, plan
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
+from mplus_cli.terminal.answer_view import shown_first
 
 
 def main() -> None:
@@ -42,7 +45,7 @@ def main() -> None:
             pass
         opened = answering.load_memory(session, stored)
         asked = json.loads(given.questions.read_text(encoding="utf-8"))["questions"]
-        counts = dict.fromkeys(("first", "any", "first_both", "any_both"), 0)
+        counts = dict.fromkeys(("first", "any", "first_both", "any_both", "terminal"), 0)
         for entry in asked:
             (answer,) = (
                 event
@@ -58,6 +61,9 @@ def main() -> None:
             counts["any"] += any(once)
             counts["first_both"] += any(twice[:1])
             counts["any_both"] += any(twice)
+            if answer.sources:
+                best, second = shown_first(answer)
+                counts["terminal"] += (twice if second else once)[answer.sources.index(best)]
     shares = {name: round(count / len(asked), 3) for name, count in counts.items()}
     print(json.dumps({"questions": len(asked), **shares}))
 

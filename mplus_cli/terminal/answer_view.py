@@ -123,24 +123,30 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     """
     if not answer.sources:
         return
-    holding = [source for source in answer.sources if source.answer_span]
-    best = (holding or answer.sources)[0]
+    best, second = shown_first(answer)
     if answer.is_unsure:
-        best = answer.sources[0]
         screen.aside(FITS_BEST)
     elif answer.refused:
         screen.aside(NEAREST)
-    elif not holding and answer.reason != "verdict":
+    elif not best.answer_span and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:
         for source in answer.sources:
             show_source(source, whole=True)
     else:
-        is_told = answer.refused and not answer.is_unsure  # then one passage is enough
-        show_source(best, second=answer.is_unsure or not (is_told or best in holding))
+        show_source(best, second=second)
         name_others([source for source in answer.sources if source is not best], but=best)
     if answer.doubtful:
         screen.aside(LIKELIEST)
+
+
+def shown_first(answer: Answer) -> tuple[Source, bool]:
+    """The source whose passage is shown, and whether its second best sentences are: where the best may not
+    hold the answer; but a refusal needs no more than one passage."""
+    if answer.is_unsure or answer.refused:
+        return answer.sources[0], answer.is_unsure
+    holding = [source for source in answer.sources if source.answer_span]
+    return (holding or answer.sources)[0], not holding
 
 
 def show_source(source: Source, *, whole: bool = False, second: bool = False) -> None:
