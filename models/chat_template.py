@@ -30,6 +30,10 @@ LONGEST = 1 << 20
 LARGEST = 1 << 16
 """The largest number that a filter, a method or an operator may be given."""
 
+TODAY = datetime(2024, 7, 26)
+"""The date that every template is told: what stands in front of memory is part of a model's fingerprint, so
+with the true date a memory could not be opened the next day. Llama 3's templates fall back on this one."""
+
 _WIDTH = re.compile(r"\d{5}")
 
 
@@ -85,7 +89,7 @@ class _Limited(ImmutableSandboxedEnvironment):
         for name in ("lipsum", "cycler", "joiner"):
             self.globals.pop(name)
         self.globals |= {"range": self._range, "raise_exception": _refuse}
-        self.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        self.globals["strftime_now"] = TODAY.strftime
         self.finalize = self._finalize
 
     def spend(self, work: int) -> None:

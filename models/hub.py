@@ -10,10 +10,13 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
-"""The files of a repository that are fetched."""
+"""The files of a repository that are fetched, ..."""
+LEFT_OUT = ("consolidated*.safetensors",)
+"""... but for these: Mistral's weights a second time, under other names."""
 
 
 class HubError(ValueError):
@@ -34,7 +37,10 @@ def fetch(repository: str) -> Path:
     try:
         with _quiet():
             folder = snapshot_download(
-                repository, allow_patterns=list(FILES), local_files_only=offline
+                repository,
+                allow_patterns=list(FILES),
+                ignore_patterns=list(LEFT_OUT),
+                local_files_only=offline,
             )
     except errors.GatedRepoError as error:
         raise HubError(
@@ -56,6 +62,15 @@ def fetch(repository: str) -> Path:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise HubError(f"{repository}: the Hub does not provide it: {lines[0]}") from error
     return Path(folder)
+
+
+def is_fetched(file: str) -> bool:
+    """Whether a file of a repository, by its path there, is one of those that are fetched."""
+    return _matches(file, FILES) and not _matches(file, LEFT_OUT)
+
+
+def _matches(file: str, patterns: Collection[str]) -> bool:
+    return any(fnmatch(file, pattern) for pattern in patterns)
 
 
 def damaged(folder: Path, known: Collection[str] = ()) -> list[Path]:

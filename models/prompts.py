@@ -154,7 +154,7 @@ class PromptFormat:
         shown_text = f"{gap}{_mark(len(texts) + 1)}" if context else ""
         behind = shown_text + ask.replace(_HOLE, _mark(0)) + skeleton.partition(_mark(0))[2]
         given = [*texts, self.system or "", context]
-        return _encode(tokenizer, before, given), _encode(tokenizer, behind, given)
+        return _encode(tokenizer, before, given), _encode(tokenizer, behind, given, goes_on=True)
 
     def _skeleton(self, tokenizer: Any, count: int) -> str:
         """The literal text of a prompt, with a placeholder for each of `count` texts.
@@ -231,26 +231,38 @@ def plain_pieces(text: str, markup: re.Pattern[str] | None) -> list[tuple[int, i
     return [(start, stop) for start, stop in pairwise(bounds) if start < stop]
 
 
-def _encode(tokenizer: Any, skeleton: str, texts: Sequence[str]) -> list[int]:
+def _encode(
+    tokenizer: Any, skeleton: str, texts: Sequence[str], *, goes_on: bool = False
+) -> list[int]:
     """Ids of a skeleton: its literal parts may hold special tokens, everything between is plain text.
 
     A user's text and the literal text around it are encoded together, as the base saw them.
+
+    Args:
+        goes_on: the skeleton stands behind plain text.
     """
     special = tokenizer.get_added_vocab()
     ids: list[int] = []
-    plain = ""
+    plain, encode = "", _encode_behind if goes_on else encode_plain
     for part, is_user in _parts(skeleton, texts):
         if is_user:
             plain += part
             continue
         for piece in _split(part, special):
             if piece in special:
-                ids += encode_plain(tokenizer, plain) if plain else []
+                ids += encode(tokenizer, plain) if plain else []
                 ids.append(special[piece])
-                plain = ""
+                plain, encode = "", encode_plain
             else:
                 plain += piece
-    return ids + (encode_plain(tokenizer, plain) if plain else [])
+    return ids + (encode(tokenizer, plain) if plain else [])
+
+
+def _encode_behind(tokenizer: Any, text: str) -> list[int]:
+    """As `encode_plain`, of a text behind another: some vocabularies put a space in front of the first."""
+    before, whole = (encode_plain(tokenizer, one) for one in ("a", f"a{text}"))
+    is_apart = whole[: len(before)] == before
+    return whole[len(before) :] if is_apart else encode_plain(tokenizer, text)
 
 
 def _parts(skeleton: str, texts: Sequence[str]) -> Iterator[tuple[str, bool]]:

@@ -149,6 +149,13 @@ def read_architecture(config: Mapping[str, Any], source: Path, weights: int) -> 
         CheckpointError: a family that is not read, a value that no such base has, or more parameters than
             the files can hold.
     """
+    quantised = config.get("quantization_config") or config.get("compression_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
+        raise CheckpointError(
+            f"{source}: its weights are quantised ({shown(method)}), which is read from GGUF files only: "
+            "take the model in bfloat16, or as a .gguf file"
+        )
     if config.get("model_type") == "gemma3" and isinstance(config.get("text_config"), Mapping):
         config = {**config["text_config"], "model_type": "gemma3_text"}
     family = config.get("model_type")

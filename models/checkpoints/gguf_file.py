@@ -109,6 +109,12 @@ class GgufFile:
             raise CheckpointError(
                 f"{path}: is a {shown(architecture)} model: supported are {', '.join(FAMILIES)}"
             )
+        parts = self._value("split.count") or 1
+        if parts > 1:
+            raise CheckpointError(
+                f"{path}: is one of {parts} files that hold the model together: join them with "
+                "`llama-gguf-split --merge`"
+            )
         self._architecture: str = architecture
         self.family = FAMILIES[architecture]
 
@@ -126,6 +132,7 @@ class GgufFile:
         config["tie_word_embeddings"] = "output.weight" not in self._tensors
         for role in ("bos", "eos"):
             config[f"{role}_token_id"] = self._value(f"tokenizer.ggml.{role}_token_id")
+        config["generation_eos"] = self._value("tokenizer.ggml.eot_token_id")  # ends a turn
         config["attention_bias"] = self.family == "llama" and "blk.0.attn_q.bias" in self._tensors
         if self.family in _LARGEST_GEMMA:  # whose scale llama.cpp knows by its layers
             sizes = config["hidden_size"], config["num_attention_heads"]
@@ -140,7 +147,12 @@ class GgufFile:
         return config
 
     def _add_scaling(self, config: dict[str, Any]) -> None:
-        """The file's scaling of positions."""
+        """The file's scaling of positions, and the part of each head that they turn."""
+        heads = config["num_attention_heads"]
+        size = config.get("head_dim") or config["hidden_size"] // heads
+        turned = self._value(f"{self._architecture}.rope.dimension_count")
+        if turned and turned < size:
+            config["partial_rotary_factor"] = turned / size
         kind = self._value(f"{self._architecture}.rope.scaling.type")
         factor = self._value(f"{self._architecture}.rope.scaling.factor")
         original = self._value(f"{self._architecture}.rope.scaling.original_context_length")

@@ -39,17 +39,26 @@ _TEKKEN = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_GPT_4O = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 _SPLITS: Mapping[str, str] = {
     "llama-bpe": _LLAMA3,
     "llama3": _LLAMA3,
     "llama-v3": _LLAMA3,
     "smaug-bpe": _LLAMA3,
+    "falcon3": _LLAMA3,
     "dbrx": _LLAMA3,
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
     "tekken": _TEKKEN,
+    "gpt-4o": _GPT_4O,
 }
 """How text is cut before it is encoded, by `tokenizer.ggml.pre`; others are cut as GPT-2 does."""
+_WHOLE_FIRST = ("llama-bpe", "llama3", "llama-v3", "falcon3", "tekken")
+"""Where a piece that is a token is that token, whether merges lead to it or not."""
 
 Value = Callable[[str], Any]
 
@@ -96,9 +105,10 @@ def _byte_level(tokens: Sequence[str], value: Value) -> Backend:
 
     vocabulary = {spelled(token): id for id, token in enumerate(tokens)}
     merges = [tuple(merge.split(" ")) for merge in value("tokenizer.ggml.merges") or ()]
-    backend = Backend(BPE(vocabulary, merges))
+    cut_as = value("tokenizer.ggml.pre")
+    backend = Backend(BPE(vocabulary, merges, ignore_merges=cut_as in _WHOLE_FIRST))
     backend.decoder = decoders.ByteLevel()
-    split = _SPLITS.get(value("tokenizer.ggml.pre"))
+    split = _SPLITS.get(cut_as)
     if split is None:
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     else:

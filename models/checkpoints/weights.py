@@ -157,6 +157,10 @@ def fill_stack(
             raise CheckpointError(f"{source}: has no tensor {name}: fetch the model again")
         if tuple(weight.shape) != shape:
             raise CheckpointError(f"{source}: {name} has the wrong shape {tuple(weight.shape)}")
+        if not weight.is_floating_point():
+            raise CheckpointError(
+                f"{source}: {name} holds whole numbers, whose scale is not read: take the model in bfloat16"
+            )
         placed = weight.to(device, dtype)
         stack.fill(name, placed)
         if placed is not weight:

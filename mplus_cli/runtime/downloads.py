@@ -110,19 +110,13 @@ class _HubFacts:
 
 
 def _told_by_the_hub(repository: str) -> _HubFacts:
-    from fnmatch import fnmatch
-
-    from models.hub import FILES
+    from models.hub import is_fetched
 
     try:
         from huggingface_hub import HfApi
 
         info = HfApi().model_info(repository, files_metadata=True, timeout=5)
-        files = [
-            one
-            for one in info.siblings or []
-            if any(fnmatch(one.rfilename, kind) for kind in FILES)
-        ]
+        files = [one for one in info.siblings or [] if is_fetched(one.rfilename)]
         tags = [
             tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")
         ]

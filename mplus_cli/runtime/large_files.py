@@ -16,12 +16,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
 from models.durable import make_folder
-from models.hub import FILES, sha256
+from models.hub import is_fetched, sha256
 from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library.lock import Locked, Locks
 from mplus_cli.runtime import catalog
@@ -89,7 +88,7 @@ def _listed(repository: str) -> tuple[list[LargeFile], dict[str, str]]:
             large: Any = getattr(file, "lfs", None)
             if large is None or not _SHA256.fullmatch(large.sha256):
                 continue
-            if any(fnmatch(file.path, kind) for kind in FILES):
+            if is_fetched(file.path):
                 url = hf_hub_url(repository, file.path, revision=commit)
                 found.append(LargeFile(file.path, url, large.sha256, large.size))
         token = get_token()

@@ -148,7 +148,8 @@ def test_the_size_of_a_repository_counts_what_is_fetched(monkeypatch: pytest.Mon
 
     class Hub:
         def model_info(self, *_: Any, **__: Any) -> Any:
-            names = {"config.json": 10, "model.safetensors": 500, "pytorch_model.bin": 900}
+            names = {"config.json": 10, "model.safetensors": 500}
+            names |= {"pytorch_model.bin": 900, "consolidated.safetensors": 500}
             files = [SimpleNamespace(rfilename=name, size=held) for name, held in names.items()]
             numbers = SimpleNamespace(total=1_000_000_000)
             tags = ["text-generation", "license:mit"]

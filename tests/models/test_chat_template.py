@@ -63,6 +63,12 @@ def test_a_template_is_rendered_as_transformers_renders_it(
     assert render_chat(template, MESSAGES, special) == expected
 
 
+def test_a_template_is_told_the_same_date_every_day() -> None:
+    """What leads memory is part of a model's fingerprint: its memories are opened on other days too."""
+    template = "Today is {{ strftime_now('%d %b %Y') }}."
+    assert render_chat(template, MESSAGES, SPECIAL) == "Today is 26 Jul 2024."
+
+
 GROWS = "{% set n = namespace(s='aaaaaaaaaa') %}{% for i in range(60) %}BODY{% endfor %}{{ n.s }}"
 
 

@@ -241,6 +241,8 @@ def test_the_text_model_of_one_that_sees_images_is_read(
         ({"model_type": "smollm3", "no_rope_layers": [2]}, "no_rope_layers is"),
         ({"model_type": "gemma2", "use_bidirectional_attention": True}, "bidirectional"),
         ({"sliding_window": 0}, "sliding_window is 0"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "are quantised .'fp8'.*.gguf file"),
+        ({"model_type": "gemma3", "text_config": {}, "compression_config": {"x": 1}}, "quantised"),
     ],
 )
 def test_what_is_not_read_is_one_line(changes: dict[str, Any], message: str) -> None:
@@ -248,3 +250,16 @@ def test_what_is_not_read_is_one_line(changes: dict[str, Any], message: str) -> 
     with pytest.raises(CheckpointError, match=message) as caught:
         read_architecture(values, Path("config.json"), 1 << 30)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_in_whole_numbers_are_refused(tmp_path: Path, tiny_tokenizer: Any) -> None:
+    """Their scale lies beside them, where it is not looked for."""
+    from safetensors.torch import load_file, save_file
+
+    make("llama").save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    save_file(tensors | {name: tensors[name].to(torch.int8)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"{name} holds whole numbers"):
+        load_base(tmp_path, device="cpu", dtype=torch.float32)

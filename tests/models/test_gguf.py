@@ -14,8 +14,9 @@ from models.architecture import FAMILIES
 from models.checkpoints.architecture import read_architecture
 from models.checkpoints.base import load_base
 from models.checkpoints.gguf_file import FAMILIES as ARCHITECTURES
-from models.checkpoints.gguf_file import llama_cpp_name
+from models.checkpoints.gguf_file import GgufFile, llama_cpp_name
 from models.checkpoints.gguf_vocabulary import implied_merges
+from models.checkpoints.loaded import CheckpointError
 from models.decoder import Decoder
 from models.stack import Stack
 
@@ -166,3 +167,97 @@ def test_sentencepiece_vocabularies_encode_as_transformers_encodes(
         assert ids == theirs.encode(text, add_special_tokens=False).ids, text
         assert ours.decode(ids) == theirs.decode(ids)
     assert (ours.bos_token_id, ours.eos_token_id) == (1, 2)
+
+
+def header_of(path: Path, architecture: str, **values: int) -> Path:
+    """A GGUF file of a header alone."""
+    writer = gguf.GGUFWriter(path, architecture)
+    sizes = {"embedding_length": 128, "block_count": 2, "attention.head_count": 4}
+    for name, value in (sizes | {"context_length": 64, "feed_forward_length": 96}).items():
+        writer.add_uint32(f"{architecture}.{name}", value)
+    for name, value in values.items():
+        writer.add_uint32(name.replace("__", "."), value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_positions_that_turn_a_part_of_each_head(tmp_path: Path) -> None:
+    """As in Phi-4-mini; where the whole head is turned, some converters say so."""
+    for turned, share in ((24, 0.75), (32, 1.0)):
+        path = header_of(tmp_path / f"{turned}.gguf", "phi3", phi3__rope__dimension_count=turned)
+        built = read_architecture(GgufFile(path).config | {"vocab_size": 8}, path, 1 << 30)
+        assert {kind.rotary.share for kind in built.layers if kind.rotary} == {share}
+
+
+def test_the_end_of_a_turn_ends_an_answer(tmp_path: Path) -> None:
+    ends = {"tokenizer__ggml__eos_token_id": 2, "tokenizer__ggml__eot_token_id": 5}
+    config = GgufFile(header_of(tmp_path / "x.gguf", "llama", **ends)).config
+    assert (config["eos_token_id"], config["generation_eos"]) == (2, 5)
+
+
+def test_one_part_of_a_model_says_how_to_join_it(tmp_path: Path) -> None:
+    path = header_of(tmp_path / "x-00001-of-00003.gguf", "qwen3", split__count=3)
+    with pytest.raises(CheckpointError, match=r"one of 3 files .*llama-gguf-split --merge"):
+        GgufFile(path)
+
+
+KINDS = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ2_XS", "IQ3_S", "IQ4_NL", "IQ4_XS", "Q5_1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_every_common_kind_are_unpacked(kind: str, tmp_path: Path) -> None:
+    """`gguf` packs few kinds, but unpacks all of these: any bytes are rows of them."""
+    number = getattr(gguf.GGMLQuantizationType, kind)
+    rows = np.random.default_rng(0).integers(
+        0, 60, (4, gguf.quant_shape_to_byte_shape((4, 256), number)[1])
+    )
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "llama")
+    writer.add_head_count(2)
+    writer.add_tensor("blk.0.ffn_up.weight", rows.astype(np.uint8), raw_dtype=number)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = GgufFile(tmp_path / "x.gguf")["model.layers.0.mlp.up_proj.weight"]
+    expected = gguf.dequantize(rows.astype(np.uint8), number)
+    assert found.shape == (4, 256) and found.std() > 0
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("cut_as", "pieces"),
+    [
+        ("llama-bpe", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
+        ("falcon3", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
+        ("gpt-4o", ["It's", " ABCdef", " ", "123", "45", "!/"]),
+    ],
+)
+def test_text_is_cut_as_the_file_says(cut_as: str, pieces: list[str], tmp_path: Path) -> None:
+    from models.checkpoints.gguf_vocabulary import read_vocabulary
+
+    header = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": cut_as,
+        "tokenizer.ggml.tokens": ["a", "b", "c"],
+        "tokenizer.ggml.merges": [],
+    }
+    backend = read_vocabulary(header.get, "llama", tmp_path).backend_tokenizer
+    found = backend.pre_tokenizer.pre_tokenize_str("It's ABCdef 12345!/")
+    assert [piece.replace("\u0120", " ") for piece, _ in found] == pieces
+
+
+def test_llama_3_takes_a_word_that_is_a_token_whole(tmp_path: Path) -> None:
+    """Whether merges lead to it or not (`ignore_merges`)."""
+    from models.checkpoints.gguf_vocabulary import read_vocabulary
+
+    header = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.tokens": ["a", "b", "c", "ab", "abc"],
+        "tokenizer.ggml.merges": ["a b"],
+    }
+    for cut_as, ids in (("llama-bpe", [4]), ("qwen2", [3, 2])):
+        found = read_vocabulary((header | {"tokenizer.ggml.pre": cut_as}).get, "llama", tmp_path)
+        assert found("abc", add_special_tokens=False)["input_ids"] == ids

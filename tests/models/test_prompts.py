@@ -9,6 +9,7 @@ from tokenizers import AddedToken
 
 from models.prompts import PromptFormat, encode_plain, markup_of, plain_pieces
 from models.schema import ConfigError
+from models.tokenizer import Tokenizer as OurTokenizer
 from mplus_cli.runtime.tokens import PlainTokenizer
 
 BOS, START, END = 0, 1, 2
@@ -249,6 +250,23 @@ def test_memory_has_a_place_in_the_user_s_message(tiny_tokenizer: Any) -> None:
         "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert rest.count(tiny_tokenizer.convert_tokens_to_ids("<|im_end|>")) == 3  # one is plain text
+
+
+def test_what_stands_behind_memory_does_not_begin_a_text() -> None:
+    """SentencePiece's vocabularies put a space in front of the first text only."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    letters = ["\u2581", *map(chr, range(33, 127)), *(f"<0x{byte:02X}>" for byte in range(256))]
+    vocabulary = {token: id for id, token in enumerate([*letters, "\u2581A"])}
+    model = models.BPE(vocabulary, [("\u2581", "A")], byte_fallback=True)
+    backend = Tokenizer(model)
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tokenizer = OurTokenizer(backend)
+    form = PromptFormat("Q: {question}\n", memory=PLACED)
+    memory = tokenizer("A boat.", add_special_tokens=False)["input_ids"]
+    placed = [*memory, *form.render(tokenizer, "A?")[0]]
+    whole = tokenizer("A boat.\n\nBriefly: A?\n", add_special_tokens=False)["input_ids"]
+    assert placed == whole
 
 
 def test_a_template_s_bos_is_not_there_twice(tiny_tokenizer: Any) -> None:

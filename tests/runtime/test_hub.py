@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "5" * 40
 CONFIG = b'{"model_type": "llama"}'
 WEIGHTS = random.Random(7).randbytes(12 << 20)
-FILES = {"config.json": CONFIG, "model.safetensors": WEIGHTS, "README.md": b"no", "x.bin": b"no"}
+FILES = {"config.json": CONFIG, "model.safetensors": WEIGHTS}
+FILES |= dict.fromkeys(("README.md", "x.bin", "consolidated.safetensors"), b"no")
 FILES_FETCHED = ("config.json", "model.safetensors")
 
 
