@@ -220,7 +220,7 @@ def _reply(request: Request, prompted: Prompted) -> Iterator[Event]:
         request.clock.first_token()
         if isinstance(event, Chosen):
             has_words = event.reason not in (*WITHOUT_ANSWER, "verdict")
-            sources = evidence.sources(event.text if has_words else "")
+            sources = evidence.sources(event.text if has_words else "", event.considered)
             yield request.answer(event, sources, recalled)
         elif event:
             yield TextDelta(event)

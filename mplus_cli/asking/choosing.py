@@ -48,6 +48,8 @@ class Chosen:
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and without a calibration."""
     is_doubtful: bool = False
+    considered: tuple[tuple[str, float], ...] = ()
+    """The answers that were considered, each with its share of all their odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +199,21 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
         return Chosen(answers[0].text, answers[0].tokens)
     chances = [calibration.chance(answer.features) for answer in answers]
     chance = max(chances, default=0.0)
+    odds = [one / (1 - one) for one in chances]  # never infinite: `Calibration.chance` is bounded
+    shares = tuple((one.text, part / sum(odds)) for one, part in zip(answers, odds, strict=True))
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
         would_answer = bool(answers) and answers[0].nats >= refusing
         is_unsure = would_answer and not question.strict
-        return Chosen(REFUSAL, reason="unsure" if is_unsure else "refused")
+        reason = "unsure" if is_unsure else "refused"
+        return Chosen(REFUSAL, reason=reason, considered=shares)
     best = answers[chances.index(chance)]
     doubtful = chance < calibration.doubt
-    return Chosen(best.text, best.tokens, confidence=round(chance, 3), is_doubtful=doubtful)
+    return Chosen(
+        *(best.text, best.tokens),
+        confidence=round(chance, 3),
+        is_doubtful=doubtful,
+        considered=shares,
+    )
 
 
 def _grounds(

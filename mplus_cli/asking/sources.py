@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.events import OpenMemory, Source
-from mplus_cli.asking.passages import ScoredText, score_text
+from mplus_cli.asking.passages import Passage, ScoredText, score_text
 from mplus_cli.library import ChunkRow
 from mplus_cli.runtime.session import Session
 
@@ -40,9 +40,14 @@ class Evidence:
         """The share of the question's words in the best passage of each, 0 to 1."""
         return tuple(max(text.coverage, default=0.0) for text in self.texts)
 
-    def sources(self, answer: str = "") -> tuple[Source, ...]:
-        """The chunks, best first, each with its best passage."""
-        return tuple(map(_source, self.rows, self.shares, self.texts, [answer] * len(self.rows)))
+    def sources(
+        self, answer: str = "", considered: Sequence[tuple[str, float]] = ()
+    ) -> tuple[Source, ...]:
+        """The chunks, best first, each with its best passage; arguments as of `ScoredText.best`."""
+        return tuple(
+            _source(row, share, text.best(answer, considered))
+            for row, share, text in zip(self.rows, self.shares, self.texts, strict=True)
+        )
 
 
 def gather_evidence(
@@ -82,8 +87,8 @@ def gather_evidence(
     return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts), tuple(matched))
 
 
-def _source(row: ChunkRow, share: float, text: ScoredText, answer: str) -> Source:
-    passage, pages, place = text.best(answer), _pages(row.first_page, row.last_page), row.place
+def _source(row: ChunkRow, share: float, passage: Passage | None) -> Source:
+    pages, place = _pages(row.first_page, row.last_page), row.place
     near = place.pages_within(*passage.span) if place and passage else None
     return Source(
         document=row.document_title,

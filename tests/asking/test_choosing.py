@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,14 +10,16 @@ import pytest
 import torch
 
 from models.prompts import REFUSAL, encode_plain
+from mplus_cli.asking import choosing
 from mplus_cli.asking.choosing import (
     WORDS,
     Words,
     answer_form,
+    choose,
     likeliest_verdict,
     word_weights,
 )
-from mplus_cli.asking.confidence import FEATURES, Calibration
+from mplus_cli.asking.confidence import FEATURES, Calibration, Considered
 from mplus_cli.asking.events import Question
 
 TEXTS = ("The goat ate a rope.", "The lamp had a brass key.", "It rained.")
@@ -111,3 +114,28 @@ def test_a_refusal_must_be_likelier_than_yes_and_no_by_more_than_the(
     prompt: Any = SimpleNamespace(cache=cache, logits=torch.stack([second, first]))
     assert likeliest_verdict(session, prompt) == said
     assert steps == [], "the cache is left as it was"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_every_answer_that_was_considered_has_its_share_of_the_odds(
+    monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
+    """Whether one is given or not: the passages are chosen by them."""
+    calibration = Calibration((1.0, 2.0), (1.0, *CALIBRATION.weights[1:]), 0.0, 0.1, 0.9)
+    logits = {"grey": -math.log(3), "white": math.log(3), "old": 0.0}  # odds of 1 : 9 : 3
+    answers = [
+        Considered(text, 1, 0.0, (nats, *(0.0,) * (len(FEATURES) - 1)))
+        for text, nats in logits.items()
+    ]
+    monkeypatch.setattr(choosing, "consider", lambda *_: (answers, -1.0))
+    question = Question("What was the goat?", strict=strict)
+    prompted: Any = SimpleNamespace(
+        draft=SimpleNamespace(question=question), words=Words(calibration)
+    )
+    behind: Any = None
+    chosen = choose(prompted, behind, 8)
+    assert chosen.text == (REFUSAL if strict else "white")
+    assert [text for text, _ in chosen.considered] == ["grey", "white", "old"]
+    assert [share for _, share in chosen.considered] == pytest.approx([1 / 13, 9 / 13, 3 / 13])
+    monkeypatch.setattr(choosing, "consider", lambda *_: ([], -1.0))
+    assert choose(prompted, behind, 8).considered == ()

@@ -98,6 +98,24 @@ def test_the_answer_decides_between_passages() -> None:
     assert scored.best("Bishop") == unanswered
 
 
+def test_what_was_considered_decides_between_passages_that_fit_alike() -> None:
+    """By its share; not against the words of the question, nor against the answer that is given."""
+    text = " ".join(
+        ("It rained." * 60, "The goat was grey.", "It blew." * 60, "The goat was white.")
+    )
+    scored = score_text("What was the goat?", text)
+
+    def shown(answer: str = "", *considered: tuple[str, float]) -> str:
+        best = scored.best(answer, considered)
+        assert best is not None
+        return text[slice(*best.span)]
+
+    assert "grey" in shown("", ("grey", 0.6), ("white", 0.4))
+    assert "white" in shown("", ("grey", 0.4), ("white", 0.6))
+    assert "grey" in shown("grey", ("grey", 0.4), ("white", 0.6))
+    assert "goat" in shown("", ("blew", 1.0))
+
+
 def test_memory_tokens_that_are_near_decide_without_words() -> None:
     text = "One is here. " * 40 + "Two is there. " + "Three is far. " * 40
     offsets = [(at, at + 1) for at in range(len(text))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -78,6 +79,32 @@ def test_ask_and_read_the_source_in_its_chapter(page: Any) -> None:
     expect(strip).to_have_attribute("aria-valuenow", "0")
     page.keyboard.press("ArrowDown")
     expect(strip).to_have_attribute("aria-valuenow", "1")
+
+
+def test_the_passage_that_holds_the_answer_opens(page: Any) -> None:
+    """Where the answer is doubtful, the one that fits the question best."""
+
+    def answered(doubtful: bool) -> Any:
+        def change(route: Any) -> None:
+            lines = route.fetch().text().split("\n\n")
+            at = next(number for number, line in enumerate(lines) if '"event": "answer"' in line)
+            answer = json.loads(lines[at].removeprefix("data: ")) | {"doubtful": doubtful}
+            answer["sources"][0]["answer_span"] = None
+            answer["sources"][1]["answer_span"] = [0, 3]
+            lines[at] = f"data: {json.dumps(answer)}"
+            route.fulfill(body="\n\n".join(lines), content_type="text/event-stream")
+
+        return change
+
+    page.select_option("#memory", "book")
+    page.wait_for_selector("#strip rect")
+    for number, doubtful in enumerate((False, True), start=1):
+        page.route("**/ask", answered(doubtful))
+        page.fill("#question", "What is the book about?")
+        page.keyboard.press("Enter")
+        opened = f"article:nth-of-type({number}) .source:nth-of-type({1 if doubtful else 2})"
+        page.wait_for_selector(f"{opened}[aria-current=true]")
+        page.unroute("**/ask")
 
 
 def test_a_dropped_file_becomes_a_memory(page: Any, tmp_path: Path, live: Any) -> None:
