@@ -1,8 +1,5 @@
 """Cold starts against a process that imports torch and reads the weights: `ask` to its first token, `chat` to
 its prompt, `ingest` to its first chunk. By the clock, and in CPU time, which other programs disturb less.
-
-Modules are run from bytecode, as installed ones are, whatever PYTHONDONTWRITEBYTECODE says: without, Python
-compiles the 40,000 lines of this project at every start (0.3 s).
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.asking import QUESTION
-from benchmarks.common import Figure, parser, report, session, settings, story_ids
+from benchmarks.common import Figure, environment, parser, report, session, settings, story_ids
 from benchmarks.synthetic import stored
 
 _BASE = """
@@ -122,7 +119,7 @@ def _report(
 def _run(command: Sequence[str], home: Path) -> Callable[[], Cost]:
     def run() -> Cost:
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=_environment(home))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment(home))
         return _waited(process, started)
 
     return run
@@ -140,9 +137,9 @@ def _until_prompt(command: Sequence[str], home: Path) -> Callable[[], Cost]:
     def run() -> Cost:
         started = time.perf_counter()
         ours, its = pty.openpty()
-        environment = _environment(home) | {"TERM": "xterm-256color"}
+        given = environment(home) | {"TERM": "xterm-256color"}
         process = subprocess.Popen(
-            command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True
+            command, stdin=its, stdout=its, stderr=its, env=given, start_new_session=True
         )
         os.close(its)
         shown = b""
@@ -163,11 +160,6 @@ def _waited(process: subprocess.Popen[bytes], started: float, *, killed: bool = 
     if process.returncode and not killed:
         raise subprocess.CalledProcessError(process.returncode, process.args)
     return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
-
-
-def _environment(home: Path) -> dict[str, str]:
-    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {"PYTHONPYCACHEPREFIX": str(home / "bytecode"), **given, "HF_HUB_OFFLINE": "1"}
 
 
 if __name__ == "__main__":

@@ -54,6 +54,15 @@ def settings(given: argparse.Namespace) -> Settings:
     return resolve(Flags(given.model, given.device, given.dtype))
 
 
+def environment(home: Path) -> dict[str, str]:
+    """For commands that are timed: they run from bytecode, as installed ones do, and fetch nothing.
+
+    Where PYTHONDONTWRITEBYTECODE is set, Python would compile the project at every start (0.3 s).
+    """
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"PYTHONPYCACHEPREFIX": str(home / "bytecode"), **given, "HF_HUB_OFFLINE": "1"}
+
+
 def session(given: argparse.Namespace) -> Session:
     """The model, as `mplus` loads it: with its threads, allocator and decoder."""
     return open_session(settings(given), note=_say, progress=lambda *_: None)

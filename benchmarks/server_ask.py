@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.common import TEXT, Figure, report, settings
+from benchmarks.common import TEXT, Figure, environment, report, settings
 from mplus_cli.server.address import find_address
 
 QUESTIONS = (
@@ -49,11 +49,12 @@ def main() -> None:
     with _library(given.home) as home, _server(home):
         line = [*_MPLUS, str(home), "ask", "-m", "story", "--json", "-q", "--server"]
         bare = [sys.executable, "-c", "pass"]
-        loading = _run([*line, "auto", QUESTIONS[0]])  # the server loads its model for it
+        loading = _run([*line, "auto", QUESTIONS[0]], home)  # the server loads its model for it
         for number, question in enumerate(QUESTIONS):
-            first = loading if not number else _run([*line, "auto", question])
+            first = loading if not number else _run([*line, "auto", question], home)
+            served, cold = ([*line, which, question] for which in ("auto", "off"))
             rounds = [
-                (_run([*line, "auto", question]), _run(bare), _run([*line, "off", question]))
+                (_run(served, home), _run(bare, home), _run(cold, home))
                 for _ in range(given.rounds)
             ]
             _report(question, first, rounds)
@@ -84,10 +85,10 @@ def _report(question: str, first: Run, rounds: Sequence[tuple[Run, Run, Run]]) -
     )
 
 
-def _run(command: list[str]) -> Run:
+def _run(command: list[str], home: Path) -> Run:
     """Run a process to its end."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, capture_output=True, env=environment(home))
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(wall, cpu, json.loads(done.stdout)["usage"]["seconds"] if done.stdout else 0.0)
@@ -102,7 +103,7 @@ def _library(given: Path | None) -> Iterator[Path]:
         home, own = Path(folder), settings(argparse.Namespace(model=None, device=None, dtype=None))
         if (own.home / "base").exists():  # the base model of the user's own home
             (home / "base").symlink_to(own.home / "base")
-        _run([*_MPLUS, folder, "ingest", str(TEXT), "-m", "story", "-q"])
+        _run([*_MPLUS, folder, "ingest", str(TEXT), "-m", "story", "-q"], home)
         yield home
 
 
@@ -110,6 +111,7 @@ def _library(given: Path | None) -> Iterator[Path]:
 def _server(home: Path) -> Iterator[None]:
     server = subprocess.Popen(
         [*_MPLUS, str(home), "serve", "--port", "0"],
+        env=environment(home),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -14,6 +14,7 @@ import sys
 from mplus_cli.errors import ExitCode
 from mplus_cli.runtime.interrupts import Interrupts, without_interrupts
 from mplus_cli.runtime.postponed import postpone
+from mplus_cli.runtime.waiting import choose_waiting
 
 TELEMETRY = ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
 
@@ -53,8 +54,7 @@ def run() -> None:
     """Run `mplus` with the arguments of the process, and exit."""
     ending = FastExit()
     interrupts = Interrupts()
-    # Threads that spin while waiting are harmless alone, but halve the speed beside other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    choose_waiting(os.environ)
     silence_telemetry()
     postpone()
     try:
