@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from models.matching import f1, hit
-from mplus_cli.asking import answering
-from mplus_cli.asking.choosing import Prompted, Words, consider
+from mplus_cli.asking.choosing import Prompted, consider
 from mplus_cli.asking.confidence import FEATURES, FORMAT, SECOND_FEATURES, Calibration
-from mplus_cli.asking.events import Question
+from mplus_cli.asking.open_memory import load_memory
 from mplus_cli.asking.prompting import measure
+from mplus_cli.asking.question import Question
 from mplus_cli.asking.rereading import compose_with_text
+from mplus_cli.asking.words import Words
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
 
@@ -87,7 +88,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
     settings = resolve(Flags(model=given.model, home=given.home))
     session = open_session(settings, note=_say, progress=lambda *_: None)
-    opened = answering.load_memory(session, session.library.open(given.memory))
+    opened = load_memory(session, session.library.open(given.memory))
     texts = opened.texts or opened.stored.texts(opened.memory.chunks)
 
     def read_texts(chunks: Sequence[int]) -> list[str]:

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from models.matching import stands_in
 from mplus_cli.asking import answering
-from mplus_cli.asking.events import Answer, Question
+from mplus_cli.asking.events import Answer
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question
 from mplus_cli.ingest.job import Report, ingest, plan
 from mplus_cli.runtime.session import open_session
 from mplus_cli.settings import Flags, resolve
@@ -43,7 +45,7 @@ def main() -> None:
         planned = plan([str(given.document)], progress=lambda *_: None)
         for _ in ingest(session, stored, planned.given, Report(stored.name)):
             pass
-        opened = answering.load_memory(session, stored)
+        opened = load_memory(session, stored)
         asked = json.loads(given.questions.read_text(encoding="utf-8"))["questions"]
         counts = dict.fromkeys(("first", "any", "first_both", "any_both", "terminal"), 0)
         for entry in asked:

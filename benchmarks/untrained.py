@@ -29,8 +29,8 @@ from models.prompts import encode_plain
 from models.recall import ChunkRecall
 from models.sampling import Sampling, decode
 from mplus_cli.api import LoadedMemory, Mplus
-from mplus_cli.asking.events import Question
 from mplus_cli.asking.prompting import compose, measure
+from mplus_cli.asking.question import Question
 from mplus_cli.asking.retrieving import retrieve
 from mplus_cli.settings import Flags, resolve
 

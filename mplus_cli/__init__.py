@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mplus_cli.api import LoadedMemory, MemoryHandle, Mplus
-    from mplus_cli.asking.events import Answer, Question, Retrieved, Source, TextDelta
+    from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta
+    from mplus_cli.asking.question import Question
     from mplus_cli.errors import MplusError
 
 __version__ = "0.1.0"
@@ -28,9 +29,8 @@ __all__ = [
 
 _WHERE = {
     **dict.fromkeys(("LoadedMemory", "MemoryHandle", "Mplus"), "mplus_cli.api"),
-    **dict.fromkeys(
-        ("Answer", "Question", "Retrieved", "Source", "TextDelta"), "mplus_cli.asking.events"
-    ),
+    **dict.fromkeys(("Answer", "Retrieved", "Source", "TextDelta"), "mplus_cli.asking.events"),
+    "Question": "mplus_cli.asking.question",
     "MplusError": "mplus_cli.errors",
 }
 """Imported when they are asked for, so that `mplus --help` stays quick."""

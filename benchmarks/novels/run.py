@@ -23,7 +23,9 @@ from typing import Any
 from models.matching import hit, normalise
 from models.prompts import REFUSAL
 from mplus_cli.asking import answering
-from mplus_cli.asking.events import Answer, Question
+from mplus_cli.asking.events import Answer
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question
 from mplus_cli.ingest.job import Report, ingest, plan
 from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Flags, resolve
@@ -73,7 +75,7 @@ def _read(session: Session, name: str, book: Path) -> None:
 def _ask(
     session: Session, name: str, asked: dict[str, Any], quote: bool
 ) -> Iterator[dict[str, Any]]:
-    opened = answering.load_memory(session, session.library.open(name))
+    opened = load_memory(session, session.library.open(name))
     for entry in (*asked["questions"], *asked["near_misses"]):
         started = time.perf_counter()
         for event in answering.answer(session, opened, Question(entry["question"], quote=quote)):

@@ -96,7 +96,7 @@ def _tiny(folder: Path) -> Reader:
 
 def _default(folder: Path) -> Reader:
     from mplus_cli.api.loading import Loader, silent
-    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.question import Question
     from mplus_cli.settings import Flags, resolve
 
     (folder / "base").symlink_to(resolve(Flags()).home / "base")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.api.loading import LoadedMemory, Loader, silent
-from mplus_cli.asking.events import Answer, Event, Question, Source, check
+from mplus_cli.asking.events import Answer, Event, Source
 from mplus_cli.asking.excerpts import Excerpt, read_chapter, read_excerpt
+from mplus_cli.asking.question import Question, check
 from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.documents import DocumentError
 from mplus_cli.documents import Source as DocumentSource

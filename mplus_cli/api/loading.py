@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mplus_cli.asking import answering, finding
-from mplus_cli.asking.events import Answer, Event, OpenMemory, Question, Source
+from mplus_cli.asking.events import Answer, Event, Source
+from mplus_cli.asking.open_memory import OpenMemory, load_memory
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import MplusError
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.embedded_base import Progress
@@ -94,7 +96,7 @@ class Loader:
         session = self.session(stored, progress=progress)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
-            self._loaded = key, LoadedMemory(session, answering.load_memory(session, stored))
+            self._loaded = key, LoadedMemory(session, load_memory(session, stored))
         return self._loaded[1]
 
     def fits(self, stored: StoredMemory | None) -> bool:

@@ -9,25 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL
-from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, word_weights
-from mplus_cli.asking.confidence import read_calibration
+from mplus_cli.asking.choosing import Chosen, Prompted, answer_form
 from mplus_cli.asking.events import (
     WITHOUT_ANSWER,
     Answer,
     Event,
-    OpenMemory,
-    Question,
     Retrieved,
     Source,
     TextDelta,
     Usage,
-    check,
 )
+from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.prompting import Draft, measure
+from mplus_cli.asking.question import Question, check
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
@@ -36,7 +33,6 @@ from mplus_cli.asking.sources import Evidence, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
 from mplus_cli.errors import UsageError
 from mplus_cli.library import DocumentRow, StoredMemory
-from mplus_cli.runtime import interrupts
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -105,43 +101,6 @@ class Request:
 
         memory = self.opened.memory
         return Recalled(ranked, 0, len(memory.stm), memory.ltm_tokens, 0)
-
-
-def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:
-    """Load a memory for the session's model.
-
-    Raises:
-        MismatchError: another model wrote it, or it is damaged.
-    """
-    stored.check(session.identity)
-    session.check_dtype(stored)
-    view, memory = stored.load_view(session.model.device)
-    stored.check_loaded(view, memory, like=session.model.empty_memory())
-    calibration = read_calibration(Path(session.choice.reference))
-    by_words = word_weights(session, calibration) is not None
-    texts = stored.texts(memory.chunks) if by_words else []
-    interrupts.check()
-    return OpenMemory(stored, memory, view, calibration, tuple(texts))
-
-
-def check_readers(session: Session, opened: OpenMemory) -> None:
-    """Check that all readers of an answer are there: what needs none, as `find`, works without them.
-
-    Raises:
-        MismatchError: the reader of text is missing or damaged.
-    """
-    if opened.calibration and opened.calibration.has_second:
-        session.text_reader()
-
-
-def refreshed(session: Session, opened: OpenMemory) -> OpenMemory:
-    """The memory, loaded again if a document was removed from it since: its chunks are renumbered then.
-
-    Raises:
-        MplusError: it is empty now, or gone.
-    """
-    is_same = opened.stored.view().rebuilt == opened.view.rebuilt
-    return opened if is_same else load_memory(session, opened.stored)
 
 
 def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator[Event]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mplus_cli.asking.events import Answer, Question, check
+from mplus_cli.asking.events import Answer
+from mplus_cli.asking.question import Question, check
 from mplus_cli.errors import ExitCode, UsageError, disk_errors
 
 Id = str | int
@@ -77,7 +78,8 @@ class Output:
 def read_questions(
     lines: Iterable[bytes], name: str, like: Question
 ) -> Iterator[BatchQuestion | RejectedLine]:
-    """The questions of a file, one a line: `{"question": ..., "id": ..., "document": ...}`.
+    """The questions of a file, one a line: `{"question": ..., "id": ..., "document": ...}`. A line that is
+    none, or whose id stands twice, comes as a `RejectedLine`.
 
     Args:
         name: of the file, for messages.
@@ -90,7 +92,7 @@ def read_questions(
         try:
             wanted = _read(line, number, like)
             if wanted.id in seen:
-                raise UsageError(f"the id {wanted.id} stands twice")
+                raise UsageError(f"the id {wanted.id} is used twice")
             seen.add(wanted.id)
         except UsageError as error:
             yield RejectedLine(f"{name}:{number}: {error}")

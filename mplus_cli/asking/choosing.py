@@ -5,21 +5,21 @@ Takes a prompt that was read and the matches of the question's words; knows the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking.answer_type import kind_of
-from mplus_cli.asking.confidence import Calibration, Considered, Grounds, features
-from mplus_cli.asking.events import Question
-from mplus_cli.asking.lexical import Match, match_words
+from mplus_cli.asking.confidence import Considered, Grounds, features
 from mplus_cli.asking.prompting import Draft
+from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
 from mplus_cli.asking.rereading import passages_of_memory
 from mplus_cli.asking.second_opinion import SECOND_READS, ask_second, judged_by_both
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
+from mplus_cli.asking.words import Words
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 Form = Literal["span", "verdict", "spoken"]
 """The form of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
-
-
-WORDS = 10.0
-"""What a unit of BM25 weighs for an untrained base, beside the similarity of one question token to a chunk,
-at most 1: so much that similarity decides between chunks of equal words, above all of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +48,6 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """The matches of a question's words in the texts of a memory."""
-
-    calibration: Calibration | None = None
-    """None: answers have no confidence."""
-    matches: tuple[Match, ...] = ()
-    """For every chunk, of the question's words alone, as confidence was fitted."""
-    prior: Mapping[int, float] | None = None
-    """What they add to the chunks' scores."""
-
-    @classmethod
-    def find(
-        cls,
-        weights: tuple[float, float] | None,
-        question: Question,
-        texts: Sequence[str],
-        calibration: Calibration | None,
-    ) -> Words:
-        """Match a question's words; for finding, those of the question before it in a chat too.
-
-        Args:
-            weights: of `word_weights`.
-        """
-        if weights is None:
-            return cls()
-        matches = looked_up = match_words(question.text, texts)
-        if question.turns:
-            looked_up = match_words(f"{question.turns[-1][0]} {question.text}", texts)
-        by_score, by_window = weights
-        prior = {
-            number: by_score * match.bm25 + by_window * match.coverage
-            for number, match in enumerate(looked_up)
-        }
-        return cls(calibration, tuple(matches), prior)
-
-
-@dataclass(frozen=True, slots=True)
 class Prompted:
     """A question that was looked up and put into a prompt."""
 
@@ -102,17 +60,6 @@ class Prompted:
     """Ids."""
     texts: Callable[[Sequence[int]], Sequence[str]]
     """Gives the texts of chunks by their numbers."""
-
-
-def word_weights(session: Session, calibration: Calibration | None) -> tuple[float, float] | None:
-    """What a question's words add to a chunk's score, for their BM25 and for the best window; None: nothing.
-
-    For an untrained base, whose states tell less than words do, they decide.
-    """
-    if calibration is not None:
-        return calibration.words
-    is_trained = session.loaded.trained or session.model.config.recall == "tokens"
-    return None if is_trained else (WORDS, 0.0)
 
 
 def answer_form(session: Session, question: Question) -> Form:

@@ -87,7 +87,7 @@ class Calibration:
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """From JSON values; ValueError, KeyError or TypeError where they are not those of this format."""
         if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}, here {FORMAT} is read")
+            raise ValueError(f"format {values['format']!r}, not {FORMAT}, which this version reads")
         fitted = values["confidence"]
         weights = fitted["weights"]
         names = FEATURES + SECOND_FEATURES if len(weights) > len(FEATURES) else FEATURES

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mplus_cli.asking import answering, finding
-from mplus_cli.asking.events import Answer, Event, OpenMemory, Question, Source
+from mplus_cli.asking.events import Answer, Event, Source
+from mplus_cli.asking.open_memory import OpenMemory, load_memory, refreshed
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import KeptConversation, short
@@ -65,13 +67,13 @@ class Conversation:
     def open(self, name: str) -> None:
         """Ask another memory, in a new conversation; MplusError if it cannot be asked."""
         stored = open_memory(self.session.library, name)
-        self.opened = answering.load_memory(self.session, stored)
+        self.opened = load_memory(self.session, stored)
         self.documents = ()
         self.begin()
 
     def reload(self) -> None:
         """Load the memory again, with what was read into it meanwhile."""
-        self.opened = answering.load_memory(self.session, self.opened.stored)
+        self.opened = load_memory(self.session, self.opened.stored)
 
     def resume(self, wanted: str) -> None:
         """Go on with a conversation that was kept, by its number or its name.
@@ -91,7 +93,7 @@ class Conversation:
 
     def refresh(self) -> None:
         """Load the memory again if a document was removed: the last answer's chunks are renumbered."""
-        opened = answering.refreshed(self.session, self.opened)
+        opened = refreshed(self.session, self.opened)
         if opened is not self.opened:
             self.opened, self.last = opened, None
 

@@ -1,52 +1,19 @@
-"""The values of answering: a question, the events of its answer, and the JSON of it.
+"""The events of an answer, and their JSON: the sources that were found, text as it comes, the answer.
 
-Needs no model, and prints nothing.
+Plain values: what asks a server needs no more than these.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mplus_cli.errors import UsageError
 from mplus_cli.place import Place
 
-if TYPE_CHECKING:  # asking a server imports this module, and needs no library
-    from models.memory import Memory
-    from mplus_cli.asking.confidence import Calibration
-    from mplus_cli.library import StoredMemory
-    from mplus_cli.library.values import View
-
-DEFAULT_NEW_TOKENS = 256
 WITHOUT_ANSWER = ("refused", "unsure", "whole")
 """The reasons of an `Answer` that gives none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question, and how to answer it."""
-
-    text: str
-    turns: tuple[tuple[str, str], ...] = ()
-    """Earlier questions and answers of a chat, oldest first."""
-    max_new_tokens: int | None = None
-    """None: up to `DEFAULT_NEW_TOKENS`, or as many as fit."""
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    reread: int | None = None
-    """How many of the best chunks to show the model as text: passages of them, if it was trained for
-    that. None: as many as it was trained with, where the answer is taken from the text (`quote`)."""
-    documents: tuple[str, ...] = ()
-    """Names of the documents to ask; all of them if empty."""
-    quote: bool = True
-    """Whether the answer is a span of the recalled text or, where it is sampled, kept close to it; if the
-    checkpoint is set up for that."""
-    strict: bool = False
-    """Whether to give no answer rather than one that is likely to be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +180,6 @@ def usage_words(usage: Usage) -> str:
     )
 
 
-def is_refusal(answer: str) -> bool:
-    """Whether the reader's own words refuse: then the reason is `refused`."""
-    from models.matching import normalise
-    from models.prompts import REFUSAL
-
-    return normalise(REFUSAL) in normalise(answer)
-
-
 def _place(values: Mapping[str, Any] | None) -> Place | None:
     return Place.loads(json.dumps(values)) if values else None
 
@@ -246,46 +205,3 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
     if kind != "answer":
         raise ValueError(f"{kind} is not an event of an answer")
     return Answer.from_json({name: value for name, value in values.items() if name != "event"})
-
-
-@dataclass(frozen=True, slots=True)
-class OpenMemory:
-    """A memory that is loaded, and the store its texts come from."""
-
-    stored: StoredMemory
-    memory: Memory
-    view: View
-    """What the store said of it when it was loaded."""
-    calibration: Calibration | None = None
-    """How much the checkpoint weighs words in finding, and its confidence; None if it has neither."""
-    texts: tuple[str, ...] = ()
-    """The texts of all chunks, to match words in; empty where words count for nothing."""
-
-
-def check(question: Question) -> None:
-    """Check what can be checked before a model is loaded.
-
-    Raises:
-        UsageError: the question is empty, or a number is out of range.
-    """
-    if not question.text.strip():
-        raise UsageError('the question is empty: for example: mplus ask "Who is the narrator?"')
-    check_options(question)
-
-
-def check_options(question: Question) -> None:
-    """Check all of a question but its text; UsageError if a number is out of range."""
-    if question.max_new_tokens is not None and question.max_new_tokens < 1:
-        raise UsageError(f"--max-new-tokens is {question.max_new_tokens}: give 1 or more")
-    if not (math.isfinite(question.temperature) and question.temperature >= 0):
-        raise UsageError(f"--temperature is {question.temperature}: give 0 (greedy) or more")
-    if not 0 < question.top_p <= 1:
-        raise UsageError(f"--top-p is {question.top_p}: give more than 0, up to 1")
-    if not 0 <= question.seed < 1 << 63:
-        raise UsageError(f"--seed is {question.seed}: give a whole number from 0 to 2^63 - 1")
-    if question.strict and (question.temperature or not question.quote):
-        raise UsageError(
-            "--strict needs an answer that stands in the text: leave out --temperature and --no-quote"
-        )
-    if question.reread is not None and question.reread < 0:
-        raise UsageError(f"--reread is {question.reread}: give 0 or more")

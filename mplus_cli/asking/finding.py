@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mplus_cli.asking.events import OpenMemory, Question, Source, check
+from mplus_cli.asking.events import Source
+from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
+from mplus_cli.asking.question import Question, check
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.sources import gather_evidence
 from mplus_cli.errors import UsageError

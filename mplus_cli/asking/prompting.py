@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mplus_cli.asking.events import DEFAULT_NEW_TOKENS, Question
+from mplus_cli.asking.question import DEFAULT_NEW_TOKENS, Question
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 
@@ -39,9 +39,13 @@ def measure(session: Session, question: Question) -> Draft:
     limit = wanted or max(1, min(DEFAULT_NEW_TOKENS, room - bare))
     if bare + limit > room:
         if wanted is None:
-            raise UsageError(f"the question takes {bare} tokens, but {room - limit} fit: ask less")
+            raise UsageError(
+                f"the question takes {bare} tokens, but only {room - limit} fit: shorten it"
+            )
         what = f"the question takes {bare} tokens and the answer up to {limit}"
-        raise UsageError(f"{what}, but {room} fit: ask less, or give a smaller --max-new-tokens")
+        raise UsageError(
+            f"{what}, but only {room} fit: shorten it, or give a smaller --max-new-tokens"
+        )
     longest = max(min(config.max_prompt_tokens, room - limit), bare)
     return Draft(question, query_ids(session, question), limit, longest)
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, choose, likeliest_verdict
-from mplus_cli.asking.events import is_refusal
 from mplus_cli.asking.quoting import guide_along
 from mplus_cli.runtime.tokens import AnswerText
 
@@ -45,7 +44,7 @@ def _verdict(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
     yield behind.recalled
     text = likeliest_verdict(session, behind)
     yield text
-    yield Chosen(text, 1, "refused" if is_refusal(text) else "verdict")
+    yield Chosen(text, 1, "refused" if _is_refusal(text) else "verdict")
 
 
 def _span(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
@@ -86,5 +85,13 @@ def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
         elif isinstance(event, Generated):
             yield text.push(event.id)
         else:
-            reason = "refused" if is_refusal(text.text) else event.reason
+            reason = "refused" if _is_refusal(text.text) else event.reason
             yield Chosen(text.text, event.new_tokens, reason)
+
+
+def _is_refusal(answer: str) -> bool:
+    """Whether the reader's own words refuse: then the reason is `refused`."""
+    from models.matching import normalise
+    from models.prompts import REFUSAL
+
+    return normalise(REFUSAL) in normalise(answer)

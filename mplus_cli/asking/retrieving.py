@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.choosing import Words, word_weights
-from mplus_cli.asking.events import OpenMemory
+from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.scope import chunks_outside
+from mplus_cli.asking.words import Words, word_weights
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 

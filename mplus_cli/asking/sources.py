@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mplus_cli.asking.events import OpenMemory, Source
+from mplus_cli.asking.events import Source
+from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.passages import Passage, ScoredText, score_text
 from mplus_cli.library import ChunkRow
 from mplus_cli.runtime.session import Session

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mplus_cli.asking.events import Question
+from mplus_cli.asking.question import Question
 from mplus_cli.library import DocumentRow
 from mplus_cli.wording import count
 

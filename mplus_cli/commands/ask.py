@@ -21,7 +21,7 @@ from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
-    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.question import Question
     from mplus_cli.settings import Settings
 
 
@@ -56,7 +56,8 @@ def ask(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Append the answers to --questions there; those that it has are not asked again.",
+            help="Append the answers to --questions to this file; what it already answers is not "
+            "asked again.",
         ),
     ] = None,
     sources: Annotated[
@@ -115,7 +116,8 @@ def ask(
     ] = "off",
 ) -> int:
     """Answer a question from a memory."""
-    from mplus_cli.asking.events import Event, Question, check
+    from mplus_cli.asking.events import Event
+    from mplus_cli.asking.question import Question, check
     from mplus_cli.asking.template import read_template
 
     if server not in ("auto", "off"):
@@ -198,7 +200,8 @@ def _ask_each(
 ) -> int:
     from mplus_cli.api import Mplus, silent
     from mplus_cli.asking import batch
-    from mplus_cli.asking.events import Answer, check_options
+    from mplus_cli.asking.events import Answer
+    from mplus_cli.asking.question import check_options
     from mplus_cli.runtime.session import open_memory
     from mplus_cli.server.client import ask_running
     from mplus_cli.terminal.batch_view import show_batch

@@ -23,8 +23,8 @@ def chat(
     Without a terminal, each line of standard input is a question; the exit code is 1 if one failed.
     """
     from mplus_cli.api import Mplus
-    from mplus_cli.asking.answering import check_readers
     from mplus_cli.asking.conversation import Conversation
+    from mplus_cli.asking.open_memory import check_readers
     from mplus_cli.history.record import Record
     from mplus_cli.history.store import History, latest_chat
     from mplus_cli.terminal.chat_view import run_chat

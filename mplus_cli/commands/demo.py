@@ -12,7 +12,7 @@ def demo(context: typer.Context) -> None:
     """Read the example story into the memory "demo" and ask it three questions."""
     from mplus_cli import example_story as story
     from mplus_cli.api import Mplus
-    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.question import Question
     from mplus_cli.terminal.answer_view import show_answer
     from mplus_cli.terminal.ingest_view import IngestView
 

@@ -26,7 +26,7 @@ def find(
 ) -> None:
     """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
     from mplus_cli.api import Mplus
-    from mplus_cli.asking.events import Question
+    from mplus_cli.asking.question import Question
     from mplus_cli.terminal.answer_view import show_found
 
     if not words.strip():

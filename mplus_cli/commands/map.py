@@ -73,9 +73,9 @@ def _drawn(
     if question is None:
         drawn = draw_map(stored)
         return drawn, _last(settings_of(context).home, stored, drawn)
-    from mplus_cli.asking.answering import load_memory
-    from mplus_cli.asking.events import Question, check
     from mplus_cli.asking.heat import measure_heat
+    from mplus_cli.asking.open_memory import load_memory
+    from mplus_cli.asking.question import Question, check
     from mplus_cli.library import Library
     from mplus_cli.runtime.session import open_memory, open_session
 

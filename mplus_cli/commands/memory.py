@@ -1,13 +1,16 @@
-"""`mplus memory`: the memories of the library."""
+"""`mplus memory`: the memories of the library, and the table of its subcommands.
+
+What concerns a memory's documents is in `memory_documents`, memories as files in `memory_files`.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from mplus_cli.commands import memory_files
+from mplus_cli.commands import memory_documents, memory_files
 from mplus_cli.commands.checking import check, repair_memory
 from mplus_cli.commands.common import (
     JsonArrayOption,
@@ -15,16 +18,12 @@ from mplus_cli.commands.common import (
     Name,
     OptionalName,
     agreed,
-    resumable,
     settings_of,
     stored_memory,
 )
 from mplus_cli.commands.map import draw_map
-from mplus_cli.errors import ExitCode, MplusError, UsageError
+from mplus_cli.errors import ExitCode, MplusError
 from mplus_cli.terminal import screen
-
-if TYPE_CHECKING:
-    from mplus_cli.library import DocumentRow, StoredMemory
 
 app = typer.Typer(
     help="List, show, check, rename, delete, save and load memories.",
@@ -38,7 +37,6 @@ Examples:
 )
 
 
-@app.command("list")
 def list_memories(context: typer.Context, as_json: JsonArrayOption = False) -> None:
     """List the memories."""
     from dataclasses import asdict
@@ -58,7 +56,6 @@ def list_memories(context: typer.Context, as_json: JsonArrayOption = False) -> N
         screen.note("no memory yet: read something first, for example: mplus ingest book.pdf")
 
 
-@app.command("show")
 def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Show a memory and its documents."""
     from mplus_cli.runtime.model_info import describe
@@ -71,12 +68,6 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
         screen.show(description(described, screen.width()))
 
 
-app.command("map")(draw_map)
-app.command("verify")(check)
-app.command("repair")(repair_memory)
-
-
-@app.command("rename")
 def rename(
     context: typer.Context,
     old: Annotated[str, typer.Argument(metavar="OLD", help="The current name.")],
@@ -92,17 +83,16 @@ def rename(
     screen.note(f'memory "{old}" is now "{new}"')
 
 
-@app.command("note")
 def note(
     context: typer.Context,
     name: Name,
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="What to write down; an empty text removes the note."),
+        typer.Argument(metavar="TEXT", help="The note; an empty text removes it."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write down a note about a memory, or print the one it has."""
+    """Attach a note to a memory, or print the one it has."""
     stored = stored_memory(context, name)
     if text is not None:
         stored.put_note(text.strip() or None)
@@ -115,7 +105,6 @@ def note(
         screen.note(f'memory "{name}" {"has no note" if kept is None else "has this note now"}')
 
 
-@app.command("rm")
 def remove(
     context: typer.Context,
     name: Name,
@@ -146,62 +135,6 @@ def remove(
     return ExitCode.DONE
 
 
-@app.command("rm-document")
-def remove_document(
-    context: typer.Context,
-    name: Name,
-    document: Annotated[
-        str,
-        typer.Argument(
-            metavar="DOCUMENT", help="Its number in `mplus memory show`, its title, or its path."
-        ),
-    ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    as_json: JsonOption = False,
-) -> int:
-    """Take a document out of a memory. The others are read again, from the text in the memory."""
-    from mplus_cli.asking.scope import find_document
-    from mplus_cli.ingest.rebuilding import remove
-    from mplus_cli.terminal.ingest_view import IngestView
-    from mplus_cli.wording import count
-
-    settings = settings_of(context)
-    stored = stored_memory(context, name)
-    documents = stored.documents()
-    row = find_document(documents, document)
-    others = [other for other in documents if other is not row]
-    chunks = sum(other.chunks_read for other in others)
-    cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"
-    asked = f'Remove "{row.title}"{cost if others else ""}?'
-    if not agreed(asked, f'"{row.title}" is not removed', yes=yes):
-        if as_json:
-            screen.json_out(_left(stored, None))
-        screen.note(f'"{row.title}" is kept')
-        return ExitCode.FAILED
-    with screen.meter() as meter:
-        view = IngestView(meter)
-        events = remove(settings, stored, row, note=view.note, progress=meter.report)
-        with resumable(meter, view.kept):
-            for event in events:
-                view.show(event)
-    if as_json:
-        screen.json_out(_left(stored, row))
-    view.note(f'"{row.title}" is removed from memory "{name}"')
-    return ExitCode.DONE
-
-
-def _left(stored: StoredMemory, removed: DocumentRow | None) -> dict[str, Any]:
-    left = stored.summary()
-    gone = removed and {"number": removed.id, "title": removed.title, "path": removed.path}
-    return {
-        "memory": stored.name,
-        "removed": gone,
-        "documents": left.documents,
-        "tokens": left.tokens,
-    }
-
-
-@app.command("path")
 def path(context: typer.Context, name: OptionalName = None, as_json: JsonOption = False) -> None:
     """Print the folder of a memory."""
     stored = stored_memory(context, name)
@@ -211,57 +144,24 @@ def path(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
         screen.out(str(stored.folder))
 
 
-@app.command("save")
-def save(
-    context: typer.Context,
-    name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a memory to one portable file."""
-    from mplus_cli.library import snapshot
-    from mplus_cli.wording import size
-
-    stored = stored_memory(context, name)
-    with screen.meter() as meter:
-        snapshot.save(
-            stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force
-        )
-    written = file.stat().st_size
-    if as_json:
-        screen.json_out({"memory": name, "file": str(file), "bytes": written})
-    screen.note(f'memory "{name}" is saved in {file} ({size(written)})')
-
-
-@app.command("load")
-def load(
-    context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file written by `mplus memory save`.")
-    ],
-    name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="What to call the memory.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Create a memory from a saved file."""
-    from mplus_cli.library import Library, snapshot
-
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}: name one that `mplus memory save` wrote")
-    library = Library(settings_of(context).home)
-    with screen.meter() as meter:
-        stored = snapshot.load(
-            library, file, name, lambda done, total: meter.report("checking", done, total)
-        )
-    if as_json:
-        screen.json_out({"memory": stored.name, "file": str(file)})
-    screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
-
-
-app.command("fork")(memory_files.fork)
-app.command("merge")(memory_files.merge)
-app.command("du")(memory_files.disk_usage)
-app.command("gc")(memory_files.collect_garbage)
-app.command("export")(memory_files.export)
+_COMMANDS: dict[str, Callable[..., object]] = {
+    "list": list_memories,
+    "show": show,
+    "map": draw_map,
+    "verify": check,
+    "repair": repair_memory,
+    "rename": rename,
+    "note": note,
+    "rm": remove,
+    "rm-document": memory_documents.remove,
+    "path": path,
+    "save": memory_files.save,
+    "load": memory_files.load,
+    "fork": memory_files.fork,
+    "merge": memory_documents.merge,
+    "du": memory_files.disk_usage,
+    "gc": memory_files.collect_garbage,
+    "export": memory_documents.export,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)

@@ -1,21 +1,62 @@
-"""`mplus memory fork`, `du`, `gc` and `export`: memories as files and as text."""
+"""`mplus memory save`, `load`, `fork`, `du` and `gc`: memories as files on the disk."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import (
-    DocumentOption,
-    JsonOption,
-    Name,
-    OptionalName,
-    resumable,
-    settings_of,
-    stored_memory,
-)
+from mplus_cli.commands.common import JsonOption, Name, settings_of, stored_memory
+from mplus_cli.errors import UsageError
 from mplus_cli.terminal import screen
+
+
+def save(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a memory to one portable file."""
+    from mplus_cli.library import snapshot
+    from mplus_cli.wording import size
+
+    stored = stored_memory(context, name)
+    with screen.meter() as meter:
+        snapshot.save(
+            stored, file, lambda done, total: meter.report("saving", done, total), overwrite=force
+        )
+    written = file.stat().st_size
+    if as_json:
+        screen.json_out({"memory": name, "file": str(file), "bytes": written})
+    screen.note(f'memory "{name}" is saved in {file} ({size(written)})')
+
+
+def load(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file written by `mplus memory save`.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="What to call the memory.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a memory from a saved file."""
+    from mplus_cli.library import Library, snapshot
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}: name one that `mplus memory save` wrote")
+    library = Library(settings_of(context).home)
+    with screen.meter() as meter:
+        stored = snapshot.load(
+            library, file, name, lambda done, total: meter.report("checking", done, total)
+        )
+    if as_json:
+        screen.json_out({"memory": stored.name, "file": str(file)})
+    screen.note(f'memory "{stored.name}" is loaded: mplus ask -m {stored.name} "..."')
 
 
 def fork(
@@ -34,42 +75,6 @@ def fork(
     screen.note(f'memory "{new}" is a copy of "{name}": add to it with mplus ingest -m {new} ...')
 
 
-def merge(
-    context: typer.Context,
-    name: Name,
-    others: Annotated[
-        list[str], typer.Argument(metavar="OTHER...", help="The memories whose documents are read.")
-    ],
-    as_json: JsonOption = False,
-) -> int:
-    """Read the documents of other memories into this one, from the text that they keep.
-
-    It takes as long as reading the documents does. The other memories are not changed. NAME is
-    created if it does not exist.
-    """
-    from functools import partial
-
-    from mplus_cli.api import Mplus
-    from mplus_cli.commands.preview import end
-    from mplus_cli.ingest.job import Report
-    from mplus_cli.ingest.merging import merge
-    from mplus_cli.terminal.ingest_view import IngestView
-
-    report = Report(name)
-    with screen.meter() as meter:
-        view = IngestView(meter)
-        mplus = Mplus.with_settings(settings_of(context), note=view.note)
-        session_for = partial(mplus.loader.session, progress=meter.report)
-        with resumable(meter, view.kept):
-            for event in merge(mplus.library, session_for, others, report):
-                view.show(event)
-    if as_json:
-        screen.json_out(report.to_json())
-    elif not report.is_hopeless:
-        view.summary(report)
-    return end([document["error"] for document in report.documents])
-
-
 def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show what each memory takes on the disk."""
     from mplus_cli.library import Library
@@ -86,7 +91,7 @@ def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
     screen.show(usage_table(found, screen.width()))
     screen.note(f"{size(total)} in all, shared files counted once")
     if any(one.left_over for one in found):
-        screen.note("what is left over goes with: mplus memory gc")
+        screen.note("to delete what is left over: mplus memory gc")
 
 
 def collect_garbage(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -105,25 +110,3 @@ def collect_garbage(context: typer.Context, as_json: JsonOption = False) -> None
         screen.note(f"{count(len(removed), 'leftover')} removed, {size(freed)} freed")
     else:
         screen.note("nothing was left over")
-
-
-def export(
-    context: typer.Context,
-    name: OptionalName = None,
-    document: DocumentOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Print the text of a memory's documents, as it was read."""
-    from mplus_cli.asking.scope import find_document
-    from mplus_cli.library.texts import document_texts
-    from mplus_cli.terminal.memory_view import show_texts
-
-    stored = stored_memory(context, name)
-    known = stored.documents()
-    wanted = [find_document(known, one) for one in document or ()] or known
-    texts = document_texts(stored, wanted)
-    if as_json:
-        told = [{"title": row.title, "path": row.path, "text": text} for row, text in texts]
-        screen.json_out({"memory": stored.name, "documents": told})
-    else:
-        show_texts(texts, named=len(wanted) > 1)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mplus_cli.asking.events import Answer
-from mplus_cli.asking.events import Question as Asked
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question as Asked
 from mplus_cli.errors import MplusError
 from mplus_cli.evaluation.arms import Arm
 from mplus_cli.evaluation.journal import Journal
@@ -69,7 +70,7 @@ def ask(session: Session, stored: StoredMemory, question: str, arm: Arm) -> dict
     """The object of `mplus ask --json`."""
     from mplus_cli.asking import answering
 
-    opened = answering.load_memory(session, stored)
+    opened = load_memory(session, stored)
     asked = Asked(question, reread=arm.reread, quote=arm.quote)
     events = answering.answer(session, opened, asked)
     return next(event for event in events if isinstance(event, Answer)).to_json()

@@ -14,11 +14,12 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from mplus_cli.asking import events as asking
-from mplus_cli.asking.choosing import Chosen, Prompted, Words, word_weights
+from mplus_cli.asking.choosing import Chosen, Prompted
 from mplus_cli.asking.prompting import Draft, measure
+from mplus_cli.asking.question import Question
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
+from mplus_cli.asking.words import Words, word_weights
 from mplus_cli.errors import UsageError
 from mplus_cli.evaluation.arms import Arm, Reader
 from mplus_cli.evaluation.bench import Bench
@@ -171,7 +172,7 @@ class Trial:
     @cached_property
     def _draft(self) -> Draft:
         """The question, measured as `mplus ask` does."""
-        wanted = asking.Question(self.probe.question.text, max_new_tokens=LIMIT, quote=False)
+        wanted = Question(self.probe.question.text, max_new_tokens=LIMIT, quote=False)
         return measure(self.bench.session, wanted)
 
     def _texts(self, chunks: Sequence[int]) -> list[str]:

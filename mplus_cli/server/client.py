@@ -13,7 +13,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mplus_cli.asking.events import Event, Question, event_from_json
+from mplus_cli.asking.events import Event, event_from_json
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.server.address import Address, find_address
 from mplus_cli.settings import Settings

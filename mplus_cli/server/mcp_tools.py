@@ -16,8 +16,9 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from mplus_cli import __version__
-from mplus_cli.asking.events import Answer, Question, Source, check
+from mplus_cli.asking.events import Answer, Source
 from mplus_cli.asking.excerpts import Excerpt
+from mplus_cli.asking.question import Question, check
 from mplus_cli.errors import MplusError
 from mplus_cli.server.service import Service
 from mplus_cli.wording import place

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from mplus_cli.asking.events import Answer, Question, Source, TextDelta
+from mplus_cli.asking.events import Answer, Source, TextDelta
+from mplus_cli.asking.question import Question
 from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
@@ -34,6 +35,8 @@ _NEUTRAL = NEUTRAL | {
 
 
 class StreamOptions(BaseModel):
+    """What comes with a streamed answer."""
+
     include_usage: bool = False
 
 

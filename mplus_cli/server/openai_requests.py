@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mplus_cli.asking.events import Question, check
+from mplus_cli.asking.question import Question, check
 from mplus_cli.errors import UsageError
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {

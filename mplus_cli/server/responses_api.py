@@ -11,7 +11,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from mplus_cli.asking.events import Answer, Question, TextDelta
+from mplus_cli.asking.events import Answer, TextDelta
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import UsageError
 from mplus_cli.server.openai_api import citations, spoken
 from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message

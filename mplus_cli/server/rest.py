@@ -13,7 +13,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from mplus_cli.api import MemoryHandle
-from mplus_cli.asking.events import Answer, Question, check
+from mplus_cli.asking.events import Answer
+from mplus_cli.asking.question import Question, check
 from mplus_cli.documents import DocumentError, Source
 from mplus_cli.errors import UsageError
 from mplus_cli.ingest.job import Plan

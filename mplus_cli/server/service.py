@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mplus_cli.api import MemoryHandle, Mplus, silent
-from mplus_cli.asking.events import Event, Question, Source
+from mplus_cli.asking.events import Event, Source
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest.events import event_to_json
 from mplus_cli.ingest.job import Plan, Report

@@ -51,6 +51,7 @@ class Job:
 
     @property
     def is_cancelled(self) -> bool:
+        """Whether its client has gone."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:

@@ -11,16 +11,10 @@ import torch
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking import choosing
-from mplus_cli.asking.choosing import (
-    WORDS,
-    Words,
-    answer_form,
-    choose,
-    likeliest_verdict,
-    word_weights,
-)
+from mplus_cli.asking.choosing import answer_form, choose, likeliest_verdict
 from mplus_cli.asking.confidence import FEATURES, Calibration, Considered
-from mplus_cli.asking.events import Question
+from mplus_cli.asking.question import Question
+from mplus_cli.asking.words import UNTRAINED_WEIGHT, Words, word_weights
 
 TEXTS = ("The goat ate a rope.", "The lamp had a brass key.", "It rained.")
 CALIBRATION = Calibration((1.0, 2.0), (0.0,) * len(FEATURES), 0.0, 0.1, 0.4)
@@ -41,7 +35,7 @@ def test_in_a_chat_the_question_before_helps_to_find_but_not_to_judge() -> None:
     [
         (CALIBRATION, True, "chunks", CALIBRATION.words),
         (None, True, "chunks", None),
-        (None, False, "chunks", (WORDS, 0.0)),
+        (None, False, "chunks", (UNTRAINED_WEIGHT, 0.0)),
         (None, False, "tokens", None),
     ],
 )

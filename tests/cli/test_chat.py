@@ -21,6 +21,7 @@ from mplus_cli import settings
 from mplus_cli.asking import answering
 from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Event, TextDelta
+from mplus_cli.asking.open_memory import load_memory
 from mplus_cli.asking.slash_commands import COMMANDS, Reply, completions, is_command
 from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import MplusError, UsageError
@@ -34,7 +35,7 @@ def conversation(book: str) -> Conversation:
     """A conversation with the short text."""
     given = settings.resolve(settings.Flags())
     opened = open_session(given, note=lambda _: None, progress=lambda *_: None)
-    memory = answering.load_memory(opened, opened.library.open(book))
+    memory = load_memory(opened, opened.library.open(book))
     return Conversation(opened, memory)
 
 
@@ -63,8 +64,8 @@ def test_turns_that_do_not_fit_go_oldest_first(conversation: Conversation) -> No
 
 
 def test_no_more_texts_are_read_again_than_there_is_room_for(conversation: Conversation) -> None:
-    from mplus_cli.asking.events import Question
     from mplus_cli.asking.prompting import compose, measure
+    from mplus_cli.asking.question import Question
 
     session = conversation.session
     draft = measure(session, Question("who?"))
@@ -82,8 +83,8 @@ def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
 
 
 def test_the_question_before_is_looked_up_too(conversation: Conversation) -> None:
-    from mplus_cli.asking.events import Question
     from mplus_cli.asking.prompting import query_ids
+    from mplus_cli.asking.question import Question
 
     session = conversation.session
     first = query_ids(session, Question("the goat"))

@@ -24,7 +24,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mplus_cli.asking import answering
-from mplus_cli.asking.events import Answer, Question
+from mplus_cli.asking.events import Answer
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question
 from mplus_cli.documents import Document, Page, Source
 from mplus_cli.errors import MismatchError
 from mplus_cli.ingest.pipeline import read_documents
@@ -88,7 +90,7 @@ def use(session: Session, stored: StoredMemory) -> None:
     assert not any(summary.error for summary in session.library.summaries())
     json.dumps([describe(stored), map_json(stored.name, draw_map(stored))])
     snapshot.save(stored, stored.folder.parent.parent / f"{next(_numbers)}.safetensors")
-    opened = answering.load_memory(session, stored)
+    opened = load_memory(session, stored)
     *_, answer = answering.answer(
         session, opened, Question("Who keeps the goat?", max_new_tokens=3)
     )

@@ -11,8 +11,8 @@ import pexpect
 import pytest
 
 from mplus_cli import settings
-from mplus_cli.asking import answering
 from mplus_cli.asking.conversation import Conversation, status
+from mplus_cli.asking.open_memory import load_memory
 from mplus_cli.asking.slash_commands import completions
 from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import UsageError
@@ -29,7 +29,7 @@ def conversation(book: str) -> Conversation:
     """A conversation with the short text, that is kept."""
     given = settings.resolve(settings.Flags())
     opened = open_session(given, note=lambda _: None, progress=lambda *_: None)
-    memory = answering.load_memory(opened, opened.library.open(book))
+    memory = load_memory(opened, opened.library.open(book))
     record = Record(History(given.home), "chat", True, pytest.fail)
     return Conversation(opened, memory, record=record)
 

@@ -276,14 +276,14 @@ def test_rm_document(mplus: Any, shelf: str, other: Path, monkeypatch: pytest.Mo
 
 def test_a_chat_notices(mplus: Any, shelf: str) -> None:
     """What it loaded has other numbers than the memory now."""
-    from mplus_cli.asking import answering
     from mplus_cli.asking.conversation import Conversation
+    from mplus_cli.asking.open_memory import load_memory
     from mplus_cli.asking.slash_commands import run as run_command
     from mplus_cli.runtime.session import open_session
     from mplus_cli.settings import Flags, resolve
 
     session = open_session(resolve(Flags()), note=print, progress=lambda *_: None)
-    talk = Conversation(session, answering.load_memory(session, memory(shelf)))
+    talk = Conversation(session, load_memory(session, memory(shelf)))
     assert mplus("memory", "rm-document", shelf, "Story", "-y").code == 0
     reply = run_command(talk, "/find high water at Port Ambrel")
     assert {source.document for source in reply.sources} == {"Tides"}

@@ -17,7 +17,8 @@ from mplus_cli.asking.batch import (
     ask_each,
     read_questions,
 )
-from mplus_cli.asking.events import Answer, Question, Usage
+from mplus_cli.asking.events import Answer, Usage
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import EXIT_CODES, ExitCode, UsageError
 
 ROOT = Path(__file__).parents[2]

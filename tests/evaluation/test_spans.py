@@ -12,7 +12,8 @@ import pytest
 from mplus_cli.asking import answering
 from mplus_cli.asking.confidence import FEATURES, FILE
 from mplus_cli.asking.events import Answer
-from mplus_cli.asking.events import Question as Asked
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question as Asked
 from mplus_cli.evaluation.arms import ARMS
 from mplus_cli.evaluation.bench import Bench
 from mplus_cli.evaluation.trial import Trial
@@ -60,7 +61,7 @@ def test_quoted_answers_as_the_command_does(judged: Path, tmp_path: Path) -> Non
     stored = session.library.open_or_create("story", session.identity)
     given = plan([str(tmp_path / "story.txt")], progress=lambda *_: None).given
     assert list(ingest(session, stored, given, Report("story")))
-    opened = answering.load_memory(session, stored)
+    opened = load_memory(session, stored)
     stream = Stream("story", [()] * len(opened.texts), opened.texts)
 
     said: list[Any] = []

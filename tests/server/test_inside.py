@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mplus_cli.api import MemoryHandle, Mplus
-from mplus_cli.asking.events import Question
+from mplus_cli.asking.question import Question
 from mplus_cli.documents import DocumentError
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline
