@@ -33,6 +33,7 @@ class Scoring(NamedTuple):
     """c, if logits x become c tanh(x / c)."""
 
     def capped(self, logits: Tensor) -> Tensor:
+        """Logits of any shape under the cap, where there is one."""
         return logits if self.cap is None else (logits / self.cap).tanh() * self.cap
 
 

@@ -21,9 +21,11 @@ class Prefix:
         self.values = values
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, n + T, d): the prefix with those of the text (B, H, T, d) behind it."""
         return torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
 
     def held(self, layer: int) -> int:
+        """Tokens n of the prefix."""
         return self.keys.shape[2]
 
 
@@ -131,6 +133,11 @@ class KeyValueCache:
         self._lengths = list(mark)
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Add a layer's keys and values of T tokens (B, H, T, d): those of all it holds now, as views.
+
+        Raises:
+            ValueError: there is no room for them.
+        """
         start = self._lengths[layer]
         stop = start + keys.shape[2]
         if stop > (capacity := self._keys[layer].shape[2]):

@@ -189,7 +189,9 @@ class _Counting(NodeTransformer):
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
-            raise ChatTemplateError("the chat template has a recursive loop, which is not read")
+            raise ChatTemplateError(
+                "the chat template has a recursive loop, which is not supported"
+            )
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, "_each", [], [], None, None, lineno=node.lineno)
         return node

@@ -100,7 +100,7 @@ class Geometry:
                 f"({self.new_tokens}), which {self.memory_positions} memory needs"
             )
         if self.recall == "chunks" and self.drop == "random":
-            raise ConfigError("recall 'chunks' needs drop 'oldest': random drops tear chunks apart")
+            raise ConfigError("recall 'chunks' needs drop 'oldest': random drops split chunks")
         if self.recall == "tokens" and self.memory_layers is not None:
             raise ConfigError("recall 'tokens' needs memory in every layer")
 

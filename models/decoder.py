@@ -24,15 +24,14 @@ from models.layer import (
     Join,
     KeyValues,
     LayerWeights,
-    Projection,
     each,
     keys_values_of,
     layer_weights,
     run_layer,
 )
-from models.merging import Adapter, merge
-from models.projections import join, prepack
-from models.rotary import Turn, frequencies, turn, turned, turned_at_once
+from models.merging import Adapter
+from models.projections import LayOut, Projection, join, merged, prepack
+from models.rotary import Turn, frequencies, turn, turned_at_once
 from models.stack import Stack
 
 Rotary = Sequence[Turn | None]
@@ -49,6 +48,9 @@ class Decoder:
             is merged into each layer's weights when the layer is run.
         attention: one of `models.attention.KERNELS`.
         keep: keep merged weights for the next pass, which takes as much memory as the layers do.
+
+    Raises:
+        ValueError: there is no such attention.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class Decoder:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.stack.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of the weights and of hidden states."""
         return self.stack.dtype
 
     @contextmanager
@@ -120,7 +124,13 @@ class Decoder:
         mask: Tensor | None,
         cache: KeyValues | None,
     ) -> Tensor:
-        """Run layer `index` over hidden (B, T, D) behind what `cache` holds."""
+        """Run layer `index` over hidden (B, T, D), the states that enter it: those that leave it (B, T, D).
+
+        Args:
+            rotary: of the T positions.
+            mask: additive (B or 1, 1, T, n + T), see `mask`; a layer's sliding window is added to it.
+            cache: the n keys and values the text stands behind; it is given those of the text.
+        """
         length, window = hidden.shape[1], self.windows[index]
         before = 0 if cache is None else cache.held(index)
         if window is not None and before + length > window:
@@ -155,35 +165,15 @@ class Decoder:
         return each if self.apart is None else partial(self.joined, index, lay_out)
 
     def joined(
-        self,
-        index: int,
-        lay_out: Callable[[Sequence[Tensor], Tensor | None], Projection],
-        linears: Sequence[nn.Linear],
-        names: Sequence[str],
+        self, index: int, lay_out: LayOut, linears: Sequence[nn.Linear], names: Sequence[str]
     ) -> Projection:
         """One projection of several of layer `index`, the adapter merged in where it is apart.
 
         Args:
-            lay_out: makes it of weights (O, I), one under the other, and of their bias (O,).
             names: of the projections in the layer.
         """
-        weights: list[Tensor] = [linear.weight for linear in linears]
-        biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
-        bias = torch.cat(biases) if biases else None
-        apart = {} if self.apart is None else self.apart.weights
-        pairs = [apart.get(f"model.layers.{index}.{name}") for name in names]
-        if self.apart is None or not any(pairs):
-            return lay_out(weights, bias)
-        sizes = [len(weight) for weight in weights]
-        total = weights[0].new_empty(sum(sizes), weights[0].shape[1])
-        for weight, pair, part in zip(weights, pairs, total.split(sizes), strict=True):
-            if pair is None:
-                part.copy_(weight)
-            else:
-                merge(weight, *pair, self.apart.scale, out=part)
-        for name in names:
-            self.stack.give_back(f"model.layers.{index}.{name}.weight")
-        return lay_out([total], bias)
+        whole = [f"model.layers.{index}.{name}" for name in names]
+        return merged(linears, whole, self.apart, lay_out, self.stack.give_back)
 
     def mask(self, queries: int, prefix: int, bias: Tensor | None = None) -> Tensor | None:
         """Causal mask (1, 1, T, n + T), additive; None where the kernel needs none.
@@ -301,11 +291,3 @@ class Decoder:
             for index in range(self.layers):
                 hidden = self.layer(index, hidden, rotary, mask, None)
             return self.final(hidden if last is None else hidden[:, -last:])
-
-
-def rotate(keys: Tensor, by: Turn | None) -> Tensor:
-    """Rotate keys (B, n, H, d) to the first n positions given, laid out for attention: (B, H, n, d)."""
-    if by is None:
-        return keys.transpose(1, 2)
-    count = keys.shape[1]
-    return turned(keys, (by[0][:, :count], by[1][:, :count])).transpose(1, 2)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -24,18 +24,15 @@ from models import compat
 from models.attention import CAUSAL, SDPA
 from models.cache import KeyValueCache, Paths
 from models.decoder import Decoder
-from models.layer import LayerWeights, Projection, layer_weights
+from models.layer import LayerWeights, layer_weights
 from models.network import MPlusModel
-from models.projections import join, pack8
+from models.projections import LayOut, Projection, join, pack8
 from models.stack import Norm
 
 __all__ = ["FastDecoder", "fits", "join", "optimise_for_device", "optimise_reading", "pack8"]
 
 LARGEST = 2_000_000_000
 """Parameters up to which a model is laid out again: that takes memory beside the weights."""
-
-LayOut = Callable[[Sequence[Tensor], Tensor | None], Projection]
-"""Makes one projection of weights (O, I) that read the same input, and of their bias (O,)."""
 
 
 def optimise_for_device(model: MPlusModel) -> None:

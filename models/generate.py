@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from models.cache import KeyValueCache
-from models.decoder import rotate
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import Found, Recall, look_up
+from models.rotary import rotate
 from models.sampling import Guide, Sampling, decode, is_repeating
 from models.scan import ChunkScore
 
@@ -43,6 +43,7 @@ class Generated:
     """One token of the answer."""
 
     id: int
+    """Of the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)

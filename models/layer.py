@@ -19,11 +19,9 @@ from torch.nn import functional
 
 from models.architecture import Activation, Architecture
 from models.attention import Attention, Scoring
+from models.projections import Projection
 from models.rotary import Turn, turned
 from models.stack import Norm
-
-Projection = Callable[[Tensor], Tensor]
-"""Vectors (..., inputs) to vectors (..., outputs)."""
 
 Turner = Callable[[Tensor, Turn], Tensor]
 """Turns vectors (B, T, h, d) to their positions."""

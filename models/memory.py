@@ -1,8 +1,9 @@
-"""The latent memory as values: short-term memory, segments of long-term memory, and the two together.
+"""The latent memory as values: short-term memory, segments of long-term memory, and the two together
+(theta and Theta in M+, arXiv 2502.00592, section 3.2).
 
-Pure tensors, passed in and returned: nothing here knows a model, a file or a device policy.
-Of a memory token the generate pass needs its key and value before rotation, in every layer, and its
-retriever key: these are kept.
+Pure tensors, passed in and returned: nothing here knows a model, a file or a device policy. The paper keeps
+hidden states. Here a memory token is kept as what the generate pass makes of its state, once: in every
+layer its key and its value before rotation, and its retriever key.
 
 Shapes: L layers with memory, R layers with a retriever, n or m memory tokens, H key/value heads, d head size,
 D hidden size, P retriever width. A leading 1 instead of L (`ages`, `born`, `chunks`) means that all
@@ -68,6 +69,7 @@ class TokenRows(ABC):
         return self.each(lambda rows: take_rows(rows, index))
 
     def to(self, device: torch.device | str) -> Self:
+        """The same tokens on a device."""
         return self.each(lambda rows: rows.to(device))
 
 
@@ -102,7 +104,7 @@ class Tokens(TokenRows):
 
 @dataclass(frozen=True, slots=True)
 class ShortTermMemory:
-    """The newest memory tokens, on the compute device."""
+    """The newest memory tokens, N at most, on the compute device."""
 
     tokens: Tokens
     ages: Tensor
@@ -147,6 +149,7 @@ class Memory:
 
     @property
     def is_empty(self) -> bool:
+        """Whether it holds no memory token at all."""
         return len(self.stm) == 0 and not self.segments
 
     def with_segments(self, segments: Sequence[Segment]) -> Memory:
@@ -158,7 +161,10 @@ Rows = TypeVar("Rows", bound=TokenRows)
 
 
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:
-    """Rows (G, n, ...) at `index` (1 or G, k), layer by layer: (G, k, ...)."""
+    """Rows (G, n, ...) at `index` (1 or G, k), layer by layer: (G, k, ...).
+
+    G is the number of layers, or 1 where all layers hold the same.
+    """
     if index.shape[0] == 1:
         return rows[:, index[0]]
     if not rows.shape[0]:
@@ -182,7 +188,7 @@ def cat_layers(parts: Sequence[Tensor]) -> Tensor:
 
 
 def merge(segments: Sequence[Segment]) -> Segment:
-    """Several segments as one, in order."""
+    """Several segments as one, in order; all of one form (`Tokens`, or `Packed` in the same format)."""
     return Segment(
         concatenate([segment.tokens for segment in segments]),
         cat_layers([segment.born for segment in segments]),

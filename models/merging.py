@@ -5,7 +5,7 @@ Shapes: r rank, I inputs and O outputs of a projection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,12 +27,24 @@ class Adapter:
 
     @property
     def scale(self) -> float:
+        """What the product B A is multiplied by (LoRA, arXiv 2106.09685)."""
         return self.alpha / self.rank
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The kinds of projections it adapts, sorted."""
         return tuple(sorted({name.rpartition(".")[2] for name in self.weights}))
+
+    def merged(self, names: Sequence[str], weights: Sequence[Tensor]) -> Tensor:
+        """The weights (O, I) of projections one under the other, each with what is for it merged in."""
+        sizes = [len(weight) for weight in weights]
+        total = weights[0].new_empty(sum(sizes), weights[0].shape[1])
+        for name, weight, part in zip(names, weights, total.split(sizes), strict=True):
+            if name in self.weights:
+                merge(weight, *self.weights[name], self.scale, out=part)
+            else:
+                part.copy_(weight)
+        return total
 
 
 @torch.no_grad()

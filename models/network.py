@@ -119,10 +119,12 @@ class MPlusModel:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights of the decoder that answers are."""
         return self.generate.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of these weights, and of the memory tokens that are written."""
         return self.generate.dtype
 
     @property
@@ -140,10 +142,14 @@ class MPlusModel:
 
     def with_fresh_bos(self) -> MPlusModel:
         """The same weights, with the states of BOS computed again: training leaves them stale."""
+        return self.with_decoders(self.update, self.generate)
+
+    def with_decoders(self, update: Decoder, generate: Decoder) -> MPlusModel:
+        """The same network with other decoders over the same base."""
         return MPlusModel(
             self.config,
-            self.update,
-            self.generate,
+            update,
+            generate,
             self.retriever,
             bos_id=self.bos_id,
             header=self.lead[1:],

@@ -5,14 +5,20 @@ Shapes: O outputs, I inputs of a projection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models import compat
+from models.merging import Adapter
+
+Projection = Callable[[Tensor], Tensor]
+"""Inputs (..., I) to outputs (..., O)."""
+LayOut = Callable[[Sequence[Tensor], Tensor | None], Projection]
+"""Makes one projection of weights (O, I) that read the same input, and of their bias (O,)."""
 
 PACKED_AT_ONCE = 1 << 18
 """Weights that `pack8` packs at a time: in float32 they stay in a core's cache."""
@@ -94,3 +100,27 @@ def pack8(weights: Sequence[Tensor], bias: Tensor | None = None) -> Packed8:
         scales[done : done + len(rows)] = scale
         done += len(rows)
     return Packed8(codes, scales, bias)
+
+
+def merged(
+    linears: Sequence[nn.Linear],
+    names: Sequence[str],
+    adapter: Adapter | None,
+    lay_out: LayOut,
+    give_back: Callable[[str], object],
+) -> Projection:
+    """One projection of several that read the same input, with an adapter merged in.
+
+    Args:
+        names: what the adapter calls them; if it has nothing for any of them, their weights are not copied.
+        give_back: told the name of each weight that was copied.
+    """
+    weights: list[Tensor] = [linear.weight for linear in linears]
+    biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
+    bias = torch.cat(biases) if biases else None
+    if adapter is None or not any(name in adapter.weights for name in names):
+        return lay_out(weights, bias)
+    copied = adapter.merged(names, weights)
+    for name in names:
+        give_back(f"{name}.weight")
+    return lay_out([copied], bias)

@@ -47,9 +47,10 @@ class Recall(Protocol):
 
 
 class ChunkRecall:
-    """Whole chunks, the same for all layers.
+    """A `Recall` of whole chunks, the same for all layers. Ours: the paper recalls single tokens.
 
     Args:
+        tokens: the chunks' memory tokens (k), oldest first, on the device of the model.
         ranked: the scores that, times `weight`, weigh the prefix.
         near: what else is added to the attention logits of the tokens and of short-term memory's
             (k + N,), see `near_question`.
@@ -105,7 +106,11 @@ class ChunkRecall:
 
 
 class TokenRecall:
-    """Each layer's best tokens (M+, section 3.2), oldest first; records what it chose."""
+    """A `Recall` of each layer's best tokens (M+, section 3.2), oldest first; records what it chose.
+
+    Args:
+        budget: K0, the tokens that a layer recalls at most.
+    """
 
     def __init__(self, model: MPlusModel, memory: Memory, budget: int) -> None:
         self._model = model
@@ -194,6 +199,7 @@ def look_up(
     """Rank what is in memory for a question, and recall the best of long-term memory.
 
     Args:
+        query_ids: of the bare question; if empty, nothing is ranked and no chunk is recalled.
         prior: added to the scores of chunks, if whole chunks are recalled; a chunk at -inf is neither
             recalled nor read, as if it were not in memory.
     """
@@ -245,7 +251,14 @@ def present_chunks(memory: Memory, ranked: Sequence[ChunkScore], recall: Recall)
 
 
 def recall_chunks(memory: Memory, ranked: Sequence[ChunkScore], budget: int) -> Tokens:
-    """The long-term tokens of the best chunks that fit into `budget`, oldest first."""
+    """The long-term tokens of the best chunks that fit into `budget`, oldest first, unpacked.
+
+    A chunk that does not fit is passed over; smaller ones behind it may still fit.
+
+    Args:
+        ranked: best first.
+        budget: memory tokens in all.
+    """
     spans = chunk_spans(memory.segments, [score.chunk for score in ranked])
     chosen: list[int] = []
     left = budget

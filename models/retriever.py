@@ -29,12 +29,14 @@ class Perceptron(nn.Module):
         self.activation = activation
 
     def forward(self, states: Tensor) -> Tensor:
+        """States (..., D) to outputs (..., P)."""
         out: Tensor = self.outer(self.activation(self.inner(states)))
         return out
 
 
 class SigmoidRetriever(nn.Module):
-    """The paper's: the mean over question tokens of sigmoid(f_q(h) . f_k(m)), one score a token."""
+    """The paper's (M+, section 3.2): a memory token scores the mean over the question's tokens of
+    sigmoid(f_q(h) . f_k(m))."""
 
     def __init__(self, shape: RetrieverShape, layers: int, hidden: int) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ Retriever = SigmoidRetriever | MaxSimRetriever | CosineRetriever
 
 
 def make_retriever(shape: RetrieverShape, layers: int, hidden: int) -> Retriever:
-    """The retriever of a shape, freshly initialised."""
+    """The retriever of a shape, freshly initialised, for a base of so many layers and hidden size D."""
     kinds: dict[str, type[SigmoidRetriever] | type[MaxSimRetriever] | type[CosineRetriever]] = {
         "sigmoid": SigmoidRetriever,
         "maxsim": MaxSimRetriever,

@@ -60,6 +60,18 @@ def turned_at_once(vectors: Tensor, by: Turn) -> Tensor:
     return rotated if rest is None else torch.cat([rotated, rest], dim=-1)
 
 
+def rotate(keys: Tensor, by: Turn | None) -> Tensor:
+    """Keys (B, n, h, d) turned to the first n of the positions given, laid out for attention: (B, h, n, d).
+
+    Args:
+        by: of n positions or more; None where a layer knows no positions.
+    """
+    if by is None:
+        return keys.transpose(1, 2)
+    count = keys.shape[1]
+    return turned(keys, (by[0][:, :count], by[1][:, :count])).transpose(1, 2)
+
+
 def _parts(vectors: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Cosines and sines for every head, the part of vectors that is turned, and the rest."""
     cosines, sines = by[0][:, :, None], by[1][:, :, None]

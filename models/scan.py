@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from models.cache import Prefix
-from models.decoder import rotate
 from models.memory import Memory, TokenRows
 from models.network import MPlusModel
 from models.packing import CodedQuery, Packed, RetrieverCodes
 from models.retriever import MaxSimRetriever
+from models.rotary import rotate
 
 SCAN_TOKENS = 16_384
 """Memory tokens whose retriever keys are scored at a time: they stay in a core's cache."""

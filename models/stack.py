@@ -58,6 +58,7 @@ class Norm(nn.Module):
         self.kind = architecture.norm
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs (..., size), normed over the last dimension, in their own type."""
         wide = inputs.float()
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)
         if self.kind == "llama":
@@ -74,6 +75,8 @@ class Norm(nn.Module):
 
 
 class SelfAttention(nn.Module):
+    """The weights of grouped-query attention; `q_norm` and `k_norm` where the family norms heads."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
@@ -88,6 +91,8 @@ class SelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
+    """The weights of a gated feed-forward block (SwiGLU and its kin, arXiv 2002.05202)."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.gate_proj = Linear(shape.hidden, shape.inner, bias=shape.mlp_bias)
@@ -115,6 +120,8 @@ class Layer(nn.Module):
 
 
 class Backbone(nn.Module):
+    """Embeddings, layers and the last norm."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.embed_tokens = Embedding(shape.vocabulary, shape.hidden)
@@ -139,10 +146,12 @@ class Stack(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the embeddings are."""
         return self.model.embed_tokens.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of the embeddings."""
         return self.model.embed_tokens.weight.dtype
 
     def wanted(self) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -114,10 +114,12 @@ class Tokenizer:
 
     @property
     def bos_token_id(self) -> int | None:
+        """The id of the token that begins a text; None where there is none."""
         return self._id("bos_token")
 
     @property
     def eos_token_id(self) -> int | None:
+        """The id of the token that ends a text; None where there is none."""
         return self._id("eos_token")
 
     def _id(self, role: str) -> int | None:

@@ -1,4 +1,5 @@
-"""Writing memory: a chunk of text becomes memory tokens; what short-term memory drops becomes long-term.
+"""Writing memory: a chunk of text becomes memory tokens; what short-term memory drops becomes long-term
+(M+, section 3.2; without long-term memory it is MemoryLLM's update, section 3.1).
 
 The update pass computes no logits, and of the last layer only what memory keeps.
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from models import compat
 from models.cache import Prefix
 from models.config import Geometry
-from models.decoder import Decoder, rotate
+from models.decoder import Decoder
 from models.memory import (
     Memory,
     Segment,
@@ -29,6 +30,7 @@ from models.memory import (
 )
 from models.network import BosStates, MPlusModel
 from models.packing import pack
+from models.rotary import rotate
 
 
 @torch.no_grad()

@@ -59,7 +59,10 @@ def global_options(
         typer.Option("--quiet", "-q", help="Results and errors only: no progress, no passages."),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also what is in force, and what answers took.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also show the settings in force, and what answers took."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (
         False

@@ -161,7 +161,7 @@ def load_adapter(folder: Path) -> Adapter:
         )
     for field in _UNREAD:
         if config.get(field):
-            raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are read")
+            raise CheckpointError(f"{folder}: uses {field}: only plain LoRA adapters are supported")
     with explained(folder):
         rank, alpha = config["r"], config["lora_alpha"]
         check("r", rank, Integer(1))

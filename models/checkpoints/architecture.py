@@ -198,7 +198,7 @@ def _architecture(family: str, values: Mapping[str, Any]) -> Architecture:
     if act not in _ACTIVATIONS:
         raise ConfigError(f"hidden_act is {shown(act)}: supported are {', '.join(_ACTIVATIONS)}")
     if values.get("use_bidirectional_attention"):
-        raise ConfigError("attention is bidirectional: only causal models are read")
+        raise ConfigError("attention is bidirectional: only causal models are supported")
     gemma, olmo = family.startswith("gemma"), family == "olmo2"
     biased = bool(values.get("attention_bias"))
     kinds = layer_kinds(family, values)

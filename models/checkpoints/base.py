@@ -38,10 +38,12 @@ class Base:
 
     @property
     def stop_ids(self) -> frozenset[int]:
+        """The ids that end an answer."""
         return stop_ids(self.config, self.stack.architecture.vocabulary, self.tokenizer)
 
     @property
     def bos_id(self) -> int:
+        """The id that begins every text."""
         return bos_id(self.config, self.stack.architecture.vocabulary, self.tokenizer)
 
 

@@ -109,9 +109,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
         raise CheckpointError(
             f"{folder}: has pickled weights only, which are never read: convert them to safetensors"
         )
-    raise CheckpointError(
-        f"{folder}: has no .safetensors weights: point to a complete model folder"
-    )
+    raise CheckpointError(f"{folder}: has no .safetensors weights: name a complete model folder")
 
 
 def _first_line(error: BaseException) -> str:

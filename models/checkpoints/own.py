@@ -260,8 +260,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
     card = read_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise CheckpointError(
-            f"{folder / CARD}: has format {shown(card.get('format'))}, here {FORMAT} is read: "
-            "update mplus"
+            f"{folder / CARD}: has format {shown(card.get('format'))}, not {FORMAT}, which this "
+            "version reads: update mplus"
         )
     for field in ("name", "base", "config", "prompt"):
         if field not in card:

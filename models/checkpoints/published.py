@@ -272,7 +272,7 @@ def _forgetting(
     if "ltm.0" in tensors:
         frequencies = tensors.newest("ltm_recall_frequencies", layers, tensors.exact).double()
     if not frequencies.isfinite().all():
-        raise CheckpointError(f"{folder}: ltm_recall_frequencies holds values that are no numbers")
+        raise CheckpointError(f"{folder}: ltm_recall_frequencies holds values that are not numbers")
     return Forgetting(
         frequencies,
         initial=raw["initial_rf_when_moving_stm_to_ltm"],

@@ -26,12 +26,17 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """A question about a passage."""
+
     text: str
     answers: tuple[str, ...]
+    """Gold answers, any of which is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
+    """A text that answers questions."""
+
     text: str
     questions: tuple[Question, ...]
 

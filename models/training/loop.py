@@ -55,6 +55,8 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved:
+    """A checkpoint is on the disk, to continue from."""
+
     step: int
     folder: Path
 

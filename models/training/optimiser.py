@@ -69,6 +69,7 @@ class MasterAdamW:
         return out
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from what `state_dict` gave; KeyError if something of it is missing."""
         for group, masters in enumerate(self._masters):
             for number, master in enumerate(masters):
                 key = f"{group}.{number}."

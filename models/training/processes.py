@@ -45,6 +45,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
+        """Whether it is the one that reports and saves."""
         return self.rank == 0
 
     def share(self, count: int) -> range:
@@ -54,7 +55,9 @@ class Processes:
             ValueError: the streams do not divide evenly among the processes.
         """
         if count % self.size:
-            raise ValueError(f"{count} streams do not divide among {self.size} processes")
+            raise ValueError(
+                f"{count} streams cannot be divided evenly among {self.size} processes"
+            )
         each = count // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 

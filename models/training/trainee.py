@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cache import Prefix
-from models.decoder import Decoder, rotate
+from models.decoder import Decoder
 from models.network import MPlusModel
+from models.rotary import rotate
 from models.training.batch import Batch, Losses, NewMemory
 from models.training.recall import chunk_scores, prefix_relevance, recall_loss
 from models.training.rows import IGNORED, Rows

@@ -70,7 +70,7 @@ def mean_weights(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         if {name: value.shape for name, value in first.items()} != {
             name: value.shape for name, value in other.items()
         }:
-            raise ConfigError("the weights are of different geometries: they have no mean")
+            raise ConfigError("the weights are of different geometries and cannot be averaged")
     if len(parts) == 1:
         return first
     return {

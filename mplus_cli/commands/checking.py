@@ -65,7 +65,7 @@ def check(
             screen.out(str(problem))
     if problems:
         screen.error(
-            f'memory "{stored.name}" is damaged: `mplus memory repair {stored.name}` keeps what is sound; '
+            f'memory "{stored.name}" is damaged: `mplus memory repair {stored.name}` keeps what is intact; '
             "or load it from a saved file, or remove it and read its documents again"
         )
         return 3

@@ -31,8 +31,8 @@ DocumentOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Only this document: its number in `mplus memory show`, its title, path or file name, or how "
-        "one of these begins. May be repeated.",
+        help="Only this document: its number in `mplus memory show`, its title, path or file name, or the "
+        "beginning of one of these. May be repeated.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -76,7 +76,7 @@ def put(
 
 @app.command("unset")
 def unset(key: KeyArgument, as_json: JsonOption = False) -> None:
-    """Take a setting out of the config file, so that its default applies."""
+    """Remove a setting from the config file, so that its default applies."""
     from mplus_cli import config_file
 
     path = config_place(os.environ)

@@ -276,4 +276,4 @@ def _run(
         common = Common(settings, out, chosen, base, screen.note, meter.report)
         follow(start(common), meter)
     show_tables(out, as_json=as_json)
-    screen.note(f"every answer is in {out}; a report: mplus eval report {out}")
+    screen.note(f"all answers are in {out}; for a report: mplus eval report {out}")

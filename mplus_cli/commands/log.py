@@ -26,7 +26,9 @@ def log(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="At most N.")] = 20,
     delete: Annotated[
         bool,
-        typer.Option("--delete", help="Delete this one, or all with NUMBER all; it asks first."),
+        typer.Option(
+            "--delete", help="Delete this one, or all of them if NUMBER is all; asks first."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
@@ -63,7 +65,7 @@ def log(
             show_conversation(kept, turns)
         return ExitCode.DONE
     if count < 1:
-        raise UsageError(f"-n is {count}: give a whole number from 1")
+        raise UsageError(f"-n is {count}: give 1 or more")
     found = history.listed(count, memory=memory, words=search)
     if as_json:
         screen.json_out({"conversations": [kept.to_json() for kept in found]})

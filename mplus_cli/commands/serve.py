@@ -33,7 +33,7 @@ def serve(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Ask for the token in this file, which is made if it is missing."
+            metavar="FILE", help="Require the token in this file; a missing file is created."
         ),
     ] = None,
     max_upload: Annotated[

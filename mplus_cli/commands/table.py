@@ -58,7 +58,7 @@ COMMANDS = {
         examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
     ),
     "mcp": Entry("serve", "Give an assistant the memories over MCP."),
-    "memory": Entry("memory", "Look after memories.", group=True),
+    "memory": Entry("memory", "Manage memories.", group=True),
     "model": Entry("model", group=True),
     "config": Entry("config", epilog="", group=True),
     "train": Entry("train", "Train a checkpoint of your own."),

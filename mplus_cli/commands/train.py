@@ -24,8 +24,8 @@ Training has three stages, each a recipe. Each starts from the weights of the on
     mplus train 2-many --out runs/2 --weights runs/1/last/weights.safetensors --set qa=...
     mplus train 3-recall --out runs/3 --weights runs/2/last/weights.safetensors --export my-model
 
-A reader of text, which gives a second opinion on answers, is trained apart (recipe text-reader), and put
-into the checkpoint that is in the folder of --export.
+A reader of text, which gives a second opinion on answers, is trained separately (recipe text-reader) and
+added to the checkpoint in the folder of --export.
 
 Averaging two runs that started from the same weights often beats either (arXiv 2203.05482): pass
 --weights twice, with --until 0 --export my-model.
@@ -81,7 +81,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write a checkpoint for --model here; of text-reader, into the one here.",
+            help="Write a checkpoint for --model here; text-reader adds its adapter to the one here.",
         ),
     ] = None,
     curves: Annotated[

@@ -112,7 +112,7 @@ def usual_shell(environment: Mapping[str, str]) -> str:
     """The user's shell; UsageError where completion does not know it."""
     shell = Path(environment.get("SHELL", "")).name
     if shell not in SHELLS:
-        raise UsageError(f"which shell is meant? name it: {', '.join(SHELLS)}")
+        raise UsageError(f"which shell? name it: {', '.join(SHELLS)}")
     return shell
 
 

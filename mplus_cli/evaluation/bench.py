@@ -38,6 +38,7 @@ class Bench:
 
     @property
     def chunk_tokens(self) -> int:
+        """Text tokens of a full chunk."""
         return self.session.model.config.chunk_tokens
 
     @property
@@ -93,6 +94,7 @@ class Bench:
         return self._swapped if reader == "swapped" else self._untrained[reader]
 
     def network(self, reader: Reader) -> MPlusModel:
+        """The network that a reader reads and answers with."""
         return self.session_of(reader).model
 
     def start(self, reader: Reader) -> Memory:
@@ -136,12 +138,10 @@ class Bench:
 
     @cached_property
     def _swapped(self) -> Session:
-        from mplus_cli.evaluation.network import swapped_network
-
-        loaded = self.session.loaded
-        return replace(
-            self.session, loaded=replace(loaded, model=_quick(swapped_network(loaded.model)))
-        )
+        """It writes with the generate adapter and reads with the update adapter."""
+        loaded, model = self.session.loaded, self.session.model
+        swapped = _quick(model.with_decoders(model.generate, model.update))
+        return replace(self.session, loaded=replace(loaded, model=swapped))
 
 
 def _quick(network: MPlusModel) -> MPlusModel:

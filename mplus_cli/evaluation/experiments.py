@@ -71,6 +71,7 @@ class Common:
 
 
 def run_retention(common: Common, options: RetentionOptions) -> Iterator[Event]:
+    """Knowledge retention; without data, of made-up facts in the example story's text."""
     for kind in ("passages", "facts"):
         options.distances(kind)  # a mistake in them is reported before a model is loaded
     common.progress("reading the data", 0, None)
@@ -104,6 +105,7 @@ def run_qa(
 
 
 def run_story(common: Common, questions: int | None) -> Iterator[Event]:
+    """The example story's first so many questions; None: all."""
     source = _story_file()
     samples = read_data(source.parent / "questions.json", "story")
     (sample,) = choose(samples, questions=questions)

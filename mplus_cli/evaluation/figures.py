@@ -259,6 +259,7 @@ class Table(NamedTuple):
 
     @property
     def columns(self) -> list[str]:
+        """The headings, in the order in which they first occur."""
         return list(dict.fromkeys(figure.column for figure in self.figures))
 
     def rows(self) -> list[list[str]]:

@@ -149,21 +149,6 @@ def identity_network(stack: Stack, config: MPlusConfig, bos_id: int) -> MPlusMod
     return MPlusModel(own, decoder, decoder, retriever, bos_id=bos_id)
 
 
-def swapped_network(model: MPlusModel) -> MPlusModel:
-    """The network that writes with the generate adapter and reads with the update adapter."""
-    return MPlusModel(
-        model.config,
-        model.generate,
-        model.update,
-        model.retriever,
-        bos_id=model.bos_id,
-        header=model.lead[1:],
-        bos=model.learned_bos,
-        new_memory_embedding=model.new_memory_embedding,
-        forgetting=model.forgetting,
-    )
-
-
 def _token_scores(model: MPlusModel, memory: Memory, queries: Sequence[Tensor]) -> Tensor:
     """The best similarity (L, m) of a question token to each long-term token, of the layers with memory:
     by the retriever of the layer or, where it has none, of the last one before it."""

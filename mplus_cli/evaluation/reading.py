@@ -149,7 +149,7 @@ class Runner:
         # An interrupted run continues what it left there.
         if disk - kept_bytes(self.journal.folder) > free:
             raise MplusError(
-                f"reading takes {size(disk)} of disk for a while, and {size(free)} are free: "
+                f"reading takes {size(disk)} of disk space for a while, but only {size(free)} is free: "
                 "free some, put --out on another disk, or give smaller --tokens"
             )
         if questions:

@@ -162,9 +162,7 @@ class History:
                 (rows[0][0] if rows else -1,),
             ).fetchall()
         if not rows:
-            raise UsageError(
-                f"there is no conversation {wanted!r}: `mplus log` lists those there are"
-            )
+            raise UsageError(f"there is no conversation {wanted!r}: `mplus log` lists them")
         found = [
             Turn(at, question, answer, json.loads(details))
             for at, question, answer, details in turns

@@ -41,6 +41,7 @@ class Replacement:
 
     @property
     def titles(self) -> tuple[str, ...]:
+        """Of the documents that changed."""
         return tuple(change.title for change in self.changes)
 
     @property

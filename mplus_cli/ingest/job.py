@@ -47,6 +47,7 @@ class Report:
 
     @property
     def failed(self) -> list[dict[str, Any]]:
+        """The documents that could not be read."""
         return [document for document in self.documents if document["status"] == "failed"]
 
     @property
@@ -70,6 +71,7 @@ class Report:
         self.seconds = round(self.seconds + seconds, 3)
 
     def to_json(self) -> dict[str, Any]:
+        """The object of `mplus ingest --json`."""
         return asdict(self)
 
 
@@ -89,6 +91,7 @@ class Plan:
 
     @property
     def is_hopeless(self) -> bool:
+        """Whether no document can be read."""
         return len(self.failures) == len(self.given)
 
 

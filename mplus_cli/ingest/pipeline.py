@@ -39,10 +39,11 @@ INTERIM_SECONDS = 5.0
 
 
 class SourceLike(Protocol):
-    """What a document is read from; `name` is what the user called it."""
+    """What a document is read from."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the user called it."""
 
 
 Openable = tuple[SourceLike, Callable[[], Document]]
@@ -236,6 +237,7 @@ def _chunk_row(chunk: Chunk) -> NewChunk:
 def finished(
     index: int, total: int, path: str, row: DocumentRow, status: Literal["read", "already-read"]
 ) -> DocumentFinished:
+    """The event that ends a document, of its row in the memory."""
     return DocumentFinished(
         index=index,
         total=total,

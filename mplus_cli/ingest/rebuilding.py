@@ -121,7 +121,7 @@ def _check_unchanged(stored: StoredMemory, without: Collection[DocumentRow]) -> 
     """Check, once nobody else writes, that documents are still those that were chosen."""
     if not set(without) <= set(stored.documents()):
         raise MplusError(
-            f'memory "{stored.name}" has changed meanwhile: run the same command again'
+            f'memory "{stored.name}" has changed in the meantime: run the same command again'
         )
 
 

@@ -51,12 +51,12 @@ def repair(session: Session, stored: StoredMemory, salvage: Salvage) -> Iterator
     """Put a memory of what can be read again in the place of a damaged one.
 
     Raises:
-        MplusError: the memory is being written or has changed meanwhile, or the disk is full.
+        MplusError: the memory is being written or has changed in the meantime, or the disk is full.
     """
     with session.library.rebuilding(stored.name, salvage.view) as (locked, fresh):
         if find_sound(locked).view.state != salvage.view.state:
             raise MplusError(
-                f'memory "{stored.name}" has changed meanwhile: run the same command again'
+                f'memory "{stored.name}" has changed in the meantime: run the same command again'
             )
         yield from reread_rows(
             {row.id: row for row in salvage.documents},

@@ -129,7 +129,7 @@ def name_memories(arguments: Sequence[str], note: Callable[[str], None]) -> dict
     named: dict[str, str] = {}
     for source, _ in find_each(arguments, note):
         if source.path is None:
-            raise UsageError("standard input has no name to call a memory by: use -m NAME")
+            raise UsageError("standard input has no name to name the memory after: use -m NAME")
         name = _slug(source.path.stem)
         if name in named:
             raise UsageError(
@@ -180,7 +180,7 @@ def _slug(stem: str) -> str:
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-.")[:MAX_LENGTH]
     if not name:
-        raise UsageError(f'"{stem}" gives no name for a memory: read it on its own with -m NAME')
+        raise UsageError(f'"{stem}" cannot name a memory: read it on its own with -m NAME')
     return name
 
 

@@ -44,7 +44,7 @@ def read_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
 
 
 def read_chunk(connection: sqlite3.Connection, number: int) -> ChunkRow:
-    """Chunk `number`, compared with its checksum; raises as `read_chunks` does."""
+    """Chunk `number`, compared with its checksum; sqlite3.DatabaseError if it is not what was written."""
     query = f"{_query(connection)} WHERE chunks.number = ?"
     row = connection.execute(query, (number,)).fetchone()
     if row is None or row[0] != number:

@@ -177,7 +177,7 @@ def read_unchecked(connection: Connection) -> View:
 
 
 def view_within(connection: Connection) -> View:
-    """What a transaction sees, and leaves if it is committed now."""
+    """What a transaction sees now; sqlite3.DatabaseError if settings are missing."""
     settings = dict(connection.execute("SELECT key, value FROM settings"))
     times = dict(connection.execute("SELECT what, at FROM times"))
     state = connection.execute(

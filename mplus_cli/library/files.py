@@ -99,7 +99,12 @@ def open_stm(folder: Path, state: State, device: torch.device | str) -> ShortTer
 
 
 def open_memory(folder: Path, view: View, device: torch.device | str) -> Memory:
-    """The memory that a commit left; DamagedFile if a file is not what was written."""
+    """The memory that a commit left, long-term memory mapped, short-term memory copied to `device`.
+
+    Raises:
+        DamagedFile: a file is not what was written.
+        ValueError: nothing was committed yet.
+    """
     from models.memory import Memory
 
     if view.state is None:

@@ -64,7 +64,7 @@ def _share(stored: StoredMemory, view: View, folder: Path) -> None:
     _copy_database(stored, folder)
     with database.connect(folder, stored.name) as connection:
         if database.read_view(connection).state != view.state:
-            raise DamagedFile(database.FILE, "has changed meanwhile")
+            raise DamagedFile(database.FILE, "has changed in the meantime")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -35,7 +35,7 @@ class Library:
         self.locks = Locks(self.folder / ".locks")
 
     def names(self) -> list[str]:
-        """The names of the memories, sorted."""
+        """The names of the memories, sorted; MplusError if the folder cannot be read."""
         try:
             entries = [entry for entry in self.folder.iterdir() if may_exist(entry.name)]
         except FileNotFoundError:

@@ -36,6 +36,7 @@ class Usage:
     """Of the total, in files that no commit names."""
 
     def to_json(self) -> dict[str, Any]:
+        """An entry of `mplus memory du --json`."""
         return asdict(self)
 
 

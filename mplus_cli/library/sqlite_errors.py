@@ -27,7 +27,7 @@ def _explained(error: sqlite3.Error | UnicodeDecodeError, file: Path, name: str)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if not file.parent.is_dir():
         return MplusError(
-            f'memory "{name}" was removed or renamed meanwhile: `mplus memory list` shows those '
+            f'memory "{name}" was removed or renamed in the meantime: `mplus memory list` shows those '
             "there are"
         )
     is_io = code == sqlite3.SQLITE_IOERR
@@ -48,7 +48,7 @@ def _explained(error: sqlite3.Error | UnicodeDecodeError, file: Path, name: str)
         )
     return MismatchError(
         f'memory "{name}" is damaged: {file.name}: {error}: `mplus memory verify {name}` says more, '
-        f"`mplus memory repair {name}` keeps what is sound"
+        f"`mplus memory repair {name}` keeps what is intact"
     )
 
 

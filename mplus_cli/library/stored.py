@@ -240,7 +240,11 @@ class StoredMemory:
             lock.release()
 
     def lock(self) -> Lock:
-        """Take the memory's lock without waiting; only while the names are locked."""
+        """Take the memory's lock without waiting; only while the names are locked.
+
+        Raises:
+            MplusError: another process writes the memory.
+        """
         try:
             return self._locks.take(self.name)
         except Locked as error:
@@ -270,5 +274,5 @@ class StoredMemory:
     def _damaged(self, reason: str) -> MismatchError:
         return MismatchError(
             f'memory "{self.name}" is damaged: {reason}: `mplus memory verify {self.name}` says '
-            f"more, `mplus memory repair {self.name}` keeps what is sound"
+            f"more, `mplus memory repair {self.name}` keeps what is intact"
         )

@@ -69,16 +69,19 @@ class TensorParts:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of all parts."""
         return self.parts[0].dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of the whole: (L or 1, the sum of m, ...)."""
         layers = max(part.shape[0] for part in self.parts)
         length = sum(part.shape[1] for part in self.parts)
         return (layers, length, *self.parts[0].shape[2:])
 
     @property
     def bytes(self) -> int:
+        """Of the whole, once it is written."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def data(self) -> Iterator[memoryview]:

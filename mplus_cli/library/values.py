@@ -188,10 +188,12 @@ class View:
 
     @property
     def ltm_tokens(self) -> int:
+        """Memory tokens in long-term memory, per layer."""
         return sum(segment.kept for segment in self.segments)
 
     @property
     def chunks(self) -> int:
+        """Chunks read so far."""
         return self.state.chunks if self.state else 0
 
 

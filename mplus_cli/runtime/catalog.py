@@ -59,6 +59,7 @@ def base_folder(home: Path) -> Path:
 
 
 def is_base_present(home: Path) -> bool:
+    """Whether the embedded base was fetched."""
     return (base_folder(home) / "config.json").is_file()
 
 
@@ -101,7 +102,9 @@ def find(model: str, home: Path) -> ModelChoice:
         names = [choice.name for choice in every(home)] + [one.name for one in KNOWN]
         close = difflib.get_close_matches(model, names, n=1, cutoff=0.5)
         hint = (
-            f'did you mean "{close[0]}"?' if close else "`mplus model list` shows those there are"
+            f'did you mean "{close[0]}"?'
+            if close
+            else "`mplus model list` shows the ones there are"
         )
         raise UsageError(f'there is no model "{model}": {hint}')
     raise UsageError(f"there is no model folder or file {model}: check the path")

@@ -49,6 +49,7 @@ class Later(Loader):
         self.own = own
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """A module that is executed when something of it is first asked for."""
         return Postponed(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -64,6 +65,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """The part's own spec with a loader that waits; None for all others, and once it is wanted."""
         if name in WANTED_BY:
             self._is_wanted = True
             if (part := sys.modules.get(PART)) is not None:

@@ -47,14 +47,17 @@ class Session:
 
     @property
     def model(self) -> MPlusModel:
+        """The network that reads and answers."""
         return self.loaded.model
 
     @property
     def tokenizer(self) -> Any:
+        """Of its base; takes special tokens in a text for what they are, as prompts need."""
         return self.loaded.tokenizer
 
     @property
     def plain_tokenizer(self) -> PlainTokenizer:
+        """The same for text that others wrote: special tokens in it are plain text."""
         return PlainTokenizer(self.loaded.tokenizer)
 
     @cached_property

@@ -105,7 +105,7 @@ def train(
     config = read_recipe(order)
     if config.text_lora_rank and order.export is not None and not (order.export / CARD).is_file():
         raise UsageError(
-            f"{order.export} is no checkpoint: a reader of text is put into one, so copy it there first"
+            f"{order.export} is not a checkpoint: a reader of text is added to one, so copy it there first"
         )
     base, reference = find_base(settings, order.base, progress)
     device = own_device(find_device(settings.device))

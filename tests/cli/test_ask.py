@@ -358,7 +358,7 @@ def test_a_question_that_is_too_long(mplus: Any, book: str) -> None:
     room = 2048 - 1 - 64 - 48
     result = mplus("ask", "who is it? " * 2000, "-m", book)
     assert result.code == 2
-    assert f"but {room - 1} fit: ask less" in result.error
+    assert f"but only {room - 1} fit: shorten it" in result.error
     assert "--max-new-tokens" not in result.error
     assert mplus("find", "who is it? " * 2000, "-m", book).error == result.error
     assert f"but {room} fit" in mplus("ask", "w?", "-m", book, "--max-new-tokens", "3000").error

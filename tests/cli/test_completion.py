@@ -142,7 +142,7 @@ def test_install_writes_once_and_keeps_what_is_there(
     assert len((user_folders / ".zshrc").read_text().splitlines()) == 1
     assert (user_folders / "config" / "fish" / "completions" / "mplus.fish").is_file()
     monkeypatch.setenv("SHELL", "/bin/tcsh")
-    assert "which shell is meant?" in mplus("completion").error
+    assert "which shell?" in mplus("completion").error
     assert "no completion for tcsh" in mplus("completion", "tcsh").error
 
 

@@ -101,7 +101,7 @@ def test_removed_while_the_model_is_loaded(
     monkeypatch.setattr(session, "load_model", slowly)
     asked = mplus("ask", "who?", "-m", book)
     assert asked.code == 1
-    assert asked.error.startswith(f'memory "{book}" was removed or renamed meanwhile')
+    assert asked.error.startswith(f'memory "{book}" was removed or renamed in the meantime')
 
 
 def test_a_slow_reading_is_kept_every_few_seconds(

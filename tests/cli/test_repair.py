@@ -47,7 +47,7 @@ def test_nothing_is_lost_where_the_text_is_sound(mplus: Any, books: Path) -> Non
         file.write_bytes(file.read_bytes()[:-9])
         asked = mplus("ask", "Who kept a goat?", "-m", "books")
         assert asked.code == 3
-        assert "`mplus memory repair books` keeps what is sound" in asked.error
+        assert "`mplus memory repair books` keeps what is intact" in asked.error
         assert mplus("memory", "repair", "books").code == 2  # nobody to confirm it
         repaired = mplus("memory", "repair", "books", "--yes", "--json")
         assert repaired.json == {

@@ -25,7 +25,6 @@ from mplus_cli.evaluation.network import (
     long_term_bytes,
     memory_loss,
     recall_as,
-    swapped_network,
     window_loss,
 )
 
@@ -227,7 +226,7 @@ def test_what_long_term_memory_takes(form: Any, networks: dict[str, MPlusModel])
 
 def test_swapped_adapters(bench: Any) -> None:
     model = bench.session.model
-    swapped = swapped_network(model)
+    swapped = model.with_decoders(model.generate, model.update)
     assert swapped.update is model.generate
     assert swapped.generate is model.update
     assert not torch.equal(swapped.generate_bos[1], model.generate_bos[1])

@@ -218,7 +218,7 @@ def test_all_at_once(tmp_path, tiny, model, monkeypatch, in_a_process):
     stop.touch()
     assert {ended(pid) for pid in readers} <= {0, 2}
     for path in told.iterdir():
-        assert "was removed or renamed meanwhile" in path.read_text()
+        assert "was removed or renamed in the meantime" in path.read_text()
     assert verify(library.open("novel")) == []
     assert not list(tmp_path.glob(".*.tmp"))
 

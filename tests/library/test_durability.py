@@ -245,7 +245,7 @@ def test_a_memory_that_is_removed_meanwhile_is_reported(book):
     library = Library(book.folder.parent.parent)
     library.rename("book", "novel")
     for look in (book.load, book.summary, lambda: book.chunk(0), lambda: verify(book)):
-        with pytest.raises(MplusError, match="was removed or renamed meanwhile") as raised:
+        with pytest.raises(MplusError, match="was removed or renamed in the meantime") as raised:
             look()
         assert raised.value.exit_code == 1
 

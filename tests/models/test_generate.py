@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from models.cache import Prefix
-from models.decoder import rotate
 from models.fast_decode import FastDecoder
 from models.generate import Finished, Generated, PromptTooLong, Recalled, prefill, stream
 from models.recall import look_up
+from models.rotary import rotate
 from models.sampling import Sampling, draw, is_repeating
 from models.update import read_chunk
 
