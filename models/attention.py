@@ -10,7 +10,7 @@ Shapes: B batch, A attention heads, H key/value heads, T queries, n keys, d head
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,18 +98,27 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring
 
 def few(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     """By torch's kernel with the heads that share a key head as its queries, so that keys are read once:
-    for one query a head, or a few under a mask."""
+    for one query a head, or a few under a mask.
+
+    Args:
+        scoring: its mask has rows for all of these queries (`for_heads`), but where logits are capped.
+    """
     batch, heads, length, size = query.shape
     groups, mask = key.shape[1], scoring.mask
     if scoring.cap is not None or (mask is None and length > 1):
         return grouped_attention(query, key, value, scoring)
-    if mask is not None and length > 1:
-        mask = mask.repeat(1, 1, heads // groups, 1)
     queries = query.reshape(batch, groups, -1, size)
     out = functional.scaled_dot_product_attention(
         queries, key, value, attn_mask=mask, scale=scoring.scale
     )
     return out.view(batch, heads, length, size).transpose(1, 2)
+
+
+def for_heads(masks: Sequence[Tensor | None], times: int) -> list[Tensor | None]:
+    """Masks (1, 1, T, n) for the queries of so many heads at once (1, 1, times T, n), each made once."""
+    several = {id(mask): mask for mask in masks if mask is not None and mask.shape[2] > 1}
+    tiled = {key: mask.repeat(1, 1, times, 1) for key, mask in several.items()}
+    return [tiled.get(id(mask), mask) for mask in masks]
 
 
 def causal_mask(length: int, before: int, like: Tensor, window: int | None = None) -> Tensor:

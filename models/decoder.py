@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models import compat
-from models.attention import CAUSAL, KERNELS, causal_mask, few
+from models.attention import CAUSAL, KERNELS, causal_mask, few, for_heads
 from models.cache import KeyValueCache, Paths
 from models.layer import (
     Join,
@@ -245,10 +245,16 @@ class Decoder:
         """
         paths = paths or Paths.apart(hidden.shape[1])
         positions = torch.tensor([cache.positions(paths)], device=self.device)
-        masks, rotary = cache.masks(paths), self.rotary_at(positions)
+        masks, rotary, shape = (
+            cache.masks(paths),
+            self.rotary_at(positions),
+            self.stack.architecture,
+        )
+        if shape.attention_cap is None:
+            masks = for_heads(masks, shape.heads // shape.kv_heads)
         for index in range(self.layers):
             hidden = run_layer(
-                self.stack.architecture,
+                shape,
                 *(weights(index), index, hidden, rotary[index], masks[index], cache, few),
                 turner=turned_at_once,
             )

@@ -194,7 +194,7 @@ def prefill(
     with decoder.active():
         hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
         for index in range(decoder.layers):
-            bos_keys, bos_values = decoder.keys_values(index, model.generate_bos[index][None])
+            bos_keys, bos_values = model.generate_bos.keys_values(index)
             parts = [(bos_keys[0], bos_values[0])]
             row = rows.get(index)
             if row is not None and len(recall):

@@ -38,6 +38,7 @@ class BosStates:
         self._decoder = decoder
         self._ids = list(ids)
         self._states = [] if learned is None else list(learned)
+        self._keys_values: dict[int, tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def __getitem__(self, index: int) -> Tensor:
@@ -63,6 +64,15 @@ class BosStates:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def keys_values(self, index: int) -> tuple[Tensor, Tensor]:
+        """The keys and values (1, n, H, d) of a layer, not rotated; kept where merged weights are."""
+        found = self._keys_values.get(index)
+        if found is None:
+            found = self._decoder.keys_values(index, self[index][None])
+            if self._decoder.keep and self._decoder.apart is not None:
+                self._keys_values[index] = found
+        return found
 
     def whole(self) -> Tensor:
         """Those of all layers (L, n, D)."""

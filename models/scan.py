@@ -67,7 +67,7 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
                 normed = decoder.normed(index, hidden[0])
                 queries.append(retriever.queries(rows[index], normed).float())
             if index < max(rows):
-                keys, values = decoder.keys_values(index, model.update_bos[index][None])
+                keys, values = model.update_bos.keys_values(index)
                 prefix = Prefix(rotate(keys, first[index]), values.transpose(1, 2))
                 hidden = decoder.layer(index, hidden, rotary, mask, prefix)
     return queries

@@ -6,11 +6,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,21 @@ def flags(private: Any) -> list[str]:
     return ["--home", str(private.home), "--model", str(private.model), "--device", "cpu"]
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=120)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 def get(private: Any, path: str, **headers: str) -> tuple[int, str]:
-    with closing(client._UnixConnection(str(private.home / "s"))) as connection:
+    with closing(UnixConnection(str(private.home / "s"))) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
@@ -122,7 +137,8 @@ def test_asking_a_server_imports_little(private: Any, flags: list[str], process_
     """Neither what computes nor what only other commands need: half of the time to an answer was that."""
     program = (
         "import sys; from mplus_cli.app import run; assert run(sys.argv[1:]) == 0; "
-        "names = ('torch', 'numpy', 'pydantic', 'rich', 'httpx', 'mplus_cli.library.database', "
+        "names = ('torch', 'numpy', 'pydantic', 'rich', 'httpx', 'http.client', 'email', "
+        "'mplus_cli.library.database', "
         "'models.config', 'mplus_cli.commands.memory'); "
         "sys.exit(', '.join(name for name in names if name in sys.modules) or 0)"
     )
@@ -154,17 +170,32 @@ def test_another_model_or_no_server_is_asked_in_this_process(
         (private.home / ".server" / "address.json").read_text()
     )
     assert find_address(tmp_path) is None
-    monkeypatch.setattr(client, "_connection", lambda _: http.client.HTTPConnection("127.0.0.1", 9))
+    for reply in (b"", b"HTTP/1.1 503 Busy\r\n\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
+        ours, its = socket.socketpair()
+        with its:
+            its.sendall(reply)
+            its.shutdown(socket.SHUT_WR)
+            monkeypatch.setattr(client, "_connected", lambda _, ours=ours: ours)
+            assert client.ask_running(settings, "default", ASKED, note=print) is None
+    monkeypatch.undo()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    gone = replace(address, host="127.0.0.1", port=port, socket=None)
+    monkeypatch.setattr(client, "find_address", lambda _: gone)
     assert client.ask_running(settings, "default", ASKED, note=print) is None
 
 
-def test_a_server_that_goes_away_in_the_middle(monkeypatch: Any, private: Any) -> None:
+@pytest.mark.parametrize("error", [ConnectionResetError, None])
+def test_a_server_that_goes_away_in_the_middle(
+    monkeypatch: Any, private: Any, error: type[OSError] | None
+) -> None:
     settings = resolve(Flags(str(private.model), "cpu", home=private.home))
     told = client._events
 
     def cut(response: Any) -> Iterator[Any]:
         yield next(told(response))
-        raise ConnectionResetError
+        if error is not None:
+            raise error
 
     monkeypatch.setattr(client, "_events", cut)
     events = client.ask_running(settings, "default", ASKED, note=print)
@@ -228,8 +259,7 @@ def test_a_signal_ends_it_cleanly_with_a_reading_under_way(private: Any) -> None
     token = (private.home / "token").read_text().strip()
     book = "".join(f"Day {day}. Orla wrote the weather in a green book. " for day in range(6000))
     path = "/api/memories/long/documents?filename=long.txt&stream=true"
-    with closing(client._UnixConnection(str(private.home / "s"))) as connection:
-        connection.timeout = 120
+    with closing(UnixConnection(str(private.home / "s"))) as connection:
         connection.request("POST", path, book.encode(), {"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
         for line in response:
