@@ -11,7 +11,7 @@ from models.durable import new_file
 from mplus_cli.errors import UsageError, disk_errors
 from mplus_cli.place import Place
 from mplus_cli.visible import one_line
-from mplus_cli.wording import answer_text, place
+from mplus_cli.wording import NEAREST, NOT_SURE, answer_text, place
 
 
 def export(path: Path, memory: str, details: Sequence[Mapping[str, Any]]) -> None:
@@ -39,15 +39,19 @@ def markdown(memory: str, details: Sequence[Mapping[str, Any]]) -> str:
     """A conversation as Markdown: each question a heading, its answer, and where that stands."""
     lines = [f"# Asked of {one_line(memory)}", ""]
     for turn in details:
-        lines += [
-            f"## {one_line(turn['question'])}",
-            "",
-            answer_text(turn["answer"], turn["reason"]).strip(),
-            "",
-        ]
+        said = answer_text(turn["answer"], turn["reason"]).strip()
+        lines += [f"## {one_line(turn['question'])}", "", said, ""]
+        lines += [note, ""] if (note := standing(turn)) else []
         lines += [f"- {where}" for where in places(turn)]
         lines += [""] if turn["sources"] else []
     return "\n".join(lines)
+
+
+def standing(turn: Mapping[str, Any]) -> str:
+    """What has to be said of an answer before its places are read; nothing of one that was sure."""
+    if turn.get("doubtful"):
+        return f"{NOT_SURE}."
+    return NEAREST if turn.get("refused") and turn["sources"] else ""
 
 
 def places(turn: Mapping[str, Any]) -> Iterator[str]:

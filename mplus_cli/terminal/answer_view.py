@@ -8,12 +8,11 @@ from typing import Any
 from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
-from mplus_cli.wording import NOT_SURE, answer_text, place
+from mplus_cli.wording import NEAREST, NOT_SURE, answer_text, place
 
 FITS_BEST = "The passage that fits the question best:"
 LIKELIEST = "The likeliest answer, which may be wrong:"
 DOUBTFUL = f"{NOT_SURE}: look at the passages (--sources, in a chat /sources)."
-NEAREST = "Nearest in the text:"
 NOWHERE = "None of these passages contains the words of the answer:"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.history.export import places
+from mplus_cli.history.export import places, standing
 from mplus_cli.history.store import KeptConversation, Turn
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.memory_view import plain_table
@@ -46,5 +46,7 @@ def show_conversation(kept: KeptConversation, turns: Sequence[Turn]) -> None:
         screen.out("")
         screen.out(f"> {one_line(turn.question)}")
         screen.piece(f"{answer_text(turn.answer, turn.details['reason'])}\n")
+        if note := standing(turn.details):
+            screen.dim(note, stderr=False)
         for where in places(turn.details):
             screen.dim(where, stderr=False)

@@ -59,6 +59,24 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
     assert "needs the number" in mplus("log", "--delete").error
 
 
+def test_what_was_doubtful_is_shown_so(mplus: Any) -> None:
+    """An answer that came below its passage, as one that may be wrong, is no plain answer afterwards."""
+    source = {"document": "Story", "pages": None, "quote": "The keeper."}
+    turn = {"memory": "book", "model": "tiny", "reason": "stop", "sources": [source]}
+    turns: list[dict[str, Any]] = [
+        {**turn, "question": "Who?", "answer": "The keeper", "doubtful": True, "refused": False},
+        {**turn, "question": "Why?", "answer": "The text does not say.", "refused": True},
+        {**turn, "question": "Where?", "answer": "At sea", "doubtful": False, "refused": False},
+    ]
+    History(Path(os.environ["MPLUS_HOME"])).keep(None, "ask", turns)
+    told = [part.splitlines()[1:3] for part in mplus("log", "1").out.split("\n> ")[1:]]
+    assert told == [
+        ["The keeper", "  Not sure of this answer."],
+        ["The text does not say.", "  Nearest in the text:"],
+        ["At sea", '  Story: "The keeper."'],
+    ]
+
+
 def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `memory rm` does; without a terminal, nothing is deleted unless it says --yes."""
     history = History(Path(os.environ["MPLUS_HOME"]))
