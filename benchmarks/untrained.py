@@ -1,12 +1,13 @@
 """An untrained base: right answers from memory against those with the same chunks as text in its prompt,
-question by question, and how often the page is among the first three; one line of JSON.
+question by question, with an interval; where the two answers part and how near a tie the choice was; and how
+often the page is among the first three. One line of JSON.
 
     python -m benchmarks.untrained --model smollm2-135m-identity
     python -m benchmarks.untrained --model qwen3-0.6b --answers answers.jsonl   # goes on where it stopped
     python -m benchmarks.untrained --model smollm2-135m-identity --data squad.jsonl --each 15
 
 Without `--data` the example story is asked, whose 40 questions tell little where a small base answers few of
-them. The loss of the right answer, behind either, tells the two apart with fewer questions.
+them: see the interval. The loss of the right answer, behind either, tells the two apart with fewer questions.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from benchmarks.common import Figure, parser, report, seconds
 from models.cache import KeyValueCache
 from models.generate import ReadPrompt, prefill, read
+from models.judging import TextPrompt, follow
 from models.matching import hit
 from models.prompts import encode_plain
 from models.recall import ChunkRecall
@@ -37,6 +39,10 @@ from mplus_cli.settings import Flags, resolve
 STORY = Path(__file__).resolve().parents[1] / "examples" / "story"
 LONGEST = 24
 """Tokens of an answer."""
+DRAWS = 4000
+"""Of as many questions, with replacement, for the interval of the ratio."""
+NEAR = 0.25
+"""Nats: below that a token is chosen by chance. Two steps of bfloat16 logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +101,44 @@ def _report(lines: Sequence[dict[str, Any]], loaded: LoadedMemory) -> None:
     report(
         figure,
         loaded.session,
+        ratio_interval=_interval(lines),
         from_memory_alone=sum(line["memory"] > line["text"] for line in lines),
         from_text_alone=sum(line["text"] > line["memory"] for line in lines),
         more_loss=round(statistics.mean(losses), 3),
         standard_error=round(spread / len(losses) ** 0.5, 3),
+        **_parting(lines),
         seconds_memory=round(statistics.median(line["seconds_memory"] for line in lines), 3),
         seconds_text=round(statistics.median(line["seconds_text"] for line in lines), 3),
         page_among_three=sum(line["page"] for line in lines),
     )
+
+
+def _interval(lines: Sequence[dict[str, Any]]) -> list[float]:
+    """Where nine tenths of the ratios lie that other questions of the kind would give."""
+    drawn, ratios = random.Random(0), list[float]()
+    for _ in range(DRAWS):
+        again = drawn.choices(lines, k=len(lines))
+        memory, text = (sum(line[name] for line in again) for name in ("memory", "text"))
+        ratios.append(memory / max(text, 1))
+    ratios.sort()
+    return [round(ratios[int(share * DRAWS)], 2) for share in (0.05, 0.95)]
+
+
+def _parting(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How many answers part, at how many of these one side chose by chance, and likewise of those of which
+    one is right and the other wrong."""
+    parted = [line for line in lines if line.get("parting")]
+    apart = [line for line in parted if line["memory"] != line["text"]]
+
+    def near(among: Sequence[dict[str, Any]]) -> int:
+        return sum(min(line["parting"]) < NEAR for line in among)
+
+    return {
+        "part": len(parted),
+        "part_near_a_tie": near(parted),
+        "one_is_right": len(apart),
+        "one_is_right_near_a_tie": near(apart),
+    }
 
 
 def _story() -> Book:
@@ -136,9 +172,9 @@ def _asked(loaded: LoadedMemory, entry: dict[str, Any]) -> dict[str, Any]:
     prompt = compose(session, draft)
     right = encode_plain(session.tokenizer, entry["answers"][0])
     model.step_decoder.prepare()
+    spare = max(LONGEST, len(right)) + LONGEST
     behind: list[ReadPrompt] = []
-    took = seconds(lambda: behind.append(read(model, opened.memory, found, prompt, spare=LONGEST)))
-    from_memory = _spoken(loaded, behind[0].logits, behind[0].cache)
+    took = seconds(lambda: behind.append(read(model, opened.memory, found, prompt, spare=spare)))
     best = sorted(score.chunk for score in found.ranked[: model.config.reading.best_chunks])
     ids = [
         id
@@ -149,22 +185,23 @@ def _asked(loaded: LoadedMemory, entry: dict[str, Any]) -> dict[str, Any]:
     nothing = ChunkRecall(empty.stm.tokens)
     shown: list[tuple[Any, KeyValueCache]] = []
     text_took = seconds(
-        lambda: shown.append(prefill(model, empty, nothing, [*ids, *prompt], spare=LONGEST))
+        lambda: shown.append(prefill(model, empty, nothing, [*ids, *prompt], spare=spare))
     )
-    from_text = _spoken(loaded, *shown[0])
-    continued = [*prompt, *right[:-1]]
-    after_memory, _ = prefill(
-        model, opened.memory, found.recall, continued, spare=0, all_logits=True
+    sides = [(behind[0].logits, behind[0].cache), shown[0]]
+    said = [_spoken(loaded, *side) for side in sides]
+    from_memory, from_text = (
+        session.tokenizer.decode(list(one), skip_special_tokens=True) for one in said
     )
-    after_text, _ = prefill(model, empty, nothing, [*ids, *continued], spare=0, all_logits=True)
+    losses = [-sum(_nats(loaded, side, [right])[0]) for side in sides]
     three = opened.stored.chunks([score.chunk for score in found.ranked[:3]])
     first, last = entry.get("pages", (1, 0))
     return {
         "id": entry["id"],
         "memory": hit(from_memory, entry["answers"]),
         "text": hit(from_text, entry["answers"]),
-        "loss_memory": _loss(after_memory, right),
-        "loss_text": _loss(after_text, right),
+        "loss_memory": losses[0],
+        "loss_text": losses[1],
+        "parting": _margins(loaded, sides, said),
         "seconds_memory": took,
         "seconds_text": text_took,
         "page": any(
@@ -175,21 +212,39 @@ def _asked(loaded: LoadedMemory, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _loss(logits: Any, right: Sequence[int]) -> float:
-    """Nats of the right answer, behind logits (T, V) that end with those of its last token."""
-    chances = logits[-len(right) :].log_softmax(dim=-1)
-    return -float(sum(chances[at, id] for at, id in enumerate(right)))
+def _nats(
+    loaded: LoadedMemory, side: tuple[Any, KeyValueCache], continuations: Sequence[Sequence[int]]
+) -> list[tuple[float, ...]]:
+    """Log-probabilities of the tokens of continuations of a prompt, whose last logits (T, V) are given."""
+    logits, cache = side
+    prompt = TextPrompt(len(cache), logits[-1].float().log_softmax(dim=-1), cache)
+    stops = sorted(loaded.session.loaded.stop_ids)
+    return [one.nats for one in follow(loaded.session.model.generate, prompt, continuations, stops)]
 
 
-def _spoken(loaded: LoadedMemory, logits: Any, cache: KeyValueCache) -> str:
-    """The greedy answer behind a prompt."""
+def _margins(
+    loaded: LoadedMemory, sides: Sequence[tuple[Any, KeyValueCache]], said: Sequence[Sequence[int]]
+) -> list[float] | None:
+    """By how many nats each side prefers its own token to the other's where the two answers part; None where
+    they do not."""
+    place = next((at for at, (one, other) in enumerate(zip(*said)) if one != other), None)  # noqa: B905
+    if place is None:
+        return None
+    ways = [one[: place + 1] for one in said]
+    found = [[nats[place] for nats in _nats(loaded, side, ways)] for side in sides]
+    return [round(found[0][0] - found[0][1], 3), round(found[1][1] - found[1][0], 3)]
+
+
+def _spoken(loaded: LoadedMemory, logits: Any, cache: KeyValueCache) -> list[int]:
+    """The greedy answer behind a prompt, with what ended it; the cache is left as it was."""
     ids: list[int] = []
+    mark = cache.mark()
     for token in decode(loaded.session.model, cache, logits, Sampling()):
+        ids.append(token)
         if token in loaded.session.loaded.stop_ids or len(ids) == LONGEST:
             break
-        ids.append(token)
-    text: str = loaded.session.tokenizer.decode(list(ids), skip_special_tokens=True)
-    return text
+    cache.rewind(mark)
+    return ids
 
 
 if __name__ == "__main__":

@@ -24,11 +24,14 @@ from models.durable import recover
 from models.fast_decode import LARGEST
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime import catalog, checks, downloads, embedded_base, session
-from mplus_cli.runtime.known_models import KNOWN, PACKED_BELOW
+from mplus_cli.runtime.known_models import KNOWN, PACKED_BELOW, PREFIX_TOKENS, memory_in_use
 from mplus_cli.runtime.pip_command import pip_command
 from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
 from mplus_cli.wording import size
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def home() -> Path:
@@ -177,6 +180,34 @@ def test_short_names_are_hub_ids() -> None:
     with pytest.raises(UsageError, match=r'did you mean "smollm2-1\.7b"'):
         catalog.find("smollm2-1.8b", home())
     assert PACKED_BELOW == LARGEST
+
+
+def test_what_is_said_to_fit_is_what_is_computed() -> None:
+    """The tables of `docs/models.md`: on a CPU, and of the largest on a GPU."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in page.splitlines()]
+    named = {row[0].strip("`"): row for row in rows if len(row) == 8}
+    for model in KNOWN:
+        needed = memory_in_use(model.parameters, model.token_bytes)
+        fits = next(gb for gb in (8, 16, 24) if needed <= 0.8 * gb * 1e9)
+        assert named[model.name][1:] == [
+            model.repository,
+            model.licence + (", to be accepted" if model.is_gated else ""),
+            f"{model.bytes / 1e9:.1f} GB",
+            f"{needed / 1e9:.1f} GB",
+            f"{fits} GB",
+            f"{model.token_bytes:,} bytes",
+            f"{model.token_bytes * 100_000 / 1e9:.1f} GB",
+        ]
+    gpu = {row[0]: row[1:] for row in rows if len(row) == 5}
+    shapes = {"`qwen3-8b`": (8_190_735_360, 36), "Llama-3.1-8B": (8_030_261_248, 32)}
+    for name, (parameters, layers) in shapes.items():
+        token = 2 * 2 * layers * 8 * 128
+        parts = 2 * parameters / 1e9, PREFIX_TOKENS * token / 1e9
+        assert gpu[name] == [
+            *(f"{part:.1f} GB" for part in (*parts, sum(parts))),
+            f"{token * 1_000_000 / 1e9:.0f} GB",
+        ]
 
 
 @pytest.mark.parametrize("where", ["in ensurepip", "in a folder of the system"])
