@@ -30,7 +30,6 @@ from mplus_cli.settings import Flags, resolve
 from mplus_cli.terminal import screen
 from mplus_cli.wording import size
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
