@@ -101,12 +101,14 @@ def few(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
     for one query a head, or a few under a mask.
 
     Args:
-        scoring: its mask has rows for all of these queries (`for_heads`), but where logits are capped.
+        scoring: its mask may have rows for all of these queries already (`for_heads`).
     """
     batch, heads, length, size = query.shape
     groups, mask = key.shape[1], scoring.mask
     if scoring.cap is not None or (mask is None and length > 1):
         return grouped_attention(query, key, value, scoring)
+    if mask is not None and mask.shape[2] == length:
+        (mask,) = for_heads([mask], heads // groups)
     queries = query.reshape(batch, groups, -1, size)
     out = functional.scaled_dot_product_attention(
         queries, key, value, attn_mask=mask, scale=scoring.scale

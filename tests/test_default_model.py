@@ -56,6 +56,9 @@ def test_it_reads_answers_and_names_the_page(home: Path, tmp_path: Path) -> None
     assert "thirty-eight miles" in " ".join(quoted["quote"].split())
     start, stop = quoted["answer_span"]
     assert quoted["text"][start:stop] == "thirty-eight"
+    short = mplus("ask", MILES, "--max-new-tokens", "2", home=home)
+    assert first["answer"].startswith(short["answer"]) and short["reason"] == "length"
+    assert (short["usage"]["new_tokens"], short["confidence"]) == (2, first["confidence"])
     found = mplus("find", "grey cat with no tail", home=home)
     assert any("cat" in source["quote"] for source in found)
     for answer in (first, second):

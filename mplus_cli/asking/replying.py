@@ -6,8 +6,10 @@ Reaches the model through a session; independent of the disk, of sources, and of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from models.prompts import encode_plain
 from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, choose, likeliest_verdict
 from mplus_cli.asking.quoting import guide_along
 from mplus_cli.runtime.tokens import AnswerText
@@ -48,19 +50,33 @@ def _verdict(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
 
 
 def _span(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
-    """The span of the text that is likeliest to be right, or none."""
+    """The span of the text that is likeliest to be right, or none. It is chosen whole, as far as there is
+    room, and then cut to the length that was asked for: that does not change which one it is."""
     from models.generate import read
     from models.spans import BRANCHES, LONGEST
 
-    model, longest = prompted.session.model, min(prompted.draft.limit, LONGEST)
+    session, limit = prompted.session, prompted.draft.limit
+    model = session.model
+    longest = min(LONGEST, max(limit, model.room - len(prompted.prompt)))
     behind = read(
         model, prompted.memory, prompted.found, prompted.prompt, spare=longest, branches=BRANCHES
     )
     yield behind.recalled
-    chosen = choose(prompted, behind, longest)
+    chosen = cut_short(session.tokenizer, choose(prompted, behind, longest), limit)
     if not chosen.is_doubtful and chosen.reason != "unsure":
         yield chosen.text
     yield chosen
+
+
+def cut_short(tokenizer: Any, chosen: Chosen, limit: int) -> Chosen:
+    """An answer, cut to so many tokens if it has more; what is given instead of one stays whole."""
+    if chosen.tokens <= limit:
+        return chosen
+    ids = encode_plain(tokenizer, chosen.text)[:limit]
+    text = tokenizer.decode(ids).rstrip("\ufffd").strip()  # the cut may go through a character
+    if text == chosen.text:
+        return chosen
+    return replace(chosen, text=text, tokens=len(ids), reason="length")
 
 
 def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:

@@ -17,6 +17,7 @@ from mplus_cli.asking.confidence import UNNAMED, Considered, Grounds, features
 from mplus_cli.asking.lexical import WORD
 from mplus_cli.asking.spans import says_something
 from mplus_cli.runtime.session import Session
+from mplus_cli.runtime.tokens import PlainTokenizer
 
 if TYPE_CHECKING:
     from models.judging import Followed
@@ -156,10 +157,11 @@ def _beginnings(
 ) -> list[tuple[tuple[int, ...], str]]:
     """The likeliest places where a span may begin: the ids there, and the text from there on."""
     found: dict[tuple[int, ...], str] = {}
+    tokenizer = PlainTokenizer(session.tokenizer)
     for passage in passages:
         for word in _BEGINS.finditer(passage):
             text = passage[word.start() :]
-            ids = encode_plain(session.tokenizer, text[:_AHEAD])[:longest]
+            ids = tokenizer.encode(text[:_AHEAD])[0][:longest]
             found.setdefault(tuple(ids), text)
     ranked = sorted(found.items(), key=lambda entry: -chances[entry[0][0]])
     return ranked[:BEGINNINGS]

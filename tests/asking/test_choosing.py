@@ -11,9 +11,10 @@ import torch
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking import choosing
-from mplus_cli.asking.choosing import answer_form, choose, likeliest_verdict
+from mplus_cli.asking.choosing import Chosen, answer_form, choose, likeliest_verdict
 from mplus_cli.asking.confidence import FEATURES, Calibration, Considered
 from mplus_cli.asking.question import Question
+from mplus_cli.asking.replying import cut_short
 from mplus_cli.asking.words import UNTRAINED_WEIGHT, Words, word_weights
 
 TEXTS = ("The goat ate a rope.", "The lamp had a brass key.", "It rained.")
@@ -108,6 +109,21 @@ def test_a_refusal_must_be_likelier_than_yes_and_no_by_more_than_the(
     prompt: Any = SimpleNamespace(cache=cache, logits=torch.stack([second, first]))
     assert likeliest_verdict(session, prompt) == said
     assert steps == [], "the cache is left as it was"
+
+
+@pytest.mark.parametrize("whole", ["the grey lighthouse keeper", "a café – naïve"])
+def test_an_answer_is_cut_to_the_tokens_asked_for(tiny_tokenizer: Any, whole: str) -> None:
+    ids = encode_plain(tiny_tokenizer, whole)
+    chosen = Chosen(whole, len(ids), confidence=0.9, considered=((whole, 1.0),))
+    for limit in range(1, len(ids)):
+        cut = cut_short(tiny_tokenizer, chosen, limit)
+        assert whole.startswith(cut.text) and cut.text != whole and "\ufffd" not in cut.text
+        assert (cut.tokens, cut.reason, cut.confidence) == (limit, "length", 0.9)
+        assert cut.considered == chosen.considered
+    for limit in (len(ids), 256):
+        assert cut_short(tiny_tokenizer, chosen, limit) is chosen
+    refused = Chosen(REFUSAL, reason="refused")
+    assert cut_short(tiny_tokenizer, refused, 1) is refused
 
 
 @pytest.mark.parametrize("strict", [False, True])

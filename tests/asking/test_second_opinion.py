@@ -63,6 +63,13 @@ def test_answers_are_judged_behind_the_passages(session: Any) -> None:
     assert found.refusing == pytest.approx(chance(session, REFUSAL, False, 2), abs=1e-3)
 
 
+def test_the_readers_share_what_is_equal(session: Any) -> None:
+    """Neither the base nor the output head is in memory twice."""
+    reader, model = session.text_reader(), session.loaded.model
+    assert reader.stack is model.generate.stack is model.update.stack
+    assert reader.head is model.generate.head
+
+
 def test_its_own_answers_are_whole_spans_that_say_something(session: Any) -> None:
     found = ask_second(session, QUESTION, PASSAGES, ())
     assert found.given == () and 0 < len(found.own) <= BEGINNINGS

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.attention import Scoring, causal_attention, few, grouped_attention, sdpa
+from models.attention import Scoring, causal_attention, few, for_heads, grouped_attention, sdpa
 
 
 def tensors(heads: int, groups: int, queries: int, keys: int) -> tuple[torch.Tensor, ...]:
@@ -65,3 +65,13 @@ def test_capped_logits(queries: int) -> None:
     for attention in (causal_attention, grouped_attention, sdpa, few):
         found = attention(query, key, value, Scoring(None, 8**-0.5, 0.5))
         torch.testing.assert_close(found, expected)
+
+
+def test_a_mask_of_all_heads_that_is_made_once_gives_the_same_bits() -> None:
+    query, key, value = torch.randn(1, 6, 3, 8), torch.randn(1, 2, 9, 8), torch.randn(1, 2, 9, 8)
+    mask, single = torch.randn(1, 1, 3, 9), torch.randn(1, 1, 1, 9)
+    whole, same, alone, nothing = for_heads([mask, mask, single, None], 3)
+    assert whole is same and alone is single and nothing is None
+    assert whole is not None and whole.shape == (1, 1, 9, 9)
+    made, given = (few(query, key, value, Scoring(one, 0.3)) for one in (mask, whole))
+    assert torch.equal(made, given)
