@@ -14,11 +14,11 @@ import torch
 
 from models.checkpoints.adapters import attach_adapters
 from models.checkpoints.base import fetch_from_hub, load_base, read_json
-from models.checkpoints.fingerprint import base_files, counting, fingerprint
+from models.checkpoints.fingerprint import base_files, base_fingerprint, counting, fingerprint
 from models.checkpoints.gguf import convert_gguf
 from models.checkpoints.identity import identity_config, identity_prompt
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
-from models.checkpoints.own import CARD, base_fingerprint, load_own, own_weights, save_own
+from models.checkpoints.own import CARD, load_own, own_weights, save_own
 from models.checkpoints.published import is_published, load_published
 from models.decoder import Decoder
 from models.network import MPlusModel

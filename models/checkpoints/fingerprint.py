@@ -61,6 +61,11 @@ def fingerprint(values: Mapping[str, Any], files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def base_fingerprint(base: Path) -> str:
+    """SHA-256 (hex) of a base alone."""
+    return fingerprint({}, base_files(base))
+
+
 def base_files(base: Path) -> list[Path]:
     """The files of a base that count: a `.gguf` file, or a folder's config, tokenizer and weights."""
     if base.is_file():

@@ -34,7 +34,7 @@ from models.checkpoints.adapters import (
     save_adapter,
 )
 from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, read_json
-from models.checkpoints.fingerprint import base_files, counting, fingerprint
+from models.checkpoints.fingerprint import base_files, base_fingerprint, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
 from models.config import MPlusConfig
 from models.decoder import Decoder
@@ -176,11 +176,6 @@ def save_text_reader(folder: Path, adapter: Adapter) -> None:
     _read_card(folder)
     with new_folder(folder / TEXT) as fresh:
         save_adapter(adapter, fresh)
-
-
-def base_fingerprint(base: Path) -> str:
-    """SHA-256 (hex) of a base alone."""
-    return fingerprint({}, base_files(base))
 
 
 def keep_memories(folder: Path, earlier: Path, base: Path) -> None:

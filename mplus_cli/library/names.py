@@ -57,5 +57,5 @@ def missing_message(name: str, names: Sequence[str]) -> str:
     if close:
         return f'there is no memory "{name}"; did you mean "{close[0]}"?'
     if names:
-        return f'there is no memory "{name}": `mplus memory list` shows those there are'
+        return f'there is no memory "{name}": `mplus memory list` shows the ones there are'
     return f'there is no memory "{name}": read something first with `mplus ingest`'
