@@ -127,7 +127,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     found, words = retrieve(session, opened, draft)
     if spans_the_whole(draft.question):
         yield from _passages_only(request, found, "whole")
-    elif question.strict and answer_form(session, draft.question) == "verdict":
+    elif opened.calibration and answer_form(session, draft.question) == "verdict":
         yield from _passages_only(request, found, "unsure")  # a yes has no confidence
     else:
         texts = _texts(opened.stored)

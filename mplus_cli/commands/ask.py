@@ -105,7 +105,7 @@ def ask(
         bool | None,
         typer.Option(
             "--strict/--no-strict",
-            help="Decline (exit code 5) rather than risk a wrong answer; never says yes or no.",
+            help="Decline (exit code 5) rather than risk a wrong answer.",
         ),
     ] = None,
     server: Annotated[

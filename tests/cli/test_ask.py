@@ -228,17 +228,20 @@ def test_strict_would_rather_have_no_answer(
     assert mplus(*line, "--strict").code == 0
 
 
-def test_strict_says_neither_yes_nor_no(mplus: Any, book: str, judged: Any) -> None:
+def test_neither_yes_nor_no_where_answers_are_judged(mplus: Any, book: str, judged: Any) -> None:
+    """No probability is known of them: asked about its example story, the default said No to eight of
+    twelve true statements."""
     judged(9.0)
-    line = ("ask", "Did Orla keep a goat?", "-m", book, "--strict")
-    refused = mplus(*line, "--json")
-    assert refused.code == ExitCode.REFUSED
-    answer = refused.json
-    assert (answer["answer"], answer["reason"]) == (REFUSAL, "unsure")
-    assert answer["sources"] and answer["confidence"] is None
-    shown = mplus(*line)
-    assert shown.out == "No answer that is likely to be right.\n"
-    assert "  The passage that fits the question best:" in shown.err.splitlines()
+    line = ("ask", "Did Orla keep a goat?", "-m", book)
+    for more, code in (((), ExitCode.DONE), (("--strict",), ExitCode.REFUSED)):
+        result = mplus(*line, *more, "--json")
+        answer = result.json
+        assert (result.code, answer["answer"], answer["reason"]) == (code, REFUSAL, "unsure")
+        assert answer["sources"] and answer["confidence"] is None
+        shown = mplus(*line, *more)
+        assert shown.out == "No answer that is likely to be right.\n"
+        assert "  The passage that fits the question best:" in shown.err.splitlines()
+    assert mplus(*line, "--json", "--no-quote", *SHORT).json["reason"] != "unsure"
 
 
 def test_a_doubtful_answer_says_so_without_sources(mplus: Any, book: str, judged: Any) -> None:
