@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking.answer_type import kind_of
-from mplus_cli.asking.confidence import Considered, Grounds, features
+from mplus_cli.asking.confidence import (
+    FEATURES,
+    SECOND_FEATURES,
+    Considered,
+    Grounds,
+    features,
+)
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import passages_of_memory
-from mplus_cli.asking.second_opinion import SECOND_READS, ask_second, judged_by_both
+from mplus_cli.asking.rereading import passages_with_answers
+from mplus_cli.asking.second_opinion import ANSWERS, SECOND_READS, ask_second, judged_by_both
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.asking.words import Words
@@ -39,7 +45,7 @@ class Chosen:
     text: str
     tokens: int = 0
     reason: str = "stop"
-    """As of `Answer`; `unsure`: the reader would answer, but is too likely to be wrong."""
+    """As of `Answer`; `unsure`: a reader would answer, but is too likely to be wrong."""
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and without a calibration."""
     is_doubtful: bool = False
@@ -125,9 +131,10 @@ def consider(
         answers.append(Considered(text, tokens, one.nats, known))
     if grounds and words.calibration and words.calibration.has_second:
         best = [entry.chunk for entry in behind.recalled.ranked[:SECOND_READS]]
-        passages = passages_of_memory(
+        passages = passages_with_answers(
             *(session, prompted.memory, question.text, behind.found, best),
             prompted.texts(best),
+            [(one.text, one.nats) for one in answers[:ANSWERS]],
         )
         named = [one.text for one in answers]
         session.end_steps()
@@ -149,8 +156,7 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
     odds = [one / (1 - one) for one in chances]  # never infinite: `Calibration.chance` is bounded
     shares = tuple((one.text, part / sum(odds)) for one, part in zip(answers, odds, strict=True))
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
-        would_answer = bool(answers) and answers[0].nats >= refusing
-        is_unsure = would_answer and not question.strict
+        is_unsure = _would_answer(answers, refusing) and not question.strict
         reason = "unsure" if is_unsure else "refused"
         return Chosen(REFUSAL, reason=reason, considered=shares)
     best = answers[chances.index(chance)]
@@ -161,6 +167,15 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
         is_doubtful=doubtful,
         considered=shares,
     )
+
+
+def _would_answer(answers: Sequence[Considered], refusing: float) -> bool:
+    """Whether a reader would rather answer than refuse: that the text does not say, both must find."""
+    if not answers:
+        return False
+    seconds = answers[0].features[len(FEATURES) :]
+    second = bool(seconds) and seconds[SECOND_FEATURES.index("text_refusing")] <= 0
+    return second or answers[0].nats >= refusing
 
 
 def _grounds(

@@ -117,12 +117,29 @@ class ScoredText:
         Args:
             most: characters of each; a longer one is cut around the question's words.
         """
-        found: list[Span] = []
-        for number in sorted(range(len(self.scores)), key=lambda at: -self.scores[at]):
-            start, stop = self.passages[number]
-            if len(found) < count and all(stop <= a or b <= start for a, b in found):
-                found.append(_shortened(self.text, (start, stop), self.shared[number], most))
-        return sorted(found)
+        return best_of_all([self], [self.scores], count, most)[0]
+
+
+def best_of_all(
+    texts: Sequence[ScoredText], scores: Sequence[Sequence[float]], count: int, most: int = CUT
+) -> list[list[Span]]:
+    """The best passages of n texts that share nothing, at most `count` together: of each text those in its
+    order.
+
+    Args:
+        scores: of each text's passages, comparable between texts.
+        most: as of `ScoredText.best_few`.
+    """
+    ranked = sorted(
+        (-score, number, at) for number, own in enumerate(scores) for at, score in enumerate(own)
+    )
+    found: list[list[Span]] = [[] for _ in texts]
+    for _, number, at in ranked:
+        text, taken = texts[number], found[number]
+        start, stop = text.passages[at]
+        if sum(map(len, found)) < count and all(stop <= a or b <= start for a, b in taken):
+            taken.append(_shortened(text.text, (start, stop), text.shared[at], most))
+    return [sorted(spans) for spans in found]
 
 
 def score_text(

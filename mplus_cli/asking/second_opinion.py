@@ -22,8 +22,8 @@ from mplus_cli.runtime.tokens import PlainTokenizer
 if TYPE_CHECKING:
     from models.judging import Followed
 
-SECOND_READS = 2
-"""Chunks whose best passages are read: two of the best, one of the next."""
+SECOND_READS = 3
+"""Chunks whose best passages are read."""
 BEGINNINGS = 8
 """Words of the passages from which a span is followed."""
 AHEAD = 7

@@ -103,7 +103,7 @@ def train(
     ] = False,
 ) -> None:
     """Train the adapters and the retriever of M+ on a frozen base."""
-    from mplus_cli.asking.rereading import passages_by_words
+    from mplus_cli.asking.rereading import passages_by_words, passages_for_second
     from mplus_cli.errors import UsageError
     from mplus_cli.terminal.training_view import TrainingView
     from mplus_cli.training.run import (
@@ -132,12 +132,14 @@ def train(
     order = TrainingOrder(
         recipe, out, base, tuple(weights or ()), tuple(changes or ()), export, until, data_workers
     )
-    total = read_recipe(order).steps
+    config = read_recipe(order)
+    total = config.steps
+    passages = passages_for_second if config.text_lora_rank else passages_by_words
     speaks = is_main_process()
     with screen.meter(quiet=not speaks) as meter:
         view = TrainingView(meter, total if until is None else min(until, total))
         with resumable(meter, lambda: view.kept(out)):
-            for event in run(settings, order, progress=meter.report, passages=passages_by_words):
+            for event in run(settings, order, progress=meter.report, passages=passages):
                 view.show(event)
     if speaks:
         view.summary(out, export)

@@ -12,7 +12,7 @@ import torch
 from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking import choosing
 from mplus_cli.asking.choosing import Chosen, answer_form, choose, likeliest_verdict
-from mplus_cli.asking.confidence import FEATURES, Calibration, Considered
+from mplus_cli.asking.confidence import FEATURES, SECOND_FEATURES, Calibration, Considered
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.replying import cut_short
 from mplus_cli.asking.words import UNTRAINED_WEIGHT, Words, word_weights
@@ -149,3 +149,28 @@ def test_every_answer_that_was_considered_has_its_share_of_the_odds(
     assert [share for _, share in chosen.considered] == pytest.approx([1 / 13, 9 / 13, 3 / 13])
     monkeypatch.setattr(choosing, "consider", lambda *_: ([], -1.0))
     assert choose(prompted, behind, 8).considered == ()
+
+
+@pytest.mark.parametrize(
+    ("memory", "text", "strict", "reason"),
+    [
+        (-3.0, -1.0, False, "unsure"),
+        (-3.0, 1.0, False, "unsure"),
+        (-9.0, -1.0, False, "unsure"),
+        (-9.0, 1.0, False, "refused"),
+        (-3.0, -1.0, True, "refused"),
+    ],
+)
+def test_that_the_text_does_not_say_both_readers_must_find(
+    monkeypatch: pytest.MonkeyPatch, memory: float, text: float, strict: bool, reason: str
+) -> None:
+    names = FEATURES + SECOND_FEATURES
+    calibration = Calibration((1.0, 2.0), (0.0,) * len(names), -3.0, 0.25, 0.5)
+    values = tuple({"text_refusing": text}.get(name, 0.0) for name in names)
+    answers = [Considered("the goat", 2, memory, values)]
+    monkeypatch.setattr(choosing, "consider", lambda *_: (answers, -6.0))
+    prompted: Any = SimpleNamespace(
+        words=Words(calibration), draft=SimpleNamespace(question=Question("Who?", strict=strict))
+    )
+    found = choosing.choose(prompted, None, 8)  # type: ignore[arg-type]
+    assert (found.text, found.reason, found.confidence) == (REFUSAL, reason, None)

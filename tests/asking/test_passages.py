@@ -11,6 +11,7 @@ from mplus_cli.asking.passages import (
     FEW,
     LONGEST,
     SENTENCES,
+    best_of_all,
     score_text,
     split_passages,
     split_sentences,
@@ -162,3 +163,33 @@ def test_the_second_passage_shares_nothing_with_the_first() -> None:
     assert best.second[1] <= best.span[0] or best.span[1] <= best.second[0]
     only = score_text("What?", "One sentence.").best()
     assert only is not None and only.second is None
+
+
+def test_the_best_passages_of_several_texts_share_a_count() -> None:
+    texts = [
+        score_text("Who came?", "Ann came. Bob slept. It rained."),
+        score_text("Who came?", ""),
+    ]
+    texts.append(score_text("Who came?", "Cid came. Dan left."))
+    assert all(len(text.passages) == len(text.scores) for text in texts)
+
+    def score(wanted: dict[str, float]) -> list[list[float]]:
+        return [
+            [wanted.get(text.text[start:stop], -1.0) for start, stop in text.passages]
+            for text in texts
+        ]
+
+    def best(wanted: dict[str, float], count: int) -> list[list[str]]:
+        found = best_of_all(texts, score(wanted), count)
+        return [
+            [text.text[start:stop] for start, stop in spans]
+            for text, spans in zip(texts, found, strict=True)
+        ]
+
+    assert best({"It rained.": 2.0, "Cid came.": 3.0, "Ann came.": 1.0}, 2) == [
+        ["It rained."],
+        [],
+        ["Cid came."],
+    ]
+    shared = {"Ann came. Bob slept.": 2.0, "Bob slept.": 1.9, "Dan left.": 1.0, "It rained.": 0.5}
+    assert best(shared, 3) == [["Ann came. Bob slept.", "It rained."], [], ["Dan left."]]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from mplus_cli.asking.rereading import PASSAGE, SENTENCE, passages_by_words
+from mplus_cli.asking.passages import score_text
+from mplus_cli.asking.rereading import (
+    PASSAGE,
+    SENTENCE,
+    TOGETHER,
+    passages_by_words,
+    passages_for_second,
+    together,
+)
 
 RAIN = "The rain went on and on for days. " * 8
 GOAT = f"{RAIN}Mr. Finch kept a goat. It was named Admiral. {RAIN}It ate the rope. {RAIN}"
@@ -34,3 +42,24 @@ def test_neighbours_of_a_paragraph_are_one_passage() -> None:
 def test_nothing_to_show() -> None:
     assert passages_by_words("Who?", [], 2) == []
     assert passages_by_words("Who?", ["", " \n"], 2) == []
+
+
+def test_passages_of_all_texts_compete_where_answers_may_stand() -> None:
+    def text(*sentences: str) -> str:
+        return "\n\n".join(f"{sentence} {'so ' * 40}on." for sentence in sentences)
+
+    question = "What was the goat of Mr. Finch called?"
+    goat = text("Mr. Finch kept a goat", "Mr. Finch was called", "It ate")
+    snow, far = text("Nobody spoke", "It snowed"), text("The goat of Mr. Finch was called Admiral")
+    texts = [score_text(question, one, longest=PASSAGE) for one in (goat, snow, far)]
+    alone = [one[:6] for one in together(texts)]
+    assert alone == ["Mr. Fi", "Mr. Fi", "It ate", "The go"], "that of the last text too"
+    assert len(alone) == TOGETHER
+    named = [one[:6] for one in together(texts, [("Nobody", -0.1), ("elsewhere", 0.0)])]
+    assert named == ["Mr. Fi", "Mr. Fi", "Nobody", "The go"], "as an answer stands there"
+    unlikely = together(texts, [("Nobody", -30.0)])
+    assert [one[:6] for one in unlikely] == alone, "it is as good as none"
+    assert together([]) == []
+    by_words = passages_for_second(question, [RAIN, far, goat], 2)
+    assert {one[:6] for one in by_words} >= {"Mr. Fi", "The go"}
+    assert not any("rain went on" in one for one in by_words)

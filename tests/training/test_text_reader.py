@@ -24,7 +24,7 @@ from models.training.rows import IGNORED
 from models.training.start import StreamMaker, export, start
 from models.training.text_reader import span_of
 from models.training.weights import read_weights, starting_weights
-from mplus_cli.asking.rereading import passages_by_words
+from mplus_cli.asking.rereading import passages_for_second
 from mplus_cli.asking.second_opinion import ask_second
 from mplus_cli.errors import UsageError
 from mplus_cli.settings import Flags, resolve
@@ -76,7 +76,7 @@ def checkpoint(tiny_base_folder: Path, tiny_checkpoint_folder: Path, tmp_path: P
 
 def begin(config: TrainingConfig, folder: Path, base: Path, *weights: Path) -> Run:
     run, _ = start(
-        config, folder, base, dtype=torch.float32, weights=weights, passages=passages_by_words
+        config, folder, base, dtype=torch.float32, weights=weights, passages=passages_for_second
     )
     return run
 
@@ -88,7 +88,7 @@ def changed(config: TrainingConfig, **values: Any) -> TrainingConfig:
 def test_questions_are_shown_what_answers_them(
     config: TrainingConfig, tiny_base_folder: Path
 ) -> None:
-    stream = StreamMaker(config, tiny_base_folder, 2, passages_by_words)([0])[0]
+    stream = StreamMaker(config, tiny_base_folder, 2, passages_for_second)([0])[0]
     tokenizer = load_tokenizer(tiny_base_folder)
     refused = 0
     for example in (example for _ in range(30) for example in stream.draw().examples):
@@ -203,5 +203,5 @@ def test_what_does_not_fit_says_so(
         begin(config, tmp_path / "run", tiny_base_folder)
     order = TrainingOrder("text-reader", tmp_path / "run", None, (), (), tmp_path / "none", None)
     with pytest.raises(UsageError, match="copy it"):
-        list(train(resolve(Flags()), order, progress=print, passages=passages_by_words))
+        list(train(resolve(Flags()), order, progress=print, passages=passages_for_second))
     assert TrainingConfig.read(recipes()["text-reader"]).text_lora_rank == 30
