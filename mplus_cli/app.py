@@ -227,6 +227,8 @@ def _usage(error: typer.TyperException) -> str:
         "a valid number", "a number"
     )
     context: Any = getattr(error, "ctx", None)
+    if message.startswith("got unexpected extra arg") and (text := _free_text(context)):
+        message += f": put {text} in quotation marks"
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):
         known = [] if context is None else _options(context)
@@ -234,6 +236,13 @@ def _usage(error: typer.TyperException) -> str:
         message = f"no such option: {one_line(option)}"
         message += f"; did you mean {close[0]}?" if close else ""
     return message
+
+
+def _free_text(context: Any) -> str:
+    """What a command takes as its last argument where that is text, which shells cut at its spaces."""
+    arguments = [one for one in context.command.params if not one.opts[0].startswith("-")]
+    metavar = str(arguments[-1].metavar) if arguments else ""
+    return metavar if metavar in ("QUESTION", "WORDS", "TEXT") else ""
 
 
 def _options(context: Any) -> list[str]:

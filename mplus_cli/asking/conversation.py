@@ -64,19 +64,25 @@ class Conversation:
                     self.record.add(event.to_json())
             yield event
 
-    def open(self, name: str) -> None:
-        """Ask another memory, in a new conversation; MplusError if it cannot be asked."""
-        stored = open_memory(self.session.library, name)
+    def open(self, name: str) -> tuple[str, ...]:
+        """Ask another memory, in a new conversation; which of its documents are not read to their end.
+
+        Raises:
+            MplusError: it cannot be asked.
+        """
+        notes: list[str] = []
+        stored = open_memory(self.session.library, name, note=notes.append)
         self.opened = load_memory(self.session, stored)
         self.documents = ()
         self.begin()
+        return tuple(notes)
 
     def reload(self) -> None:
         """Load the memory again, with what was read into it meanwhile."""
         self.opened = load_memory(self.session, self.opened.stored)
 
-    def resume(self, wanted: str) -> None:
-        """Go on with a conversation that was kept, by its number or its name.
+    def resume(self, wanted: str) -> tuple[str, ...]:
+        """Go on with a conversation that was kept, by its number or its name; returns what `open` does.
 
         Raises:
             MplusError: there is none, or its memory cannot be asked.
@@ -84,12 +90,13 @@ class Conversation:
         if self.record is None:
             raise UsageError("no conversations are kept here")
         kept, turns = self.record.history.find(wanted)
-        if kept.memory != self.opened.stored.name:
-            self.open(kept.memory)
+        is_other = kept.memory != self.opened.stored.name
+        notes = self.open(kept.memory) if is_other else ()
         self.begin()
         self.turns = [(turn.question, turn.answer) for turn in turns][-KEPT_TURNS:]
         self.details = [turn.details for turn in turns]
         self.record.id = kept.id
+        return notes
 
     def refresh(self) -> None:
         """Load the memory again if a document was removed: the last answer's chunks are renumbered."""

@@ -38,10 +38,11 @@ def check(question: Question) -> None:
     """Check what can be checked before a model is loaded.
 
     Raises:
-        UsageError: the question is empty, or a number is out of range.
+        UsageError: the question has no words, or a number is out of range.
     """
-    if not question.text.strip():
-        raise UsageError('the question is empty: for example: mplus ask "Who is the narrator?"')
+    if not any(map(str.isalnum, question.text)):
+        state = "has no words" if question.text.strip() else "is empty"
+        raise UsageError(f'the question {state}: for example: mplus ask "Who is the narrator?"')
     check_options(question)
 
 

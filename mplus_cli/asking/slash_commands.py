@@ -96,8 +96,8 @@ def _help(conversation: Conversation, rest: str) -> Reply:
 def _memory(conversation: Conversation, name: str) -> Reply:
     if not name:
         return Reply((f'memory "{conversation.opened.stored.name}"',))
-    conversation.open(name)
-    return Reply((f'memory "{name}"; the conversation starts anew',))
+    notes = conversation.open(name)
+    return Reply((f'memory "{name}"; the conversation starts anew', *notes))
 
 
 def _document(conversation: Conversation, name: str) -> Reply:
@@ -150,9 +150,9 @@ def _edit(conversation: Conversation, text: str) -> Reply:
 
 def _resume(conversation: Conversation, wanted: str) -> Reply:
     if wanted:
-        conversation.resume(wanted)
+        notes = conversation.resume(wanted)
         asked = [f"> {question}" for question, _ in conversation.turns[-3:]]
-        return Reply((f'memory "{conversation.opened.stored.name}"; after:', *asked))
+        return Reply((f'memory "{conversation.opened.stored.name}"; after:', *asked, *notes))
     lines = [
         f"{kept.name or kept.id}  {kept.memory}: {kept.question}"
         for kept in conversation.recent(RECENT)

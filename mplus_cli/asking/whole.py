@@ -23,7 +23,7 @@ _SUM = re.compile(
     r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
     rf"|main (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
     rf"|^what(?:'s|’s| is| was) {_THIS} (?:all )?about\b"
-    rf"|^what happens in {_THIS}\W*$"
+    rf"|^what happens (?:in|(?:at|in) the (?:very )?(?:end|beginning|start) of) {_THIS}\W*$"
     rf"|^how (?:does|did|will) {_THIS} (?:begin|start|end|finish|conclude)\W*$"
     r"|^who (?:are|is) the (?:main|principal|central) characters?\b"
     r"|^(?:list|count|name|enumerate) (?:all|every|each)\b"
@@ -44,10 +44,12 @@ _PAGES = re.compile(rf"^how many pages (?:has|are there in|are in|does) {_THIS}(
 _SUM_OF_IT = re.compile(
     r"\b(?:summary|synopsis) of (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:it|this) (?:all )?about\W*$"
     r"|^how many (?:chapters|pages) (?:has|does|are there in|are in) (?:it|this)(?: have)?\W*$"
+    r"|^how many (?:chapters|volumes|pages|characters) are there\W*$"
+    r"|^what happens (?:at|in) the (?:very )?(?:end|beginning|start)\W*$"
 )
 _TITLE_OF_IT = re.compile(rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$")
 _PAGES_OF_IT = re.compile(
-    r"^how many pages (?:has|are there in|are in|does) (?:it|this)(?: have)?\W*$"
+    r"^how many pages (?:(?:has|are there in|are in|does) (?:it|this)(?: have)?|are there)\W*$"
 )
 # "The report" may be one that the text tells of: whose author its file does not name.
 _WORK = rf"(?:this (?:whole |entire )?{_BOOK}|the (?:book|novel|text))"

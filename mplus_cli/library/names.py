@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from mplus_cli.errors import UsageError
 
 MAX_LENGTH = 100
+FEW = 4
+"""So many memories are named in a message."""
 _ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ONCE_ALLOWED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -56,6 +58,11 @@ def missing_message(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f'there is no memory "{name}"; did you mean "{close[0]}"?'
+    if len(names) == 1:
+        return f'there is no memory "{name}": the only one is "{names[0]}"'
+    if 1 < len(names) <= FEW:
+        quoted = [f'"{one}"' for one in names]
+        return f'there is no memory "{name}": there are {", ".join(quoted[:-1])} and {quoted[-1]}'
     if names:
         return f'there is no memory "{name}": `mplus memory list` shows the ones there are'
     return f'there is no memory "{name}": read something first with `mplus ingest`'

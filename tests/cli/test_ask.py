@@ -354,6 +354,7 @@ def test_numbers_out_of_range(mplus: Any, options: list[str], said: str) -> None
 
 def test_an_empty_question(mplus: Any) -> None:
     assert "the question is empty" in mplus("ask", " \n").error
+    assert "the question has no words" in mplus("ask", "?!").error
     assert mplus("ask", "-", stdin="").code == 2
 
 

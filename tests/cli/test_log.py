@@ -18,6 +18,7 @@ from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History
+from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import open_session
 from mplus_cli.terminal import capabilities
 
@@ -168,6 +169,23 @@ def test_resume_brings_back_turns_and_memory(
     assert len(conversation.record.history.listed(9)) == 2
     with pytest.raises(UsageError, match="there is no conversation"):
         run_command(conversation, "/resume gone")
+
+
+def test_a_memory_read_in_part_says_so_in_a_chat(
+    conversation: Conversation, mplus: Any, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `mplus chat -m other` begins: answers know a part only."""
+    assert mplus("ingest", story, "-m", "other", "-q").code == 0
+    (document,) = conversation.session.library.open("other").documents()
+    monkeypatch.setattr(StoredMemory, "unfinished", lambda stored: [(document, 2)])
+    note = run_command(conversation, "/memory other").lines[1]
+    assert note.startswith("Story was not read to its end: answers know its first ")
+    ask(conversation, "who?")
+    run_command(conversation, "/memory book")
+    assert run_command(conversation, "/resume 1").lines == (
+        *('memory "other"; after:', "> who?"),
+        note,
+    )
 
 
 def test_map_stats_and_the_bar(conversation: Conversation) -> None:

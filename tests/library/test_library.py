@@ -14,6 +14,7 @@ import pytest
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library
 from mplus_cli.library.mapping import draw_map
+from mplus_cli.library.names import missing_message
 from mplus_cli.library.verify import verify
 
 
@@ -77,6 +78,20 @@ def test_a_memory_whose_name_starts_with_a_dash_is_not_lost(library, tiny):
     assert library.names() == ["-rf"]
     library.rename("-rf", "rf")
     assert library.open("rf").is_empty
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "read something first with `mplus ingest`"),
+        (["demo"], 'the only one is "demo"'),
+        (["a", "b"], 'there are "a" and "b"'),
+        (["a", "b", "c", "d"], 'there are "a", "b", "c" and "d"'),
+        (["a", "b", "c", "d", "e"], "`mplus memory list` shows those there are"),
+    ],
+)
+def test_a_missing_memory_names_those_there_are(names, said):
+    assert missing_message("default", names) == f'there is no memory "default": {said}'
 
 
 def test_a_missing_memory_names_the_nearest(library, tiny):
