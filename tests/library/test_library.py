@@ -87,7 +87,7 @@ def test_a_memory_whose_name_starts_with_a_dash_is_not_lost(library, tiny):
         (["demo"], 'the only one is "demo"'),
         (["a", "b"], 'there are "a" and "b"'),
         (["a", "b", "c", "d"], 'there are "a", "b", "c" and "d"'),
-        (["a", "b", "c", "d", "e"], "`mplus memory list` shows those there are"),
+        (["a", "b", "c", "d", "e"], "`mplus memory list` shows the ones there are"),
     ],
 )
 def test_a_missing_memory_names_those_there_are(names, said):
@@ -102,7 +102,7 @@ def test_a_missing_memory_names_the_nearest(library, tiny):
         library.open("reserch")
     assert str(raised.value) == 'there is no memory "reserch"; did you mean "research"?'
     assert raised.value.exit_code == 1
-    with pytest.raises(MplusError, match="mplus memory list"):
+    with pytest.raises(MplusError, match='the only one is "research"'):
         library.path("zzz")
 
 
