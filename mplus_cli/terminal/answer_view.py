@@ -130,8 +130,7 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     elif not best.answer_span and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:
-        for source in answer.sources:
-            show_source(source, whole=True)
+        show_sources(answer.sources, whole=True)
     else:
         show_source(best, second=second)
         name_others([source for source in answer.sources if source is not best], but=best)
@@ -146,6 +145,14 @@ def shown_first(answer: Answer) -> tuple[Source, bool]:
         return answer.sources[0], answer.is_unsure
     holding = [source for source in answer.sources if source.answer_span]
     return (holding or answer.sources)[0], not holding
+
+
+def show_sources(sources: Sequence[Source], *, whole: bool = False) -> None:
+    """Several sources, apart from one another."""
+    for number, source in enumerate(sources):
+        if number:
+            screen.aside("")
+        show_source(source, whole=whole)
 
 
 def show_source(source: Source, *, whole: bool = False, second: bool = False) -> None:

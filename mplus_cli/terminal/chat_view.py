@@ -22,7 +22,7 @@ from mplus_cli.terminal.answer_view import (
     final_text,
     show_answer,
     show_evidence,
-    show_source,
+    show_sources,
     show_usage,
 )
 from mplus_cli.terminal.streaming import growing_markdown
@@ -142,8 +142,7 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
 def _show_reply(reply: slash_commands.Reply) -> None:
     for text in reply.lines:
         screen.row(text)
-    for source in reply.sources:
-        show_source(source, whole=reply.whole)
+    show_sources(reply.sources, whole=reply.whole)
     if reply.drawn is not None:
         from mplus_cli.terminal.memory_view import map_picture
 

@@ -205,11 +205,14 @@ def map_picture(
     return Group(*parts)
 
 
-def _consulted(drawn: MemoryMap, question: str, consulted: Sequence[int]) -> Iterator[Text]:
+def _consulted(
+    drawn: MemoryMap, question: str, consulted: Sequence[int]
+) -> Iterator[RenderableType]:
     """What a question rested on, in words."""
     yield Text(f"asked: {one_line(question)}", "bold")
     titles = {span.document.id: span.document.title for span in drawn.documents}
     known = {place.number: place for place in drawn.chunks}
+    listed = Table.grid(padding=(0, 2, 0, 0))
     for rank, number in enumerate(consulted, start=1):
         chunk = known[number]
         pages = (
@@ -218,7 +221,8 @@ def _consulted(drawn: MemoryMap, question: str, consulted: Sequence[int]) -> Ite
             else (chunk.first_page, chunk.last_page)
         )
         where = worded_place(one_line(titles[chunk.document_id]), pages, chunk.place)
-        yield Text(f"{rank}  {one_line(where)}")
+        listed.add_row(str(rank), Text(one_line(where)))
+    yield listed
 
 
 def _strip(

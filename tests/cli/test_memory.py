@@ -104,6 +104,10 @@ def test_map_in_ascii(book: str) -> None:
     text = console.export_text()
     assert text.isascii()
     assert "#" in text.splitlines()[1]
+    narrow = Console(width=12, record=True, file=io.StringIO())
+    narrow.print(map_picture(drawn, 12, unicode=False, question="Who?", consulted=(2, 0)))
+    ranked = narrow.export_text().partition("asked: Who?")[2].strip("\n").splitlines()
+    assert {line[:3] for line in ranked} == {"1  ", "2  ", "   "}, "later lines are indented"
 
 
 def test_verify(mplus: Any, book: str) -> None:
