@@ -35,7 +35,7 @@ ALIKE = 0.6
 answer a question, and others are as good."""
 WORDS = (1.5, 0.5)
 """What BM25 and the best window's coverage weigh in finding: of a softmax over chunks."""
-REFUSE, DOUBT = 0.25, 0.5
+REFUSE, DOUBT = 0.3, 0.5
 RIDGE = 1.0
 
 
