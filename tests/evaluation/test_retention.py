@@ -251,7 +251,7 @@ def test_a_disk_without_room_is_reported_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(MplusError, match=r"1\.0 KB are free: free some"):
+    with pytest.raises(MplusError, match=r"1\.0 KB is free: free some"):
         run(bench, plan, "mplus:1", new_journal())
     # What keeps no memory needs no room.
     assert run(bench, plan, "closed-book:1", new_journal())
