@@ -148,7 +148,7 @@ def pdf(file: Path) -> None:
     writer.set_page_label(2, len(writer.pages) - 1, style=PageLabelStyle.DECIMAL, start=1)
     for title, _ in chapters():
         at = next(n for n, p in enumerate(PdfReader(file).pages) if title in p.extract_text())
-        writer.add_outline_item(title, page_number=at)
+        writer.add_outline_item(title=title, page_number=at)
     writer.write(file)
 
 
