@@ -158,3 +158,33 @@ def test_what_is_registered_for_the_exit_runs(how: str, code: int, said: str) ->
         [sys.executable, "-c", REGISTERED, str(ROOT), how], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (code, said), done.stderr
+
+
+THREADS = """
+import atexit, os, sys
+sys.argv = ["mplus", "--version"]
+names = ("OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
+atexit.register(lambda: print(*map(os.environ.get, names), "torch" in sys.modules))
+from mplus_cli import process
+process.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "PASSIVE 1 False"),
+        ({"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "4"}, "ACTIVE 4 False"),
+    ],
+)
+def test_how_threads_wait_is_told_before_torch_is_loaded(given: dict[str, str], said: str) -> None:
+    """Later it would be too late; what the user's environment says counts."""
+    kept = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP_", "OPENB"))}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        env={**kept, "PYTHONPATH": str(ROOT), **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == said
