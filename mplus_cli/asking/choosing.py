@@ -156,8 +156,8 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
     odds = [one / (1 - one) for one in chances]  # never infinite: `Calibration.chance` is bounded
     shares = tuple((one.text, part / sum(odds)) for one, part in zip(answers, odds, strict=True))
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
-        is_unsure = _would_answer(answers, refusing) and not question.strict
-        reason = "unsure" if is_unsure else "refused"
+        is_found = answers and (chance >= calibration.refuse or _would_answer(answers, refusing))
+        reason = "unsure" if is_found else "refused"
         return Chosen(REFUSAL, reason=reason, considered=shares)
     best = answers[chances.index(chance)]
     doubtful = chance < calibration.doubt
@@ -170,9 +170,7 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
 
 
 def _would_answer(answers: Sequence[Considered], refusing: float) -> bool:
-    """Whether a reader would rather answer than refuse: that the text does not say, both must find."""
-    if not answers:
-        return False
+    """Whether a reader would rather answer than refuse: only where none would, the text does not say."""
     seconds = answers[0].features[len(FEATURES) :]
     second = bool(seconds) and seconds[SECOND_FEATURES.index("text_refusing")] <= 0
     return second or answers[0].nats >= refusing

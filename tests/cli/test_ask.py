@@ -217,8 +217,11 @@ def test_strict_would_rather_have_no_answer(
     line = ("ask", "who?", "-m", book, "--no-sources")
     judged(-1.0)
     assert mplus(*line).out != f"{REFUSAL}\n"
-    refused = mplus(*line, "--strict")
-    assert (refused.code, refused.out, refused.err) == (ExitCode.REFUSED, f"{REFUSAL}\n", "")
+    declined = mplus(*line, "--strict")
+    said = "No answer that is likely to be right.\n"  # not that the text does not say
+    assert (declined.code, declined.out, declined.err) == (ExitCode.REFUSED, said, "")
+    answer = mplus(*line, "--strict", "--json").json
+    assert (answer["answer"], answer["reason"], answer["refused"]) == (REFUSAL, "unsure", True)
     config = user_folders / "config" / "mplus" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("strict = true\n")
