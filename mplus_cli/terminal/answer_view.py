@@ -173,11 +173,14 @@ def show_source(source: Source, *, whole: bool = False, second: bool = False) ->
 
 
 def name_others(sources: Sequence[Source], but: Source) -> None:
-    """Where the other passages stand, in one line; the document of `but` is not named again."""
-    own = f"{but.document}, "
-    places = [line for line in dict.fromkeys(map(where, sources)) if line != where(but)]
+    """Where the other passages stand, in one line: first those in the document of `but`, without its name."""
+    others = {where(source): source.document for source in sources if where(source) != where(but)}
+    own = [
+        line.removeprefix(f"{title}, ") for line, title in others.items() if title == but.document
+    ]
+    places = [*own, *(line for line, title in others.items() if title != but.document)]
     if places:
-        screen.dim(f"See also: {'; '.join(line.removeprefix(own) for line in places)}")
+        screen.dim(f"See also: {'; '.join(places)}")
 
 
 def where(source: Source) -> str:

@@ -178,11 +178,11 @@ def test_another_model_or_no_server_is_asked_in_this_process(
             monkeypatch.setattr(client, "_connected", lambda _, ours=ours: ours)
             assert client.ask_running(settings, "default", ASKED, note=print) is None
     monkeypatch.undo()
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    gone = replace(address, host="127.0.0.1", port=port, socket=None)
-    monkeypatch.setattr(client, "find_address", lambda _: gone)
-    assert client.ask_running(settings, "default", ASKED, note=print) is None
+    with socket.socket() as deaf:  # it has the port, and takes no calls
+        deaf.bind(("127.0.0.1", 0))
+        gone = replace(address, host="127.0.0.1", port=deaf.getsockname()[1], socket=None)
+        monkeypatch.setattr(client, "find_address", lambda _: gone)
+        assert client.ask_running(settings, "default", ASKED, note=print) is None
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError, None])

@@ -40,8 +40,10 @@ def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool
 
 def test_other_passages_are_named_in_one_line(capsys: Any) -> None:
     again = replace(HOLDING, pages=(9, 9), answer_span=None)
+    sequel = replace(again, document="Story, the end")
     for sources, line in (
-        ((HOLDING, again, OTHER, again), ["  See also: p. 9; Log, p. 7-8"]),
+        ((HOLDING, OTHER, again, again), ["  See also: p. 9; Log, p. 7-8"]),
+        ((HOLDING, sequel), ["  See also: Story, the end, p. 9"]),
         ((HOLDING, HOLDING), ["  Story, p. 3"]),
     ):
         assert shown(capsys, replace(ANSWER, sources=sources))[1][-1:] == line
