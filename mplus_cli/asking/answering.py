@@ -146,9 +146,9 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         yield from _passages_only(request, found, "unsure")  # a yes has no confidence
     else:
         texts = _texts(opened.stored)
-        prompt = compose_with_text(session, opened.memory, draft, found, texts)
+        prompt = compose_with_text(session, opened.memory, draft, found, texts, part)
         yield from _reply(
-            request, Prompted(session, opened.memory, draft, words, found, prompt, texts)
+            request, Prompted(session, opened.memory, draft, words, found, prompt, texts, part)
         )
 
 

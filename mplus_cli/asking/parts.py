@@ -46,7 +46,7 @@ _OF_ANOTHER = (
 )
 # "The page 12 years old" is a boy, and what comes before a page is not on it.
 _NOT_BEHIND = (
-    "the a an his her this that which what before after until since between than except to"
+    "the a an no any his her this that which what before after until since between than except to"
 )
 _NAMED = re.compile(
     rf"(?<!\w){''.join(f'(?<!{word} )' for word in _NOT_BEHIND.split())}{_KIND}(?P<first>{_NUMBER})"
@@ -76,6 +76,10 @@ class Part:
     second; none if there is no such part."""
     is_all: bool
     """Whether the question asks what stands there, and nothing else."""
+
+    def within(self, chunk: int) -> Span:
+        """Where it stands in a chunk; (0, 0) where it does not."""
+        return self.spans.get(chunk, (0, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,7 @@ def gather_evidence(
     ]
     if part:
         texts = [
-            text.preferring(part.spans.get(row.number, (0, 0)))
-            for row, text in zip(rows, texts, strict=True)
+            text.preferring(part.within(row.number)) for row, text in zip(rows, texts, strict=True)
         ]
     return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts), tuple(matched))
 
