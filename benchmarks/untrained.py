@@ -168,7 +168,7 @@ def _asked(loaded: LoadedMemory, entry: dict[str, Any]) -> dict[str, Any]:
     session, opened = loaded.session, loaded.opened
     model = session.model
     draft = measure(session, Question(entry["question"], max_new_tokens=LONGEST))
-    found, _ = retrieve(session, opened, draft)
+    found, _, _ = retrieve(session, opened, draft)
     prompt = compose(session, draft)
     right = encode_plain(session.tokenizer, entry["answers"][0])
     model.step_decoder.prepare()

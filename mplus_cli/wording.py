@@ -13,6 +13,7 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 NO_ANSWER = "No answer that is likely to be right."
 NOT_SURE = "Not sure of this answer"
 NEAREST = "Nearest in the text:"
+BEGINNING = "It begins:"
 
 
 def answer_text(answer: str, reason: str) -> str:

@@ -23,14 +23,15 @@ from mplus_cli.asking.events import (
     Usage,
 )
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
+from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
 from mplus_cli.asking.question import Question, check
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.scope import find_document
-from mplus_cli.asking.sources import Evidence, gather_evidence
-from mplus_cli.asking.whole import NOT_TOLD, of_itself, spans_the_whole
+from mplus_cli.asking.sources import Evidence, beginning, gather_evidence
+from mplus_cli.asking.whole import NOT_TOLD, PART_NOT_TOLD, of_itself, spans_the_whole
 from mplus_cli.errors import UsageError
 from mplus_cli.library import DocumentRow, StoredMemory
 from mplus_cli.runtime.session import Session
@@ -75,11 +76,20 @@ class Request:
     opened: OpenMemory
     clock: Clock
     draft: Draft
+    part: Part | None = None
+    """What it names of the documents."""
 
     def evidence(self, found: Found, recalled: Recalled) -> Evidence:
         """The best chunks, once they are ranked."""
         found = replace(found, ranked=recalled.ranked)
-        return gather_evidence(self.session, self.opened, self.draft.question.text, found)
+        question = self.draft.question.text
+        return gather_evidence(self.session, self.opened, question, found, part=self.part)
+
+    @property
+    def _note(self) -> str | None:
+        if self.part is None or self.part.spans:
+            return None
+        return f"No {self.part.name} was found, so the search was not limited to it."
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
@@ -93,6 +103,7 @@ class Request:
             reason=chosen.reason,
             confidence=chosen.confidence,
             doubtful=chosen.is_doubtful,
+            note=self._note,
         )
 
     def nothing_read(self, ranked: tuple[ChunkScore, ...] = ()) -> Recalled:
@@ -124,16 +135,20 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         yield from _about(request, told)
         return
     session.model.step_decoder.prepare()
-    found, words = retrieve(session, opened, draft)
-    if spans_the_whole(draft.question):
+    found, words, part = retrieve(session, opened, draft)
+    request = replace(request, part=part)
+    asks_for_all = spans_the_whole(draft.question)
+    if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):
+        yield from _not_told(request, PART_NOT_TOLD, "part", first, found.ranked)
+    elif asks_for_all:
         yield from _passages_only(request, found, "whole")
     elif opened.calibration and answer_form(session, draft.question) == "verdict":
         yield from _passages_only(request, found, "unsure")  # a yes has no confidence
     else:
         texts = _texts(opened.stored)
-        prompt = compose_with_text(session, opened.memory, draft, found, texts)
+        prompt = compose_with_text(session, opened.memory, draft, found, texts, part)
         yield from _reply(
-            request, Prompted(session, opened.memory, draft, words, found, prompt, texts)
+            request, Prompted(session, opened.memory, draft, words, found, prompt, texts, part)
         )
 
 
@@ -160,11 +175,24 @@ def _passages_only(request: Request, found: Found, reason: str) -> Iterator[Even
     ranked = rank_chunks(request.session, request.opened, request.draft, found)
     nothing_read = request.nothing_read(ranked)
     sources = request.evidence(found, nothing_read).sources()
-    yield Retrieved(sources)
     if reason == "whole":
-        yield TextDelta(NOT_TOLD)
-    text = NOT_TOLD if reason == "whole" else REFUSAL
-    yield request.answer(Chosen(text, 0, reason), sources, nothing_read)
+        yield from _not_told(request, NOT_TOLD, reason, sources, ranked)
+        return
+    yield Retrieved(sources)
+    yield request.answer(Chosen(REFUSAL, 0, reason), sources, nothing_read)
+
+
+def _not_told(
+    request: Request,
+    text: str,
+    reason: str,
+    sources: tuple[Source, ...],
+    ranked: tuple[ChunkScore, ...],
+) -> Iterator[Event]:
+    """That no single passage tells, with some."""
+    yield Retrieved(sources)
+    yield TextDelta(text)
+    yield request.answer(Chosen(text, 0, reason), sources, request.nothing_read(ranked))
 
 
 def _reply(request: Request, prompted: Prompted) -> Iterator[Event]:

@@ -18,6 +18,7 @@ from mplus_cli.asking.confidence import (
     Grounds,
     features,
 )
+from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
@@ -66,6 +67,8 @@ class Prompted:
     """Ids."""
     texts: Callable[[Sequence[int]], Sequence[str]]
     """Gives the texts of chunks by their numbers."""
+    part: Part | None = None
+    """What the question names of the documents: only there do answers come from."""
 
 
 def answer_form(session: Session, question: Question) -> Form:
@@ -108,7 +111,11 @@ def consider(
     shown = {entry.chunk for entry in behind.recalled.ranked[:SOURCES]}
     quoted = [chunk for chunk in behind.found.present(prompted.memory) if chunk in shown]
     held = prompted.texts(quoted)
-    source = quotable(session, held, always=())
+    allowed: Sequence[str] = held
+    if prompted.part and prompted.part.spans:
+        spans = map(prompted.part.within, quoted)
+        allowed = [text[slice(*span)] for text, span in zip(held, spans, strict=True)]
+    source = quotable(session, allowed, always=())
     assert source is not None, "only where a span is wanted"
 
     def is_answer(ids: Sequence[int]) -> bool:
@@ -135,6 +142,7 @@ def consider(
             *(session, prompted.memory, question.text, behind.found, best),
             prompted.texts(best),
             [(one.text, one.nats) for one in answers[:ANSWERS]],
+            prompted.part,
         )
         named = [one.text for one in answers]
         session.end_steps()

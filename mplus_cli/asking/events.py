@@ -12,7 +12,7 @@ from typing import Any
 
 from mplus_cli.place import Place
 
-WITHOUT_ANSWER = ("refused", "unsure", "whole")
+WITHOUT_ANSWER = ("refused", "unsure", "whole", "part")
 """The reasons of an `Answer` that gives none."""
 
 
@@ -137,11 +137,14 @@ class Answer:
     usage: Usage
     reason: str
     """Why it ended: `models.generate.Finished`; `refused`; `verdict`: yes or no; `about`: told by
-    the documents' records; `whole`: it asks about a whole text, which no passage tells."""
+    the documents' records; `whole`: it asks about a whole text, which no passage tells;
+    `part`: about a page or chapter as a whole, whose beginning the sources are."""
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and where it is not known."""
     doubtful: bool = False
     """Whether that is so low that the passage should be checked."""
+    note: str | None = None
+    """What a user should know of the search: that the page or chapter named was not found."""
 
     @property
     def is_unsure(self) -> bool:

@@ -12,7 +12,7 @@ from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
-from mplus_cli.asking.sources import gather_evidence
+from mplus_cli.asking.sources import beginning, gather_evidence
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 
@@ -39,9 +39,11 @@ def find(
     if not 1 <= count <= MOST:
         raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
     draft = measure(session, question)
-    found, _ = retrieve(session, opened, draft)
+    found, _, part = retrieve(session, opened, draft)
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
-    best = gather_evidence(session, opened, draft.question.text, found, count)
+    if part and part.is_all and (first := beginning(opened, part, found, count)):
+        return first
+    best = gather_evidence(session, opened, draft.question.text, found, count, part)
     judges = len(draft.question.text.split()) >= LEAST_WORDS
     near = [
         share >= SHARED or (judges and matched >= MATCHED)

@@ -36,7 +36,7 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
 
     check(question)
     draft = measure(session, question)
-    found, words = retrieve(session, opened, draft)
+    found, words, part = retrieve(session, opened, draft)
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
         scores = score_all(session.model, opened.memory, found.queries, words.prior)
@@ -48,5 +48,5 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     low = float(scores[there].min()) if bool(there.any()) else 0.0
     spread = (float(scores[there].max()) - low if bool(there.any()) else 0.0) or 1.0
     fits = ((scores - low) / spread).where(there, torch.zeros(())).tolist()
-    evidence = gather_evidence(session, opened, draft.question.text, found)
+    evidence = gather_evidence(session, opened, draft.question.text, found, part=part)
     return Heat(draft.question.text, tuple(fits), evidence.sources())

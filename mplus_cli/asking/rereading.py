@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.lexical import Match, find_words, match_words
+from mplus_cli.asking.parts import Part
 from mplus_cli.asking.passages import ScoredText, Span, best_of_all, score_text
 from mplus_cli.asking.prompting import Draft, compose
 from mplus_cli.runtime.session import Session
@@ -44,11 +45,13 @@ def compose_with_text(
     draft: Draft,
     found: Found,
     texts: Callable[[Sequence[int]], Sequence[str]],
+    part: Part | None = None,
 ) -> list[int]:
     """The ids of a prompt with the text that the question wants to be read again.
 
     Args:
         texts: gives the texts of chunks.
+        part: whose passages come before others.
     """
     from models.generate import rank_by_prefill
 
@@ -65,7 +68,7 @@ def compose_with_text(
     held = texts(best)
     if not prompt.reread:
         return compose(session, draft, held)
-    shown = passages_of_memory(session, memory, question.text, found, best, held)
+    shown = passages_of_memory(session, memory, question.text, found, best, held, part)
     return compose(session, draft, shown)
 
 
@@ -93,9 +96,10 @@ def passages_of_memory(
     found: Found,
     chunks: Sequence[int],
     texts: Sequence[str],
+    part: Part | None = None,
 ) -> list[str]:
     """The best passages of n recalled chunks, best chunk first: n of it, one fewer of each that follows."""
-    return _passages(_scored_in_memory(session, memory, question, found, chunks, texts))
+    return _passages(_scored_in_memory(session, memory, question, found, chunks, texts, part))
 
 
 def passages_with_answers(
@@ -106,6 +110,7 @@ def passages_with_answers(
     chunks: Sequence[int],
     texts: Sequence[str],
     answers: Sequence[tuple[str, float]],
+    part: Part | None = None,
 ) -> list[str]:
     """The best passages of recalled chunks together, best chunk first: those that fit the question, and
     those where an answer stands that the memory suggests.
@@ -113,7 +118,7 @@ def passages_with_answers(
     Args:
         answers: with their log-probabilities.
     """
-    scored = _scored_in_memory(session, memory, question, found, chunks, texts)
+    scored = _scored_in_memory(session, memory, question, found, chunks, texts, part)
     return together(scored, answers)
 
 
@@ -151,6 +156,7 @@ def _scored_in_memory(
     found: Found,
     chunks: Sequence[int],
     texts: Sequence[str],
+    part: Part | None,
 ) -> list[ScoredText]:
     """The texts of recalled chunks with their passages scored."""
     from models.evidence import similarities
@@ -159,10 +165,13 @@ def _scored_in_memory(
     alike: list[Tensor | None] = [None] * len(chunks)
     if found.queries and model.config.memory_positions != "last":
         alike = [*similarities(model, memory, found.queries, chunks)]
-    return [
+    scored = [
         score_text(question, text, near, encode(text)[1], longest=PASSAGE)
         for text, near in zip(texts, alike, strict=True)
     ]
+    if part is None:
+        return scored
+    return [text.preferring(part.within(chunk)) for text, chunk in zip(scored, chunks, strict=True)]
 
 
 def _passages(texts: Sequence[ScoredText]) -> list[str]:

@@ -6,9 +6,12 @@ Reaches the model and the memory through a session.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.open_memory import OpenMemory
+from mplus_cli.asking.parts import Part, find_part, names_part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.scope import chunks_outside
 from mplus_cli.asking.words import Words, word_weights
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
 NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave out --document"
 
 
-def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found, Words]:
-    """What was found in memory for a question, and the matches of its words.
+def retrieve(
+    session: Session, opened: OpenMemory, draft: Draft
+) -> tuple[Found, Words, Part | None]:
+    """What was found in memory for a question, the matches of its words, and the part of the documents
+    that it names: then nothing else is found, if memory has anything of the part.
 
     Raises:
         UsageError: a document that is named is not there, nothing of it is in memory, or the model
@@ -40,13 +46,34 @@ def retrieve(session: Session, opened: OpenMemory, draft: Draft) -> tuple[Found,
         raise UsageError(NOTHING_LEFT)
     weights = word_weights(session, opened.calibration)
     words = Words.find(weights, draft.question, opened.texts, opened.calibration)
-    prior = words.prior
-    if outside:
-        prior = dict(prior or {}) | dict.fromkeys(outside, float("-inf"))
-    found = look_up(session.model, opened.memory, draft.query_ids, prior)
+    part = _named_part(session, opened, draft.question.text, outside)
+    if part and part.spans:
+        others = frozenset(range(opened.memory.chunks)).difference(part.spans)
+        found = look_up(session.model, opened.memory, draft.query_ids, _without(words, others))
+        if found.ranked:
+            return found, words, part
+        part = replace(part, spans={})  # it was forgotten
+    found = look_up(session.model, opened.memory, draft.query_ids, _without(words, outside))
     if outside and not found.ranked:  # the rest of these documents was forgotten
         raise UsageError(NOTHING_LEFT)
-    return found, words
+    return found, words, part
+
+
+def _without(words: Words, chunks: frozenset[int]) -> Mapping[int, float] | None:
+    """The prior of a question's words, with these chunks left out."""
+    if not chunks:
+        return words.prior
+    return dict(words.prior or {}) | dict.fromkeys(chunks, float("-inf"))
+
+
+def _named_part(
+    session: Session, opened: OpenMemory, question: str, outside: frozenset[int]
+) -> Part | None:
+    """The part that a question names; None too where the model cannot leave chunks out."""
+    if session.model.config.recall == "tokens" or not names_part(question):
+        return None
+    rows = opened.stored.all_chunks(opened.view)
+    return find_part(question, [row for row in rows if row.number not in outside])
 
 
 def rank_chunks(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.asking.events import Source
 from mplus_cli.asking.open_memory import OpenMemory
-from mplus_cli.asking.passages import Passage, ScoredText, score_text
+from mplus_cli.asking.parts import Part
+from mplus_cli.asking.passages import Passage, ScoredText, first_passage, score_text
 from mplus_cli.library import ChunkRow
 from mplus_cli.runtime.session import Session
 
@@ -52,12 +53,18 @@ class Evidence:
 
 
 def gather_evidence(
-    session: Session, opened: OpenMemory, question: str, found: Found, count: int = SOURCES
+    session: Session,
+    opened: OpenMemory,
+    question: str,
+    found: Found,
+    count: int = SOURCES,
+    part: Part | None = None,
 ) -> Evidence:
     """Look up the texts of the best chunks, and score their sentences for the question.
 
     Args:
         found: with its chunks ranked.
+        part: whose passages are preferred in its chunks.
     """
     from models.evidence import similarities
 
@@ -81,11 +88,35 @@ def gather_evidence(
             row.text,
             near,
             session.plain_tokenizer.encode(row.text)[1],
-            [(start, stop) for start, stop, _ in row.place.headings] if row.place else (),
+            _headings(row),
         )
         for row, near in zip(rows, alike, strict=True)
     ]
+    if part:
+        texts = [
+            text.preferring(part.within(row.number)) for row, text in zip(rows, texts, strict=True)
+        ]
     return Evidence(tuple(rows), tuple(shares[: len(rows)]), tuple(texts), tuple(matched))
+
+
+def beginning(
+    opened: OpenMemory, part: Part, found: Found, count: int = SOURCES
+) -> tuple[Source, ...]:
+    """The first chunks of a part, at most `count`, each with the first sentences that are of the part."""
+    shares = dict(
+        zip((s.chunk for s in found.ranked), _shares([s.score for s in found.ranked]), strict=True)
+    )
+    rows = opened.stored.chunks([number for number in part.spans if number in shares][:count])
+    spans = [first_passage(row.text, part.spans[row.number], _headings(row)) for row in rows]
+    return tuple(
+        _source(row, shares[row.number], Passage(span, None))
+        for row, span in zip(rows, spans, strict=True)
+        if span
+    )
+
+
+def _headings(row: ChunkRow) -> list[tuple[int, int]]:
+    return [(start, stop) for start, stop, _ in row.place.headings] if row.place else []
 
 
 def _source(row: ChunkRow, share: float, passage: Passage | None) -> Source:

@@ -16,6 +16,9 @@ from mplus_cli.wording import count
 NOT_TOLD = "This asks about the whole text, and mplus answers from single passages."
 """The answer to questions that no single passage answers."""
 
+PART_NOT_TOLD = "This asks about a part as a whole, and mplus answers from single passages."
+"""The same of a page or chapter."""
+
 _BOOK = r"(?:book|novel|story|text|document|paper|report|article|work|tale|memory)"
 _THIS = rf"(?:this|the|your) (?:whole |entire )?{_BOOK}"
 _SUM = re.compile(

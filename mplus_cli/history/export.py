@@ -11,7 +11,7 @@ from models.durable import new_file
 from mplus_cli.errors import UsageError, disk_errors
 from mplus_cli.place import Place
 from mplus_cli.visible import one_line
-from mplus_cli.wording import NEAREST, NOT_SURE, answer_text, place
+from mplus_cli.wording import BEGINNING, NEAREST, NOT_SURE, answer_text, place
 
 
 def export(path: Path, memory: str, details: Sequence[Mapping[str, Any]]) -> None:
@@ -51,6 +51,8 @@ def standing(turn: Mapping[str, Any]) -> str:
     """What has to be said of an answer before its places are read; nothing of one that was sure."""
     if turn.get("doubtful"):
         return f"{NOT_SURE}."
+    if turn.get("reason") == "part":
+        return BEGINNING
     return NEAREST if turn.get("refused") and turn["sources"] else ""
 
 

@@ -138,6 +138,7 @@ def _add_questions(server: MCPServer[Any], service: Service) -> None:
             "reason": answer.reason,
             "confidence": answer.confidence,
             "doubtful": answer.doubtful,
+            "note": answer.note,
             "passages": [_passage(memory, source) for source in answer.sources],
         }
 

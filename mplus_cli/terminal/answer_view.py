@@ -8,7 +8,7 @@ from typing import Any
 from mplus_cli.asking.events import Answer, Event, Source, TextDelta, usage_words
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.streaming import growing_text
-from mplus_cli.wording import NEAREST, NOT_SURE, answer_text, place
+from mplus_cli.wording import BEGINNING, NEAREST, NOT_SURE, answer_text, place
 
 FITS_BEST = "The passage that fits the question best:"
 LIKELIEST = "The likeliest answer, which may be wrong:"
@@ -37,6 +37,8 @@ def show_answer(
     final = _stream(events) if stream else _last(events)
     if final is None:
         return None
+    if final.note:
+        screen.aside(final.note)
     if sources and final.is_unsure:
         show_evidence(final, whole=whole)
     elif final.doubtful:
@@ -126,7 +128,7 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
     if answer.is_unsure:
         screen.aside(FITS_BEST)
     elif answer.refused:
-        screen.aside(NEAREST)
+        screen.aside(BEGINNING if answer.reason == "part" else NEAREST)
     elif not best.answer_span and answer.reason != "verdict":
         screen.aside(NOWHERE)
     if whole:

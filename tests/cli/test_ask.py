@@ -40,6 +40,7 @@ def test_json(mplus: Any, book: str) -> None:
         "reason",
         "confidence",
         "doubtful",
+        "note",
         "refused",
     ]
     assert (answer["reason"], answer["doubtful"], answer["refused"]) in (
