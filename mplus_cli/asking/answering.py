@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from models.prompts import REFUSAL
 from mplus_cli.asking.choosing import Chosen, Prompted, answer_form
 from mplus_cli.asking.events import (
     WITHOUT_ANSWER,
@@ -141,9 +140,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):
         yield from _not_told(request, PART_NOT_TOLD, "part", first, found.ranked)
     elif asks_for_all:
-        yield from _passages_only(request, found, "whole")
-    elif opened.calibration and answer_form(session, draft.question) == "verdict":
-        yield from _passages_only(request, found, "unsure")  # a yes has no confidence
+        yield from _whole(request, found)
     else:
         texts = _texts(opened.stored)
         prompt = compose_with_text(session, opened.memory, draft, found, texts, part)
@@ -169,17 +166,11 @@ def _about(request: Request, text: str) -> Iterator[Event]:
     yield request.answer(Chosen(text, 0, "about"), (), request.nothing_read())
 
 
-def _passages_only(request: Request, found: Found, reason: str) -> Iterator[Event]:
-    """The closest passages, and why the reader is not asked: no passage tells (`whole`), or it could not
-    say how sure it is (`unsure`)."""
+def _whole(request: Request, found: Found) -> Iterator[Event]:
+    """The closest passages to a question about the whole text."""
     ranked = rank_chunks(request.session, request.opened, request.draft, found)
-    nothing_read = request.nothing_read(ranked)
-    sources = request.evidence(found, nothing_read).sources()
-    if reason == "whole":
-        yield from _not_told(request, NOT_TOLD, reason, sources, ranked)
-        return
-    yield Retrieved(sources)
-    yield request.answer(Chosen(REFUSAL, 0, reason), sources, nothing_read)
+    sources = request.evidence(found, request.nothing_read(ranked)).sources()
+    yield from _not_told(request, NOT_TOLD, "whole", sources, ranked)
 
 
 def _not_told(

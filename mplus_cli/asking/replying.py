@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from models.prompts import encode_plain
+from models.prompts import REFUSAL, encode_plain
 from mplus_cli.asking.choosing import Chosen, Prompted, answer_form, choose, likeliest_verdict
 from mplus_cli.asking.quoting import guide_along
 from mplus_cli.runtime.tokens import AnswerText
@@ -38,12 +38,16 @@ def reply(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
 
 
 def _verdict(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
-    """Yes, no or the refusal, whichever is likeliest to begin the reply."""
+    """Yes, no or the refusal, whichever is likeliest to begin the reply; no answer where answers are judged,
+    as no probability is known of these."""
     from models.generate import read
 
     session = prompted.session
     behind = read(session.model, prompted.memory, prompted.found, prompted.prompt, spare=1)
     yield behind.recalled
+    if prompted.words.calibration is not None:
+        yield Chosen(REFUSAL, 0, "unsure")
+        return
     text = likeliest_verdict(session, behind)
     yield text
     yield Chosen(text, 1, "refused" if _is_refusal(text) else "verdict")

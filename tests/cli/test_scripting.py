@@ -53,7 +53,7 @@ def test_questions_in_answers_out(mplus: Any, book: str, tmp_path: Path) -> None
     for where in (
         f"{file}:4: it is not a JSON object such as",
         f'{file}:5: its "id"',
-        f"{file}:6: the id b stands",
+        f"{file}:6: the id b is used twice",
     ):
         assert where in said
     assert 'question 7: there is no document "Gone"' in said and f"{file}:8: the question" in said
