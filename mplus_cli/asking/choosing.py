@@ -159,15 +159,14 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
         if not answers or answers[0].nats < refusing:
             return Chosen(REFUSAL, reason="refused")
         return Chosen(answers[0].text, answers[0].tokens)
-    chances = [calibration.chance(answer.features) for answer in answers]
-    chance = max(chances, default=0.0)
-    odds = [one / (1 - one) for one in chances]  # never infinite: `Calibration.chance` is bounded
+    odds = [calibration.odds(answer.features) for answer in answers]
     shares = tuple((one.text, part / sum(odds)) for one, part in zip(answers, odds, strict=True))
+    number, chance = calibration.likeliest(answers) if answers else (0, 0.0)
     if not answers or chance < (calibration.doubt if question.strict else calibration.refuse):
         is_found = answers and (chance >= calibration.refuse or _would_answer(answers, refusing))
         reason = "unsure" if is_found else "refused"
         return Chosen(REFUSAL, reason=reason, considered=shares)
-    best = answers[chances.index(chance)]
+    best = answers[number]
     doubtful = chance < calibration.doubt
     return Chosen(
         *(best.text, best.tokens),

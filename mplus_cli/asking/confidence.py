@@ -1,4 +1,4 @@
-"""The probability that an answer is right: a logistic regression over features of the answer.
+"""The probability that an answer is right, from features of all answers that were considered.
 
 Its weights are in `asking.json` beside a checkpoint's weights, and were fitted on questions that the
 checkpoint was not trained on (`docs/evaluation/confidence.md`). Works on text and numbers; needs no
@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.matching import f1
 from mplus_cli.asking.answer_type import fits, kind_of
 from mplus_cli.asking.lexical import WORD, Match, find_words
 from mplus_cli.errors import MismatchError
 
 FILE = "asking.json"
-FORMAT = 1
+FORMATS = (1, 2)
+"""Of the file: in 1 each answer is judged by itself (logistic regression), in 2 answers compete with each
+other and with "none of them" (softmax)."""
+SAME = 0.6
+"""Token F1 from which on two answers count as the same, where answers compete and in fitting."""
 FEATURES = ("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead", "agreed")
 """What an answer is judged by: its log-probability by the token; that of refusing; the share of the
 question's words around the place where it stands; whether that is in the best chunk; whether it is of the
@@ -72,22 +77,45 @@ class Calibration:
     """Below this probability no answer is given."""
     doubt: float
     """Below this probability an answer comes with a warning, and with --strict not at all."""
+    compete: bool = False
+    """Whether the odds of an answer are those against "none of them", shared with the other answers."""
 
     @property
     def has_second(self) -> bool:
         """Whether it takes a second opinion into account."""
         return len(self.weights) > len(FEATURES)
 
-    def chance(self, features: Sequence[float]) -> float:
-        """The probability that an answer with these features is right."""
-        odds = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
-        return 1 / (1 + math.exp(-max(min(odds, 30.0), -30.0)))
+    def odds(self, features: Sequence[float]) -> float:
+        """The odds of an answer with these features, e^-30 to e^30."""
+        logit = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
+        return math.exp(max(min(logit, 30.0), -30.0))
+
+    def likeliest(self, answers: Sequence[Considered]) -> tuple[int, float]:
+        """The number of the answer with the best odds, and the probability that it is right.
+
+        Where answers compete, it has the probability of those that say the same (`SAME`) too.
+
+        Raises:
+            ValueError: there is no answer.
+        """
+        odds = [self.odds(answer.features) for answer in answers]
+        best = max(range(len(odds)), key=odds.__getitem__)
+        if not self.compete:
+            return best, odds[best] / (1 + odds[best])
+        text = answers[best].text
+        same = sum(
+            own
+            for number, (own, answer) in enumerate(zip(odds, answers, strict=True))
+            if number == best or f1(answer.text, [text]) >= SAME
+        )
+        return best, same / (1 + sum(odds))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """From JSON values; ValueError, KeyError or TypeError where they are not those of this format."""
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}, not {FORMAT}, which this version reads")
+        if values["format"] not in FORMATS:
+            known = " or ".join(map(str, FORMATS))
+            raise ValueError(f"format {values['format']!r}, not {known}, which this version reads")
         fitted = values["confidence"]
         weights = fitted["weights"]
         names = FEATURES + SECOND_FEATURES if len(weights) > len(FEATURES) else FEATURES
@@ -99,6 +127,7 @@ class Calibration:
             bias=float(fitted["bias"]),
             refuse=float(fitted["refuse"]),
             doubt=float(fitted["doubt"]),
+            compete=values["format"] > 1,
         )
         numbers = (*found.words, *found.weights, found.bias, found.refuse, found.doubt)
         if not all(map(math.isfinite, numbers)):

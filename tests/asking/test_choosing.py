@@ -126,12 +126,15 @@ def test_an_answer_is_cut_to_the_tokens_asked_for(tiny_tokenizer: Any, whole: st
     assert cut_short(tiny_tokenizer, refused, 1) is refused
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("strict", "compete", "confidence"),
+    [(True, False, None), (False, False, 0.75), (False, True, 0.562)],
+)
 def test_every_answer_that_was_considered_has_its_share_of_the_odds(
-    monkeypatch: pytest.MonkeyPatch, strict: bool
+    monkeypatch: pytest.MonkeyPatch, strict: bool, compete: bool, confidence: float | None
 ) -> None:
     """Whether one is given or not: the passages are chosen by them."""
-    calibration = Calibration((1.0, 2.0), (1.0, *CALIBRATION.weights[1:]), 0.0, 0.1, 0.9)
+    calibration = Calibration((1.0, 2.0), (1.0, *CALIBRATION.weights[1:]), 0.0, 0.1, 0.9, compete)
     logits = {"grey": -math.log(3), "white": math.log(3), "old": 0.0}  # odds of 1 : 9 : 3
     answers = [
         Considered(text, 1, 0.0, (nats, *(0.0,) * (len(FEATURES) - 1)))
@@ -145,6 +148,7 @@ def test_every_answer_that_was_considered_has_its_share_of_the_odds(
     behind: Any = None
     chosen = choose(prompted, behind, 8)
     assert chosen.text == (REFUSAL if strict else "white")
+    assert chosen.confidence == confidence
     assert [text for text, _ in chosen.considered] == ["grey", "white", "old"]
     assert [share for _, share in chosen.considered] == pytest.approx([1 / 13, 9 / 13, 3 / 13])
     monkeypatch.setattr(choosing, "consider", lambda *_: ([], -1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mplus_cli.asking.confidence import (
     FILE,
     SECOND_FEATURES,
     Calibration,
+    Considered,
     Grounds,
     features,
     read_calibration,
@@ -54,7 +56,7 @@ def test_the_default_has_one() -> None:
     [
         lambda values: "{",
         lambda values: "[]",
-        lambda values: json.dumps(values | {"format": 2}),
+        lambda values: json.dumps(values | {"format": 3}),
         lambda values: json.dumps({"format": 1}),
         lambda values: json.dumps(values | {"words": {"bm25": "much", "window": 1}}),
         lambda values: json.dumps(values | {"words": {"bm25": float("nan"), "window": 1}}),
@@ -76,24 +78,38 @@ def test_a_damaged_file_is_reported(tmp_path: Path, damage: Any) -> None:
         read_calibration(tmp_path)
 
 
-def test_the_chance_is_a_logistic_regression() -> None:
-    found = Calibration.from_dict(VALUES)
-    values = [0.0] * len(FEATURES)
-    assert found.chance(values) == pytest.approx(0.2689, abs=1e-4)
-    values[FEATURES.index("near")] = 0.5
-    assert found.chance(values) == pytest.approx(0.5)
-    values[FEATURES.index("near")] = -1e9
-    assert found.chance(values) > 0
+def answers(found: Calibration, *given: tuple[str, float]) -> list[Considered]:
+    """Answers with a value of the last feature each."""
+    zeros = (0.0,) * (len(found.weights) - 1)
+    return [Considered(text, 1, -1.0, (*zeros, value)) for text, value in given]
 
 
-def test_a_second_opinion_counts_where_it_was_fitted() -> None:
-    assert not Calibration.from_dict(VALUES).has_second
-    weights = SECOND | {"both": 2.0}
-    found = Calibration.from_dict(
-        VALUES | {"confidence": VALUES["confidence"] | {"weights": weights}}
-    )
+def calibration(weights: dict[str, float], **changes: Any) -> Calibration:
+    own = VALUES["confidence"] | {"weights": weights}
+    return Calibration.from_dict(VALUES | {"confidence": own} | changes)
+
+
+def test_alone_an_answer_is_judged_by_a_logistic_regression() -> None:
+    """Files of format 1, of earlier versions, go on loading."""
+    found = calibration(dict.fromkeys(FEATURES, 0.0) | {"agreed": 2.0})
+    given = answers(found, ("a goat", 0.0), ("the old goat", 0.5), ("old goat", 0.25))
+    assert not found.has_second
+    assert found.likeliest(given[:1]) == (0, pytest.approx(0.2689, abs=1e-4))
+    assert found.likeliest(given) == (1, pytest.approx(0.5))
+    assert found.likeliest(answers(found, ("goat", -1e9)))[1] > 0
+
+
+def test_answers_compete_and_those_that_say_the_same_count_together() -> None:
+    found = calibration(SECOND | {"both": 1.0}, format=2)
     assert found.has_second
-    assert found.chance([*[0.0] * (len(SECOND) - 1), 0.5]) == pytest.approx(0.5)
+    logits = {"the old goat": 2.0, "Orla": 1.5, "An old goat": 1.0, "goat's horn": 1.0}
+    odds = {text: math.exp(logit - 1.0) for text, logit in logits.items()}
+    number, chance = found.likeliest(answers(found, *logits.items()))
+    same = odds["the old goat"] + odds["An old goat"]
+    assert (number, chance) == (0, pytest.approx(same / (1 + sum(odds.values()))))
+    assert found.likeliest(answers(found, ("the", 1.0))) == (0, pytest.approx(0.5))
+    far = found.likeliest(answers(found, *((name, 1e9) for name in "bcd")))
+    assert far == (0, pytest.approx(1 / 3))
 
 
 def test_an_answer_is_judged_where_it_stands_best() -> None:
