@@ -12,6 +12,8 @@ from typing import Any
 import platformdirs
 import pytest
 
+from mplus_cli.wording import answer_text
+
 STORY = Path(__file__).parents[1] / "examples" / "story" / "story.pdf"
 MILES = "How many miles of water lie between Port Ambrel and Sallowhithe?"
 
@@ -58,6 +60,14 @@ def test_it_reads_answers_and_names_the_page(home: Path, tmp_path: Path) -> None
     assert quoted["text"][start:stop] == "thirty-eight"
     short = mplus("ask", MILES, "--max-new-tokens", "2", home=home)
     assert first["answer"].startswith(short["answer"]) and short["reason"] == "length"
+    chat = [sys.executable, "-m", "mplus_cli", "--home", str(home), "chat"]
+    asked = (
+        "How many marks did Mrs. Gadd pay for the harmonium?\nWhat does she carry in her belt?\n"
+    )
+    told = subprocess.run(chat, input=asked, capture_output=True, text=True, env=dict(os.environ))
+    assert "Understood as: What does Mrs. Gadd carry in her belt?" in told.stderr
+    alone = mplus("ask", "What does Mrs. Gadd carry in her belt?", home=home)
+    assert told.stdout.splitlines()[-1] == answer_text(alone["answer"], alone["reason"])
     assert (short["usage"]["new_tokens"], short["confidence"]) == (2, first["confidence"])
     found = mplus("find", "grey cat with no tail", home=home)
     assert any("cat" in source["quote"] for source in found)

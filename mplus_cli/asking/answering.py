@@ -21,6 +21,7 @@ from mplus_cli.asking.events import (
     TextDelta,
     Usage,
 )
+from mplus_cli.asking.follow_ups import resolve
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
@@ -74,6 +75,8 @@ class Request:
     session: Session
     opened: OpenMemory
     clock: Clock
+    asked: str
+    """The question in the user's words."""
     draft: Draft
     part: Part | None = None
     """What it names of the documents."""
@@ -92,8 +95,9 @@ class Request:
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
+        read_as = self.draft.question.text
         return Answer(
-            question=self.draft.question.text,
+            question=self.asked,
             answer=chosen.text,
             memory=self.opened.stored.name,
             model=self.session.loaded.name,
@@ -103,6 +107,7 @@ class Request:
             confidence=chosen.confidence,
             doubtful=chosen.is_doubtful,
             note=self._note,
+            understood_as=None if read_as == self.asked else read_as,
         )
 
     def nothing_read(self, ranked: tuple[ChunkScore, ...] = ()) -> Recalled:
@@ -126,8 +131,11 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             f"{session.loaded.name} does not say how sure it is: leave out --strict (in the config "
             "file: strict = true), or use another model"
         )
-    request = Request(session, opened, Clock(), measure(session, question))
-    draft = request.draft
+    clock, draft = Clock(), measure(session, question)
+    asked = draft.question.text
+    if question.turns and answer_form(session, draft.question) != "spoken":
+        draft = measure(session, resolve(draft.question))
+    request = Request(session, opened, clock, asked, draft)
     if answer_form(session, draft.question) == "span":
         check_readers(session, opened)
     if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:

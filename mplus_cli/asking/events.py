@@ -145,6 +145,8 @@ class Answer:
     """Whether that is so low that the passage should be checked."""
     note: str | None = None
     """What a user should know of the search: that the page or chapter named was not found."""
+    understood_as: str | None = None
+    """A follow-up as it was read, with a name for its pronoun; None where that is `question`."""
 
     @property
     def is_unsure(self) -> bool:

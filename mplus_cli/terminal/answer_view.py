@@ -37,8 +37,7 @@ def show_answer(
     final = _stream(events) if stream else _last(events)
     if final is None:
         return None
-    if final.note:
-        screen.aside(final.note)
+    show_reading(final)
     if sources and final.is_unsure:
         show_evidence(final, whole=whole)
     elif final.doubtful:
@@ -113,6 +112,14 @@ def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
 def final_text(answer: Answer) -> str:
     """The text for stdout: the answer, or that none is likely enough to be right."""
     return answer_text(answer.answer, answer.reason)
+
+
+def show_reading(answer: Answer) -> None:
+    """How a follow-up was read, where a name was put for its pronoun; then what to know of the search."""
+    if answer.understood_as and not screen.is_quiet():
+        screen.dim(f"Understood as: {answer.understood_as}")
+    if answer.note:
+        screen.aside(answer.note)
 
 
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:

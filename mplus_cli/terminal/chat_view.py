@@ -22,6 +22,7 @@ from mplus_cli.terminal.answer_view import (
     final_text,
     show_answer,
     show_evidence,
+    show_reading,
     show_sources,
     show_usage,
 )
@@ -90,6 +91,7 @@ def _stream(conversation: Conversation, line: str) -> None:
             elif isinstance(event, Answer):
                 final = event
     if final is not None:
+        show_reading(final)
         show_evidence(final)
         if final.is_unsure:
             screen.piece(f"{final_text(final)}\n")

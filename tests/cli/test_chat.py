@@ -33,6 +33,11 @@ from mplus_cli.terminal import chat_view
 @pytest.fixture
 def conversation(book: str) -> Conversation:
     """A conversation with the short text."""
+    return begun(book)
+
+
+def begun(book: str) -> Conversation:
+    """A conversation with the model in use."""
     given = settings.resolve(settings.Flags())
     opened = open_session(given, note=lambda _: None, progress=lambda *_: None)
     memory = load_memory(opened, opened.library.open(book))
@@ -90,6 +95,38 @@ def test_the_question_before_is_looked_up_too(conversation: Conversation) -> Non
     first = query_ids(session, Question("the goat"))
     second = query_ids(session, Question("why"))
     assert query_ids(session, Question("why", turns=(("the goat", "x"),))) == first + second
+
+
+def test_a_follow_up_is_answered_as_it_would_be_alone(
+    book: str, tiny_but: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a name for its pronoun; /retry, /resume and the server ask with the same turns."""
+    tiny_but(quote_weight=4.0)
+    conversation = begun(book)
+
+    def told(question: str, *turns: tuple[str, str]) -> tuple[Answer, Answer]:
+        conversation.turns = list(turns)
+        later = ask(conversation, question)
+        conversation.turns = []
+        alone = ask(conversation, later.understood_as or question)
+        assert later.question == question and alone.understood_as is None
+        assert (later.answer, later.sources) == (alone.answer, alone.sources)
+        return later, alone
+
+    sexton = ("Who is the sexton of Moonfleet?", "Ratsey")
+    later, alone = told("And where did he live?", sexton, ("Who is he?", "the sexton"))
+    assert later.understood_as == "Where did Ratsey live?"
+    assert later.usage.prompt_tokens == alone.usage.prompt_tokens
+    later, alone = told("How deep is the well?", sexton)
+    assert later.understood_as is None
+    assert later.usage.prompt_tokens == alone.usage.prompt_tokens
+    conversation.turns = [sexton]
+    chat_view.show_answer(conversation.ask("Who is he?"), sources=False)
+    assert "  Understood as: Who is Ratsey?\n" in capsys.readouterr().err
+    run_command(conversation, "/retry")
+    assert conversation.turns == [sexton]
+    conversation.quote = False  # a reader of its own words is given the turns, as ever
+    assert ask(conversation, "Where did he live?").understood_as is None
 
 
 def test_answers_are_quoted_unless_that_is_turned_off(
