@@ -26,6 +26,7 @@ from rich.style import Style
 from rich.text import Text
 
 COLUMNS, LINES = 92, 60
+HOME = "~/.local/share/mplus"
 PROMPT = re.compile(r">\x08\x1b\[2C")
 """The prompt of a chat, as it is drawn."""
 SHOWN = (
@@ -40,7 +41,7 @@ def record(
     home: str, shown: Sequence[str | tuple[str, list[str]]] = SHOWN, folder: Path = STORY
 ) -> pyte.Screen:
     """The terminal after all commands, run in a folder; with a command may come what is typed into it, each
-    line at a prompt of its own."""
+    line at a prompt of its own. The temporary home is shown as the usual one."""
     terminal = pyte.Screen(COLUMNS, LINES)
     stream = pyte.Stream(terminal)
     for given in shown:
@@ -58,10 +59,10 @@ def record(
         )
         for text in typed:
             child.expect(PROMPT)
-            stream.feed(child.before + child.after)
+            stream.feed(child.before.replace(home, HOME) + child.after)
             child.send(f"{text}\r")
         child.expect(pexpect.EOF)
-        stream.feed(child.before)
+        stream.feed(child.before.replace(home, HOME))
         stream.feed("\r\n")
     return terminal
 

@@ -41,6 +41,7 @@ def test_json(mplus: Any, book: str) -> None:
         "confidence",
         "doubtful",
         "note",
+        "understood_as",
         "refused",
     ]
     assert (answer["reason"], answer["doubtful"], answer["refused"]) in (
