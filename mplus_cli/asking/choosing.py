@@ -22,7 +22,7 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import passages_with_answers
+from mplus_cli.asking.rereading import score_recalled, together
 from mplus_cli.asking.second_opinion import ANSWERS, SECOND_READS, ask_second, judged_by_both
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
@@ -138,12 +138,11 @@ def consider(
         answers.append(Considered(text, tokens, one.nats, known))
     if grounds and words.calibration and words.calibration.has_second:
         best = [entry.chunk for entry in behind.recalled.ranked[:SECOND_READS]]
-        passages = passages_with_answers(
+        recalled = score_recalled(
             *(session, prompted.memory, question.text, behind.found, best),
-            prompted.texts(best),
-            [(one.text, one.nats) for one in answers[:ANSWERS]],
-            prompted.part,
+            *(prompted.texts(best), prompted.part),
         )
+        passages = together(recalled, [(one.text, one.nats) for one in answers[:ANSWERS]])
         named = [one.text for one in answers]
         session.end_steps()
         opinion = ask_second(session, question.text, passages, named, longest)

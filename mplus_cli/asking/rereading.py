@@ -29,13 +29,13 @@ SENTENCE = 320
 """Most characters of any."""
 TOGETHER = 4
 """Passages of all chunks together, for a reader that looks where an answer may stand."""
-FARTHER = 1.5
+CHUNK_STEP = 1.5
 """What the passages of a chunk are behind those of the next better one, in standard deviations of the
 retriever's scores. Chosen with the next two on the questions that `asking.json` was fitted on: with them
 the right answer stands in the passages for 187 of 214, without for 164."""
-NAMED = 0.15
+PER_NAT = 0.15
 """What a passage gains by each nat of the likeliest answer that stands in it,"""
-UNNAMED = -12.0
+LEAST_NATS = -12.0
 """down to so many nats, which is what a passage without one counts."""
 
 
@@ -68,8 +68,8 @@ def compose_with_text(
     held = texts(best)
     if not prompt.reread:
         return compose(session, draft, held)
-    shown = passages_of_memory(session, memory, question.text, found, best, held, part)
-    return compose(session, draft, shown)
+    scored = score_recalled(session, memory, question.text, found, best, held, part)
+    return compose(session, draft, _passages(scored))
 
 
 def passages_by_words(question: str, texts: Sequence[str], count: int) -> list[str]:
@@ -89,55 +89,27 @@ def _scored_by_words(question: str, texts: Sequence[str], count: int) -> list[Sc
     return [score_text(question, text, longest=PASSAGE) for _, text in ranked[:count]]
 
 
-def passages_of_memory(
-    session: Session,
-    memory: Memory,
-    question: str,
-    found: Found,
-    chunks: Sequence[int],
-    texts: Sequence[str],
-    part: Part | None = None,
-) -> list[str]:
-    """The best passages of n recalled chunks, best chunk first: n of it, one fewer of each that follows."""
-    return _passages(_scored_in_memory(session, memory, question, found, chunks, texts, part))
-
-
-def passages_with_answers(
-    session: Session,
-    memory: Memory,
-    question: str,
-    found: Found,
-    chunks: Sequence[int],
-    texts: Sequence[str],
-    answers: Sequence[tuple[str, float]],
-    part: Part | None = None,
-) -> list[str]:
-    """The best passages of recalled chunks together, best chunk first: those that fit the question, and
-    those where an answer stands that the memory suggests.
+def together(texts: Sequence[ScoredText], answers: Sequence[tuple[str, float]] = ()) -> list[str]:
+    """The `TOGETHER` best passages of texts, best text first: those that fit the question, and those where an
+    answer stands that the memory suggests.
 
     Args:
         answers: with their log-probabilities.
     """
-    scored = _scored_in_memory(session, memory, question, found, chunks, texts, part)
-    return together(scored, answers)
-
-
-def together(texts: Sequence[ScoredText], answers: Sequence[tuple[str, float]] = ()) -> list[str]:
-    """The `TOGETHER` best passages of texts, best text first; `answers` as of `passages_with_answers`."""
     scores = []
     for number, text in enumerate(texts):
         places = [
-            (place, max(nats, UNNAMED))
+            (place, max(nats, LEAST_NATS))
             for answer, nats in answers
             for place in find_words(text.text, answer)
         ]
         likeliest = [
-            max((nats for (a, b), nats in places if start <= a and b <= stop), default=UNNAMED)
+            max((nats for (a, b), nats in places if start <= a and b <= stop), default=LEAST_NATS)
             for start, stop in text.passages
         ]
         scores.append(
             [
-                score + NAMED * nats - FARTHER * number
+                score + PER_NAT * nats - CHUNK_STEP * number
                 for score, nats in zip(text.scores, likeliest, strict=True)
             ]
         )
@@ -149,16 +121,20 @@ def together(texts: Sequence[ScoredText], answers: Sequence[tuple[str, float]] =
     ]
 
 
-def _scored_in_memory(
+def score_recalled(
     session: Session,
     memory: Memory,
     question: str,
     found: Found,
     chunks: Sequence[int],
     texts: Sequence[str],
-    part: Part | None,
+    part: Part | None = None,
 ) -> list[ScoredText]:
-    """The texts of recalled chunks with their passages scored."""
+    """The texts of recalled chunks, with their passages scored by the question's words and by memory.
+
+    Args:
+        part: whose passages come before others.
+    """
     from models.evidence import similarities
 
     model, encode = session.model, session.plain_tokenizer.encode

@@ -1,7 +1,7 @@
 """Asking a server that runs already, so that no model has to be loaded.
 
-Speaks HTTP/1.0 to our own server, a request and its reply to their end: a tenth of a question's time would go
-into importing `http.client`, and what that imports.
+Speaks HTTP/1.0 to our own server, a request and its reply to their end: importing `http.client`, and what
+that imports, takes 13 ms, where the whole client takes 110.
 """
 
 from __future__ import annotations
