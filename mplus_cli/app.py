@@ -24,7 +24,7 @@ from mplus_cli.errors import ExitCode, MplusError, UsageError
 from mplus_cli.runtime.quiet_libraries import without_warnings
 from mplus_cli.settings import Flags
 from mplus_cli.terminal import screen
-from mplus_cli.terminal.streams import OutputLost, close_output, standard_streams
+from mplus_cli.terminal.streams import OutputLost, ReaderLeft, close_output, standard_streams
 from mplus_cli.visible import one_line
 
 
@@ -163,7 +163,8 @@ def guarded(
     `error` and `exit_code` on stdout."""
 
     def fail(message: str, code: ExitCode | int) -> int:
-        screen.error(message)
+        with contextlib.suppress(ReaderLeft):
+            screen.error(message)
         if as_json:
             with contextlib.suppress(OutputLost):
                 screen.json_out({"error": message, "exit_code": int(code)})
@@ -191,11 +192,12 @@ def _guarded(
         close_output()
         if isinstance(lost.__cause__, BrokenPipeError):
             return ExitCode.DONE  # the reader of the pipe has left
-        screen.error(f"the output could not be written: {lost}")
+        with contextlib.suppress(ReaderLeft):
+            screen.error(f"the output could not be written: {lost}")
         return ExitCode.FAILED
-    except BrokenPipeError:  # stderr is closed: the work is not done
+    except ReaderLeft:  # as after Ctrl-C: what was committed is kept
         close_output()
-        return ExitCode.FAILED
+        return ExitCode.INTERRUPTED
     except Exception as error:
         if debug:
             screen.traceback(error)

@@ -25,7 +25,7 @@ from mplus_cli.asking.follow_ups import resolve
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
-from mplus_cli.asking.question import Question, check
+from mplus_cli.asking.question import KEPT_TURNS, Question, check
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
@@ -131,6 +131,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             f"{session.loaded.name} does not say how sure it is: leave out --strict (in the config "
             "file: strict = true), or use another model"
         )
+    question = replace(question, turns=question.turns[-KEPT_TURNS:])
     clock, draft = Clock(), measure(session, question)
     asked = draft.question.text
     if question.turns and answer_form(session, draft.question) != "spoken":

@@ -12,13 +12,12 @@ from typing import Any
 from mplus_cli.asking import answering, finding
 from mplus_cli.asking.events import Answer, Event, Source
 from mplus_cli.asking.open_memory import OpenMemory, load_memory, refreshed
-from mplus_cli.asking.question import Question
+from mplus_cli.asking.question import KEPT_TURNS, Question
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import KeptConversation, short
 from mplus_cli.runtime.session import Session, open_memory
 
-KEPT_TURNS = 20
 FOUND = 5
 """Passages of `/find` at most."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from mplus_cli.errors import UsageError
 
 DEFAULT_NEW_TOKENS = 256
+KEPT_TURNS = 20
+"""Of a conversation; older ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Question:
 
     text: str
     turns: tuple[tuple[str, str], ...] = ()
-    """Earlier questions and answers of a chat, oldest first."""
+    """Earlier questions and answers of a chat, oldest first. The last `KEPT_TURNS` count."""
     max_new_tokens: int | None = None
     """None: up to `DEFAULT_NEW_TOKENS`, or as many as fit."""
     temperature: float = 0.0

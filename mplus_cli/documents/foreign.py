@@ -7,7 +7,7 @@ but the list of a zip's members.
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mplus_cli.documents.model import Kind
@@ -75,6 +75,10 @@ _READ: dict[str, Kind] = {
     **dict.fromkeys((".pptx", ".pptm", ".ppsx"), "pptx"),
 }
 OFFICE_SUFFIXES = frozenset({*_READ, ".fodt"})
+CLAIMED = (".pdf", ".epub", ".docx", ".odt", ".pptx")
+"""Suffixes that say that a file is not text."""
+_MOST_SUFFIXES, _LONGEST_SUFFIX = 5, 12
+"""What is named of several files."""
 
 
 def office_kind(data: bytes, suffix: str) -> Kind | None:
@@ -106,12 +110,32 @@ def find_foreign(data: bytes, suffix: str) -> Foreign | None:
     return _LATEX if is_latex else None
 
 
+def not_an_epub(data: bytes) -> Foreign | None:
+    """What a file is that is only called an EPUB; None if it may be a damaged one."""
+    if data.startswith(b"PK\x03\x04"):
+        names = [name.lower() for name in _zip(data)[0]]
+        if not names or any(name.endswith((".opf", "meta-inf/container.xml")) for name in names):
+            return None
+    return find_foreign(data, "")
+
+
 def _zipped(data: bytes) -> Foreign:
     names, mimetype = _zip(data)
     for start, one in _MEMBERS:
         if any(name.startswith(start) for name in names):
             return one
-    return _OPEN_DOCUMENT.get(mimetype, _ARCHIVE)
+    if mimetype in _OPEN_DOCUMENT:
+        return _OPEN_DOCUMENT[mimetype]
+    files = [name for name in names if not name.endswith("/")]
+    held = _kinds(Path(name).suffix.lower()[:_LONGEST_SUFFIX] for name in files)
+    return replace(_ARCHIVE, what=f"{_ARCHIVE.what} ({held})") if held else _ARCHIVE
+
+
+def _kinds(suffixes: Iterable[str]) -> str:
+    """ "12 .jpg, 1 .txt": the commonest suffixes of files."""
+    counted = Counter(suffix or "without suffix" for suffix in suffixes)
+    kinds = [f"{number} {suffix}" for suffix, number in counted.most_common(_MOST_SUFFIXES)]
+    return ", ".join([*kinds, *(["..."] if len(counted) > _MOST_SUFFIXES else [])])
 
 
 def _zip(data: bytes) -> tuple[list[str], bytes]:
@@ -127,9 +151,12 @@ def _zip(data: bytes) -> tuple[list[str], bytes]:
         return [], b""
 
 
-def refusal(one: Foreign, label: str) -> str:
-    """The line that says what a file is and what to do."""
-    return f"{label} is {one.what}, which mplus does not read: {one.advice.replace('FILE', label)}"
+def refusal(one: Foreign, label: str, suffix: str) -> str:
+    """The line that says what a file is, whatever its suffix says, and what to do."""
+    is_other = suffix in CLAIMED and one is not _ENCRYPTED
+    name = f"not the {suffix[1:].upper()} its name says but " if is_other else ""
+    advice = one.advice.replace("FILE", label)
+    return f"{label} is {name}{one.what}, which mplus does not read: {advice}"
 
 
 def left_out(folder: str, files: Iterable[Path]) -> list[str]:
@@ -139,7 +166,7 @@ def left_out(folder: str, files: Iterable[Path]) -> list[str]:
     for file in files:
         one = _BY_SUFFIX.get(file.suffix.lower())
         if one is None or one is _PICTURES:
-            others[file.suffix.lower() or "without suffix"] += 1
+            others[file.suffix.lower()] += 1
         else:
             known.setdefault(one, []).append(file)
     lines = []
@@ -151,10 +178,8 @@ def left_out(folder: str, files: Iterable[Path]) -> list[str]:
             lines.append(f"{more}: each is {one.what}: {_advice(one, found[0])}")
     if others:
         count = sum(others.values())
-        kinds = ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(5))
-        rest = ", ..." if len(others) > 5 else ""
         some = "1 file was" if count == 1 else f"{count} files were"
-        lines.append(f"{folder}: {some} left out as no document ({kinds}{rest})")
+        lines.append(f"{folder}: {some} left out as no document ({_kinds(others.elements())})")
     return lines
 
 

@@ -8,7 +8,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from mplus_cli.documents.foreign import find_foreign, office_kind, refusal
+from mplus_cli.documents.foreign import (
+    CLAIMED,
+    find_foreign,
+    not_an_epub,
+    office_kind,
+    refusal,
+)
 from mplus_cli.documents.model import DocumentError, Kind, Page, PageRange
 from mplus_cli.documents.parts import Parts
 
@@ -16,7 +22,6 @@ Progress = Callable[[int, int], None]
 
 _BY_SUFFIX: dict[str, Kind] = {
     ".pdf": "pdf",
-    ".epub": "epub",
     ".html": "html",
     ".htm": "html",
     ".xhtml": "html",
@@ -76,11 +81,13 @@ def _parse(
     if kind == "epub":
         from mplus_cli.documents.epub import read_epub
 
+        if foreign := not_an_epub(data):
+            raise DocumentError(refusal(foreign, label, suffix))
         return read_epub(data, label, progress)
     if kind in _OFFICE:
         return _office_parts(data, label, kind, progress)
     if foreign := find_foreign(data, suffix):
-        raise DocumentError(refusal(foreign, label))
+        raise DocumentError(refusal(foreign, label, suffix))
     parts = _misnamed(_text_parts(data, label, kind, suffix), label, suffix)
     if progress:
         progress(1, 1)
@@ -153,7 +160,7 @@ def _records(data: bytes, kind: Kind, suffix: str) -> str | None:
 
 def _misnamed(parts: Parts, label: str, suffix: str) -> Parts:
     """`parts`, with a warning if the name says that the file is not text at all."""
-    if suffix not in (".pdf", ".epub", ".docx", ".odt", ".pptx"):
+    if suffix not in CLAIMED:
         return parts
     found = "a web page" if parts.kind == "html" else "text"
     claimed = suffix[1:].upper()
@@ -181,6 +188,8 @@ def sniff(data: bytes, suffix: str) -> Kind:
         return office
     if b"%PDF-" in start and (b"endobj" in data or b"\0" in start):
         return "pdf"
+    if suffix == ".epub" and (start.startswith(b"PK") or b"\0" in start):
+        return "epub"
     return _BY_SUFFIX.get(suffix, "text")
 
 

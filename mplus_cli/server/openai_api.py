@@ -13,12 +13,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from mplus_cli.asking.events import Answer, Source, TextDelta
+from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.asking.question import Question
 from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
-from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, place
+from mplus_cli.server.spoken import refusal, spoken, where
 
 _NEUTRAL = NEUTRAL | {
     "n": (None, 1),
@@ -151,28 +151,6 @@ class Chunks:
         return sse({**self._head, "choices": [choice], **(more or {})})
 
 
-def spoken(answer: Answer) -> str:
-    """What a chat shows: the answer, and where it is not sure, that and the passage that fits best."""
-    if answer.reason == "unsure":
-        text = NO_ANSWER
-    elif answer.doubtful:
-        text = f"{answer.answer}\n\n{NOT_SURE}."
-    else:
-        return answer.answer
-    if not answer.sources or not answer.sources[0].quote:
-        return text
-    best = answer.sources[0]
-    quote = " ".join((best.quote or "").split())
-    return f"{text} The passage that fits best ({_where(best)}):\n\n> {quote}"
-
-
-def refusal(answer: Answer) -> str | None:
-    """Why there is no answer, in one line; None where there is one."""
-    if not answer.refused:
-        return None
-    return answer_text(answer.answer, answer.reason)
-
-
 def finish_reason(answer: Answer) -> Literal["stop", "length"]:
     """`length` where it was cut short; all other ends are `stop`, and `mplus.reason` says which."""
     return "length" if answer.reason == "length" else "stop"
@@ -191,7 +169,7 @@ def citations(answer: Answer, base: str) -> list[dict[str, Any]]:
         {
             "start_index": 0,
             "end_index": end,
-            "title": _where(source),
+            "title": where(source),
             "url": f"{base}#{answer.memory}/{source.chunk}",
         }
         for source in answer.sources
@@ -200,10 +178,6 @@ def citations(answer: Answer, base: str) -> list[dict[str, Any]]:
 
 def _annotations(answer: Answer, base: str) -> list[dict[str, Any]]:
     return [{"type": "url_citation", "url_citation": cited} for cited in citations(answer, base)]
-
-
-def _where(source: Source) -> str:
-    return place(source.document, *source.spot)
 
 
 def _model(name: str, created: str) -> dict[str, Any]:

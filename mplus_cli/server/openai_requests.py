@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mplus_cli.asking.question import Question, check
 from mplus_cli.errors import UsageError
+from mplus_cli.server.spoken import heard
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tools": (None, []),
@@ -99,7 +100,7 @@ def _conversation(messages: list[Message]) -> tuple[list[tuple[str, str]], str]:
                 turns.append((waiting, ""))
             waiting = text
         elif message.role == "assistant" and waiting is not None:
-            turns.append((waiting, text))
+            turns.append((waiting, heard(text)))
             waiting = None
         elif message.role not in ("system", "developer", "assistant"):
             raise UsageError(f"a message of role {message.role[:40]!r} is not understood here")

@@ -14,10 +14,11 @@ from fastapi import APIRouter, Request
 from mplus_cli.asking.events import Answer, TextDelta
 from mplus_cli.asking.question import Question
 from mplus_cli.errors import UsageError
-from mplus_cli.server.openai_api import citations, spoken
+from mplus_cli.server.openai_api import citations
 from mplus_cli.server.openai_requests import NEUTRAL, CommonRequest, Message
 from mplus_cli.server.replies import collect, sse, stream
 from mplus_cli.server.service import Service
+from mplus_cli.server.spoken import spoken
 
 _NEUTRAL = NEUTRAL | {
     "background": (None, False),

@@ -46,6 +46,21 @@ class _Output:
         return getattr(self._stream, name)
 
 
+class ReaderLeft(Exception):
+    """The reader of stderr has left."""
+
+
+class _Messages(_Output):
+    """Stderr: that its reader has left is told from other broken pipes."""
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
+
+
 class _Closed(io.StringIO):
     """Replaces a stdout that was closed."""
 
@@ -72,8 +87,8 @@ def standard_streams() -> Iterator[None]:
         Path(os.devnull).open(encoding="utf-8") as nothing,
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
     ):
-        sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nowhere
-        sys.stdout = _Output(sys.stdout or _Closed())
+        sys.stdin = sys.stdin or nothing
+        sys.stdout, sys.stderr = _Output(sys.stdout or _Closed()), _Messages(sys.stderr or nowhere)
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from mplus_cli.asking import answering
 from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Event, TextDelta
 from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question
 from mplus_cli.asking.slash_commands import COMMANDS, Reply, completions, is_command
 from mplus_cli.asking.slash_commands import run as run_command
 from mplus_cli.errors import MplusError, UsageError
@@ -68,9 +69,21 @@ def test_turns_that_do_not_fit_go_oldest_first(conversation: Conversation) -> No
     assert ask(conversation, "And why?").usage.prompt_tokens == both <= 512
 
 
+def test_of_a_long_conversation_the_last_turns_count(conversation: Conversation) -> None:
+    """Whoever sends it: the server's clients send all that they have."""
+    turns = tuple([("a", "b")] * 25)
+
+    def tokens(count: int) -> int:
+        asked = Question("And why?", turns=turns[:count], max_new_tokens=1)
+        *_, last = answering.answer(conversation.session, conversation.opened, asked)
+        assert isinstance(last, Answer)
+        return last.usage.prompt_tokens
+
+    assert tokens(19) < tokens(20) == tokens(25) < 512
+
+
 def test_no_more_texts_are_read_again_than_there_is_room_for(conversation: Conversation) -> None:
     from mplus_cli.asking.prompting import compose, measure
-    from mplus_cli.asking.question import Question
 
     session = conversation.session
     draft = measure(session, Question("who?"))
@@ -89,7 +102,6 @@ def test_an_answer_cut_short_is_no_turn(conversation: Conversation) -> None:
 
 def test_the_question_before_is_looked_up_too(conversation: Conversation) -> None:
     from mplus_cli.asking.prompting import query_ids
-    from mplus_cli.asking.question import Question
 
     session = conversation.session
     first = query_ids(session, Question("the goat"))

@@ -67,3 +67,25 @@ def test_asking_with_closed_streams(shell: Shell, book: str) -> None:
     assert "the question is empty" in done.stderr
     done = shell(f"$M chat -m {book} <&-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_nobody_reads_the_messages(book: str, tmp_path: Path) -> None:
+    """A command whose stderr is a pipe that its reader left ends as after Ctrl-C; a failure is still one."""
+    (tmp_path / "a.txt").write_text("The goat ate the rope.")
+    read, write = os.pipe()
+    os.close(read)
+    for line, code in (
+        (["ingest", tmp_path / "a.txt", "-m", book], 130),
+        (["memory", "show", "nobody", "--json"], 1),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "mplus_cli", *line],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=write,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code
+        assert '"exit_code": 1' in done.stdout if code == 1 else not done.stdout
+    os.close(write)

@@ -23,6 +23,7 @@ def zipped(*members: str, mimetype: str = "") -> bytes:
 
 
 ODP = "application/vnd.oasis.opendocument.presentation"
+NOT_EPUB = "not the EPUB its name says but"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 
 
@@ -45,6 +46,21 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
         ("a.ps", b"%!PS-Adobe-3.0\n", "a PostScript file.*ps2pdf"),
         ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "a picture.*tesseract a.png"),
         ("a.gz", b"\x1f\x8b" + bytes(100), "an archive"),
+        (
+            "a.epub",
+            zipped("a.txt", "b/c.jpg", "d.jpg"),
+            rf"{NOT_EPUB} an archive \(2 \.jpg, 1 \.txt\)",
+        ),
+        ("a.epub", zipped("xl/workbook.xml"), f"{NOT_EPUB} a spreadsheet"),
+        ("a.epub", b"\x89PNG\r\n\x1a\n" + bytes(100), f"{NOT_EPUB} a picture.*tesseract a.epub"),
+        ("a.epub", b"{\\rtf1\\ansi The goat.}", f"{NOT_EPUB} an RTF document"),
+        ("a.epub", b"PK\x03\x04" + bytes(100), "not a readable EPUB .damaged or truncated.: get"),
+        ("a.epub", bytes(range(256)) * 2, "not a readable EPUB .damaged or truncated.: get"),
+        (
+            "a.docx",
+            zipped("a" * 99 + "." + "b" * 99),
+            r"not the DOCX.* an archive \(1 \.b{11}\), which",
+        ),
     ],
 )
 def test_a_refusal(tmp_path: Path, name: str, data: bytes, said: str) -> None:
@@ -52,6 +68,14 @@ def test_a_refusal(tmp_path: Path, name: str, data: bytes, said: str) -> None:
     path.write_bytes(data)
     with pytest.raises(DocumentError, match=rf"^{name} is {said}"):
         read_document(Source(path, name))
+
+
+def test_text_that_is_called_an_epub(tmp_path: Path) -> None:
+    path = tmp_path / "a.epub"
+    path.write_text("The goat ate the rope.")
+    document = read_document(Source(path, "a.epub"))
+    assert document.text.strip() == "The goat ate the rope."
+    assert document.warnings[0].startswith("a.epub is not the EPUB its name says but text")
 
 
 def test_what_a_folder_has_besides(tmp_path: Path) -> None:

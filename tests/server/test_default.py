@@ -13,6 +13,7 @@ from mplus_cli.app import run
 from mplus_cli.settings import DEFAULT_MODEL
 
 pytest.importorskip("fastapi")
+openai = pytest.importorskip("openai")
 
 
 @pytest.mark.default_model
@@ -33,6 +34,16 @@ def test_it_answers_through_the_server(
         message, whole = told["choices"][0]["message"], told["mplus"]
         assert "Orla Finch" in message["content"] and message["refusal"] is None
         assert 0 < whole["confidence"] <= 1 and whole["sources"][0]["answer_span"]
+        with openai.OpenAI(base_url=f"{server.address}v1", api_key="none") as client:
+            follow = {"role": "user", "content": "What does she have?"}
+            first = client.chat.completions.create(**chat).choices[0].message
+            messages = [*chat["messages"], first, follow]
+            later = client.chat.completions.create(model="default", messages=messages)
+        asked = {"question": "What does she have?", "turns": [(question, whole["answer"])]}
+        rest = server.post("/api/memories/default/ask", asked)
+        assert later.model_extra["mplus"]["understood_as"] == "What does Orla Finch have?"
+        assert rest["understood_as"] == "What does Orla Finch have?"
+        assert "goat" in later.choices[0].message.content
         monkeypatch.setattr("mplus_cli.runtime.session.load_model", None)
         line = ["--home", str(tmp_path), "--device", "cpu", "ask", question, "--json"]
         capsys.readouterr()

@@ -10,6 +10,8 @@ import pytest
 
 from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
 from mplus_cli.place import Place
+from mplus_cli.server.spoken import spoken
+from mplus_cli.wording import NO_ANSWER
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi")
@@ -173,9 +175,9 @@ def test_messages_without_a_question(client: Any) -> None:
         ({"answer": REFUSAL, "reason": "refused", "confidence": None}, REFUSAL, REFUSAL, "stop"),
         (
             {"answer": REFUSAL, "reason": "unsure", "confidence": None},
-            f'{api.NO_ANSWER} The passage that fits best (Moonfleet, p. 4-5, "The Vault"):'
+            f'{NO_ANSWER} The passage that fits best (Moonfleet, p. 4-5, "The Vault"):'
             "\n\n> He kept a locket.",
-            api.NO_ANSWER,
+            NO_ANSWER,
             "stop",
         ),
         (
@@ -196,6 +198,10 @@ def test_how_sure_it_is_shows(changes: Any, content: str, refusal: str | None, f
     assert (choice["message"]["content"], choice["message"]["refusal"]) == (content, refusal)
     assert choice["finish_reason"] == finish
     assert whole["mplus"] == answer.to_json()
+    back = [("user", "Who?"), ("assistant", content), ("user", "Why?")]
+    messages = [{"role": role, "content": text} for role, text in back]
+    asked = api.ChatRequest(model="book", messages=messages).to_question(False)
+    assert asked.turns == (("Who?", answer.answer),), "as `mplus chat` keeps it"
     chunks = api.Chunks("book", "http://here/", False)
     said = [] if answer.is_unsure else [chunks.text(TextDelta(answer.answer))]
     streamed = "".join([*said, chunks.text(answer)])
@@ -282,7 +288,7 @@ def test_an_unsure_response_streams_its_passage() -> None:
     sent = response.text(Retrieved((SOURCE,))) + response.text(answer)
     values = [json.loads(line[6:]) for line in sent.splitlines() if line.startswith("data: ")]
     (delta,) = (value["delta"] for value in values if value["type"].endswith("text.delta"))
-    assert delta == api.spoken(answer) == values[-1]["response"]["output"][0]["content"][0]["text"]
+    assert delta == spoken(answer) == values[-1]["response"]["output"][0]["content"][0]["text"]
     assert [line[7:] for line in sent.splitlines() if line.startswith("event: ")] == [
         value["type"] for value in values
     ]

@@ -107,6 +107,42 @@ def test_the_passage_that_holds_the_answer_opens(page: Any) -> None:
         page.unroute("**/ask")
 
 
+def test_a_question_is_asked_after_the_ones_before_it(page: Any) -> None:
+    """Until another conversation is begun, or another memory is chosen; how it was read is said."""
+    sent: list[Any] = []
+    question = "What is the book about?"
+
+    def understood(route: Any) -> None:
+        sent.append(route.request.post_data_json["turns"])
+        told = route.fetch().text()
+        told = told.replace('"understood_as": null', '"understood_as": "Where did Ratsey live?"')
+        route.fulfill(body=told, content_type="text/event-stream")
+
+    def ask() -> Any:
+        article = page.locator("article").nth(len(sent))
+        page.fill("#question", question)
+        page.keyboard.press("Enter")
+        expect(article.locator("[aria-current=true]")).to_be_visible()
+        expect(page.locator("#send")).to_be_enabled()
+        return article
+
+    page.route("**/ask", understood)
+    page.select_option("#memory", "book")
+    page.wait_for_selector("#strip rect")
+    expect(page.locator("#begin")).to_be_disabled()
+    article = ask()
+    said = article.locator(".said").inner_text()
+    expect(article.locator(".quiet").first).to_have_text("Understood as: Where did Ratsey live?")
+    ask()
+    page.click("#begin")
+    ask()
+    page.select_option("#memory", "")
+    page.select_option("#memory", "book")
+    page.wait_for_selector("#strip rect")
+    ask()
+    assert sent == [[], [[question, said]], [], []]
+
+
 def test_a_dropped_file_becomes_a_memory(page: Any, tmp_path: Path, live: Any) -> None:
     hostile = tmp_path / "<img src=x onerror=alert(1)>.txt"
     hostile.write_text("The goat \u202eadmiral <b>bold</b> ate the 🐐 logbook. " * 20)

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,21 +52,15 @@ def flags(private: Any) -> list[str]:
     return ["--home", str(private.home), "--model", str(private.model), "--device", "cpu"]
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=120)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+@contextmanager
+def connected(private: Any) -> Iterator[http.client.HTTPConnection]:
+    with closing(client._UnixConnection(str(private.home / "s"))) as connection:
+        connection.timeout = 120
+        yield connection
 
 
 def get(private: Any, path: str, **headers: str) -> tuple[int, str]:
-    with closing(UnixConnection(str(private.home / "s"))) as connection:
+    with connected(private) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
@@ -137,8 +131,7 @@ def test_asking_a_server_imports_little(private: Any, flags: list[str], process_
     """Neither what computes nor what only other commands need: half of the time to an answer was that."""
     program = (
         "import sys; from mplus_cli.app import run; assert run(sys.argv[1:]) == 0; "
-        "names = ('torch', 'numpy', 'pydantic', 'rich', 'httpx', 'http.client', 'email', "
-        "'mplus_cli.library.database', "
+        "names = ('torch', 'numpy', 'pydantic', 'rich', 'httpx', 'mplus_cli.library.database', "
         "'models.config', 'mplus_cli.commands.memory'); "
         "sys.exit(', '.join(name for name in names if name in sys.modules) or 0)"
     )
@@ -175,7 +168,9 @@ def test_another_model_or_no_server_is_asked_in_this_process(
         with its:
             its.sendall(reply)
             its.shutdown(socket.SHUT_WR)
-            monkeypatch.setattr(client, "_connected", lambda _, ours=ours: ours)
+            connection = http.client.HTTPConnection("localhost")
+            connection.sock = ours
+            monkeypatch.setattr(client, "_connection", lambda _, c=connection: c)
             assert client.ask_running(settings, "default", ASKED, note=print) is None
     monkeypatch.undo()
     with socket.socket() as deaf:  # it has the port, and takes no calls
@@ -259,7 +254,7 @@ def test_a_signal_ends_it_cleanly_with_a_reading_under_way(private: Any) -> None
     token = (private.home / "token").read_text().strip()
     book = "".join(f"Day {day}. Orla wrote the weather in a green book. " for day in range(6000))
     path = "/api/memories/long/documents?filename=long.txt&stream=true"
-    with closing(UnixConnection(str(private.home / "s"))) as connection:
+    with connected(private) as connection:
         connection.request("POST", path, book.encode(), {"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
         for line in response:
