@@ -125,6 +125,14 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}{TEMPORARY}")
 
 
+def meant(name: str) -> str:
+    """The path whose hidden name this is, as messages call it; any other as it is."""
+    folder, hidden = os.path.split(name)
+    if not (hidden.startswith(".") and hidden.endswith(TEMPORARY)):
+        return name
+    return os.path.join(folder, hidden[1 : -len(TEMPORARY)])
+
+
 def check_place(path: Path) -> None:
     """Check that a new file would replace nothing but a regular file; FileExistsError if not."""
     if path.exists() and not path.is_file():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-from models.durable import Unconfirmed
+from models.durable import Unconfirmed, meant
 
 DISK_FULL = (
     "the disk is full: free some space and run the same command again (what was committed is kept)"
@@ -88,7 +88,7 @@ def explained(error: OSError) -> MplusError:
         return MplusError(DISK_FULL)
     if isinstance(error, BlockingIOError):
         return MplusError(f"{error.filename} is being written by another process: wait for it")
-    what = error.filename or "the memory"
+    what = meant(str(error.filename)) if error.filename else "the memory"
     reason = error.strerror or type(error).__name__
     if error.errno == errno.EROFS:
         return MplusError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from models.durable import meant
 from mplus_cli.errors import DISK_FULL, ExitCode, MplusError, is_disk_full
 from mplus_cli.visible import one_line
 
@@ -35,7 +36,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         if _is_loaded(module, name, error):
             return str(error), ExitCode.MISMATCH
     if isinstance(error, OSError):
-        what = f"{error.filename}: " if error.filename else ""
+        what = f"{meant(str(error.filename))}: " if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__
         return f"{what}{reason}: check the path and its permissions", ExitCode.FAILED
     if isinstance(error, ModuleNotFoundError):

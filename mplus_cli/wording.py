@@ -79,6 +79,13 @@ def labelled_pages(pages: tuple[int, int] | None, where: Place | None) -> str:
     return f"p. {labels} ({numbers.removeprefix('p. ')})"
 
 
+def reading_cost(chunks: int, tokens: int, pace: float | None) -> str:
+    """What reading takes: "1,200 tokens, 3 chunks, about 4 min", the time where `pace`, the seconds that a
+    token takes, is known."""
+    size = f"{count(tokens, 'token')}, {count(chunks, 'chunk')}"
+    return size if pace is None else f"{size}, about {duration(tokens * pace)}"
+
+
 def duration(seconds: float | None) -> str:
     """ "40 s", "3 min", "2 h 10 min"; nothing for nothing."""
     if seconds is None:

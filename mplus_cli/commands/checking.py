@@ -80,20 +80,23 @@ def repair_memory(
 ) -> int:
     """Rebuild a damaged memory from the documents whose text is intact. They are read again."""
     from dataclasses import asdict
+    from functools import partial
 
     from mplus_cli.ingest.recomputing import recompute
     from mplus_cli.ingest.repairing import find_readable, repair
     from mplus_cli.library.verify import verify
     from mplus_cli.runtime.session import open_session
+    from mplus_cli.runtime.tokenizing import reading_pace
     from mplus_cli.terminal.ingest_view import IngestView
-    from mplus_cli.wording import count
+    from mplus_cli.wording import count, reading_cost
 
     settings = settings_of(context)
     stored = stored_memory(context, name)
     kept: list[str] = []
     lost: list[dict[str, str]] = []
     with screen.meter() as meter:
-        view = IngestView(meter)
+        pace = partial(reading_pace, settings)
+        view = IngestView(meter, pace=pace)
         problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
         whole = None if problems else stored  # of a damaged one not even the type can be asked
         session = open_session(settings, note=view.note, progress=meter.report, memory=whole)
@@ -113,8 +116,9 @@ def repair_memory(
                 )
             for doubt in salvage.doubts:
                 screen.failed(doubt)
-            chunks = count(len(salvage.chunks), "chunk")
-            asked = f"Read {count(len(kept), 'document')} again ({chunks}), and forget the damaged memory?"
+            tokens = sum(chunk.tokens for chunk in salvage.chunks)
+            cost = reading_cost(len(salvage.chunks), tokens, None if yes else pace())
+            asked = f"Read {count(len(kept), 'document')} again ({cost}), and forget the damaged memory?"
             if not agreed(asked, f'memory "{name}" is not repaired', yes=yes):
                 if as_json:
                     screen.json_out({"memory": name, "repaired": False, "kept": [], "lost": []})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +15,15 @@ from mplus_cli.commands.common import (
     resumable,
     settings_of,
 )
+from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
+    from mplus_cli.documents import Source
+    from mplus_cli.documents.watching import Watch
+    from mplus_cli.ingest.job import Report
     from mplus_cli.settings import Settings
+    from mplus_cli.terminal.ingest_view import IngestView
 
 
 def ingest(
@@ -66,6 +71,10 @@ def ingest(
             show_default=False,
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on reading what is added to these folders, until Ctrl-C."),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -82,10 +91,14 @@ def ingest(
     ] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    from functools import partial
+
     from mplus_cli.api import Mplus
+    from mplus_cli.documents.watching import Watch
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import Report, plan
     from mplus_cli.library import mounts
+    from mplus_cli.runtime.tokenizing import reading_pace
     from mplus_cli.terminal.ingest_view import IngestView, show_event, show_report
 
     settings = settings_of(context)
@@ -94,6 +107,10 @@ def ingest(
         raise UsageError(
             "--jsonl shows one reading as it goes: leave out --dry-run, --text, --workers and --ray"
         )
+    if watch and (dry_run or text or workers is not None or ray is not None):
+        raise UsageError("--watch reads: leave out --dry-run, --text, --workers and --ray")
+    if watch and (as_json or "-" in sources or (title, pages) != (None, None)):
+        raise UsageError("--watch is for folders: leave out --json, --title, --pages and -")
     if dry_run or text:
         if (dry_run and text) or (text and as_json):
             raise UsageError(
@@ -112,30 +129,62 @@ def ingest(
             )
         return _read_shelf(settings, sources, workers, ray, ocr=ocr, as_json=as_json)
     with screen.meter() as meter:
-        view = IngestView(meter, title=title)
+        view = IngestView(meter, title=title, pace=partial(reading_pace, settings))
         book = Mplus.with_settings(settings, note=view.note).memory(memory)
-        report = Report(book.name)
-        planned = book.plan(*sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
-        view.warn([*mounts.warnings(settings.home), *planned.notes])
-        events = book.reading(
-            planned,
-            report,
-            replaces=lambda found: replace or view.asks_to_replace(found),
-            progress=meter.report,
-        )
-        with resumable(meter, view.kept):
-            for event in events:
-                if as_lines:
-                    show_event(event)
-                else:
-                    view.show(event)
-    if as_lines:
-        show_report(report)
-    elif as_json:
+        watched = Watch(sources) if watch else None
+        asks = view.keeps_both if watch else view.asks_to_replace
+        view.warn(mounts.warnings(settings.home))
+
+        def read(*given: str | Source) -> Report:
+            planned = book.plan(*given, title=title, pages=pages, ocr=ocr, progress=meter.report)
+            view.warn(planned.notes)
+            report = Report(book.name)
+            events = book.reading(
+                planned,
+                report,
+                replaces=lambda found: replace or asks(found),
+                progress=meter.report,
+            )
+            with resumable(meter, view.kept):
+                for event in events:
+                    if as_lines:
+                        show_event(event)
+                    else:
+                        view.show(event)
+            if as_lines:
+                show_report(report)
+            elif not as_json and not report.is_hopeless:
+                view.summary(report)
+            return report
+
+        report = read(*sources)
+        if watched is not None:
+            return _read_what_comes(watched, report, read, view)
+    if as_json:
         screen.json_out(report.to_json())
-    elif not report.is_hopeless:
-        view.summary(report)
     return preview.end([document["error"] for document in report.documents])
+
+
+def _read_what_comes(
+    watched: Watch, report: Report, read: Callable[..., Report], view: IngestView
+) -> int:
+    """Read what comes into the folders, until Ctrl-C.
+
+    Args:
+        report: of what was there before.
+    """
+    from mplus_cli.runtime import interrupts
+
+    while True:
+        if report.is_hopeless and len(report.documents) == 1:  # else it was said already
+            view.fail(report.failed[0]["error"])
+        view.note(f'watching: what comes is read into memory "{report.memory}" (Ctrl-C stops it)')
+        try:
+            found = watched.wait()
+        except KeyboardInterrupt:
+            interrupts.acknowledge()
+            return ExitCode.DONE
+        report = read(*found)
 
 
 def _read_shelf(

@@ -35,27 +35,37 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Remove a document from a memory. The others are read again, from the text in the memory."""
+    """Remove a document from a memory.
+
+    The others are read again, from the text in the memory, unless it is the newest.
+    """
+    from functools import partial
+
     from mplus_cli.asking.scope import find_document
     from mplus_cli.ingest import rebuilding
+    from mplus_cli.library.rewinding import can_rewind
+    from mplus_cli.runtime.tokenizing import reading_pace
     from mplus_cli.terminal.ingest_view import IngestView
-    from mplus_cli.wording import count
+    from mplus_cli.wording import count, reading_cost
 
     settings = settings_of(context)
     stored = stored_memory(context, name)
     documents = stored.documents()
     row = find_document(documents, document)
     others = [other for other in documents if other is not row]
-    chunks = sum(other.chunks_read for other in others)
-    cost = f", and read {count(len(others), 'other document')} again ({count(chunks, 'chunk')})"
-    asked = f'Remove "{row.title}"{cost if others else ""}?'
+    pace, cost = partial(reading_pace, settings), ""
+    if others and not yes and not can_rewind(stored, [row.id]):
+        chunks = sum(other.chunks_read for other in others)
+        takes = reading_cost(chunks, sum(other.tokens_read for other in others), pace())
+        cost = f", and read {count(len(others), 'other document')} again ({takes})"
+    asked = f'Remove "{row.title}"{cost}?'
     if not agreed(asked, f'"{row.title}" is not removed', yes=yes):
         if as_json:
             screen.json_out(_left(stored, None))
         screen.note(f'"{row.title}" is kept')
         return ExitCode.FAILED
     with screen.meter() as meter:
-        view = IngestView(meter)
+        view = IngestView(meter, pace=pace)
         events = rebuilding.remove(settings, stored, row, note=view.note, progress=meter.report)
         with resumable(meter, view.kept):
             for event in events:
@@ -87,8 +97,8 @@ def merge(
 ) -> int:
     """Read the documents of other memories into this one, from the text that they keep.
 
-    It takes as long as reading the documents does. The other memories are not changed. NAME is
-    created if it does not exist.
+    It takes as long as reading the documents does. The other memories are not changed. If NAME does not
+    exist, it begins as a copy of the first.
     """
     from functools import partial
 
@@ -96,11 +106,12 @@ def merge(
     from mplus_cli.commands.preview import end
     from mplus_cli.ingest.job import Report
     from mplus_cli.ingest.merging import merge
+    from mplus_cli.runtime.tokenizing import reading_pace
     from mplus_cli.terminal.ingest_view import IngestView
 
     report = Report(name)
     with screen.meter() as meter:
-        view = IngestView(meter)
+        view = IngestView(meter, pace=partial(reading_pace, settings_of(context)))
         mplus = Mplus.with_settings(settings_of(context), note=view.note)
         session_for = partial(mplus.loader.session, progress=meter.report)
         with resumable(meter, view.kept):

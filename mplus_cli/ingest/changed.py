@@ -38,6 +38,8 @@ class Replacement:
     changes: tuple[Change, ...]
     known: tuple[DocumentRow, ...]
     """All documents of the memory."""
+    rewinds: bool = False
+    """Whether the memory can go back to where it had read none of these, so that no other is read again."""
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -57,13 +59,24 @@ class Replacement:
     @property
     def others(self) -> int:
         """How many documents are read again."""
-        return len(self.known) - len(self.earlier)
+        return len(self._read_again)
 
     @property
     def chunks(self) -> int:
         """How many chunks these have."""
+        return sum(row.chunks_read for row in self._read_again)
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens these have."""
+        return sum(row.tokens_read for row in self._read_again)
+
+    @property
+    def _read_again(self) -> list[DocumentRow]:
+        if self.rewinds:
+            return []
         earlier = set(self.earlier)
-        return sum(row.chunks_read for row in self.known if row not in earlier)
+        return [row for row in self.known if row not in earlier]
 
     def without(self, indices: Collection[int]) -> Replacement:
         """The replacement of the others only."""

@@ -66,6 +66,18 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeStarted:
+    """Documents of other memories are about to be read: these, those that are there already left out."""
+
+    memory: str
+    copied: str | None
+    """The other memory that this one began as a copy of, so that its documents are not read again."""
+    documents: int
+    chunks: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentFinished:
     """A document is in memory to its end: read now, or earlier. Its values as stored."""
 
@@ -93,7 +105,14 @@ class DocumentFailed:
 
 
 Event = (
-    DocumentStarted | ChunkRead | Committed | Reread | Rebuilt | DocumentFinished | DocumentFailed
+    DocumentStarted
+    | ChunkRead
+    | Committed
+    | Reread
+    | Rebuilt
+    | MergeStarted
+    | DocumentFinished
+    | DocumentFailed
 )
 _KINDS: dict[type, str] = {
     DocumentStarted: "started",
@@ -101,6 +120,7 @@ _KINDS: dict[type, str] = {
     Committed: "committed",
     Reread: "reread",
     Rebuilt: "rebuilt",
+    MergeStarted: "merging",
     DocumentFinished: "finished",
     DocumentFailed: "failed",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from mplus_cli.ingest.pipeline import Openable, read_documents
 from mplus_cli.ingest.prefetch import is_ahead
 from mplus_cli.ingest.rebuilding import readable, replace_documents
 from mplus_cli.library import Library, MemorySummary, StoredMemory
+from mplus_cli.library.rewinding import can_rewind
 from mplus_cli.runtime.session import Session
 
 SessionFor = Callable[[StoredMemory | None], Session]
@@ -166,8 +167,7 @@ def run(
     is loaded if no document can be read.
 
     Args:
-        replaces: whether the earlier versions of documents are to leave the memory; if not, it keeps
-            both.
+        replaces: whether earlier versions of documents are to leave the memory; if not, it keeps both.
 
     Raises:
         MplusError: as `session_for` and `ingest` do.
@@ -183,6 +183,9 @@ def run(
     given, replacement = planned.given, None
     if known is not None and not planned.selects:
         given, replacement = find_replacement(given, known.documents(), ocr=planned.ocr)
+        if replacement is not None:
+            rewinds = can_rewind(known, [row.id for row in replacement.earlier])
+            replacement = replace(replacement, rewinds=rewinds)
     if replacement is not None and not replaces(replacement):
         replacement = None
     session = session_for(known)

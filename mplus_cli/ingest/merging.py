@@ -1,7 +1,8 @@
 """Reads the documents of some memories into another, from the text that those memories keep.
 
 Memory tokens cannot be moved: each was written behind the ones before it. So a merged memory is what
-reading the same documents in this order gives, and takes as long. Yields typed events and prints nothing.
+reading the same documents in this order gives, and takes as long, except that a new one begins as a copy of
+the first. Yields typed events and prints nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from mplus_cli.ingest.events import (
     DocumentFinished,
     DocumentStarted,
     Event,
+    MergeStarted,
 )
 from mplus_cli.ingest.job import Report, SessionFor
 from mplus_cli.ingest.pipeline import MemoryBuilder, find_complete, find_unfinished, finished
 from mplus_cli.ingest.rebuilding import pieces_again
 from mplus_cli.library import ChunkRow, DocumentRow, Library, StoredMemory
+from mplus_cli.library.forking import fork
 from mplus_cli.library.names import validate_name
 from mplus_cli.runtime.session import Session
 
@@ -47,16 +50,51 @@ def merge(
         raise UsageError(f'"{name}" cannot be merged into itself: name other memories')
     taken = [part for other in dict.fromkeys(others) for part in _documents(library.open(other))]
     session = session_for(library.open(name) if name in library.names() else None)
+    copied = _copied(library, session, name, others[0])
     stored = library.open_or_create(name, session.identity)
     session.check_dtype(stored)
     started = time.perf_counter()
+    yield _announced(stored, taken, others[0] if copied else None)
     try:
-        for event in _read_all(session, stored, taken):
+        for index, (row, _) in enumerate(taken[:copied]):
+            report.add(finished(index, copied, row.path, row, "read"))
+        for event in _read_all(session, stored, taken[copied:]):
             if isinstance(event, DocumentFinished | DocumentFailed):
                 report.add(event)
             yield event
     finally:
         report.complete(stored.summary(), time.perf_counter() - started)
+
+
+def _copied(library: Library, session: Session, name: str, first: str) -> int:
+    """Make a new memory a copy of the first of the others, where that is what reading its documents one
+    after the other would give; returns how many documents it then has."""
+    source = library.open(first)
+    view = source.view()
+    ids = [row.document_id for row in source.all_chunks(view)]
+    in_order = ids == sorted(ids) and all(row.complete for row in view.documents)
+    if name in library.names() or not in_order or not session.identity.wrote(view.identity):
+        return 0
+    try:
+        session.check_dtype(source)
+    except UsageError:
+        return 0
+    made = fork(library, first, name)
+    if view.note is not None:
+        made.put_note(None)
+    return len(view.documents)
+
+
+def _announced(stored: StoredMemory, taken: Sequence[Taken], copied: str | None) -> MergeStarted:
+    known = {row.sha256 for row in stored.documents() if row.complete}
+    left = {row.sha256: row for row, _ in taken if row.complete and row.sha256 not in known}
+    return MergeStarted(
+        memory=stored.name,
+        copied=copied,
+        documents=len(left),
+        chunks=sum(row.chunks for row in left.values()),
+        tokens=sum(row.tokens for row in left.values()),
+    )
 
 
 def _documents(stored: StoredMemory) -> Iterator[Taken]:

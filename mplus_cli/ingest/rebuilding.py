@@ -1,4 +1,5 @@
-"""Takes a document out of a memory by reading everything else again, in order, from the text it keeps.
+"""Takes a document out of a memory: by going back to the commit before it, or by reading everything else
+again, in order, from the text that the memory keeps.
 
 A chunk is written behind the one before it, so whatever follows a document in memory was written otherwise
 than it would have been without it. What is left afterwards is equal, byte for byte, to a memory that never
@@ -32,6 +33,7 @@ from mplus_cli.library import (
     DocumentRow,
     Library,
     StoredMemory,
+    rewinding,
 )
 from mplus_cli.runtime.embedded_base import Progress
 from mplus_cli.runtime.session import Note, Session, open_session
@@ -86,20 +88,30 @@ def replace_documents(
 def remove(
     settings: Settings, stored: StoredMemory, row: DocumentRow, *, note: Note, progress: Progress
 ) -> Iterator[Event]:
-    """Take a document out of a memory. No model is loaded where nothing is left.
+    """Take a document out of a memory. No model is loaded where nothing has to be read again.
 
     Raises:
         MplusError: the memory is being written, is damaged, or was written by another model, a text is
             not cut into tokens as it was, or the disk is full.
     """
-    if stored.documents() == [row]:
-        with Library(settings.home).rebuilding(stored.name) as (locked, _):
-            _check_unchanged(locked, [row])
-    else:
+    if not _rewound(Library(settings.home), stored, row):
         session = open_session(settings, note=note, progress=progress, memory=stored)
         with _rebuilding(session, stored.name, [row]) as (_, events):
             yield from events
     yield Rebuilt()
+
+
+def _rewound(library: Library, stored: StoredMemory, row: DocumentRow) -> bool:
+    """Whether a document could be taken out of a memory without reading others again: then it is."""
+    if not rewinding.can_rewind(stored, [row.id]):
+        return False
+    try:
+        with library.rebuilding(stored.name) as (locked, fresh):
+            _check_unchanged(locked, [row])
+            rewinding.rewind(locked, fresh, [row.id])
+    except rewinding.CannotRewind:
+        return False
+    return True
 
 
 @contextmanager
@@ -114,7 +126,12 @@ def _rebuilding(
         start = session.loaded.initial_memory
         model, tokenizer = session.model, session.plain_tokenizer
         numbers = {row.id for row in without}
-        yield fresh, reread(stored, fresh, model, tokenizer, without=numbers, start=start)
+        events: Iterator[Event] = iter(())
+        try:
+            rewinding.rewind(stored, fresh, numbers)
+        except rewinding.CannotRewind:
+            events = reread(stored, fresh, model, tokenizer, without=numbers, start=start)
+        yield fresh, events
 
 
 def _check_unchanged(stored: StoredMemory, without: Collection[DocumentRow]) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mplus_cli.errors import MismatchError, disk_errors
+from mplus_cli.library.earlier import EARLIER, loads
 from mplus_cli.library.privacy import FILE as FILE_MODE
 from mplus_cli.library.schema import check_view
 from mplus_cli.library.seal import check_seals, is_covered, put_checksums, put_seals
@@ -57,14 +58,9 @@ OTHER_METADATA = "the authors and dates are not those that were written"
 Connection = sqlite3.Connection
 
 
-def now() -> str:
-    """The time as the database writes it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def now_exactly() -> str:
-    """The time, so exactly that no two moments share it."""
-    return datetime.now(UTC).isoformat()
+def now(timespec: str = "seconds") -> str:
+    """The time as the database writes it; with "microseconds" no two moments share it."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
 
 
 @contextmanager
@@ -202,6 +198,7 @@ def view_within(connection: Connection) -> View:
             str(times.get(REBUILT, "")),
             is_covered(connection),
             settings.get(_NOTE),
+            loads(times.get(EARLIER, "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise sqlite3.DatabaseError(f"settings are not readable ({error})") from error

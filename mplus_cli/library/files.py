@@ -169,8 +169,10 @@ def remove_unnamed(folder: Path, view: View) -> None:
 
 
 def unnamed(folder: Path, view: View) -> list[Path]:
-    """The files of mplus that a commit does not name."""
-    named = named_files(view)
+    """The files of mplus that a commit does not name, nor the one to go back to."""
+    named = set(named_files(view))
+    if view.earlier is not None:
+        named.add(view.earlier.state.stm_file)
     found = [(path, path.relative_to(folder).as_posix()) for path in _files(folder)]
     return [path for path, name in found if name not in named and _OURS.fullmatch(name)]
 

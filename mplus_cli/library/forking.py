@@ -58,7 +58,7 @@ def _share(stored: StoredMemory, view: View, folder: Path) -> None:
     for file in files.named_files(view):
         make_folder((folder / file).parent, mode=FOLDER)
         try:
-            _link(stored.folder / file, folder / file)
+            link(stored.folder / file, folder / file)
         except FileNotFoundError as error:
             raise DamagedFile(file, "is missing") from error
     _copy_database(stored, folder)
@@ -67,7 +67,8 @@ def _share(stored: StoredMemory, view: View, folder: Path) -> None:
             raise DamagedFile(database.FILE, "has changed in the meantime")
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Give a file another name, or copy it where the file system cannot; FileNotFoundError if it is gone."""
     try:
         os.link(source, target)
     except FileNotFoundError:

@@ -159,7 +159,9 @@ class Library:
                 yield stored, StoredMemory(folder, name, Locks(folder.with_name("locks")))
                 with database.connect(folder, name) as connection:
                     database.put_note(connection, view.note)
-                    database.change_times(connection, {database.REBUILT: database.now_exactly()})
+                    database.change_times(
+                        connection, {database.REBUILT: database.now("microseconds")}
+                    )
                 # Where names cannot be exchanged, nobody may take this one meanwhile.
                 while_named.enter_context(self.locks.names())
         finally:

@@ -15,7 +15,7 @@ from typing import Any
 
 from models.config import Geometry, RetrieverShape
 from models.schema import Integer, OneOf, Rule, Text, file_name, shown
-from mplus_cli.library.values import INTERIM, View
+from mplus_cli.library.values import INTERIM, SegmentRow, State, View
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SEGMENT_FILE = re.compile(rf"ltm/({INTERIM}-)?\d+\.safetensors", re.ASCII)
@@ -120,7 +120,12 @@ def check_view(view: View) -> Iterator[str]:
         yield from _check(f"document {number}", _values(document), _DOCUMENT)
         if document.id != number:
             yield f"document {number} has the number {shown(document.id)}"
-    for row in view.segments:
+    yield from check_commit(state, view.segments)
+
+
+def check_commit(state: State | None, segments: Sequence[SegmentRow]) -> Iterator[str]:
+    """What is impossible in the rows of a commit."""
+    for row in segments:
         yield from _check("segment", _values(row), _SEGMENT)
         if not _is_file(row.file, _SEGMENT_FILE):
             yield f"segment {shown(row.number)} is in the file {shown(row.file)}"

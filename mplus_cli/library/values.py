@@ -94,6 +94,11 @@ class DocumentRow(NewDocument):
         """Whether it was read to the end."""
         return self.chunks_read == self.chunks
 
+    @property
+    def tokens_read(self) -> int:
+        """About how many of its tokens were read."""
+        return self.tokens * self.chunks_read // max(self.chunks, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
@@ -162,6 +167,17 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The commit behind which the newest document was begun. Its short-term memory stays in the folder, so
+    that the document can be taken out again without reading the others."""
+
+    documents: int
+    """How many there were."""
+    state: State
+    segments: tuple[SegmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything that the database says about one commit, except for the chunks' texts."""
 
@@ -180,6 +196,8 @@ class View:
     """Whether every row has a digest of its own: False where an earlier mplus wrote it."""
     note: str | None = None
     """What the user wrote down about it."""
+    earlier: Earlier | None = None
+    """None too where that commit was no full one, or an older mplus read the newest document."""
 
     @property
     def interim(self) -> SegmentRow | None:

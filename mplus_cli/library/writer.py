@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mplus_cli.errors import MplusError, disk_errors
 from mplus_cli.library import chunk_rows, database, files
 from mplus_cli.library.compaction import to_merge
+from mplus_cli.library.earlier import EARLIER, dumps
 from mplus_cli.library.side_tables import Row, chain
 from mplus_cli.library.values import NewChunk, NewDocument, SegmentRow, State, View
 
@@ -157,6 +158,8 @@ class Writer:
             chunk_rows.put_chunks(connection, text.rows, text.places)
             database.put_segments(connection, rows)
             database.put_times(connection, {"updated": at})
+            if self._begun:
+                database.put_times(connection, {EARLIER: dumps(self._view)})
             database.put_state(connection, state)
             database.put_checked(connection, stamps)
             # Read before the commit, since nothing may fail after it.

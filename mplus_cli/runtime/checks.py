@@ -130,7 +130,7 @@ def _device(settings: Settings) -> Check:
     except Exception as error:
         return Check("device", "fail", failures.explain(error)[0], "use --device cpu")
     if device.type == "cpu":
-        return Check("device", "ok", f"cpu, {thread_count()} threads of {os.cpu_count()}")
+        return Check("device", "ok", f"cpu, {thread_count()} of {os.cpu_count()} threads")
     return Check("device", "ok", str(device))
 
 

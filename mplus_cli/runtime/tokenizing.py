@@ -32,6 +32,14 @@ def measure(
     return _load(folder, settings.model), seconds_per_token(folder, settings.device)
 
 
+def reading_pace(settings: Settings) -> float | None:
+    """The seconds that it takes to read a token; None where the model is not on this machine, or unknown."""
+    try:
+        return seconds_per_token(model_folder(settings), settings.device)
+    except MplusError:
+        return None
+
+
 def _load(folder: Path, name: str) -> PlainTokenizer:
     from models.checkpoints import CheckpointError
     from models.checkpoints.base import load_tokenizer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mplus_cli.ingest.changed import Replacement
 from mplus_cli.ingest.events import (
@@ -13,6 +13,7 @@ from mplus_cli.ingest.events import (
     DocumentFinished,
     DocumentStarted,
     Event,
+    MergeStarted,
     Rebuilt,
     Reread,
     event_to_json,
@@ -21,7 +22,7 @@ from mplus_cli.ingest.job import Report
 from mplus_cli.ingest.shelf import BookEvent, BookFinished, BookProgress
 from mplus_cli.terminal import capabilities, screen
 from mplus_cli.terminal.meter import Meter
-from mplus_cli.wording import count
+from mplus_cli.wording import count, reading_cost
 
 
 def summary_line(report: Report) -> str:
@@ -51,10 +52,23 @@ def show_report(report: Report) -> None:
 
 
 class IngestView:
-    """Shows events as they come."""
+    """Shows events as they come.
 
-    def __init__(self, meter: Meter, *, title: str | None = None) -> None:
+    Args:
+        title: what the documents are to be called.
+        pace: gives the seconds that reading a token takes, None if that is not known. It takes a moment, and
+            is asked only where a long reading was not asked for.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        title: str | None = None,
+        pace: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._meter = meter
+        self._pace = pace
         self._title = title
         self._document: DocumentStarted | None = None
         self._label = ""
@@ -78,6 +92,8 @@ class IngestView:
             self._reread(event)
         elif isinstance(event, Rebuilt):
             self._rebuilding = False
+        elif isinstance(event, MergeStarted):
+            self._merge(event)
         elif isinstance(event, Committed):
             self._kept = event.chunks_done
             if screen.is_verbose():
@@ -93,15 +109,19 @@ class IngestView:
         """Ask whether to remove other versions of documents; no if nobody is there to answer."""
         self._meter.close()
         if screen.is_quiet() or not capabilities.is_interactive():
-            self.note(found.kept)
-            return False
+            return self.keeps_both(found)
         told, them = str(found), "it" if len(found.titles) == 1 else "them"
         others = count(found.others, "other document")
-        cost = f" and read {others} again ({count(found.chunks, 'chunk')})" if found.others else ""
+        cost = ""
+        if found.others:
+            cost = f" and read {others} again ({self._cost(found.chunks, found.tokens)})"
         wanted = screen.confirm(f"{told[:1].upper()}{told[1:]}. Replace {them}{cost}?")
-        if not wanted:
-            self.note(found.kept)
-        return wanted
+        return wanted or self.keeps_both(found)
+
+    def keeps_both(self, found: Replacement) -> bool:
+        """Say that both versions are kept; returns that none is replaced."""
+        self.note(found.kept)
+        return False
 
     def summary(self, report: Report) -> None:
         """The last line."""
@@ -122,10 +142,19 @@ class IngestView:
             return
         what = f"reading {count(event.documents, 'other document')} again"
         if not event.chunks_done:
-            size = f"{count(event.tokens, 'token')}, {count(event.chunks_total, 'chunk')}"
-            self.note(f"{what} ({size})")
+            self.note(f"{what} ({self._cost(event.chunks_total, event.tokens)})")
         detail = f"{event.chunks_done}/{event.chunks_total}"
         self._meter.report(what, event.chunks_done, event.chunks_total, detail)
+
+    def _merge(self, event: MergeStarted) -> None:
+        if event.copied is not None:
+            self.note(f'memory "{event.memory}" begins as a copy of "{event.copied}"')
+        if event.documents:
+            documents = count(event.documents, "document")
+            self.note(f"reading {documents} again ({self._cost(event.chunks, event.tokens)})")
+
+    def _cost(self, chunks: int, tokens: int) -> str:
+        return reading_cost(chunks, tokens, self._pace())
 
     def _begin(self, event: DocumentStarted) -> None:
         self._document, self._kept = event, event.chunks_done

@@ -8,14 +8,16 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mplus_cli.documents import DocumentError, recognition
+from mplus_cli.documents import DocumentError, recognition, watching
 from mplus_cli.ingest.shelf import BookFinished, read_book
 from mplus_cli.library import Library
 from mplus_cli.library.writer import Writer
+from mplus_cli.runtime import session
 from mplus_cli.settings import Flags, resolve
 
 FIELDS = {"path", "title", "sha256", "pages", "tokens", "chunks", "status", "error", "replaced"}
@@ -149,6 +151,8 @@ def test_some_cannot_be_read(
         (("--pages", "9-2"), "backwards"),
         (("-m", ".x"), "cannot name a memory"),
         (("-m", ""), "name is empty"),
+        (("--watch", "--dry-run"), "--watch reads: leave out --dry-run"),
+        (("--watch", "--pages", "1-2"), "--watch is for folders: leave out --json, --title"),
     ],
 )
 def test_usage(mplus: Any, story: Path, tmp_path: Path, extra: Any, said: str) -> None:
@@ -245,6 +249,40 @@ def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_s
     assert "Traceback" not in err
     with library().open("long").writer():
         pass  # no worker holds it any more
+
+
+def test_what_comes_into_a_folder_is_read(
+    mplus: Any, tiny: Path, story: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One document after the other, failures told, the model loaded once; Ctrl-C is a good end."""
+    (inbox := tmp_path / "inbox").mkdir()
+    files = {name: inbox / name for name in ("a.txt", "b.txt")}
+    steps = [
+        lambda: files["a.txt"].write_text("The goat ate the rope."),
+        lambda: None,
+        files["b.txt"].touch,
+        lambda: None,
+        lambda: files["a.txt"].write_text("The goat ate the logbook."),
+        lambda: None,
+    ]
+
+    def sleep(_: float) -> None:
+        if not steps:
+            raise KeyboardInterrupt
+        steps.pop(0)()
+
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
+    loads = []
+    real = session.load_model
+    monkeypatch.setattr(session, "load_model", lambda *a, **b: loads.append(1) or real(*a, **b))
+    result = mplus("ingest", "--watch", "--replace", inbox, "-m", "notes")
+    waiting = 'watching: what comes is read into memory "notes" (Ctrl-C stops it)'
+    told = result.err.splitlines()
+    assert (result.code, told.count(waiting), told[-1]) == (0, 4, waiting)
+    assert told[0].startswith(f"mplus: warning: not read: {inbox} has no documents in it")
+    assert told.count(f"mplus: warning: not read: {files['b.txt']} is empty") == 1
+    assert library().open("notes").texts(1) == ["The goat ate the logbook."]
+    assert len(loads) == 1
 
 
 def test_ocr_that_is_not_installed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def test_merge(mplus: Any, book: str, tmp_path: Path) -> None:
     merged = mplus("memory", "merge", "all", book, "sea", "--json")
     assert merged.code == 0, merged.err
     assert [one["status"] for one in merged.json["documents"]] == ["read", "read"]
+    assert f'memory "all" begins as a copy of "{book}"\n' in merged.err
+    assert re.search(
+        r"reading 1 document again \(\d+ tokens, \d+ chunks, about 1 s\)\n", merged.err
+    )
     again = mplus("memory", "merge", "all", "sea", book)
     assert (again.code, again.err.count("already read")) == (0, 2)
     assert "merged into itself" in mplus("memory", "merge", book, book).error

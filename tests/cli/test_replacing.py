@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -100,16 +101,15 @@ def test_asked_on_a_terminal(
 ) -> None:
     story.write_text(NEW)
     monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
-    chunks = memory(shelf).documents()[1].chunks
+    tides = memory(shelf).documents()[1]
     result = mplus("ingest", story, "-m", shelf, stdin="y\n")
-    asked = (
-        'The memory has another version of "Story". Replace it and read 1 other document again '
-        f"({chunks} chunks)? [y/N] "
-    )
-    assert result.err.startswith(asked)
+    told = 'The memory has another version of "Story". Replace it'
+    cost = f"{tides.tokens} tokens, {tides.chunks} chunks, about 1 s"
+    assert result.err.startswith(f"{told} and read 1 other document again ({cost})? [y/N] ")
     assert titles(shelf) == ["Tides", "Story"]
     story.write_text(f"{NEW} Again.")
     result = mplus("ingest", story, "-m", shelf, stdin="\n")
+    assert result.err.startswith(f"{told}? [y/N] "), "it is the newest: no other is read again"
     assert result.code == 0 and "and keeps both: --replace keeps the new one only" in result.err
     assert titles(shelf) == ["Tides", "Story", "Story"]
 
@@ -259,7 +259,10 @@ def test_rm_document(mplus: Any, shelf: str, other: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(capabilities, "is_interactive", lambda: True)
     refused = mplus("memory", "rm-document", shelf, "Stor", stdin="n\n")
     assert refused.code == 1
-    assert 'Remove "Story", and read 1 other document again (2 chunks)? [y/N]' in refused.err
+    told = r'Remove "Story", and read 1 other document again \(\d+ tokens, 2 chunks, about 1 s\)\? \[y/N\]'
+    assert re.search(told, refused.err)
+    refused = mplus("memory", "rm-document", shelf, "Tides", stdin="n\n")
+    assert refused.err.startswith('Remove "Tides"? [y/N]')
     result = mplus("memory", "rm-document", shelf, "Stor", "-y", "--json")
     assert result.json == {
         "memory": shelf,
@@ -272,6 +275,19 @@ def test_rm_document(mplus: Any, shelf: str, other: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MPLUS_MODEL", "/nowhere")  # none is needed where nothing is left
     assert mplus("memory", "rm-document", shelf, "1", "-y").code == 0
     assert memory(shelf).is_empty
+
+
+def test_the_newest_is_removed_without_a_model(
+    mplus: Any, shelf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = texts(shelf)
+    assert (
+        mplus("ingest", "-", "--title", "Wrong", "-m", shelf, "-q", stdin="A wrong one.").code == 0
+    )
+    monkeypatch.setenv("MPLUS_MODEL", "/nowhere")
+    assert mplus("memory", "rm-document", shelf, "Wrong", "-y").code == 0
+    assert (titles(shelf), texts(shelf)) == (["Story", "Tides"], before)
+    assert mplus("memory", "verify", shelf).code == 0
 
 
 def test_a_chat_notices(mplus: Any, shelf: str) -> None:

@@ -12,8 +12,9 @@ from mplus_cli import settings
 from mplus_cli.api import Mplus
 from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.ingest import merging
-from mplus_cli.ingest.events import ChunkRead, DocumentFinished
+from mplus_cli.ingest.events import ChunkRead, DocumentFinished, MergeStarted
 from mplus_cli.ingest.job import Report
+from mplus_cli.library import ModelIdentity
 
 TEXTS = {
     "alpha": "The keeper of the lighthouse was called Orla Finch. She kept a goat. " * 12,
@@ -53,8 +54,12 @@ def test_a_report_is_completed_by_the_memory_that_was_read_into(mplus: Mplus) ->
 
 def test_a_merged_memory_is_that_of_reading_both(mplus: Mplus) -> None:
     report, events = merge(mplus, "merged", "alpha", "beta")
-    kinds = [type(event) for event in events]
-    assert kinds.count(DocumentFinished) == 2 and report.exit_code == 0
+    first, *rest = events
+    beta = mplus.library.open("beta").documents()[0]
+    assert first == MergeStarted("merged", "alpha", 1, beta.chunks, beta.tokens)
+    read = [event.status for event in rest if isinstance(event, DocumentFinished)]
+    assert read == ["read"] and report.exit_code == 0
+    assert [document["status"] for document in report.documents] == ["read", "read"]
     assert files_of(mplus, "merged") == files_of(mplus, "both")
     rows = [
         [(row.title, row.sha256, row.chunks) for row in mplus.library.open(name).documents()]
@@ -64,7 +69,19 @@ def test_a_merged_memory_is_that_of_reading_both(mplus: Mplus) -> None:
     texts = [mplus.library.open(name).texts(4) for name in ("merged", "both")]
     assert texts[0] == texts[1]
     again, events = merge(mplus, "merged", "beta", "alpha")
+    assert next(events) == MergeStarted("merged", None, 0, 0, 0)
     assert {event.status for event in events} == {"already-read"} and again.exit_code == 0
+
+
+def test_a_merged_memory_begins_as_no_copy_of_another_model_or_order(
+    mplus: Mplus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mplus.library.open("alpha").put_note("mine")
+    started, *_ = merge(mplus, "noted", "alpha", "beta")[1]
+    assert started.copied == "alpha" and mplus.library.open("noted").view().note is None
+    monkeypatch.setattr(ModelIdentity, "wrote", lambda self, memory: False)
+    started = next(merge(mplus, "other", "alpha", "beta")[1])
+    assert (started.copied, started.documents) == (None, 2)
 
 
 def test_a_merge_that_was_broken_off_goes_on(mplus: Mplus) -> None:
@@ -83,15 +100,15 @@ def test_what_is_left_out_is_reported(mplus: Mplus, monkeypatch: pytest.MonkeyPa
     real = merging.pieces_again
 
     def refuse(document: Any, *rest: Any) -> Any:
-        if document.title == "Alpha":
-            raise MplusError("Alpha cannot be read again as it was")
+        if document.title == "Beta":
+            raise MplusError("Beta cannot be read again as it was")
         return real(document, *rest)
 
     monkeypatch.setattr(merging, "pieces_again", refuse)
     report, events = merge(mplus, "merged", "alpha", "beta")
     list(events)
     assert report.exit_code == 4
-    assert [row.title for row in mplus.library.open("merged").documents()] == ["Beta"]
+    assert [row.title for row in mplus.library.open("merged").documents()] == ["Alpha"]
 
 
 def test_what_cannot_be_merged(mplus: Mplus) -> None:

@@ -6,7 +6,9 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 
@@ -14,7 +16,7 @@ import pytest
 
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline, rebuilding
-from mplus_cli.library import Library, files
+from mplus_cli.library import Library, files, rewinding
 from mplus_cli.library.privacy import open_to_others
 from mplus_cli.library.verify import verify
 
@@ -65,6 +67,95 @@ def test_what_is_left_never_read_it(
     for memory in (stored, never):
         tiny.ingest(memory, model, tiny.make_document("delta", 60))
     assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+
+
+def rewind(home, *numbers):
+    """Take the newest documents out of the memory `book`, without a model."""
+    with Library(home).rebuilding("book") as (stored, fresh):
+        rewinding.rewind(stored, fresh, numbers)
+
+
+@pytest.mark.parametrize("after", [None, 3])
+def test_the_newest_leaves_without_a_reading(
+    tmp_path, tiny, model, small_commits, documents, monkeypatch, after
+):
+    """However far it was read, also where files were merged since: as if it had never been read."""
+    alpha, beta, _ = documents
+    long = tiny.make_document("long", 500, pages=3)
+    stored = tiny.make_memory(tmp_path / "one", model, alpha, beta)
+    never = tiny.make_memory(tmp_path / "never", model, alpha, beta)
+    before = stored.view()
+    if after is None:
+        tiny.ingest(stored, model, long)
+        assert not set(before.segments) <= set(stored.view().segments), "some were merged"
+    else:
+        interrupt(tiny, model, stored, long, after, monkeypatch)
+    assert rewinding.can_rewind(stored, [3])
+    assert not rewinding.can_rewind(stored, [2]) and not rewinding.can_rewind(stored, [2, 3])
+    rewind(tmp_path / "one", 3)
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+    assert verify(stored) == [] and open_to_others(tmp_path / "one") == []
+    view = stored.view()
+    assert (view.documents, view.created, bool(view.rebuilt)) == (
+        before.documents,
+        before.created,
+        1,
+    )
+    assert tiny.same_memory(stored, never)
+    assert not rewinding.can_rewind(stored, [2]), "one step back is kept, no more"
+    for memory in (stored, never):
+        tiny.ingest(memory, model, tiny.make_document("delta", 60))
+    assert tiny.contents(stored.folder) == tiny.contents(never.folder)
+    rewind(tmp_path / "one", 3)
+    assert stored.view().documents == before.documents
+
+
+def test_what_cannot_be_gone_back_to(tmp_path, tiny, model, small_commits, documents, monkeypatch):
+    """Then nothing is left behind, and the others are read again."""
+    stored = tiny.make_memory(tmp_path / "damaged", model, *documents)
+    file = stored.folder / stored.view().earlier.state.stm_file
+    never = tiny.contents(tiny.make_memory(tmp_path / "never", model, *documents[:2]).folder)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    assert rewinding.can_rewind(stored, [3])
+    before = tiny.tree(tmp_path / "damaged")
+    with pytest.raises(rewinding.CannotRewind):
+        rewind(tmp_path / "damaged", 3)
+    assert tiny.tree(tmp_path / "damaged") == before
+    with Library(tmp_path / "damaged").rebuilding("book") as (locked, fresh):
+        with pytest.raises(rewinding.CannotRewind):
+            rewinding.rewind(locked, fresh, [3])
+        list(rebuilding.reread(locked, fresh, model, tiny.Characters(), without=[3]))
+    assert tiny.contents(stored.folder) == never
+    (
+        stored.folder / stored.view().earlier.state.stm_file
+    ).unlink()  # as an mplus does that knows nothing of it
+    assert not rewinding.can_rewind(stored, [2])
+
+    alpha, beta, gamma = documents
+    turns = tiny.make_memory(tmp_path / "turns", model)
+    interrupt(tiny, model, turns, alpha, 3, monkeypatch)
+    tiny.ingest(turns, model, beta)
+    assert turns.view().earlier is None, "it was begun behind no full commit"
+    tiny.ingest(turns, model, gamma, alpha)
+    assert turns.view().earlier is not None
+    assert not rewinding.can_rewind(turns, [3]), "another was read on behind it"
+
+
+def test_what_was_forgotten_cannot_come_back(tmp_path, tiny, documents):
+    small = tiny.make_model(replace(tiny.CONFIG, ltm_capacity=64))
+    stored = tiny.make_memory(tmp_path, small, *documents)
+    assert stored.view().earlier is not None and not rewinding.can_rewind(stored, [3])
+
+
+@pytest.mark.parametrize("change", [("7", "8"), ("stm-", "../"), ("{", "[")])
+def test_a_record_that_is_not_what_was_written_is_none(tmp_path, tiny, model, documents, change):
+    stored = tiny.make_memory(tmp_path, model, *documents[:2])
+    assert stored.view().earlier is not None
+    with closing(sqlite3.connect(stored.folder / "memory.db")) as connection, connection:
+        connection.execute("UPDATE times SET at = replace(at, ?, ?) WHERE what = 'earlier'", change)
+    assert stored.view().earlier is None and not rewinding.can_rewind(stored, [2])
+    assert verify(stored) == []
 
 
 def test_nothing_is_left(tmp_path, tiny, model, documents):

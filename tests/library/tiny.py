@@ -23,6 +23,7 @@ from models.stack import filled
 from mplus_cli.documents import Document, Page, Source
 from mplus_cli.ingest import pipeline
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
+from mplus_cli.library.earlier import EARLIER, loads
 
 CONFIG = MPlusConfig(
     chunk_tokens=16,
@@ -102,12 +103,17 @@ def make_memory(home: Path, model: MPlusModel, *documents: Document) -> StoredMe
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """Every file's bytes and every row but those with times: what is promised to be equal."""
+    """Every file's bytes and every row but those with times: what is promised to be equal. Left out is the
+    file that only serves to take the newest document out again."""
     found: dict[str, object] = {}
+    connection = sqlite3.connect(folder / "memory.db")
+    times = dict(connection.execute("SELECT what, at FROM times"))
+    aside = loads(times.get(EARLIER, ""))
     for path in sorted(folder.rglob("*")):
+        if aside is not None and path.name == aside.state.stm_file:
+            continue
         if path.is_file() and not path.name.startswith("memory.db"):
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
-    connection = sqlite3.connect(folder / "memory.db")
     for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
         if table != "times":
             found[table] = connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
