@@ -134,7 +134,8 @@ class IngestView:
         if self._document is None:
             return ""
         of = count(self._document.chunks, "chunk")
-        return f"{self._document.title}: {self._kept:,} of {of} are kept, and the same command continues"
+        kept = f"{self._kept:,} of {of} {'is' if self._document.chunks == 1 else 'are'} kept"
+        return f"{self._document.title}: {kept}, and the same command continues"
 
     def _reread(self, event: Reread) -> None:
         self._rebuilding = True
