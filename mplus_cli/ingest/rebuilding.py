@@ -126,7 +126,7 @@ def _rebuilding(
         start = session.loaded.initial_memory
         model, tokenizer = session.model, session.plain_tokenizer
         numbers = {row.id for row in without}
-        events: Iterator[Event] = iter(())
+        events: Iterator[Event] = iter([Reread(0, 0, 0, 0)])
         try:
             rewinding.rewind(stored, fresh, numbers)
         except rewinding.CannotRewind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -275,6 +276,16 @@ def test_rm_document(mplus: Any, shelf: str, other: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MPLUS_MODEL", "/nowhere")  # none is needed where nothing is left
     assert mplus("memory", "rm-document", shelf, "1", "-y").code == 0
     assert memory(shelf).is_empty
+
+
+def test_the_newest_is_replaced_without_reading_others(mplus: Any, shelf: str, other: Path) -> None:
+    """In one step all the same: until `rebuilt` comes, whoever interrupts it keeps the earlier version."""
+    other.write_text("Low water at Port Ambrel is at noon.")
+    lines = mplus("ingest", other, "-m", shelf, "--replace", "--jsonl").out.splitlines()
+    kinds = [json.loads(line)["event"] for line in lines]
+    wanted = ["reread", "started", "chunk", "committed", "finished", "rebuilt", "report"]
+    assert [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]] == wanted
+    assert kinds.count("reread") == 1 and titles(shelf) == ["Story", "Tides"]
 
 
 def test_the_newest_is_removed_without_a_model(
