@@ -306,9 +306,14 @@ def test_weights_with_an_adapter_are_not_left_in_4_bits(build_network: Any) -> N
         ("llama-bpe", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
         ("falcon3", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
         ("gpt-4o", ["It's", " ABCdef", " ", "123", "45", "!/"]),
+        ("smollm", ["It", "'s", " ABCdef", " ", "1", "2", "3", "4", "5", "!/"]),
+        ("gpt-2", ["It", "'s", " ABCdef", " 12345", "!/"]),
+        (None, ["It", "'s", " ABCdef", " 12345", "!/"]),
     ],
 )
-def test_text_is_cut_as_the_file_says(cut_as: str, pieces: list[str], tmp_path: Path) -> None:
+def test_text_is_cut_as_the_file_says(
+    cut_as: str | None, pieces: list[str], tmp_path: Path
+) -> None:
     from models.checkpoints.gguf_vocabulary import read_vocabulary
 
     header = {
@@ -320,6 +325,19 @@ def test_text_is_cut_as_the_file_says(cut_as: str, pieces: list[str], tmp_path: 
     backend = read_vocabulary(header.get, "llama", tmp_path).backend_tokenizer
     found = backend.pre_tokenizer.pre_tokenize_str("It's ABCdef 12345!/")
     assert [piece.replace("\u0120", " ") for piece, _ in found] == pieces
+
+
+@pytest.mark.parametrize("cut_as", ["bailingmoe", 7, ["gpt-2"]])
+def test_a_way_to_cut_text_that_is_not_known_is_refused(cut_as: Any, tmp_path: Path) -> None:
+    from models.checkpoints.gguf_vocabulary import read_vocabulary
+
+    header = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": cut_as,
+        "tokenizer.ggml.tokens": ["a"],
+    }
+    with pytest.raises(CheckpointError, match="cuts text in a way that is not known here"):
+        read_vocabulary(header.get, "llama", tmp_path)
 
 
 def test_llama_3_takes_a_word_that_is_a_token_whole(tmp_path: Path) -> None:
