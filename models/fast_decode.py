@@ -137,7 +137,7 @@ class FastDecoder:
         """Read one token behind the cache: logits (1, V) in float32."""
         return self.fork([token], cache)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def fork(
         self, tokens: Sequence[int], cache: KeyValueCache, paths: Paths | None = None
     ) -> Tensor:
