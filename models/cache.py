@@ -142,10 +142,11 @@ class KeyValueCache:
         stop = start + keys.shape[2]
         if stop > (capacity := self._keys[layer].shape[2]):
             raise ValueError(f"the cache holds {capacity} tokens, {stop} were given")
-        self._keys[layer][:, :, start:stop] = keys
-        self._values[layer][:, :, start:stop] = values
-        self._lengths[layer] = stop
-        return self._keys[layer][:, :, :stop], self._values[layer][:, :, :stop]
+        count, self._lengths[layer] = stop - start, stop
+        all_keys, all_values = self._keys[layer], self._values[layer]
+        all_keys.narrow(2, start, count).copy_(keys)
+        all_values.narrow(2, start, count).copy_(values)
+        return all_keys.narrow(2, 0, stop), all_values.narrow(2, 0, stop)
 
 
 class StepDecoder(Protocol):

@@ -106,11 +106,11 @@ class Decoder:
         return hidden if scale == 1.0 else hidden * torch.tensor(scale, dtype=hidden.dtype)
 
     def rotary(self, start: int, length: int) -> Rotary:
-        """Turns (1, length, r) of positions start, start + 1, ... in every layer."""
+        """Turns of positions start, start + 1, ... in every layer."""
         return self.rotary_at(torch.arange(start, start + length, device=self.device)[None])
 
     def rotary_at(self, positions: Tensor) -> Rotary:
-        """Turns (B, T, r) of positions (B, T) in every layer."""
+        """Turns of positions (B, T) in every layer."""
         turns: dict[int, Turn | None] = {}
         for spec, (radians, factor) in self._radians.items():
             turns[spec] = turn((radians.to(self.device), factor), positions, self.dtype)

@@ -3,8 +3,8 @@
 The time of a single-token step goes into reading the weights and into Python. So projections of the same
 input are joined into one, and the weights of the layers become integers of 8 bits with a scale per output row
 (`pack8`), which changes the distributions more than bfloat16 does and leaves answers as good
-(`docs/performance.md`), or stay as they are (`join`). What a layer computes is the same as in every pass
-(`models.layer.run_layer`); the prefill is not affected.
+(`docs/performance.md`), or stay as they are (`join`). Those that a file has in 4 bits stay in these. What a
+layer computes is the same as in every pass (`models.layer.run_layer`); the prefill is not affected.
 
 Shapes: D hidden size, T tokens side by side, V vocabulary, O outputs, I inputs of a projection.
 """
@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models import compat
 from models.attention import CAUSAL, SDPA
+from models.blocks import Blocks4
 from models.cache import KeyValueCache, Paths
 from models.decoder import Decoder
 from models.layer import LayerWeights, layer_weights
 from models.network import MPlusModel
-from models.projections import LayOut, Projection, join, pack8
+from models.projections import LayOut, Projection, bias_of, join, pack4, pack8
 from models.stack import Norm
 
 __all__ = ["FastDecoder", "fits", "join", "optimise_for_device", "optimise_reading", "pack8"]
@@ -109,15 +110,34 @@ class FastDecoder:
         return layer_weights(
             decoder.stack.model.layers[index],
             decoder.stack.architecture,
-            partial(decoder.joined, index, self._lay_out),
+            partial(self._joined, index),
             partial(WideNorm.of, dtype=decoder.dtype),
         )
+
+    def _joined(self, index: int, linears: Sequence[nn.Linear], names: Sequence[str]) -> Projection:
+        """As `Decoder.joined`; in the 4 bits that a file has, where others would be in 8."""
+        if self._lay_out is pack8 and compat.has_int4_linear():
+            blocks = self._blocks([f"model.layers.{index}.{name}" for name in names])
+            if blocks:
+                return pack4(blocks, bias_of(linears))
+        return self._decoder.joined(index, self._lay_out, linears, names)
+
+    def _blocks(self, names: Sequence[str]) -> list[Blocks4]:
+        """The weights of projections as their file has them; none unless all are in blocks, and no adapter
+        is for any."""
+        stack, apart = self._decoder.stack, self._decoder.apart
+        known = [stack.blocks.get(f"{name}.weight") for name in names]
+        if apart is not None and any(name in apart.weights for name in names):
+            return []
+        found = [unpack() for unpack in known if unpack is not None]
+        whole = len(found) == len(known) and sum(len(part.codes) for part in found) % 16 == 0
+        return found if whole else []
 
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""
         return self.fork([token], cache)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def fork(
         self, tokens: Sequence[int], cache: KeyValueCache, paths: Paths | None = None
     ) -> Tensor:

@@ -1,4 +1,4 @@
-"""Projections other than torch's own modules: of several weights as one, exact, prepacked or in 8 bits.
+"""Projections other than torch's own modules: of several weights as one, exact, prepacked, or in 8 or 4 bits.
 
 Shapes: O outputs, I inputs of a projection.
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import compat
+from models.blocks import BLOCK, Blocks4
 from models.merging import Adapter
 
 Projection = Callable[[Tensor], Tensor]
@@ -70,6 +71,24 @@ class Packed8:
         return outputs if self.bias is None else outputs + self.bias
 
 
+@dataclass(frozen=True, slots=True)
+class Packed4:
+    """A projection in the 4 bits that a file has it in; steps and middles in bfloat16."""
+
+    packed: Tensor
+    """As of `compat.pack_int4`."""
+    scales: Tensor
+    """(I / BLOCK, O, 2)."""
+    bias: Tensor | None = None
+    """(O,)."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Inputs (..., I) to outputs (..., O)."""
+        rows = compat.int4_linear(inputs.flatten(0, -2), self.packed, BLOCK, self.scales)
+        outputs = rows.view(*inputs.shape[:-1], -1)
+        return outputs if self.bias is None else outputs + self.bias
+
+
 def join(weights: Sequence[Tensor], bias: Tensor | None = None) -> Joined:
     """Weights (O, I), one under the other; a single one is not copied."""
     return Joined(weights[0] if len(weights) == 1 else torch.cat(list(weights)), bias)
@@ -102,6 +121,21 @@ def pack8(weights: Sequence[Tensor], bias: Tensor | None = None) -> Packed8:
     return Packed8(codes, scales, bias)
 
 
+def pack4(parts: Sequence[Blocks4], bias: Tensor | None = None) -> Packed4:
+    """Weights in 4 bits, one under the other; rows a multiple of 16 altogether."""
+    packed = compat.pack_int4(torch.cat([part.codes for part in parts]))
+    steps, middles = (
+        torch.cat([getattr(part, name) for part in parts]).T for name in ("steps", "middles")
+    )
+    return Packed4(packed, torch.stack([steps, middles], dim=-1).bfloat16(), bias)
+
+
+def bias_of(linears: Sequence[nn.Linear]) -> Tensor | None:
+    """Those of several, one after the other; None if they have none."""
+    biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
+    return torch.cat(biases) if biases else None
+
+
 def merged(
     linears: Sequence[nn.Linear],
     names: Sequence[str],
@@ -116,8 +150,7 @@ def merged(
         give_back: told the name of each weight that was copied.
     """
     weights: list[Tensor] = [linear.weight for linear in linears]
-    biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
-    bias = torch.cat(biases) if biases else None
+    bias = bias_of(linears)
     if adapter is None or not any(name in adapter.weights for name in names):
         return lay_out(weights, bias)
     copied = adapter.merged(names, weights)

@@ -17,7 +17,8 @@ from torch import Tensor
 from models.architecture import RotarySpec
 
 Turn = tuple[Tensor, Tensor]
-"""Cosines and sines (B or 1, T, r) of some positions; the first half of the sines is negative."""
+"""Cosines and sines (B or 1, T, 1, r) of some positions, for every head; the first half of the sines is
+negative."""
 
 
 def frequencies(spec: RotarySpec, head_size: int, positions: int) -> tuple[Tensor, float]:
@@ -38,7 +39,7 @@ def turn(table: tuple[Tensor, float], positions: Tensor, dtype: torch.dtype) -> 
         table: of `frequencies`, on the device of the positions.
     """
     radians, factor = table
-    angles = positions[..., None].float() * radians
+    angles = positions[..., None, None].float() * radians
     angles = torch.cat([angles, angles], dim=-1)
     cosines, sines = angles.cos() * factor, angles.sin() * factor
     half = radians.shape[0]
@@ -73,8 +74,8 @@ def rotate(keys: Tensor, by: Turn | None) -> Tensor:
 
 
 def _parts(vectors: Tensor, by: Turn) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Cosines and sines for every head, the part of vectors that is turned, and the rest."""
-    cosines, sines = by[0][:, :, None], by[1][:, :, None]
+    """Cosines and sines, the part of vectors that is turned, and the rest."""
+    cosines, sines = by
     size = cosines.shape[-1]
     if size == vectors.shape[-1]:
         return cosines, sines, vectors, None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture
+from models.blocks import Unpack
 
 _EMPTY = torch.empty(0)
 """What stands for a weight until it is filled in. (Weights on the `meta` device take a second to import.)"""
@@ -138,6 +139,8 @@ class Stack(nn.Module):
         self.give_back: Callable[[str], object] = str
         """Told the name of a weight whose bytes in memory may go, where they are those of a file: they
         come back from there."""
+        self.blocks: dict[str, Unpack] = {}
+        """By the names of weights that a file has in 4 bits, what reads them."""
         self.model = Backbone(architecture)
         self.lm_head = Linear(architecture.hidden, architecture.vocabulary, bias=False)
         self.head: Callable[[Tensor], Tensor] | None = None

@@ -85,6 +85,7 @@ def _gguf(path: Path, device: torch.device | str, dtype: torch.dtype) -> Base:
     file = GgufFile(path)
     architecture = read_architecture(file.config, path, path.stat().st_size)
     stack = fill_stack(architecture, file, path, device=device, dtype=dtype)
+    stack.blocks = file.blocks(name for name, _ in stack.wanted())
     return Base(stack, file.tokenizer(), path, file.config)
 
 

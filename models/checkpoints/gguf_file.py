@@ -8,8 +8,8 @@ Shapes: O outputs, I inputs of a projection, h heads, d head size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.blocks import Unpack
+from models.checkpoints.gguf_blocks import KINDS, unpack_blocks
 from models.checkpoints.gguf_vocabulary import read_vocabulary
 from models.checkpoints.loaded import CheckpointError
 from models.schema import Integer, check, shown
@@ -190,14 +192,27 @@ class GgufFile:
     def __getitem__(self, name: str) -> Tensor:
         """A weight by the Hub's name, unpacked, on the CPU."""
         tensor = self._tensors[self._name(name)]
-        weight = self._unpacked(tensor)
-        part = name.split(".")[-2]
-        if self._architecture in _INTERLEAVED and part in ("q_proj", "k_proj"):
-            heads = "num_attention_heads" if part == "q_proj" else "num_key_value_heads"
-            weight = _halves(weight, self.config[heads])
-        if self.family in _NORM_OFFSET and part.endswith("norm"):
+        weight = self._permute(name)(self._unpacked(tensor))
+        if self.family in _NORM_OFFSET and name.split(".")[-2].endswith("norm"):
             weight = weight - 1
         return weight
+
+    def _permute(self, name: str) -> Callable[[Tensor], Tensor]:
+        """What puts the rows of a weight into the order of the Hub."""
+        part = name.split(".")[-2]
+        if self._architecture not in _INTERLEAVED or part not in ("q_proj", "k_proj"):
+            return _as_it_is
+        heads = "num_attention_heads" if part == "q_proj" else "num_key_value_heads"
+        return partial(_halves, heads=self.config[heads])
+
+    def blocks(self, names: Iterable[str]) -> dict[str, Unpack]:
+        """What reads those weights that the file has in 4 bits, in 4 bits; it outlives the header."""
+        found: dict[str, Unpack] = {}
+        for name in names:
+            tensor = self._tensors.get(self._name(name))
+            if tensor is not None and (kind := tensor.tensor_type.name) in KINDS:
+                found[name] = partial(unpack_blocks, tensor.data, kind, self._permute(name))
+        return found
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a weight by the Hub's name; nothing is unpacked."""
@@ -241,6 +256,10 @@ def llama_cpp_name(family: str, name: str) -> str:
     if part == "post_attention_layernorm" and family in _NORM_AFTER:
         found = "post_attention_norm"
     return f"blk.{index}.{found}.{leaf}"
+
+
+def _as_it_is(weight: Tensor) -> Tensor:
+    return weight
 
 
 def _halves(weight: Tensor, heads: Any) -> Tensor:

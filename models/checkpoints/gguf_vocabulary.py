@@ -50,14 +50,25 @@ _SPLITS: Mapping[str, str] = {
     "llama-v3": _LLAMA3,
     "smaug-bpe": _LLAMA3,
     "falcon3": _LLAMA3,
+    "pixtral": _LLAMA3,
     "dbrx": _LLAMA3,
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
+    "megrez": _QWEN2,
+    "stablelm2": _QWEN2,
     "tekken": _TEKKEN,
     "gpt-4o": _GPT_4O,
+    "llama4": _GPT_4O,
 }
-"""How text is cut before it is encoded, by `tokenizer.ggml.pre`; others are cut as GPT-2 does."""
-_WHOLE_FIRST = ("llama-bpe", "llama3", "llama-v3", "falcon3", "tekken")
+"""How text is cut before it is encoded, by `tokenizer.ggml.pre`."""
+_DIGITS_APART = ("smollm", "starcoder", "refact", "command-r", "codeshell")
+"""Where it is cut as GPT-2 does, once every digit stands by itself."""
+_AS_GPT_2 = (
+    *(None, "default", "gpt-2", "phi-2", "olmo", "mpt", "jais", "exaone4", "mellum", "gigachat"),
+    *("a.x-4.0", "modern-bert", "roberta-bpe"),
+)
+"""Where it is cut as GPT-2 does; old files do not say."""
+_WHOLE_FIRST = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "tekken")
 """Where a piece that is a token is that token, whether merges lead to it or not."""
 
 Value = Callable[[str], Any]
@@ -76,7 +87,7 @@ def read_vocabulary(value: Value, architecture: str, path: Path) -> Tokenizer:
     if not isinstance(tokens, list) or not tokens:
         raise CheckpointError(f"{path}: has no tokenizer: fetch the model again")
     if kind == "gpt2":
-        backend = _byte_level(tokens, value)
+        backend = _byte_level(tokens, value, path)
     elif kind == "llama":
         backend = _sentencepiece(tokens, value, architecture)
     else:
@@ -94,7 +105,7 @@ def read_vocabulary(value: Value, architecture: str, path: Path) -> Tokenizer:
     return Tokenizer(backend, special, template if isinstance(template, str) else None)
 
 
-def _byte_level(tokens: Sequence[str], value: Value) -> Backend:
+def _byte_level(tokens: Sequence[str], value: Value, path: Path) -> Backend:
     letters = byte_letters()
     alphabet = set(letters.values())
 
@@ -105,16 +116,24 @@ def _byte_level(tokens: Sequence[str], value: Value) -> Backend:
 
     vocabulary = {spelled(token): id for id, token in enumerate(tokens)}
     merges = [tuple(merge.split(" ")) for merge in value("tokenizer.ggml.merges") or ()]
-    cut_as = value("tokenizer.ggml.pre")
+    cut_as = value("tokenizer.ggml.pre") or None
     backend = Backend(BPE(vocabulary, merges, ignore_merges=cut_as in _WHOLE_FIRST))
     backend.decoder = decoders.ByteLevel()
-    split = _SPLITS.get(cut_as)
-    if split is None:
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    else:
+    gpt_2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if isinstance(cut_as, str) and cut_as in _SPLITS:
         whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        cut = pre_tokenizers.Split(Regex(split), behavior="isolated")
+        cut = pre_tokenizers.Split(Regex(_SPLITS[cut_as]), behavior="isolated")
         backend.pre_tokenizer = pre_tokenizers.Sequence([cut, whole])
+    elif cut_as in _DIGITS_APART:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([digits, gpt_2])
+    elif cut_as in _AS_GPT_2:
+        backend.pre_tokenizer = gpt_2
+    else:
+        raise CheckpointError(
+            f"{path}: cuts text in a way that is not known here ({shown(cut_as)}): take the model as "
+            "safetensors"
+        )
     return backend
 
 

@@ -7,6 +7,7 @@ loaded.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -18,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from mplus_cli.errors import MismatchError, MplusError, UsageError
 from mplus_cli.library import Library, ModelIdentity, StoredMemory
 from mplus_cli.library.tensors import read_header
-from mplus_cli.runtime import allocator, catalog, embedded_base, garbage, interrupts
+from mplus_cli.runtime import (
+    allocator,
+    catalog,
+    control_groups,
+    embedded_base,
+    garbage,
+    interrupts,
+)
 from mplus_cli.runtime.spelling import Spelling
 from mplus_cli.runtime.tokens import PlainTokenizer
 from mplus_cli.settings import Settings
@@ -206,7 +214,8 @@ def find_device(wanted: str) -> torch.device:
 
 
 def thread_count() -> int:
-    """Threads to compute with: one per physical core, unless OMP_NUM_THREADS says otherwise."""
+    """Threads to compute with: one per physical core, as far as a container may use them, unless
+    OMP_NUM_THREADS says otherwise."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if re.fullmatch("[0-9]{1,4}", asked) and int(asked) > 0:
         return int(asked)
@@ -215,7 +224,9 @@ def thread_count() -> int:
         path.read_text()
         for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/core_cpus_list")
     }
-    return max(1, min(usable or 1, len(cores) or usable or 1))
+    found = min(usable or 1, len(cores) or usable or 1)
+    quota = control_groups.processor_quota()
+    return max(1, found if quota is None else min(found, math.ceil(quota)))
 
 
 def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> StoredMemory:

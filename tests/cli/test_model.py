@@ -23,7 +23,15 @@ import pytest
 from models.durable import recover
 from models.fast_decode import LARGEST
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.runtime import catalog, checks, downloads, embedded_base, session
+from mplus_cli.runtime import (
+    catalog,
+    checks,
+    control_groups,
+    downloads,
+    embedded_base,
+    session,
+)
+from mplus_cli.runtime.control_groups import processor_quota
 from mplus_cli.runtime.known_models import KNOWN, PACKED_BELOW, PREFIX_TOKENS, memory_in_use
 from mplus_cli.runtime.pip_command import pip_command
 from mplus_cli.settings import Flags, resolve
@@ -325,6 +333,49 @@ def test_devices_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert session.thread_count() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= session.thread_count() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/a/b\n", {"a/cpu.max": "50000 100000", "a/b/cpu.max": "max 100000"}, 0.5),
+        ("0::/a\n", {}, None),
+        ("4:memory:/x\n3:cpu,cpuacct:/x\n", {
+            "cpu,cpuacct/x/cpu.cfs_quota_us": "400000\n",
+            "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n",
+        }, 4.0),
+        ("3:cpuacct,cpu:/docker/abc\n", {
+            "cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n",
+        }, 2.5),
+        ("3:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("2:cpuset:/\n", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "1"}, None),
+        ("nonsense\n::\n0::/\n", {"cpu.max": "x y z\n"}, None),
+        (None, {"cpu.max": "100000 100000"}, None),
+    ],
+)  # fmt: skip
+def test_a_container_says_how_many_processors(
+    own: str | None, files: dict[str, str], expected: float | None, tmp_path: Path
+) -> None:
+    groups = tmp_path / "cgroup"
+    for name, text in files.items():
+        (groups / name).parent.mkdir(parents=True, exist_ok=True)
+        (groups / name).write_text(text)
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    assert processor_quota(groups, tmp_path / "own") == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 8), (0.2, 1), (2.5, 3), (64.0, 8)])
+def test_threads_in_a_container(
+    quota: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(Path, "glob", lambda *_: [])
+    monkeypatch.setattr(control_groups, "processor_quota", lambda: quota)
+    assert session.thread_count() == expected
 
 
 def test_doctor(mplus: Any, tiny: Path) -> None:

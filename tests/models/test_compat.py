@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 
 from models import compat
+from models.blocks import Blocks4
 from models.precision import default_dtype
-from models.projections import Joined, Prepacked, join, prepack
+from models.projections import Joined, Prepacked, join, pack4, prepack
 
 ROOT = Path(__file__).resolve().parents[2]
 BORROWED = ("torch", "cpu", "transformers", "peft", "config", "module")
@@ -43,8 +45,25 @@ def test_products_of_bytes_are_the_same_without_their_kernels(
         monkeypatch.delattr(torch, name)
     assert torch.equal(compat.int8_matmul(left, right), exact)
     again = compat.int8_linear(inputs, left, scales)
-    torch.testing.assert_close(again, linear, atol=1e-2, rtol=1e-4)
+    assert again.dtype == linear.dtype == torch.float32
+    assert float((again - linear).norm() / again.norm()) < 0.01  # the kernel's are bfloat16
     assert not compat.has_int8_linear() and not compat.multiplies_bytes()
+
+
+@pytest.mark.skipif(not compat.has_int4_linear(), reason="torch has no products of 4 bits")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_products_of_4_bits(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    codes = torch.randint(0, 16, (48, 64), dtype=torch.uint8)
+    blocks = Blocks4(codes, torch.rand(48, 2), torch.rand(48, 2) - 0.5)
+    parts = zip(*(part.split([32, 16]) for part in astuple(blocks)), strict=True)
+    inputs, bias = torch.randn(2, 3, 64, dtype=dtype), torch.randn(48, dtype=dtype)
+    found = pack4([Blocks4(*part) for part in parts], bias)(inputs)
+    exact = inputs.float() @ blocks.unpacked().T + bias.float()
+    assert found.dtype == dtype and found.shape == (2, 3, 48)
+    assert float((found.float() - exact).norm() / exact.norm()) < 0.01
+    monkeypatch.delattr(torch, "_weight_int4pack_mm_for_cpu")
+    assert not compat.has_int4_linear()
 
 
 @pytest.mark.skipif(not compat.has_packed_linear(), reason="no products of bfloat16 in hardware")

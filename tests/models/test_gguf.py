@@ -10,14 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from models import compat
 from models.architecture import FAMILIES
+from models.blocks import Blocks4
+from models.cache import KeyValueCache, StepDecoder
 from models.checkpoints.architecture import read_architecture
 from models.checkpoints.base import load_base
+from models.checkpoints.gguf_blocks import KINDS as FOURS
+from models.checkpoints.gguf_blocks import unpack_blocks
 from models.checkpoints.gguf_file import FAMILIES as ARCHITECTURES
 from models.checkpoints.gguf_file import GgufFile, llama_cpp_name
 from models.checkpoints.gguf_vocabulary import implied_merges
 from models.checkpoints.loaded import CheckpointError
 from models.decoder import Decoder
+from models.fast_decode import FastDecoder, join, pack8
+from models.merging import Adapter
+from models.projections import Packed4, Packed8
 from models.stack import Stack
 
 SIZES = {
@@ -227,15 +235,85 @@ def test_rows_of_every_common_kind_are_unpacked(kind: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
+@pytest.mark.parametrize("kind", list(FOURS))
+def test_codes_of_4_bits_are_those_that_are_unpacked(kind: str) -> None:
+    number = getattr(gguf.GGMLQuantizationType, kind)
+    width = gguf.quant_shape_to_byte_shape((6, 512), number)[1]
+    rows = np.random.default_rng(0).integers(0, 256, (6, width), dtype=np.uint8)
+    halfs = np.random.default_rng(1).normal(size=(6, width)).astype(np.float16).view(np.uint8)
+    size, _ = FOURS[kind]
+    for start in range(0, width, size):  # a step and a least value that are numbers
+        rows[:, start : start + 4] = halfs[:, start : start + 4]
+    found = unpack_blocks(rows, kind, lambda part: part.flip(0))
+    assert found.codes.dtype == torch.uint8 and int(found.codes.max()) == 15
+    expected = torch.from_numpy(gguf.dequantize(rows, number)).flip(0)
+    torch.testing.assert_close(found.unpacked(), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.skipif(not compat.has_int4_linear(), reason="torch has no products of 4 bits")
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_steps_leave_weights_in_4_bits(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With rows to be put in order, and with biases; nearer to the file's numbers than 8 bits are."""
+    values = SIZES | {"model_type": family, "tie_word_embeddings": True}
+    built = Stack(read_architecture(values, Path("config.json"), 1 << 30))
+    torch.manual_seed(0)
+    for name, shape in list(built.wanted()):
+        built.fill(name, torch.randn(shape) * 0.2)
+    path = tmp_path / "tiny.gguf"
+    write(path, family, Decoder(built), gguf.GGMLQuantizationType.Q4_1)
+    decoder = Decoder(load_base(path, device="cpu", dtype=torch.float32).stack)
+
+    def logits(steps: StepDecoder) -> torch.Tensor:
+        shape = (1, decoder.kv_heads, 8, decoder.head_size)
+        cache = KeyValueCache([shape] * decoder.layers, decoder.dtype, decoder.device)
+        return torch.cat([steps.step(token, cache) for token in (3, 9, 40, 7)])
+
+    fours, exact = FastDecoder(decoder, pack8), logits(decoder)
+    distance = float((logits(fours) - exact).norm() / exact.norm())
+    assert distance < 0.02
+    assert all(isinstance(layer.qkv, Packed4) for layer in fours._layers)
+    assert all(isinstance(layer.down, Packed4) for layer in fours._layers)
+    as_they_are = FastDecoder(decoder, join)
+    assert torch.allclose(logits(as_they_are), exact, atol=1e-4)
+    monkeypatch.setattr(compat, "has_int4_linear", lambda: False)
+    eights = FastDecoder(decoder, pack8)
+    logits(eights)
+    assert all(isinstance(layer.down, Packed8) for layer in eights._layers)
+
+
+def test_weights_with_an_adapter_are_not_left_in_4_bits(build_network: Any) -> None:
+    """Nor where a projection of several has none, or the kernel does not take so many rows."""
+    decoder = build_network().generate
+    names = [f"model.layers.0.self_attn.{part}_proj" for part in "qkv"]
+    some = Blocks4(torch.zeros(16, 32, dtype=torch.uint8), torch.ones(16, 1), torch.zeros(16, 1))
+    decoder.stack.blocks = {f"{name}.weight": lambda: some for name in names}
+    fast = FastDecoder(decoder, pack8)
+    assert len(fast._blocks(names)) == 3
+    assert not fast._blocks([*names, "model.layers.0.self_attn.o_proj"])
+    halves = (torch.zeros(1, 32), torch.zeros(16, 1))
+    decoder.apart = Adapter(1, 2.0, {names[1]: halves})
+    assert not fast._blocks(names) and len(fast._blocks(names[:1])) == 1
+    few = Blocks4(some.codes[:8], some.steps[:8], some.middles[:8])
+    decoder.stack.blocks[f"{names[0]}.weight"] = lambda: few
+    assert not fast._blocks(names[:1])
+
+
 @pytest.mark.parametrize(
     ("cut_as", "pieces"),
     [
         ("llama-bpe", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
         ("falcon3", ["It", "'s", " ABCdef", " ", "123", "45", "!/"]),
         ("gpt-4o", ["It's", " ABCdef", " ", "123", "45", "!/"]),
+        ("smollm", ["It", "'s", " ABCdef", " ", "1", "2", "3", "4", "5", "!/"]),
+        ("gpt-2", ["It", "'s", " ABCdef", " 12345", "!/"]),
+        (None, ["It", "'s", " ABCdef", " 12345", "!/"]),
     ],
 )
-def test_text_is_cut_as_the_file_says(cut_as: str, pieces: list[str], tmp_path: Path) -> None:
+def test_text_is_cut_as_the_file_says(
+    cut_as: str | None, pieces: list[str], tmp_path: Path
+) -> None:
     from models.checkpoints.gguf_vocabulary import read_vocabulary
 
     header = {
@@ -247,6 +325,19 @@ def test_text_is_cut_as_the_file_says(cut_as: str, pieces: list[str], tmp_path: 
     backend = read_vocabulary(header.get, "llama", tmp_path).backend_tokenizer
     found = backend.pre_tokenizer.pre_tokenize_str("It's ABCdef 12345!/")
     assert [piece.replace("\u0120", " ") for piece, _ in found] == pieces
+
+
+@pytest.mark.parametrize("cut_as", ["bailingmoe", 7, ["gpt-2"]])
+def test_a_way_to_cut_text_that_is_not_known_is_refused(cut_as: Any, tmp_path: Path) -> None:
+    from models.checkpoints.gguf_vocabulary import read_vocabulary
+
+    header = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": cut_as,
+        "tokenizer.ggml.tokens": ["a"],
+    }
+    with pytest.raises(CheckpointError, match="cuts text in a way that is not known here"):
+        read_vocabulary(header.get, "llama", tmp_path)
 
 
 def test_llama_3_takes_a_word_that_is_a_token_whole(tmp_path: Path) -> None:
