@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import Source
+from mplus_cli.asking.narrowing import scope_of
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -36,6 +37,7 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
 
     check(question)
     draft = measure(session, question)
+    draft = replace(draft, question=scope_of(session, opened, draft.question).question)
     found, words, part = retrieve(session, opened, draft)
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
