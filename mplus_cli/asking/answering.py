@@ -150,7 +150,7 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         yield from _about(replace(request, note=None), told)
         return
     session.model.step_decoder.prepare()
-    found, words, part = retrieve(session, opened, draft)
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
     request = replace(request, part=part)
     asks_for_all = spans_the_whole(scope.of_itself)
     if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):

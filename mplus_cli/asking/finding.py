@@ -40,8 +40,8 @@ def find(
     if not 1 <= count <= MOST:
         raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
     draft = measure(session, question)
-    draft = replace(draft, question=scope_of(session, opened, draft.question).question)
-    found, _, part = retrieve(session, opened, draft)
+    scope = scope_of(session, opened, draft.question)
+    found, _, part = retrieve(session, opened, replace(draft, question=scope.sought))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if part and part.is_all and (first := beginning(opened, part, found, count)):
         return first

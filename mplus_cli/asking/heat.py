@@ -37,8 +37,8 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
 
     check(question)
     draft = measure(session, question)
-    draft = replace(draft, question=scope_of(session, opened, draft.question).question)
-    found, words, part = retrieve(session, opened, draft)
+    scope = scope_of(session, opened, draft.question)
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
         scores = score_all(session.model, opened.memory, found.queries, words.prior)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.open_memory import OpenMemory
+from mplus_cli.asking.parts import names_part
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.scope import find_document, listed
 from mplus_cli.english.headings import of_kind
@@ -28,9 +29,14 @@ class Scope:
     question: Question
     """With the names of the documents to search."""
     of_itself: Question
-    """With "this book" for the title that it names, as for a reader who has the book in hand."""
+    """With "this book" for the title that it names too, as a reader who has it in hand would put it."""
     note: str | None = None
     """That fewer documents are searched than the user asked for, since the question names them."""
+
+    @property
+    def sought(self) -> Question:
+        """The question to look up: "chapter 3 of The Bell" is a part of this book, not of some bell."""
+        return self.of_itself if names_part(self.of_itself.text) else self.question
 
 
 def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
@@ -47,11 +53,11 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     if not titles:
         return Scope(tuple(asked), question, question)
     named = [row for row in asked if any(row.id in title.documents for title in titles)]
-    of_itself = question
+    as_book = question.text
     if len(titles) == 1:
         start, stop = titles[0].span
-        text = f"{question.text[:start]}this book{question.text[stop:]}"
-        of_itself = replace(question, text=text)
+        as_book = f"{question.text[:start]}this book{question.text[stop:]}"
+    of_itself = replace(question, text=as_book)
     if len(named) == len(asked) or session.model.config.recall == "tokens":
         return Scope(tuple(named), question, of_itself)
     names = [name for row in named if _is_held(opened, row) for name in _sure_name(known, row)]
@@ -60,7 +66,8 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     shown = listed(row.title for row in named)
     verb, them = ("was", "it") if len(named) == 1 else ("were", "them")
     note = f"Only {shown} {verb} searched, as the question names {them}."
-    return Scope(tuple(named), replace(question, documents=tuple(names)), of_itself, note)
+    narrowed = replace(question, documents=tuple(names))
+    return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
 
 
 def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | None:
