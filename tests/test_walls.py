@@ -33,7 +33,7 @@ FLOORS = (
     ("errors", "place", "visible", "__version__"),
     ("wording",),
     ("settings", "extras", "failures", "command_line", "example_story", "documents", "library"),
-    ("runtime", "config_file", "history"),
+    ("runtime", "config_file", "history", "english"),
     ("asking", "ingest", "training", "completion"),
     ("evaluation", "api"),
     ("terminal", "server"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.choosing import Chosen, Prompted, answer_form
@@ -22,6 +23,7 @@ from mplus_cli.asking.events import (
     Usage,
 )
 from mplus_cli.asking.follow_ups import resolve
+from mplus_cli.asking.narrowing import count_parts, scope_of
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
@@ -29,11 +31,10 @@ from mplus_cli.asking.question import KEPT_TURNS, Question, check
 from mplus_cli.asking.replying import reply
 from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
-from mplus_cli.asking.scope import find_document
 from mplus_cli.asking.sources import Evidence, beginning, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, PART_NOT_TOLD, of_itself, spans_the_whole
 from mplus_cli.errors import UsageError
-from mplus_cli.library import DocumentRow, StoredMemory
+from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Request:
     draft: Draft
     part: Part | None = None
     """What it names of the documents."""
+    note: str | None = None
+    """What a user should know of which documents were searched."""
 
     def evidence(self, found: Found, recalled: Recalled) -> Evidence:
         """The best chunks, once they are ranked."""
@@ -88,10 +91,11 @@ class Request:
         return gather_evidence(self.session, self.opened, question, found, part=self.part)
 
     @property
-    def _note(self) -> str | None:
+    def _notes(self) -> str | None:
         if self.part is None or self.part.spans:
-            return None
-        return f"No {self.part.name} was found, so the search was not limited to it."
+            return self.note
+        missing = f"No {self.part.name} was found, so the search was not limited to it."
+        return f"{self.note} {missing}" if self.note else missing
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
@@ -106,7 +110,7 @@ class Request:
             reason=chosen.reason,
             confidence=chosen.confidence,
             doubtful=chosen.is_doubtful,
-            note=self._note,
+            note=self._notes,
             understood_as=None if read_as == self.asked else read_as,
         )
 
@@ -136,16 +140,19 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     asked = draft.question.text
     if question.turns and answer_form(session, draft.question) != "spoken":
         draft = measure(session, resolve(draft.question))
-    request = Request(session, opened, clock, asked, draft)
+    scope = scope_of(session, opened, draft.question)
+    draft = replace(draft, question=scope.question)
+    request = Request(session, opened, clock, asked, draft, note=scope.note)
     if answer_form(session, draft.question) == "span":
         check_readers(session, opened)
-    if (told := of_itself(draft.question, _documents_asked(opened, question))) is not None:
-        yield from _about(request, told)
+    told = of_itself(scope.of_itself, scope.documents, partial(count_parts, opened))
+    if told is not None:
+        yield from _about(replace(request, note=None), told)
         return
     session.model.step_decoder.prepare()
-    found, words, part = retrieve(session, opened, draft)
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
     request = replace(request, part=part)
-    asks_for_all = spans_the_whole(draft.question)
+    asks_for_all = spans_the_whole(scope.of_itself)
     if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):
         yield from _not_told(request, PART_NOT_TOLD, "part", first, found.ranked)
     elif asks_for_all:
@@ -160,12 +167,6 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
 
 def _texts(stored: StoredMemory) -> Callable[[Sequence[int]], list[str]]:
     return lambda chunks: [row.text for row in stored.chunks(chunks)]
-
-
-def _documents_asked(opened: OpenMemory, question: Question) -> list[DocumentRow]:
-    """The documents that are named, or all of them."""
-    known = opened.stored.documents()
-    return [find_document(known, name) for name in question.documents] or known
 
 
 def _about(request: Request, text: str) -> Iterator[Event]:

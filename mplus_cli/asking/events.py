@@ -145,7 +145,8 @@ class Answer:
     doubtful: bool = False
     """Whether that is so low that the passage should be checked."""
     note: str | None = None
-    """What a user should know of the search: that the page or chapter named was not found."""
+    """What a user should know of the search: that only the documents named by title were searched, or that
+    the page or chapter named was not found."""
     understood_as: str | None = None
     """A follow-up as it was read, with a name for its pronoun; None where that is `question`."""
 

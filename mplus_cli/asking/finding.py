@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mplus_cli.asking.events import Source
+from mplus_cli.asking.narrowing import scope_of
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -39,7 +40,8 @@ def find(
     if not 1 <= count <= MOST:
         raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
     draft = measure(session, question)
-    found, _, part = retrieve(session, opened, draft)
+    scope = scope_of(session, opened, draft.question)
+    found, _, part = retrieve(session, opened, replace(draft, question=scope.sought))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if part and part.is_all and (first := beginning(opened, part, found, count)):
         return first

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import Source
+from mplus_cli.asking.narrowing import scope_of
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -36,7 +37,8 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
 
     check(question)
     draft = measure(session, question)
-    found, words, part = retrieve(session, opened, draft)
+    scope = scope_of(session, opened, draft.question)
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
         scores = score_all(session.model, opened.memory, found.queries, words.prior)

@@ -44,9 +44,7 @@ def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
         raise UsageError(f'"{name}" may be {_told_apart(found)}')
     close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
     hint = (
-        f'did you mean "{close[0]}"?'
-        if close
-        else f"there is {_listed(r.title for r in documents)}"
+        f'did you mean "{close[0]}"?' if close else f"there is {listed(r.title for r in documents)}"
     )
     raise UsageError(f'there is no document "{name}" in this memory: {hint}')
 
@@ -57,7 +55,7 @@ def _told_apart(found: Sequence[DocumentRow]) -> str:
     paths = dict.fromkeys(row.path for row in found)
     if len(titles) == len(found) or len(paths) > 1:
         shown = (row.title for row in found) if len(titles) == len(found) else paths
-        return f"{_listed(shown)}: give more of the name, or the path"
+        return f"{listed(shown)}: give more of the name, or the path"
     numbers = " and ".join(str(row.id) for row in found)
     return f"any of the documents {numbers} in `mplus memory show`: give the number"
 
@@ -67,7 +65,8 @@ def _names(document: DocumentRow) -> tuple[str, str, str]:
     return document.title, document.path, path.name
 
 
-def _listed(titles: Iterable[str]) -> str:
+def listed(titles: Iterable[str]) -> str:
+    """Titles in quotation marks; of many only the first."""
     quoted = [f'"{title}"' for title in titles]
     shown = quoted if len(quoted) <= 5 else [*quoted[:4], f"{len(quoted) - 4} more"]
     return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + shown[-1]

@@ -7,7 +7,7 @@ Relies on English words, and on documents as a memory records them; needs no mod
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mplus_cli.asking.question import Question
 from mplus_cli.library import DocumentRow
@@ -39,7 +39,14 @@ _COUNT = re.compile(
 )
 _TITLE = re.compile(
     rf"^what(?:'s|’s| is| was) the (?:title|name) of {_THIS}\W*$"
+    rf"|^what(?:'s|’s| is| was) {_THIS}(?:'s|’s) title\W*$"
     rf"|^what is {_THIS} (?:called|titled|entitled)\W*$"
+)
+_KINDS = "chapter section part volume book act scene canto".split()
+_PARTS = re.compile(
+    rf"^(?:(?:in)?to )?how many (?P<kind>{'|'.join(_KINDS)})s "
+    rf"(?:(?:has|does|are there in|are in|is in) {_THIS}(?: have| contain| consist of)?"
+    rf"|(?:is|was) {_THIS} (?:divided|split)(?: (?:in)?to)?)\W*$"
 )
 _PAGES = re.compile(rf"^how many pages (?:has|are there in|are in|does) {_THIS}(?: have)?\W*$")
 
@@ -50,7 +57,12 @@ _SUM_OF_IT = re.compile(
     r"|^how many (?:chapters|volumes|pages|characters) are there\W*$"
     r"|^what happens (?:at|in) the (?:very )?(?:end|beginning|start)\W*$"
 )
-_TITLE_OF_IT = re.compile(rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$")
+_TITLE_OF_IT = re.compile(
+    rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:the|its) title\W*$"
+)
+_PARTS_OF_IT = re.compile(
+    r"^how many (?P<kind>chapter)s (?:(?:has|does|are there in|are in) (?:it|this)(?: have)?|are there)\W*$"
+)
 _PAGES_OF_IT = re.compile(
     r"^how many pages (?:(?:has|are there in|are in|does) (?:it|this)(?: have)?|are there)\W*$"
 )
@@ -60,7 +72,7 @@ _IS = r"(?:'s|’s| is| was)"
 _AUTHOR = re.compile(
     rf"^who(?: wrote|{_IS} the (?:author|writer) of) {_WORK}\W*$"
     rf"|^who{_IS} {_WORK} (?:written )?by\W*$|^by whom (?:is|was) {_WORK}(?: written)?\W*$"
-    rf"|^what{_IS} the name of the author of {_WORK}\W*$"
+    rf"|^what{_IS} the name of the author of {_WORK}\W*$|^who{_IS} {_WORK}(?:'s|’s) author\W*$"
 )
 _AUTHOR_OF_IT = re.compile(rf"^who(?: wrote (?:it|this)|{_IS} (?:the|its) author)\W*$")
 _DATE = re.compile(
@@ -70,51 +82,50 @@ _DATE = re.compile(
 _DATE_OF_IT = re.compile(
     r"^(?:when|(?:in )?(?:what|which) year) was (?:it|this) (?:written|published)\W*$"
 )
-_AUTHOR_OF_TITLE = re.compile(
-    rf"^who(?: wrote|{_IS} the author of) [\"'“‘]?(?P<title>.+?)\W*$", re.I
-)
-_DATE_OF_TITLE = re.compile(
-    r"^when was [\"'“‘]?(?P<title>.+?)[\"'”’]? (?:written|published)\W*$", re.I
-)
 _FROM_FILE = " (the date in the file)"
 """A book may have been written at another time than its file says, so the answer says where the date is
-from."""
+from;"""
+_FROM_HEADINGS = " (by the headings)"
+"""and headings may be missing, or count something else."""
 
 
 def spans_the_whole(question: Question) -> bool:
     """Whether a question asks to sum up or to count over a whole text."""
-    return _asks(question, (_SUM, _COUNT), _SUM_OF_IT)
+    return _asks(question, (_SUM, _COUNT), _SUM_OF_IT) is not None
 
 
-def of_itself(question: Question, documents: Sequence[DocumentRow]) -> str | None:
+def of_itself(
+    question: Question,
+    documents: Sequence[DocumentRow],
+    count_parts: Callable[[DocumentRow, str], int | None],
+) -> str | None:
     """The answer to a question about the title, length, author or date of the documents; None where it
-    asks for something else, or where they do not say."""
+    asks for something else, or where they do not say.
+
+    Args:
+        count_parts: how many parts of a kind ("chapter") a document has; None if it does not say.
+    """
     if _asks(question, (_TITLE,), _TITLE_OF_IT):
         return "; ".join(document.title for document in documents)
     if _asks(question, (_PAGES,), _PAGES_OF_IT):
-        told = [row for row in documents if row.pages is not None]
-        if len(told) == len(documents) == 1:
-            return count(told[0].pages or 0, "page")
-        return "; ".join(f"{row.title}: {count(row.pages or 0, 'page')}" for row in told) or None
-    asked = _meant(question, documents, _AUTHOR, _AUTHOR_OF_IT, _AUTHOR_OF_TITLE)
-    if asked:
-        return _stated([(row.title, row.author) for row in asked])
-    asked = _meant(question, documents, _DATE, _DATE_OF_IT, _DATE_OF_TITLE)
-    return _stated([(row.title, row.date and row.date + _FROM_FILE) for row in asked])
+        return _counted([(row.title, row.pages) for row in documents], "page")
+    if parts := _asks(question, (_PARTS,), _PARTS_OF_IT):
+        kind = parts["kind"]
+        told = _counted([(row.title, count_parts(row, kind)) for row in documents], kind)
+        return told and told + _FROM_HEADINGS
+    if _asks(question, (_AUTHOR,), _AUTHOR_OF_IT):
+        return _stated([(row.title, row.author) for row in documents])
+    if _asks(question, (_DATE,), _DATE_OF_IT):
+        return _stated([(row.title, row.date and row.date + _FROM_FILE) for row in documents])
+    return None
 
 
-def _meant(
-    question: Question,
-    documents: Sequence[DocumentRow],
-    named: re.Pattern[str],
-    meant: re.Pattern[str],
-    titled: re.Pattern[str],
-) -> Sequence[DocumentRow]:
-    """The documents that a question asks about: all, or those whose exact title it names."""
-    if _asks(question, (named,), meant):
-        return documents
-    match = titled.search(" ".join(question.text.split()))
-    return [row for row in documents if match and row.title == match["title"]]
+def _counted(counts: Sequence[tuple[str, int | None]], noun: str) -> str | None:
+    """The number of something in each document that says it; None if none does."""
+    told = [(title, number) for title, number in counts if number]
+    if len(told) == len(counts) == 1:
+        return count(told[0][1], noun)
+    return "; ".join(f"{title}: {count(number, noun)}" for title, number in told) or None
 
 
 def _stated(values: Sequence[tuple[str, str | None]]) -> str | None:
@@ -127,10 +138,13 @@ def _stated(values: Sequence[tuple[str, str | None]]) -> str | None:
     return "\n".join(f"{title}: {value}" for title, value in values)
 
 
-def _asks(question: Question, named: Sequence[re.Pattern[str]], meant: re.Pattern[str]) -> bool:
-    """Whether a question names the text, or refers to it by a pronoun, which in a chat may mean
+def _asks(
+    question: Question, named: Sequence[re.Pattern[str]], meant: re.Pattern[str]
+) -> re.Match[str] | None:
+    """The match of a question that names the text, or refers to it by a pronoun, which in a chat may mean
     anything."""
     text = " ".join(question.text.lower().split())
-    if any(pattern.search(text) for pattern in named):
-        return True
-    return not question.turns and bool(meant.search(text))
+    for pattern in named:
+        if match := pattern.search(text):
+            return match
+    return None if question.turns else meant.search(text)

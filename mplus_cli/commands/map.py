@@ -38,7 +38,7 @@ def draw_map(
     from mplus_cli.library import snapshot
     from mplus_cli.runtime.model_info import map_json
     from mplus_cli.terminal.map_page import map_page
-    from mplus_cli.terminal.memory_view import map_picture
+    from mplus_cli.terminal.map_view import map_picture
 
     stored = stored_memory(context, name)
     if html is not None:

@@ -187,9 +187,21 @@ def name_others(sources: Sequence[Source], but: Source) -> None:
     own = [
         line.removeprefix(f"{title}, ") for line, title in others.items() if title == but.document
     ]
-    places = [*own, *(line for line, title in others.items() if title != but.document)]
+    places = _together([*own, *(line for line, title in others.items() if title != but.document)])
     if places:
         screen.dim(f"See also: {'; '.join(places)}")
+
+
+def _together(places: Sequence[str]) -> list[str]:
+    """Places, each chapter once: `"The Ferry", at 4 % and 14 %`."""
+    found: dict[str, list[str]] = {}
+    for line in places:
+        chapter, _, share = line.rpartition(", at ")
+        found.setdefault(chapter or line, []).extend([share] if chapter else [])
+    return [
+        f"{chapter}, at {' and '.join(shares)}" if shares else chapter
+        for chapter, shares in found.items()
+    ]
 
 
 def where(source: Source) -> str:

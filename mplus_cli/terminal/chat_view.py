@@ -146,7 +146,7 @@ def _show_reply(reply: slash_commands.Reply) -> None:
         screen.row(text)
     show_sources(reply.sources, whole=reply.whole)
     if reply.drawn is not None:
-        from mplus_cli.terminal.memory_view import map_picture
+        from mplus_cli.terminal.map_view import map_picture
 
         asked = reply.consulted
         screen.show(

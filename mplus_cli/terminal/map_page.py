@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from mplus_cli.library import ChunkPlace, MemoryMap
-from mplus_cli.terminal.memory_view import chapters
+from mplus_cli.terminal.map_view import by_section
 from mplus_cli.visible import one_line, visible
 from mplus_cli.wording import count, place
 
@@ -94,7 +94,7 @@ def _page(
     for span in drawn.documents:
         cells = by_document.get(span.document.id, [])
         yield f'<h2>{_shown(span.document.title)}</h2>\n<div class="strip">'
-        for part in chapters(cells):
+        for part in by_section(cells):
             section = part[0].place.section if part[0].place else ()
             title = _shown(section[-1]) if section else ""
             yield f'<section class="chapter"><h3 title="{title}">{title}&nbsp;</h3><div>'

@@ -1,29 +1,24 @@
-"""Tables, pictures and texts of memories."""
+"""Tables and texts of memories."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.library import ChunkPlace, DocumentRow, MemoryMap, MemorySummary
+from mplus_cli.library import DocumentRow, MemorySummary
 from mplus_cli.library.space import Usage
 from mplus_cli.terminal import screen
 from mplus_cli.visible import one_line
 from mplus_cli.wording import count, moment, size
-from mplus_cli.wording import place as worded_place
 
 _NARROW, _WIDE = 72, 100
 """Terminal width below which a table shows fewer columns."""
-_FIXED = ("updated", "read", "pages", "where")
+_FIXED = ("updated", "read", "pages")
 """Columns that are never broken."""
-_SHADES = {True: (" ", "░", "▒", "▓", "█"), False: (".", "-", "=", "*", "#")}
-"""From none to all: the share of memory tokens that are in short-term memory."""
 
 
 def plain_table(*columns: tuple[str, bool]) -> Table:
@@ -156,138 +151,3 @@ def _documents(documents: Sequence[dict[str, Any]], width: int) -> Table:
             *(cell for cell, is_shown in zip(cells, shown.values(), strict=True) if is_shown)
         )
     return table
-
-
-def map_picture(
-    drawn: MemoryMap,
-    width: int,
-    *,
-    unicode: bool,
-    question: str | None = None,
-    consulted: Sequence[int] = (),
-) -> RenderableType:
-    """The picture of `mplus memory map`: a strip a document, its beginning on the left, its chapters
-    apart; below it what a question rested on, `consulted`, by the numbers of chunks, best first."""
-    shades, edge = _SHADES[unicode], "│" if unicode else "|"
-    titles = [cell_len(one_line(span.document.title)) for span in drawn.documents]
-    # Less the other columns; titles longer than 30 columns are folded.
-    cells = max(10, min(60, width - min(30, max(titles, default=0)) - 32))
-    by_document: dict[int, list[ChunkPlace]] = {}
-    for place in drawn.chunks:
-        by_document.setdefault(place.document_id, []).append(place)
-    table = plain_table(
-        ("document", False), ("pages", False), ("where", False), ("STM", True), ("LTM", True)
-    )
-    table.columns[0].max_width = 30
-    for span in drawn.documents:
-        places = by_document.get(span.document.id, [])
-        if not places:
-            continue
-        strip, marks = _strip(places, cells, shades, edge, consulted)
-        table.add_row(
-            Text(one_line(span.document.title)),
-            _pages(places),
-            Text(strip),
-            f"{sum(place.stm_tokens for place in places):,.0f}",
-            f"{sum(place.ltm_tokens for place in places):,.0f}",
-        )
-        if marks.strip():
-            table.add_row("", "", Text(marks, style="bold"), "", "")
-    short, long = f"{drawn.stm_tokens:,}", f"{drawn.ltm_tokens:,}"
-    total = Text(f"{short} short-term and {long} long-term memory tokens")
-    legend = Text(
-        f"{shades[-1]} short-term  {shades[1]} long-term  {shades[0]!r} forgotten  {edge} chapters",
-        "dim",
-    )
-    parts: list[RenderableType] = [table, Text(), total, legend]
-    if question is not None and consulted:
-        parts += [Text(), *_consulted(drawn, question, consulted)]
-    return Group(*parts)
-
-
-def _consulted(
-    drawn: MemoryMap, question: str, consulted: Sequence[int]
-) -> Iterator[RenderableType]:
-    """What a question rested on, in words."""
-    yield Text(f"asked: {one_line(question)}", "bold")
-    titles = {span.document.id: span.document.title for span in drawn.documents}
-    known = {place.number: place for place in drawn.chunks}
-    listed = Table.grid(padding=(0, 2, 0, 0))
-    for rank, number in enumerate(consulted, start=1):
-        chunk = known[number]
-        pages = (
-            None
-            if chunk.first_page is None or chunk.last_page is None
-            else (chunk.first_page, chunk.last_page)
-        )
-        where = worded_place(one_line(titles[chunk.document_id]), pages, chunk.place)
-        listed.add_row(str(rank), Text(one_line(where)))
-    yield listed
-
-
-def _strip(
-    places: Sequence[ChunkPlace],
-    cells: int,
-    shades: Sequence[str],
-    edge: str,
-    consulted: Sequence[int],
-) -> tuple[str, str]:
-    """A document's chunks as cells, chapters apart where there is room, and below them the ranks of those
-    that a question rested on."""
-    parts = chapters(places)
-    if len(parts) > cells // 3:
-        parts = [list(places)]
-    cells = min(cells - len(parts) + 1, len(places) * 4)
-    strips, marks = [], []
-    first = 0
-    for part in parts:
-        last = first + len(part)
-        size = max(1, last * cells // len(places) - first * cells // len(places))
-        strips.append(_bar(part, size, shades))
-        marks.append(_marks(part, size, consulted))
-        first = last
-    return edge.join(strips), " ".join(marks)
-
-
-def chapters(places: Sequence[ChunkPlace]) -> list[list[ChunkPlace]]:
-    """Chunks in a row of one section each; by the outermost sections where the others are many."""
-    for depth in (None, 2, 1):
-        runs = [
-            list(run)
-            for _, run in groupby(
-                places, key=lambda chunk: chunk.place.section[:depth] if chunk.place else ()
-            )
-        ]
-        if len(runs) * 2 <= len(places):
-            break
-    return runs
-
-
-def _marks(places: Sequence[ChunkPlace], cells: int, consulted: Sequence[int]) -> str:
-    marks = [" "] * cells
-    ranks = {number: rank for rank, number in enumerate(consulted, start=1)}
-    for at, place in reversed(list(enumerate(places))):
-        if place.number in ranks:
-            cell = min(at * cells // len(places), cells - 1)
-            marks[cell] = min(marks[cell].strip() or "9", str(ranks[place.number]))
-    return "".join(marks)
-
-
-def _bar(places: Sequence[ChunkPlace], cells: int, shades: Sequence[str]) -> str:
-    """A cell for each group of chunks; darker, the more of its memory tokens are short-term."""
-    drawn = []
-    for cell in range(cells):
-        first = cell * len(places) // cells
-        last = max(first + 1, (cell + 1) * len(places) // cells)
-        part = places[first:last]
-        short = sum(place.stm_tokens for place in part)
-        total = short + sum(place.ltm_tokens for place in part)
-        # Even a little short-term memory shows: shade 1 means none at all.
-        step = 0 if total == 0 else 1 if short == 0 else 2 + round(short / total * 2)
-        drawn.append(shades[step])
-    return "".join(drawn)
-
-
-def _pages(places: Sequence[ChunkPlace]) -> str:
-    first, last = places[0].first_page, places[-1].last_page
-    return "" if first is None or last is None else f"{first}-{last}"

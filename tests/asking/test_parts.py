@@ -74,14 +74,34 @@ PAPER = [
         ("What is measured in § 2?", {7, 8, 9}),
         ('Who dies in "Winter Animals"?', {1, 2}),
         ("Who dies in chapter “the ferry”?", {0}),
+        ("Who sings in the third chapter?", {3}),
+        ("Who sings in the 21st chapter?", {4}),
+        ("Who sings in the first chapter of this book?", {0, 6}),
+        ("Who sings in the first two chapters?", {0, 1, 2, 5, 6, 7, 8, 9, 10}),
+        ("Who sings in the last chapter of part one?", {1, 2}),
+        ("Who sings in the last chapter?", {5, 7, 8, 9, 10}),
+        ("Who sings in the final section of the paper?", {5, 7, 8, 9}),
+        ("Who sings in the second part?", {3, 4, 5}),
+        ("Who sings on the last page?", {5, 10}),
+        ("Who sings on the first page?", {0, 10}),
+        ("Who sings on the last two pages?", {4, 5, 10}),
+        ("Who sings on the second page of the book?", {1}),
+        ("Who sings in the introduction?", {6}),
+        ("Who sings in vol. 2?", None),
+        ("Who sings in the first act?", None),
+        ("Who sings in the abstract?", None),
+        ("Who sings in the preface?", set()),
+        ("Who sings in the fortieth chapter?", set()),
         ("Who sings on page 900?", set()),
         ("Who dies in chapter 40?", set()),
         ("Who sings on page iv in chapter 3?", set()),
     ],
 )
-def test_what_a_part_is_made_of(question: str, found: set[int]) -> None:
+def test_what_a_part_is_made_of(question: str, found: set[int] | None) -> None:
     part = find_part(question, [*NOVEL, *PAPER])
-    assert part is not None
+    assert (part is None) == (found is None)
+    if part is None:
+        return
     assert set(part.spans) == found
     assert not part.is_all
 
@@ -104,6 +124,14 @@ def test_what_a_part_is_made_of(question: str, found: set[int]) -> None:
         "Which page did he mix up?",
         "Who took part 12 times?",
         "In which chapter I should look, who sings?",
+        "What is written on page 3 of Orla's ledger?",
+        "Who tore the last page?",
+        "What did she write on the last page of her diary?",
+        "Who sang on the last page he wrote?",
+        "What happened in the first part of the journey?",
+        "Was the first chapter hard to write?",
+        "Who was left in the last act of his life?",
+        "Why was the preface burnt?",
         "Who keeps the goat?",
     ],
 )
@@ -126,6 +154,9 @@ def test_what_is_perhaps_no_part_is_not_missed(question: str) -> None:
         ("Please summarize chapter 3", True),
         ("What happens in chapter III of the book?", True),
         ("page 3", True),
+        ("Summarise the third chapter", True),
+        ("What happens in the third chapter?", True),
+        ("What does the third chapter say?", True),
         ("What's chapter 3 about?", True),
         ("Is page 3 in the book?", False),
         ("Who is on page 3?", False),

@@ -17,6 +17,18 @@ def row(
     return DocumentRow(*stated, id=1, chunks_read=1, added="")
 
 
+CHAPTERS = {"Emma": 55, "Walden": 18}
+
+
+def told(question: Question, documents: list[DocumentRow]) -> str | None:
+    """What documents say of themselves, whose headings say how many chapters some have."""
+    return of_itself(
+        question,
+        documents,
+        lambda document, kind: CHAPTERS.get(document.title) if kind == "chapter" else None,
+    )
+
+
 EMMA, PERSUASION = row("Emma", 300, "Jane Austen", "1815"), row("Persuasion", 9, "Jane Austen")
 WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 100)
 
@@ -93,7 +105,7 @@ def test_what_no_passage_tells(question: str) -> None:
 )
 def test_what_a_passage_tells(question: str) -> None:
     assert not spans_the_whole(Question(question))
-    assert of_itself(Question(question), [EMMA]) is None
+    assert told(Question(question), [EMMA]) is None
 
 
 @pytest.mark.parametrize(
@@ -118,8 +130,8 @@ def test_in_a_chat_it_may_be_anything(question: str) -> None:
         Question(question, turns=(("What did he hide?", "a letter"),)),
     )
     documents = [EMMA]
-    assert spans_the_whole(alone) or of_itself(alone, documents) is not None
-    assert not spans_the_whole(later) and of_itself(later, documents) is None
+    assert spans_the_whole(alone) or told(alone, documents) is not None
+    assert not spans_the_whole(later) and told(later, documents) is None
 
 
 @pytest.mark.parametrize(
@@ -136,15 +148,12 @@ def test_in_a_chat_it_may_be_anything(question: str) -> None:
         ("Who is this book by?", [EMMA], "Jane Austen"),
         ("By whom was this book written?", [EMMA], "Jane Austen"),
         ("Who wrote this?", [EMMA], "Jane Austen"),
-        ("Who wrote Walden?", [EMMA, WALDEN, BEOWULF], "H. D. Thoreau"),
-        ('Who is the author of "Walden"?', [EMMA, WALDEN], "H. D. Thoreau"),
-        ("Who wrote Beowulf?", [EMMA, BEOWULF], None),
+        ("Who is the book's author?", [EMMA], "Jane Austen"),
         ("Who wrote this book?", [EMMA, BEOWULF], None),
         ("Who wrote this book?", [BEOWULF], None),
         ("Who wrote this book?", [row("Empty", 1, "")], None),
         ("When was this book written?", [EMMA], "1815 (the date in the file)"),
         ("In what year was this novel published?", [EMMA], "1815 (the date in the file)"),
-        ("When was Walden published?", [EMMA, WALDEN], "1854 (the date in the file)"),
         (
             "When was this book published?",
             [EMMA, WALDEN],
@@ -156,20 +165,43 @@ def test_in_a_chat_it_may_be_anything(question: str) -> None:
 def test_who_wrote_them_and_when(
     question: str, documents: list[DocumentRow], answer: str | None
 ) -> None:
-    assert of_itself(Question(question), documents) == answer
+    assert told(Question(question), documents) == answer
     assert not spans_the_whole(Question(question))
 
 
 def test_what_documents_say_of_themselves() -> None:
     emma, walden = row("Emma", 300), row("Walden", None)
-    assert of_itself(Question("What is the title of this book?"), [emma]) == "Emma"
-    assert of_itself(Question("What is this book called?"), [emma, walden]) == "Emma; Walden"
-    assert of_itself(Question("How many pages has it?"), [emma]) == "300 pages"
-    assert (
-        of_itself(Question("How many pages does the book have?"), [emma, walden])
-        == "Emma: 300 pages"
-    )
-    assert of_itself(Question("How many pages has it?"), [walden]) is None
+    assert told(Question("What is the title of this book?"), [emma]) == "Emma"
+    assert told(Question("What is this book called?"), [emma, walden]) == "Emma; Walden"
+    assert told(Question("How many pages has it?"), [emma]) == "300 pages"
+    assert told(Question("How many pages does the book have?"), [emma, walden]) == "Emma: 300 pages"
+    assert told(Question("How many pages has it?"), [walden]) is None
+    assert told(Question("What is the title?"), [emma]) == "Emma"
+
+
+@pytest.mark.parametrize(
+    ("question", "documents", "answer"),
+    [
+        ("How many chapters does the book have?", [EMMA], "55 chapters (by the headings)"),
+        ("How many chapters are there in this novel?", [EMMA], "55 chapters (by the headings)"),
+        ("How many chapters are there?", [EMMA], "55 chapters (by the headings)"),
+        ("How many chapters is the book divided into?", [EMMA], "55 chapters (by the headings)"),
+        ("Into how many chapters is this book divided?", [EMMA], "55 chapters (by the headings)"),
+        (
+            "How many chapters does it have?",
+            [EMMA, WALDEN, BEOWULF],
+            "Emma: 55 chapters; Walden: 18 chapters (by the headings)",
+        ),
+        ("How many chapters does the book have?", [BEOWULF], None),
+        ("How many parts does the book have?", [EMMA], None),
+        ("How many chapters of the book did she read?", [EMMA], None),
+        ("How many chapters does this law have?", [EMMA], None),
+    ],
+)
+def test_how_many_chapters_they_have(
+    question: str, documents: list[DocumentRow], answer: str | None
+) -> None:
+    assert told(Question(question), documents) == answer
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,10 @@ def test_what_the_last_question_rested_on(mplus: Any, chapters: str) -> None:
     assert (drawn["question"], drawn["consulted"]) == ("Who swam to the rocks?", rested)
     out = mplus("memory", "map", chapters).out
     assert "Who swam to the rocks?" in out
-    assert "│" in out.splitlines()[1]
-    assert re.search(r"^ +[1-3]", out, re.MULTILINE)
+    heading, strip = out.splitlines()[:2]
+    assert "6 chapters" in heading and "│" in strip
+    assert "│ another chapter" in out and "1 2 3 what the question rested on, best first" in out
+    assert re.search(r"^ *[1-3] *[1-3]? *[1-3]?$", out, re.MULTILINE)
     (line,) = (line for line in out.splitlines() if line.startswith("1  "))
     assert "The " in line
     mplus("chat", "-m", chapters, stdin="Who kept the lighthouse?\n")

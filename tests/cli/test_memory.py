@@ -12,7 +12,7 @@ import pytest
 from mplus_cli.library import Library
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.terminal import capabilities
-from mplus_cli.terminal.memory_view import map_picture
+from mplus_cli.terminal.map_view import map_picture
 
 SUMMARY = {"name", "model", "documents", "tokens", "stm_tokens", "ltm_tokens", "bytes"}
 
@@ -104,8 +104,11 @@ def test_map_in_ascii(book: str) -> None:
     text = console.export_text()
     assert text.isascii()
     assert "#" in text.splitlines()[1]
+    assert "- long-term memory" in text and "what the question rested on" not in text
     narrow = Console(width=12, record=True, file=io.StringIO())
     narrow.print(map_picture(drawn, 12, unicode=False, question="Who?", consulted=(2, 0)))
+    whole = narrow.export_text(clear=False)
+    assert "1 2 what the\nquestion\nrested on," in whole, "what is drawn is explained"
     ranked = narrow.export_text().partition("asked: Who?")[2].strip("\n").splitlines()
     assert {line[:3] for line in ranked} == {"1  ", "2  ", "   "}, "later lines are indented"
 

@@ -9,6 +9,7 @@ import pytest
 
 from models.prompts import REFUSAL
 from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
+from mplus_cli.place import Place
 from mplus_cli.terminal.answer_view import show_answer, show_found
 
 TEXT = "It rained. The goat was\ncalled Admiral. It ate the rope."
@@ -38,6 +39,11 @@ def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool
     assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
 
 
+def in_chapter(share: float) -> Source:
+    place = Place(("The Ferry",), None, share, share + 0.01)
+    return replace(HOLDING, pages=None, place=place, quote_place=None, answer_span=None)
+
+
 def test_other_passages_are_named_in_one_line(capsys: Any) -> None:
     again = replace(HOLDING, pages=(9, 9), answer_span=None)
     sequel = replace(again, document="Story, the end")
@@ -45,6 +51,10 @@ def test_other_passages_are_named_in_one_line(capsys: Any) -> None:
         ((HOLDING, OTHER, again, again), ["  See also: p. 9; Log, p. 7-8"]),
         ((HOLDING, sequel), ["  See also: Story, the end, p. 9"]),
         ((HOLDING, HOLDING), ["  Story, p. 3"]),
+        (
+            (HOLDING, *(in_chapter(share) for share in (0.14, 0.2))),
+            ['  See also: "The Ferry", at 14 % and 20 %'],
+        ),
     ):
         assert shown(capsys, replace(ANSWER, sources=sources))[1][-1:] == line
 

@@ -1,0 +1,101 @@
+"""What a question says of the documents it is about: their titles, and what their headings count.
+
+Works on a memory's records and texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from mplus_cli.asking.open_memory import OpenMemory
+from mplus_cli.asking.parts import names_part
+from mplus_cli.asking.question import Question
+from mplus_cli.asking.scope import find_document, listed
+from mplus_cli.english.headings import of_kind
+from mplus_cli.english.titles import titles_named
+from mplus_cli.errors import UsageError
+from mplus_cli.library import DocumentRow
+from mplus_cli.library.outline import outline
+from mplus_cli.runtime.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The documents that a question is about."""
+
+    documents: tuple[DocumentRow, ...]
+    question: Question
+    """With the names of the documents to search."""
+    of_itself: Question
+    """With "this book" for the title that it names too, as a reader who has it in hand would put it."""
+    note: str | None = None
+    """That fewer documents are searched than the user asked for, since the question names them."""
+
+    @property
+    def sought(self) -> Question:
+        """The question to look up: "chapter 3 of The Bell" is a part of this book, not of some bell."""
+        return self.of_itself if names_part(self.of_itself.text) else self.question
+
+
+def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
+    """The documents that a question is about: those that it names by title, of those that are asked.
+
+    Only they are searched, if the model can leave documents out and anything of them is in memory.
+
+    Raises:
+        UsageError: a name means no document, or several.
+    """
+    known = opened.stored.documents()
+    asked = [find_document(known, name) for name in question.documents] or known
+    titles = titles_named(question.text, asked, lambda: _texts(opened))
+    if not titles:
+        return Scope(tuple(asked), question, question)
+    named = [row for row in asked if any(row.id in title.documents for title in titles)]
+    as_book = question.text
+    if len(titles) == 1:
+        start, stop = titles[0].span
+        as_book = f"{question.text[:start]}this book{question.text[stop:]}"
+    of_itself = replace(question, text=as_book)
+    if len(named) == len(asked) or session.model.config.recall == "tokens":
+        return Scope(tuple(named), question, of_itself)
+    names = [name for row in named if _is_held(opened, row) for name in _sure_name(known, row)]
+    if not names:
+        return Scope(tuple(named), question, of_itself)
+    shown = listed(row.title for row in named)
+    verb, them = ("was", "it") if len(named) == 1 else ("were", "them")
+    note = f"Only {shown} {verb} searched, as the question names {them}."
+    narrowed = replace(question, documents=tuple(names))
+    return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
+
+
+def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | None:
+    """How many parts of a kind ("chapter") a document has by its headings; None if they do not say, or if it
+    was not read to its end."""
+    rows = [row for row in opened.stored.all_chunks(opened.view) if row.document_id == document.id]
+    found = outline(rows)
+    if not document.complete or not found.is_complete:
+        return None
+    return len(of_kind(kind, found.sections)) or None
+
+
+def _texts(opened: OpenMemory) -> Sequence[str]:
+    return opened.texts or opened.stored.texts(opened.memory.chunks)
+
+
+def _is_held(opened: OpenMemory, document: DocumentRow) -> bool:
+    """Whether anything of a document is in memory: it may not be read yet, or forgotten."""
+    memory = opened.memory
+    tokens = (memory.stm.tokens, *(segment.tokens for segment in memory.segments))
+    held = {int(number) for part in tokens for number in part.chunks.unique()}
+    return not held.isdisjoint(opened.stored.chunk_numbers([document.id]))
+
+
+def _sure_name(documents: Sequence[DocumentRow], document: DocumentRow) -> list[str]:
+    """A name that means this document alone, if there is one."""
+    for name in (document.title, document.path, str(document.id)):
+        with suppress(UsageError):
+            if find_document(documents, name).id == document.id:
+                return [name]
+    return []

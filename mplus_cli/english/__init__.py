@@ -1,0 +1,1 @@
+"""How English questions refer to documents: by their parts, by their titles, and to themselves as books."""

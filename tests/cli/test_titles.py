@@ -1,0 +1,85 @@
+"""A question that names one of several documents by its title is answered from that one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHORT = ("--max-new-tokens", "4")
+WALDEN = "The Woods of Walden"
+NOTE = f'Only "{WALDEN}" was searched, as the question names it.'
+
+
+@pytest.fixture
+def shelf(mplus: Any, tiny: Path, tmp_path: Path) -> str:
+    """Two books in which the same things happen, each with its title and author, in two chapters."""
+    for title, author, name in (
+        ("The Woods of Walden", "H. Thoreau", "Pim"),
+        ("Emma", "J. Austen", "Emma"),
+    ):
+        told = f"{name} fed the goat at the lamp. “Well,” said {name}, and fed the goat.\n\n" * 9
+        (tmp_path / f"{name}.md").write_text(
+            f"---\ntitle: {title}\nauthor: {author}\n---\n\n## Chapter 1\n\n{told}## Chapter 2\n\n{told}"
+        )
+    paths = [tmp_path / "Pim.md", tmp_path / "Emma.md"]
+    assert mplus("ingest", *paths, "-m", "shelf", "-q").code == 0
+    return "shelf"
+
+
+def test_a_title_names_a_document(mplus: Any, shelf: str) -> None:
+    line = ("ask", "In The Woods of Walden, who fed the goat at the lamp?", "-m", shelf, *SHORT)
+    answer = mplus(*line, "--json").json
+    assert {source["document"] for source in answer["sources"]} == {WALDEN}
+    assert answer["note"] == NOTE
+    assert NOTE in mplus(*line).err
+    found = mplus("find", "In The Woods of Walden, who fed the goat?", "-m", shelf, "--json").json
+    assert {source["document"] for source in found} == {WALDEN}
+    page = mplus(
+        "ask",
+        "Who fed the goat in chapter 9 of The Woods of Walden?",
+        "-m",
+        shelf,
+        *SHORT,
+        "--json",
+    )
+    assert (
+        page.json["note"] == f"{NOTE} No chapter 9 was found, so the search was not limited to it."
+    )
+    asked = ("ask", "Who fed the goat in the last chapter of The Woods of Walden?", "-m", shelf)
+    last = mplus(*asked, *SHORT, "--json").json
+    sections = {tuple(source["quote_place"]["section"]) for source in last["sources"]}
+    assert (last["note"], sections) == (NOTE, {("Chapter 2",)})
+    heat = mplus(
+        "memory", "map", shelf, "--question", "In The Woods of Walden, who fed the goat?", "--json"
+    )
+    consulted = set(heat.json["consulted"])
+    assert consulted <= {c["chunk"] for c in heat.json["documents"][0]["chunks"]}
+
+
+def test_a_person_is_no_title(mplus: Any, shelf: str) -> None:
+    for question in ("In Emma, who fed the goat?", "Who fed the goat?"):
+        assert mplus("ask", question, "-m", shelf, "--json", *SHORT).json["note"] is None
+    quoted = mplus("ask", "Who fed the goat in “Emma”?", "-m", shelf, "--json", *SHORT).json
+    assert {source["document"] for source in quoted["sources"]} == {"Emma"}
+    named = ("--document", WALDEN, "--json", *SHORT)
+    asked = mplus("ask", "Who fed the goat in “Emma”?", "-m", shelf, *named).json
+    assert {source["document"] for source in asked["sources"]} == {WALDEN}
+    assert asked["note"] is None
+
+
+def test_what_a_document_that_is_named_says_of_itself(mplus: Any, shelf: str) -> None:
+    answers = {
+        "Who wrote The Woods of Walden?": "H. Thoreau",
+        "Who is the author of “Emma”?": "J. Austen",
+        "How many chapters does Emma have?": "2 chapters (by the headings)",
+        "How many chapters are there?": f"{WALDEN}: 2 chapters; Emma: 2 chapters (by the headings)",
+        "What is the title?": f"{WALDEN}; Emma",
+    }
+    for question, answer in answers.items():
+        told = mplus("ask", question, "-m", shelf, "--json").json
+        assert (told["answer"], told["reason"], told["note"]) == (answer, "about", None)
+    told = mplus("ask", "How does The Woods of Walden end?", "-m", shelf, "--json").json
+    assert told["reason"] == "whole"
+    assert {source["document"] for source in told["sources"]} == {WALDEN}

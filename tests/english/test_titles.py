@@ -1,0 +1,112 @@
+"""Documents that a question names by their titles."""
+
+from __future__ import annotations
+
+import pytest
+
+from mplus_cli.english.titles import titles_named
+from mplus_cli.library import DocumentRow
+
+
+def row(number: int, title: str) -> DocumentRow:
+    stated = ("b.epub", title, "", "epub", None, 1, 1, "")
+    return DocumentRow(*stated, id=number, chunks_read=1, added="")
+
+
+SHELF = [
+    row(1, "Walden; or, Life in the Woods"),
+    row(2, "Emma"),
+    row(3, "The Lost World"),
+    row(4, "Persuasion"),
+    row(5, "The Trial"),
+    row(6, "David Copperfield"),
+    row(7, "Moonfleet"),
+    row(8, "King Solomon’s Mines"),
+    row(9, "Emma Courtney"),
+    row(10, "notes"),
+    row(11, "Moonfleet"),
+    row(12, "The"),
+]
+TEXTS = [
+    "I went to the woods. The ants of Walden fought.",
+    "Emma said nothing; her persuasion failed, and the trial began.",
+    "“Come,” said Mr. Copperfield.",
+    "The lost world lay above them. Moonfleet lies by the sea.",
+]
+
+
+def named(question: str) -> list[tuple[int, ...]]:
+    return [title.documents for title in titles_named(question, SHELF, lambda: TEXTS)]
+
+
+@pytest.mark.parametrize(
+    ("question", "documents"),
+    [
+        ("What does Walden say about ants?", (1,)),
+        ("What does Walden; or, Life in the Woods say about ants?", (1,)),
+        ("In Walden, who fights?", (1,)),
+        ("In Walden who fights?", (1,)),
+        ("Who fights in Walden?", (1,)),
+        ("According to Walden, who fights?", (1,)),
+        ("In Moonfleet, who keeps the inn?", (7, 11)),
+        ("In the novel Emma, who marries?", (2,)),
+        ("Who marries in “Emma”?", (2,)),
+        ("Who marries in the book called “Emma”?", (2,)),
+        ("Who marries in *Emma*?", (2,)),
+        ("Who marries in _Emma_?", (2,)),
+        ("What happens in chapter 3 of Emma?", (2,)),
+        ("Who dies in 'Persuasion'?", (4,)),
+        ("Who wrote Emma?", (2,)),
+        ("Who is the author of Persuasion?", (4,)),
+        ("When was Emma written?", (2,)),
+        ("How many chapters does Emma have?", (2,)),
+        ("What is Persuasion about?", (4,)),
+        ("How does Emma end?", (2,)),
+        ("Who leads the party in The Lost World?", (3,)),
+        ("Which beasts live in the Lost World?", (3,)),
+        ("Who is arrested in The Trial?", (5,)),
+        ("Where are King Solomon's Mines?", (8,)),
+        ("In Emma Courtney, who writes?", (9,)),
+        ("How many pages does notes have?", (10,)),
+    ],
+)
+def test_a_title_is_a_title(question: str, documents: tuple[int, ...]) -> None:
+    assert named(question) == [documents]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does Emma say about Harriet?",
+        "In Emma, who is proud?",
+        "Who is Emma?",
+        "Who loves Emma?",
+        "Who wrote emma a letter?",
+        "Who wrote Emma a letter?",
+        "Who wrote to Emma?",
+        "When was Emma born?",
+        "What did David Copperfield say to Agnes?",
+        "Where was David Copperfield born?",
+        "Who believes in Persuasion?",
+        "Persuasion helps whom?",
+        "Who was present in Trial?",
+        "Who found the lost world?",
+        "Who walked to Walden?",
+        "Where is Moonfleet?",
+        'Who says "Emma"?',
+        "Who is called “Emma”?",
+        "Who called out “Persuasion!”?",
+        "What do my notes say about ants?",
+        "Who keeps the goat?",
+        "What does the say?",
+    ],
+)
+def test_a_word_or_a_person_is_no_title(question: str) -> None:
+    assert named(question) == []
+
+
+def test_two_titles_and_where_they_stand() -> None:
+    question = "Who fights in Walden, and who marries in “Emma”?"
+    walden, emma = titles_named(question, SHELF, lambda: TEXTS)
+    assert [question[slice(*title.span)] for title in (walden, emma)] == ["Walden", "“Emma”"]
+    assert (walden.documents, emma.documents) == ((1,), (2,))
