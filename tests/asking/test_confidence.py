@@ -12,6 +12,7 @@ import pytest
 from mplus_cli.asking.confidence import (
     FEATURES,
     FILE,
+    LATER_FEATURES,
     SECOND_FEATURES,
     Calibration,
     Considered,
@@ -49,6 +50,16 @@ def test_the_default_has_one() -> None:
     found = read_calibration(DEFAULT)
     assert found is not None
     assert 0 < found.refuse < found.doubt < 1
+
+
+def test_a_file_without_the_later_features_still_loads() -> None:
+    """What earlier versions fitted judges as it did."""
+    earlier = {name: 0.5 for name in SECOND if name not in LATER_FEATURES}
+    found = calibration(earlier, format=2)
+    features = [float(number) for number in range(len(SECOND))]
+    known = dict(zip(SECOND, features, strict=True))
+    logit = -1.0 + sum(0.5 * known[name] for name in earlier)
+    assert found.odds(features) == pytest.approx(math.exp(min(logit, 30.0)))
 
 
 @pytest.mark.parametrize(
