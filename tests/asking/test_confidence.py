@@ -111,7 +111,7 @@ def test_alone_an_answer_is_judged_by_a_logistic_regression() -> None:
 
 
 def test_answers_compete_and_those_that_say_the_same_count_together() -> None:
-    found = calibration(SECOND | {"both": 1.0}, format=2)
+    found = calibration(SECOND | {"text_share": 1.0}, format=2)
     assert found.has_second
     logits = {"the old goat": 2.0, "Orla": 1.5, "An old goat": 1.0, "goat's horn": 1.0}
     odds = {text: math.exp(logit - 1.0) for text, logit in logits.items()}
