@@ -54,7 +54,8 @@ def test_passages_of_all_texts_compete_where_answers_may_stand() -> None:
 
     question = "What was the goat of Mr. Finch called?"
     goat = text("Mr. Finch kept a goat", "Mr. Finch was called", "It ate")
-    snow, far = text("Nobody spoke", "It snowed"), text("The goat of Mr. Finch was called Admiral")
+    snow = text("It rained", "It snowed", "It thawed", "Nobody spoke")
+    far = text("The goat of Mr. Finch was called Admiral")
     texts = (goat, snow, far)
     fitting = [
         Fitting(score_text(question, one, longest=PASSAGE), match, score)
@@ -63,10 +64,11 @@ def test_passages_of_all_texts_compete_where_answers_may_stand() -> None:
         )
     ]
     alone = [one[:6] for one in together(fitting)]
-    assert alone == ["Mr. Fi", "Mr. Fi", "It ate", "The go"], "that of the last text too"
+    its = ["Mr. Fi", "Mr. Fi", "It ate"]
+    assert alone == [*its, "It rai", "It sno", "The go"], "that of the last text too"
     assert len(alone) == TOGETHER
     named = [one[:6] for one in together(fitting, [("Nobody", -0.1), ("elsewhere", 0.0)])]
-    assert named == ["Mr. Fi", "Mr. Fi", "Nobody", "The go"], "as an answer stands there"
+    assert named == [*its, "It rai", "Nobody", "The go"], "as an answer stands there"
     unlikely = together(fitting, [("Nobody", -30.0)])
     assert [one[:6] for one in unlikely] == alone, "it is as good as none"
     assert together([]) == []
