@@ -159,6 +159,9 @@ class Reading:
     window_limit: float = setting(12.0, _WEIGHT, counts="never")
     """Windows take at most this much from a memory token, in nats of attention logits: the answer may be
     outside the best one."""
+    together_weight: float = setting(0.0, _WEIGHT, counts="never")
+    """What one of the best chunks loses if what fits the question is scattered over it: this times (its
+    score by memory tokens - that of its best window); 0: nothing."""
     best_chunks: int = setting(0, Integer(0, 4096), counts="never")
     """How many chunks are read, those that fit the question best, wherever they are; 0: the recalled ones,
     and all of short-term memory."""
@@ -188,7 +191,7 @@ class MPlusConfig(Geometry):
             raise ConfigError(f"recall {self.recall!r} needs {fits}, not {scorer!r}")
         if self.recall == "tokens" and self.retriever.layers is not None:
             raise ConfigError("recall 'tokens' needs a retriever in every layer")
-        for name in ("relevance_weight", "window_weight", "best_chunks"):
+        for name in ("relevance_weight", "window_weight", "together_weight", "best_chunks"):
             if self.recall == "tokens" and getattr(reading, name):
                 raise ConfigError(f"{name} needs recall of 'chunks': tokens have no chunk's score")
         for name in ("relevance_weight", "window_weight"):

@@ -1,4 +1,5 @@
-"""Where in a chunk a question matches: the similarities behind the scores of `models.scan`.
+"""Where in a chunk a question matches: the similarities behind the scores of `models.scan`, and the chunks in
+which they stand together.
 
 Works on memory and retrievers, independent of the text.
 
@@ -15,6 +16,11 @@ from torch import Tensor
 from models.gathering import chunk_spans
 from models.memory import Memory, TokenRows
 from models.network import MPlusModel
+from models.relevance import window_scores
+from models.scan import ChunkScore
+
+RERANKED = 16
+"""Chunks that are ranked again by their best windows."""
 
 
 @torch.no_grad()
@@ -45,3 +51,29 @@ def similarities(
                 layers.append(model.retriever.token_scores(row, query, torch.cat(keys).float()))
         found.append(torch.cat(layers) if layers else torch.zeros(0, 0))
     return found
+
+
+@torch.no_grad()
+def rank_by_windows(
+    model: MPlusModel, memory: Memory, queries: Sequence[Tensor], ranked: list[ChunkScore]
+) -> list[ChunkScore]:
+    """The best chunks in the order of their scores less what `Reading.together_weight` takes, and behind them
+    the others, which lose as much as the one of these that loses most.
+
+    Args:
+        queries: (q, P) per retriever layer.
+        ranked: best first.
+    """
+    weight, window = model.config.reading.together_weight, model.config.window_memory_tokens
+    if not weight or not ranked:
+        return ranked
+    best, others = ranked[:RERANKED], ranked[RERANKED:]
+    lost = []
+    for near in similarities(model, memory, queries, [entry.chunk for entry in best]):
+        whole, within = near.amax(dim=1).sum(), window_scores(near, window).max()
+        lost.append(weight * float(whole - within))
+    again = [
+        ChunkScore(entry.chunk, entry.score - less) for entry, less in zip(best, lost, strict=True)
+    ]
+    again.sort(key=lambda entry: (-entry.score, entry.chunk))
+    return again + [ChunkScore(entry.chunk, entry.score - max(lost)) for entry in others]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.evidence import rank_by_windows
 from models.gathering import chunk_spans, gather
 from models.memory import Memory, Tokens, concatenate
 from models.network import MPlusModel
@@ -208,7 +209,7 @@ def look_up(
     ranked, queries = [], []
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
-        ranked = rank(model, memory, queries, prior)
+        ranked = rank_by_windows(model, memory, queries, rank(model, memory, queries, prior))
     reading = model.config.reading
     best = ranked[: reading.best_chunks or len(ranked)]
     tokens = recall_chunks(memory, best, model.config.recalled_tokens)

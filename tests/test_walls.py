@@ -70,8 +70,9 @@ MODEL_FLOORS = (
     ("decoder",),
     ("network", "judging"),
     ("update", "scan", "fast_decode", "spans"),
-    ("recall", "sampling"),
-    ("generate", "evidence"),
+    ("evidence", "sampling"),
+    ("recall",),
+    ("generate",),
     ("checkpoints",),
     ("training",),
 )

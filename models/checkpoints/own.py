@@ -7,6 +7,7 @@
                          the reading of memories was trained since (`keep_memories`)
     text_lora/           that of a reader of text without memory, of any rank; absent where there is none
     retriever.safetensors
+    question_retriever.safetensors   where its question's side was trained since (`question_side`)
 
 `base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.checkpoints.adapters import (
@@ -36,6 +37,12 @@ from models.checkpoints.adapters import (
 from models.checkpoints.base import fetch_from_hub, load_base, load_tokenizer, read_json
 from models.checkpoints.fingerprint import base_files, base_fingerprint, counting, fingerprint
 from models.checkpoints.loaded import CheckpointError, Loaded, check_answers, explained
+from models.checkpoints.question_side import (
+    RETRIEVER,
+    has_same_keys,
+    read_retriever,
+    take_keys,
+)
 from models.config import MPlusConfig
 from models.decoder import Decoder
 from models.durable import new_folder
@@ -48,7 +55,6 @@ from models.stack import Stack
 
 FORMAT = 1
 CARD = "mplus.json"
-RETRIEVER = "retriever.safetensors"
 MEMORY = "memory_lora"
 _CARD = {"name": Text(256), "base": Text(4096), "base_fingerprint": Text(64, optional=True)}
 
@@ -128,13 +134,13 @@ def load_own(
             loaded.stack, update, generate, merged=merge, attention=attention, keep=keep
         )
         retriever = make_retriever(config.retriever, reading.layers, reading.hidden)
-        retriever.load_state_dict(load_file(folder / RETRIEVER))
+        retriever.load_state_dict(read_retriever(folder))
         retriever.requires_grad_(not merge).to(device, dtype)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
         written = _written_under(folder)
         _check_memories(folder, config, generate, written)
-        mark = _fingerprint(config, header, base_path, folder, written)
+        mark = _fingerprint(config, header, base_path, folder, written, folder)
         check_answers(model, loaded.tokenizer, prompt)
         text = None
         if merge and (folder / TEXT).is_dir():
@@ -164,7 +170,7 @@ def own_weights(folder: Path) -> tuple[dict[str, Adapter], dict[str, Tensor]]:
         adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
         if (folder / TEXT).is_dir():
             adapters[TEXT] = load_adapter(folder / TEXT)
-        return adapters, load_file(folder / RETRIEVER)
+        return adapters, read_retriever(folder)
 
 
 def save_text_reader(folder: Path, adapter: Adapter) -> None:
@@ -179,13 +185,14 @@ def save_text_reader(folder: Path, adapter: Adapter) -> None:
 
 
 def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
-    """Give a checkpoint the generate adapter of the one it was trained from, so that it has the fingerprint
-    of that one and opens its memories.
+    """Give a checkpoint the generate adapter and the retriever's keys of the one it was trained from, so that
+    it has the fingerprint of that one and opens its memories.
 
     Raises:
-        CheckpointError: its memories would be others: more than reading was trained.
+        CheckpointError: its memories would be others: more than reading and asking was trained.
     """
     written, marks = _written_under(earlier), []
+    keys = earlier if has_same_keys(folder, earlier) else folder
     for one in (earlier, folder):
         card = _read_card(one)
         config = MPlusConfig.from_dict(card["config"])
@@ -193,9 +200,12 @@ def keep_memories(folder: Path, earlier: Path, base: Path) -> None:
         _check_memories(
             one, config, _read_adapter(one / GENERATE, config.generate_lora_rank), written
         )
-        marks.append(_fingerprint(config, header, base, one, written))
+        marks.append(
+            _fingerprint(config, header, base, one, written, keys if one == folder else one)
+        )
     if marks[0] != marks[1]:
         raise CheckpointError(f"{folder}: writes other memories than {earlier}")
+    take_keys(folder, earlier)
     with new_folder(folder / MEMORY) as fresh:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(written / name, fresh / name)
@@ -243,9 +253,14 @@ def _of_memory(generate: Adapter, config: MPlusConfig) -> dict[str, tuple[Tensor
 
 
 def _fingerprint(
-    config: MPlusConfig, header: Sequence[int], base: Path, folder: Path, written: Path
+    config: MPlusConfig,
+    header: Sequence[int],
+    base: Path,
+    folder: Path,
+    written: Path,
+    keys: Path,
 ) -> str:
-    own = [folder / RETRIEVER]  # and the adapters with their configs, which hold the scale
+    own = [keys / RETRIEVER]  # and the adapters with their configs, which hold the scale
     own += [part / name for part in (folder / UPDATE, written) for name in (CONFIG, WEIGHTS)]
     files = [*base_files(base), *(path for path in own if path.exists())]
     return fingerprint(counting(config, header), files)

@@ -22,7 +22,7 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import score_recalled, together
+from mplus_cli.asking.rereading import Fitting, score_recalled, together
 from mplus_cli.asking.second_opinion import ANSWERS, SECOND_READS, ask_second, judged_by_both
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
@@ -137,12 +137,17 @@ def consider(
         known = features(grounds, text, one.nats, tokens, refusing) if grounds else ()
         answers.append(Considered(text, tokens, one.nats, known))
     if grounds and words.calibration and words.calibration.has_second:
-        best = [entry.chunk for entry in behind.recalled.ranked[:SECOND_READS]]
+        best = behind.recalled.ranked[:SECOND_READS]
+        chunks = [entry.chunk for entry in best]
         recalled = score_recalled(
-            *(session, prompted.memory, question.text, behind.found, best),
-            *(prompted.texts(best), prompted.part),
+            *(session, prompted.memory, question.text, behind.found, chunks),
+            *(prompted.texts(chunks), prompted.part),
         )
-        passages = together(recalled, [(one.text, one.nats) for one in answers[:ANSWERS]])
+        fitting = [
+            Fitting(text, words.matches[entry.chunk], entry.score)
+            for text, entry in zip(recalled, best, strict=True)
+        ]
+        passages = together(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]])
         named = [one.text for one in answers]
         session.end_steps()
         opinion = ask_second(session, question.text, passages, named, longest)

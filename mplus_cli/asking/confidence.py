@@ -30,10 +30,12 @@ FEATURES = ("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead
 question's words around the place where it stands; whether that is in the best chunk; whether it is of the
 kind that is asked for; the share of its words that are the question's; how far the best chunk is ahead of the
 third; whether retriever and words agree on the best."""
-SECOND_FEATURES = ("text_each", "text_behind", "text_refusing", "both")
+SECOND_FEATURES = ("text_each", "text_behind", "text_refusing", "both", "text_share")
 """What it is judged by too, where there is a second opinion: its log-probability by the token to that reader;
 how far it is behind the likeliest of all to it; how far refusing is ahead of that one; whether it is the
-likeliest to both readers."""
+likeliest to both readers; its share of the probability of all of them and of refusing."""
+LATER_FEATURES = ("text_share",)
+"""Of these, what files of earlier versions do not have: it weighs nothing there."""
 UNNAMED = -5.0
 """Log-probability by the token of an answer that the reader of memory did not come to."""
 
@@ -119,11 +121,11 @@ class Calibration:
         fitted = values["confidence"]
         weights = fitted["weights"]
         names = FEATURES + SECOND_FEATURES if len(weights) > len(FEATURES) else FEATURES
-        if set(weights) != set(names):
+        if set(weights) | set(LATER_FEATURES) != set(names) | set(LATER_FEATURES):
             raise ValueError(f"weights of {', '.join(sorted(weights))}")
         found = cls(
             words=(float(values["words"]["bm25"]), float(values["words"]["window"])),
-            weights=tuple(float(weights[name]) for name in names),
+            weights=tuple(float(weights.get(name, 0.0)) for name in names),
             bias=float(fitted["bias"]),
             refuse=float(fitted["refuse"]),
             doubt=float(fitted["doubt"]),

@@ -55,6 +55,11 @@ class Match:
         }
         return sum(self.weights[word] for word in around)
 
+    def share(self, start: int, stop: int) -> float:
+        """The share of the question's words in a stretch of the text: 0 to 1."""
+        inside = {word for begin, _, word in self.places if start <= begin < stop}
+        return sum(self.weights[word] for word in sorted(inside))
+
 
 def telling_words(question: str) -> list[str]:
     """The stems of a question's content words, each once."""

@@ -7,7 +7,9 @@ Reaches the model through a session.
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,6 +28,9 @@ SECOND_READS = 3
 """Chunks whose best passages are read."""
 BEGINNINGS = 8
 """Words of the passages from which a span is followed."""
+SPREAD = 0.5
+"""To which power of the number of places with the same first token its chance is divided among them: else
+"the" would take most of them. With it 24 of 37 right answers that are shown are named, without 20."""
 AHEAD = 7
 """Tokens that it is followed."""
 ANSWERS = 12
@@ -90,7 +95,7 @@ def ask_second(
     refusal = encode_plain(session.tokenizer, REFUSAL)[:2]
     spare = sum(map(len, given)) + len(refusal) + BEGINNINGS * AHEAD
     prompt = read_prompt(reader, ids, spare=spare)
-    begun = _beginnings(session, passages, prompt.chances.tolist(), min(longest, AHEAD))
+    begun = likeliest_beginnings(session, passages, prompt.chances.tolist(), min(longest, AHEAD))
     continuations = [*given, refusal, *(ids for ids, _ in begun)]
     followed = follow(reader, prompt, continuations, sorted(session.loaded.stop_ids))
     judged = [
@@ -130,6 +135,8 @@ def judged_by_both(
     if best is None:
         return []
     agreed = alike(answers[0].text) if answers else None
+    all_nats = [opinion.refusing, *(one.nats for one in judged.values())]
+    whole = sum(math.exp(nats) for nats in all_nats)
     ahead = max(-MOST, min(opinion.refusing - best.nats, MOST))
     return [
         replace(
@@ -140,6 +147,7 @@ def judged_by_both(
                 max(held.nats - best.nats, -MOST),
                 ahead,
                 float(alike(answer.text) == agreed == alike(best.text)),
+                math.exp(held.nats) / whole if whole else 0.0,
             ),
         )
         for answer in found
@@ -152,10 +160,15 @@ def alike(answer: str) -> str:
     return _ARTICLE.sub("", " ".join(WORD.findall(answer.lower())))
 
 
-def _beginnings(
+def likeliest_beginnings(
     session: Session, passages: Sequence[str], chances: Sequence[float], longest: int
 ) -> list[tuple[tuple[int, ...], str]]:
-    """The likeliest places where a span may begin: the ids there, and the text from there on."""
+    """The likeliest places where a span may begin: the ids there, and the text from there on.
+
+    Args:
+        chances: of each token of the vocabulary to be the first, in nats.
+        longest: the most ids.
+    """
     found: dict[tuple[int, ...], str] = {}
     tokenizer = PlainTokenizer(session.tokenizer)
     for passage in passages:
@@ -163,7 +176,11 @@ def _beginnings(
             text = passage[word.start() :]
             ids = tokenizer.encode(text[:_AHEAD])[0][:longest]
             found.setdefault(tuple(ids), text)
-    ranked = sorted(found.items(), key=lambda entry: -chances[entry[0][0]])
+    places = Counter(ids[0] for ids in found)
+    ranked = sorted(
+        found.items(),
+        key=lambda entry: SPREAD * math.log(places[entry[0][0]]) - chances[entry[0][0]],
+    )
     return ranked[:BEGINNINGS]
 
 

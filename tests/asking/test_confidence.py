@@ -12,6 +12,7 @@ import pytest
 from mplus_cli.asking.confidence import (
     FEATURES,
     FILE,
+    LATER_FEATURES,
     SECOND_FEATURES,
     Calibration,
     Considered,
@@ -49,6 +50,16 @@ def test_the_default_has_one() -> None:
     found = read_calibration(DEFAULT)
     assert found is not None
     assert 0 < found.refuse < found.doubt < 1
+
+
+def test_a_file_without_the_later_features_still_loads() -> None:
+    """What earlier versions fitted judges as it did."""
+    earlier = {name: 0.5 for name in SECOND if name not in LATER_FEATURES}
+    found = calibration(earlier, format=2)
+    features = [float(number) for number in range(len(SECOND))]
+    known = dict(zip(SECOND, features, strict=True))
+    logit = -1.0 + sum(0.5 * known[name] for name in earlier)
+    assert found.odds(features) == pytest.approx(math.exp(min(logit, 30.0)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +111,7 @@ def test_alone_an_answer_is_judged_by_a_logistic_regression() -> None:
 
 
 def test_answers_compete_and_those_that_say_the_same_count_together() -> None:
-    found = calibration(SECOND | {"both": 1.0}, format=2)
+    found = calibration(SECOND | {"text_share": 1.0}, format=2)
     assert found.has_second
     logits = {"the old goat": 2.0, "Orla": 1.5, "An old goat": 1.0, "goat's horn": 1.0}
     odds = {text: math.exp(logit - 1.0) for text, logit in logits.items()}

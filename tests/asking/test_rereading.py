@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mplus_cli.asking.lexical import match_words
 from mplus_cli.asking.passages import score_text
 from mplus_cli.asking.rereading import (
     PASSAGE,
     SENTENCE,
     TOGETHER,
+    Fitting,
     passages_by_words,
     passages_for_second,
     together,
@@ -46,20 +50,40 @@ def test_nothing_to_show() -> None:
 
 def test_passages_of_all_texts_compete_where_answers_may_stand() -> None:
     def text(*sentences: str) -> str:
-        return "\n\n".join(f"{sentence} {'so ' * 40}on." for sentence in sentences)
+        return "\n\n".join(f"{sentence} {'so ' * 90}on." for sentence in sentences)
 
     question = "What was the goat of Mr. Finch called?"
     goat = text("Mr. Finch kept a goat", "Mr. Finch was called", "It ate")
-    snow, far = text("Nobody spoke", "It snowed"), text("The goat of Mr. Finch was called Admiral")
-    texts = [score_text(question, one, longest=PASSAGE) for one in (goat, snow, far)]
-    alone = [one[:6] for one in together(texts)]
-    assert alone == ["Mr. Fi", "Mr. Fi", "It ate", "The go"], "that of the last text too"
+    snow = text("It rained", "It snowed", "It thawed", "Nobody spoke")
+    far = text("The goat of Mr. Finch was called Admiral")
+    texts = (goat, snow, far)
+    fitting = [
+        Fitting(score_text(question, one, longest=PASSAGE), match, score)
+        for one, match, score in zip(
+            texts, match_words(question, texts), (3.0, 2.0, 1.0), strict=True
+        )
+    ]
+    alone = [one[:6] for one in together(fitting)]
+    its = ["Mr. Fi", "Mr. Fi", "It ate"]
+    assert alone == [*its, "It rai", "It sno", "The go"], "that of the last text too"
     assert len(alone) == TOGETHER
-    named = [one[:6] for one in together(texts, [("Nobody", -0.1), ("elsewhere", 0.0)])]
-    assert named == ["Mr. Fi", "Mr. Fi", "Nobody", "The go"], "as an answer stands there"
-    unlikely = together(texts, [("Nobody", -30.0)])
+    named = [one[:6] for one in together(fitting, [("Nobody", -0.1), ("elsewhere", 0.0)])]
+    assert named == [*its, "It rai", "Nobody", "The go"], "as an answer stands there"
+    unlikely = together(fitting, [("Nobody", -30.0)])
     assert [one[:6] for one in unlikely] == alone, "it is as good as none"
     assert together([]) == []
+    low = [*fitting[:2], replace(fitting[2], score=-60.0)]
+    assert "The go" not in [one[:6] for one in together(low)], "its chunk hardly fits"
     by_words = passages_for_second(question, [RAIN, far, goat], 2)
     assert {one[:6] for one in by_words} >= {"Mr. Fi", "The go"}
     assert not any("rain went on" in one for one in by_words)
+
+
+def test_a_passage_beside_the_words_of_the_question_comes_before_one_far_from_them() -> None:
+    question, gap = "Which animal did the miller of Stoke keep?", "So on it went. " * 60
+    text = f"The miller of Stoke was proud. He had an ass. {gap}They saw an ox."
+    scored = score_text(question, text, longest=PASSAGE)
+    flat = replace(scored, scores=(0.0,) * len(scored.scores))
+    (match,) = match_words(question, [text])
+    shown = " ".join(together([Fitting(flat, match, 0.0)]))
+    assert "ass" in shown and "ox" not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from mplus_cli.asking.second_opinion import (
     alike,
     ask_second,
     judged_by_both,
+    likeliest_beginnings,
 )
 
 QUESTION = "Who kept the logbook?"
@@ -80,6 +82,16 @@ def test_its_own_answers_are_whole_spans_that_say_something(session: Any) -> Non
         assert one.nats == pytest.approx(chance(session, one.text), abs=1e-3)
 
 
+def test_places_that_begin_alike_share_their_chance(session: Any) -> None:
+    things = "cat cow dog fox goat hare lamb mare mule wolf".split()
+    passages = [" ".join(f"the {thing}" for thing in things), "Ann came"]
+    the, ann = (encode_plain(session.tokenizer, word)[0] for word in ("the", "Ann"))
+    chances = [-9.0] * session.text_reader().head.weight.shape[0]
+    chances[the], chances[ann] = -1.0, -1.5
+    begun = [text[:3] for _, text in likeliest_beginnings(session, passages, chances, 4)]
+    assert begun == ["Ann", *["the"] * (BEGINNINGS - 1)]
+
+
 @pytest.mark.parametrize("before", ["a" * LONGEST_QUESTION, "word " * 3999 + "word"])
 def test_of_a_long_question_the_end_is_read(session: Any, before: str) -> None:
     end = QUESTION if before.startswith("aa") else ("word " * 195 + QUESTION)
@@ -114,6 +126,11 @@ def test_answers_of_both_readers_are_judged_together() -> None:
     assert storm["nats_each"] == UNNAMED and storm["text_behind"] == -1.0
     assert {one["text_refusing"] for one in (keeper, boat, storm)} == {1.0}
     assert storm["refusing"] == -9.0
+    shares = [one["text_share"] for one in (keeper, boat, storm)]
+    chances = [math.exp(nats) for nats in (-2.0, -3.0, -4.0, -30.0)]
+    assert shares == pytest.approx(
+        [one / sum(chances) for one in (chances[1], chances[3], chances[2])]
+    )
 
 
 def test_nobody_knows_an_answer() -> None:

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig, Reading
+from models.evidence import similarities
 from models.generate import prefill
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import ChunkRecall, look_up, near_question, recall_chunks
 from models.relevance import LEAST_RELEVANCE, nearness, relevance, window_scores
 from models.sampling import Sampling, decode
-from models.scan import ChunkScore, question_queries
+from models.scan import ChunkScore, question_queries, rank
 from models.update import read_chunk
 
 Ids = Callable[[int, int], list[int]]
@@ -153,8 +154,40 @@ def test_without_a_weight_or_a_question_nothing_is_near(
     assert look_up(near, memory, []).recall.bias(memory.stm.tokens.chunks[0]) is None
 
 
+def test_what_stands_together_goes_before_what_is_scattered(
+    build_network: Callable[..., Any], chunk_ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_network(window_tokens=2, together_weight=0.5)
+    memory = read_two(model, chunk_ids)
+    question = chunk_ids(1, 8)[2:3] + chunk_ids(4, 8)[6:8]
+    queries = question_queries(model, torch.tensor([question]))
+    plain = rank(model, memory, queries)
+    lost = {}
+    for entry, near in zip(
+        plain,
+        similarities(model, memory, queries, [entry.chunk for entry in plain]),
+        strict=True,
+    ):
+        windows = window_scores(near, model.config.window_memory_tokens)
+        lost[entry.chunk] = 0.5 * float(near.amax(dim=1).sum() - windows.max())
+    assert len({round(less, 4) for less in lost.values()}) > 1 and min(lost.values()) >= 0
+    wanted = {entry.chunk: entry.score - lost[entry.chunk] for entry in plain}
+    found = look_up(model, memory, question).ranked
+    assert {entry.chunk: entry.score for entry in found} == pytest.approx(wanted, abs=1e-4)
+    assert [entry.score for entry in found] == sorted(wanted.values(), reverse=True)
+    monkeypatch.setattr("models.evidence.RERANKED", 2)
+    best, others = plain[:2], plain[2:]
+    most = max(lost[entry.chunk] for entry in best)
+    few = look_up(model, memory, question).ranked
+    assert {entry.chunk for entry in few[:2]} == {entry.chunk for entry in best}
+    assert [entry.chunk for entry in few[2:]] == [entry.chunk for entry in others]
+    assert [entry.score for entry in few[2:]] == pytest.approx(
+        [entry.score - most for entry in others]
+    )
+
+
 def test_it_is_off_by_default_and_has_limits() -> None:
-    assert Reading().relevance_weight == Reading().window_weight == 0
+    assert Reading().relevance_weight == Reading().window_weight == Reading().together_weight == 0
     wrong = ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"})
     for changes in (*wrong, {"window_limit": -1.0}, {"window_limit": None}):
         with pytest.raises(ConfigError, match=next(iter(changes))):
@@ -163,6 +196,6 @@ def test_it_is_off_by_default_and_has_limits() -> None:
     with pytest.raises(ConfigError, match="relevance_weight"):
         Reading(relevance_weight=-0.1)
     tokens = {"recall": "tokens", "scorer": "sigmoid"}
-    for name in ("relevance_weight", "window_weight"):
+    for name in ("relevance_weight", "window_weight", "together_weight"):
         with pytest.raises(ConfigError, match=f"{name} needs recall of 'chunks'"):
             MPlusConfig.from_dict({**tokens, name: 1.0})
