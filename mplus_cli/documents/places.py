@@ -11,6 +11,11 @@ from mplus_cli.documents.model import Document, Heading, Page
 from mplus_cli.place import Place
 
 _MAX_TITLE = 120
+_NUMBER = (
+    r"(?:(?:chapter|part|book|section|act|scene|letter|volume)\s+)?"
+    r"(?:\d{1,3}(?:\.\d{1,3})*|[ivxlc]{1,8})\b[\W_]+"
+)
+"""The number of a chapter in front of its title."""
 _DIGITS = 4  # of a share: a ten-thousandth of a book of 1,000 pages is a tenth of a page
 
 
@@ -87,11 +92,24 @@ class Places:
         return tuple(found)
 
     def _end_of(self, heading: Heading) -> int:
-        """Where a heading's words end in the text; where it begins if they do not stand there."""
-        words = map(re.escape, re.findall(r"\w+", heading.title))
-        pattern = re.compile(r"[\W_]*" + r"[\W_]+".join(words) + r"[^\w\n]*", re.IGNORECASE)
-        found = pattern.match(self._text, heading.start)
-        return found.end() if found else heading.start
+        """Where a heading's words end in the text; where it begins if they do not stand there.
+
+        What a table of contents calls "3. Ibby" may be "Ibby" in the text, and the other way round.
+        """
+        number = re.compile(_NUMBER, re.IGNORECASE).match(heading.title)
+        bare = heading.title[number.end() :] if number else heading.title
+        for before, title in (
+            ("", heading.title),
+            (_NUMBER, heading.title),
+            ("", bare),
+            (_NUMBER, bare),
+        ):
+            words = [re.escape(word) for word in re.findall(r"\w+", title)]
+            pattern = rf"[\W_]*{before}" + r"[\W_]+".join(words) + r"[^\w\n]*"
+            found = re.compile(pattern, re.IGNORECASE).match(self._text, heading.start)
+            if words and found:
+                return found.end()
+        return heading.start
 
 
 def _start(heading: Heading) -> int:

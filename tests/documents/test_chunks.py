@@ -180,6 +180,26 @@ def test_places() -> None:
     assert Places(document("a b", numbered=False)).of(0, 3) == (None, Place())
 
 
+@pytest.mark.parametrize(
+    ("title", "text", "heading"),
+    [
+        ("3. Ibby", "Ibby\n\nShe was found.", "Ibby"),
+        ("Ibby", "3\n\nIbby\n\nShe was found.", "3\n\nIbby"),
+        ("III. Ibby", "Chapter 3: Ibby\n\nShe was found.", "Chapter 3: Ibby"),
+        ("CHAPTER I", "CHAPTER I\n\nI was born.", "CHAPTER I"),
+        ("I", "I\n\nI was born.", "I"),
+        ("Chapter 3.", "She was found.", ""),
+    ],
+)
+def test_a_heading_with_and_without_its_number(title: str, text: str, heading: str) -> None:
+    """A table of contents and the text may differ in it; no passage should begin with a heading."""
+    named = (Heading(0, 1, title),)
+    made = Document("x", "X", "0", "pdf", (Page(None, text),), None, (), named)
+    _, place = Places(made).of(0, len(text))
+    _, (start, stop, _) = place.headings
+    assert text[start:stop].strip() == heading
+
+
 def test_the_place_of_a_sentence() -> None:
     """Its own pages and labels, and its own share of the text, not those of the whole chunk."""
     pages = (Page(1, "Ab cd. ", "i"), Page(2, "Ef gh. Ij ", None), Page(3, "kl.", "1"))
