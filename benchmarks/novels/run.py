@@ -4,8 +4,8 @@
 
 The book is the user's own copy; Project Gutenberg has them (The Lost World is its number 139, Katrine
 14263). King Solomon's Mines and The Lost World are the test: nothing was trained, fitted or chosen on them.
-The confidence of the default was fitted on the other eight. An answer counts as right where a gold answer occurs in it (SQuAD's normalisation), a source where it
-holds the sentence of the evidence.
+The confidence of the default was fitted on the other eight. An answer counts as right where a gold answer
+occurs in it (SQuAD's normalisation), a source where it holds the sentence of the evidence.
 """
 
 from __future__ import annotations
