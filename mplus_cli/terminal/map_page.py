@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from mplus_cli.library import ChunkPlace, MemoryMap
-from mplus_cli.terminal.map_view import by_section
+from mplus_cli.terminal.map_view import by_section, document_facts
 from mplus_cli.visible import one_line, visible
 from mplus_cli.wording import count, place
 
@@ -87,13 +87,16 @@ def _page(
     yield f"<h1>{_shown(lit.question if lit else name)}</h1>"
     held = f"{drawn.stm_tokens:,} short-term and {drawn.ltm_tokens:,} long-term memory tokens"
     chunks = count(len(drawn.chunks), "chunk")
-    yield f'<p class="dim">memory {_shown(name)}: {chunks}, {held}. {_legend(lit)}</p>'
+    yield f'<p class="dim">memory {_shown(name)}: {chunks}, {held}. {_legend(drawn, lit)}</p>'
     by_document: dict[int, list[ChunkPlace]] = {}
     for chunk in drawn.chunks:
         by_document.setdefault(chunk.document_id, []).append(chunk)
     for span in drawn.documents:
         cells = by_document.get(span.document.id, [])
-        yield f'<h2>{_shown(span.document.title)}</h2>\n<div class="strip">'
+        yield f"<h2>{_shown(span.document.title)}</h2>"
+        if cells:
+            yield f'<p class="dim">{document_facts(span.document, cells)}</p>'
+        yield '<div class="strip">'
         for part in by_section(cells):
             section = part[0].place.section if part[0].place else ()
             title = _shown(section[-1]) if section else ""
@@ -105,8 +108,13 @@ def _page(
     yield f"<script>{_SCRIPT}</script>\n</html>\n"
 
 
-def _legend(lit: QuestionHeat | None) -> str:
-    keys = "Point at a cell, or walk with Tab and the arrow keys, to read its passage."
+def _legend(drawn: MemoryMap, lit: QuestionHeat | None) -> str:
+    keys = (
+        "A cell is a chunk, a group of cells a chapter. Point at one, or walk with Tab and the arrow keys, "
+        "to read its passage."
+    )
+    if any(not chunk.stm_tokens and not chunk.ltm_tokens for chunk in drawn.chunks):
+        keys = f"Pale: forgotten. {keys}"
     if lit is None:
         return f"Blue: in short-term memory. {keys}"
     warm = "The redder a cell, the better it fits; framed" if lit.fits else "Framed"

@@ -52,7 +52,9 @@ def map_picture(
             continue
         strip, marks = _strip(places, max(10, min(width, _WIDEST)), shades, edge, consulted)
         used += strip
-        parts += [_heading(span.document, places), Text(strip, no_wrap=True)]
+        facts = document_facts(span.document, places)
+        heading = Text.assemble((one_line(span.document.title), "bold"), (f"  {facts}", "dim"))
+        parts += [heading, Text(strip, no_wrap=True)]
         if marks.strip():
             parts.append(Text(marks.rstrip(), style="bold", no_wrap=True))
         parts.append(Text())
@@ -87,8 +89,8 @@ def by_section(places: Sequence[ChunkPlace], most: int | None = None) -> list[li
     return runs
 
 
-def _heading(document: DocumentRow, places: Sequence[ChunkPlace]) -> Text:
-    """A document's title, how long it is as far as its file says, and its share of memory."""
+def document_facts(document: DocumentRow, places: Sequence[ChunkPlace]) -> str:
+    """How long a document is as far as its file says, and its share of memory."""
     facts = []
     first, last = places[0].first_page, places[-1].last_page
     if first is not None and last is not None:
@@ -99,7 +101,7 @@ def _heading(document: DocumentRow, places: Sequence[ChunkPlace]) -> Text:
         facts.append(f"read to {_read_to(document, places)} %")
     short = sum(place.stm_tokens for place in places)
     facts += _tokens(short, sum(place.ltm_tokens for place in places))
-    return Text.assemble((one_line(document.title), "bold"), (f"  {', '.join(facts)}", "dim"))
+    return ", ".join(facts)
 
 
 def _read_to(document: DocumentRow, places: Sequence[ChunkPlace]) -> int:
