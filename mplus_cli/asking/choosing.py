@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from models.recall import Found
 
 
+SURELY = 2.0
+"""How many nats refusing must be ahead for the second reader, before it is said that the text does not tell.
+Of 325 questions that eight novels answer, 20 are refused with it (56 without); of 92 near misses 24 (28)."""
+
 Form = Literal["span", "verdict", "spoken"]
 """The form of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
 
@@ -183,7 +187,7 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
 def _would_answer(answers: Sequence[Considered], refusing: float) -> bool:
     """Whether a reader would rather answer than refuse: only where none would, the text does not say."""
     seconds = answers[0].features[len(FEATURES) :]
-    second = bool(seconds) and seconds[SECOND_FEATURES.index("text_refusing")] <= 0
+    second = bool(seconds) and seconds[SECOND_FEATURES.index("text_refusing")] <= SURELY
     return second or answers[0].nats >= refusing
 
 
