@@ -197,6 +197,11 @@ class MPlusConfig(Geometry):
         for name in ("relevance_weight", "window_weight"):
             if reading.best_chunks and getattr(reading, name):
                 raise ConfigError(f"best_chunks needs {name} 0: what is read weighs the same")
+        if reading.together_weight and self.memory_positions == "last":
+            raise ConfigError(
+                "together_weight needs memory_positions 'strided' or 'pooled': with 'last', memory "
+                "tokens do not stand for places all over the chunk"
+            )
 
     @property
     def window_memory_tokens(self) -> int:

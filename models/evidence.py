@@ -53,12 +53,19 @@ def similarities(
     return found
 
 
+def whole_score(near: Tensor) -> float:
+    """The sum over question tokens, in all layers, of their best similarity to a chunk (R x q, c); 0 if the
+    chunk is no longer in memory."""
+    return float(near.amax(dim=1).sum()) if near.numel() else 0.0
+
+
 @torch.no_grad()
 def rank_by_windows(
     model: MPlusModel, memory: Memory, queries: Sequence[Tensor], ranked: list[ChunkScore]
 ) -> list[ChunkScore]:
     """The best chunks in the order of their scores less what `Reading.together_weight` takes, and behind them
-    the others, which lose as much as the one of these that loses most.
+    the others, which lose as much as the one of these that loses most. A chunk that is no longer in memory
+    loses nothing.
 
     Args:
         queries: (q, P) per retriever layer.
@@ -70,8 +77,8 @@ def rank_by_windows(
     best, others = ranked[:RERANKED], ranked[RERANKED:]
     lost = []
     for near in similarities(model, memory, queries, [entry.chunk for entry in best]):
-        whole, within = near.amax(dim=1).sum(), window_scores(near, window).max()
-        lost.append(weight * float(whole - within))
+        within = float(window_scores(near, window).max()) if near.numel() else 0.0
+        lost.append(weight * (whole_score(near) - within))
     again = [
         ChunkScore(entry.chunk, entry.score - less) for entry, less in zip(best, lost, strict=True)
     ]

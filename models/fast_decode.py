@@ -126,12 +126,12 @@ class FastDecoder:
         """The weights of projections as their file has them; none unless all are in blocks, and no adapter
         is for any."""
         stack, apart = self._decoder.stack, self._decoder.apart
-        known = [stack.blocks.get(f"{name}.weight") for name in names]
-        if apart is not None and any(name in apart.weights for name in names):
+        adapted = apart is not None and any(name in apart.weights for name in names)
+        keys = [f"{name}.weight" for name in names]
+        if adapted or any(key not in stack.blocks for key in keys):
             return []
-        found = [unpack() for unpack in known if unpack is not None]
-        whole = len(found) == len(known) and sum(len(part.codes) for part in found) % 16 == 0
-        return found if whole else []
+        found = [stack.blocks[key]() for key in keys]
+        return found if sum(len(part.codes) for part in found) % 16 == 0 else []
 
     def step(self, token: int, cache: KeyValueCache) -> Tensor:
         """Read one token behind the cache: logits (1, V) in float32."""

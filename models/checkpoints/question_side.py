@@ -79,7 +79,8 @@ def take_keys(folder: Path, earlier: Path) -> None:
     state, theirs = read_retriever(folder), _read(earlier / RETRIEVER)
     if any(not torch.equal(weight, theirs[name]) for name, weight in state.items()):
         save_question_side(folder, state)  # first: `state` is mapped from the file that is replaced
-    shutil.copyfile(earlier / RETRIEVER, folder / RETRIEVER)
+    with (earlier / RETRIEVER).open("rb") as source, new_file(folder / RETRIEVER) as file:
+        shutil.copyfileobj(source, file)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -39,9 +39,10 @@ REACH = 250
 PER_LOG_ODDS = 0.15
 """What it gains by each nat of its chunk's score."""
 PER_NAT = 0.15
-"""What it gains by each nat of the likeliest answer that stands in it,"""
+"""What it gains by each nat of the log-probability of the likeliest answer that stands in it."""
 LEAST_NATS = -12.0
-"""down to so many nats, which is what a passage without one counts."""
+"""The lowest log-probability that counts: less likely answers count as this, and so does a passage without
+any."""
 
 
 def compose_with_text(

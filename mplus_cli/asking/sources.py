@@ -66,7 +66,7 @@ def gather_evidence(
         found: with its chunks ranked.
         part: whose passages are preferred in its chunks.
     """
-    from models.evidence import similarities
+    from models.evidence import similarities, whole_score
 
     config = session.model.config
     scores = [score.score for score in found.ranked]
@@ -79,9 +79,7 @@ def gather_evidence(
         alike = [*similarities(session.model, opened.memory, found.queries, chunks)]
         if config.retriever.scorer == "maxsim":  # keys have length 1
             perfect = sum(float(query.norm(dim=-1).sum()) for query in found.queries)
-            matched = [
-                float(near.amax(dim=1).sum()) / perfect for near in alike if near is not None
-            ]
+            matched = [whole_score(near) / perfect for near in alike if near is not None]
     texts = [
         score_text(
             question,

@@ -83,10 +83,9 @@ _DATE_OF_IT = re.compile(
     r"^(?:when|(?:in )?(?:what|which) year) was (?:it|this) (?:written|published)\W*$"
 )
 _FROM_FILE = " (the date in the file)"
-"""A book may have been written at another time than its file says, so the answer says where the date is
-from;"""
+"""Added to a date, because a book may have been written at another time than its file says."""
 _FROM_HEADINGS = " (by the headings)"
-"""and headings may be missing, or count something else."""
+"""Added to a number of chapters, because headings may be missing, or stand for something else."""
 
 
 def spans_the_whole(question: Question) -> bool:

@@ -1,7 +1,8 @@
-"""The commit before the newest document, as a text in `times`: what a document can be taken out with.
+"""The record of the commit before the newest document, kept as text in the table `times`. With it, that
+document can be taken out without reading the others again.
 
-Memories do not depend on it: an mplus that does not know it deletes the file that it names, and what is
-damaged is as good as none. So it has a digest of its own, and none of its values is trusted.
+A memory works without the record: an older mplus, which does not know it, deletes the file that it names, and
+a damaged record is ignored. So it has its own digest, and none of its values is trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ EARLIER = "earlier"
 
 
 def dumps(before: View) -> str:
-    """The record of a commit behind which a document is begun; empty where that is none to go back to."""
+    """The record of the commit after which a document is begun; empty if it is not one to go back to."""
     if before.state is None or INTERIM in before.state.stm_file:
         return ""
     rows = [asdict(row) for row in before.segments]
@@ -27,7 +28,7 @@ def dumps(before: View) -> str:
 
 
 def loads(text: str) -> Earlier | None:
-    """What `dumps` made; None of anything else."""
+    """The commit that `dumps` recorded; None if the text is anything else."""
     digest, _, content = text.partition(" ")
     if digest != _digest(content):
         return None

@@ -7,7 +7,6 @@ loaded.
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Callable
@@ -214,8 +213,8 @@ def find_device(wanted: str) -> torch.device:
 
 
 def thread_count() -> int:
-    """Threads to compute with: one per physical core, as far as a container may use them, unless
-    OMP_NUM_THREADS says otherwise."""
+    """Threads to compute with: one per physical core, but no more than a container's quota rounded to the
+    nearest whole number, and at least one. OMP_NUM_THREADS overrides this."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if re.fullmatch("[0-9]{1,4}", asked) and int(asked) > 0:
         return int(asked)
@@ -226,7 +225,7 @@ def thread_count() -> int:
     }
     found = min(usable or 1, len(cores) or usable or 1)
     quota = control_groups.processor_quota()
-    return max(1, found if quota is None else min(found, math.ceil(quota)))
+    return max(1, found if quota is None else min(found, int(quota + 0.5)))
 
 
 def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> StoredMemory:

@@ -367,7 +367,9 @@ def test_a_container_says_how_many_processors(
     assert processor_quota(groups, tmp_path / "own") == expected
 
 
-@pytest.mark.parametrize(("quota", "expected"), [(None, 8), (0.2, 1), (2.5, 3), (64.0, 8)])
+@pytest.mark.parametrize(
+    ("quota", "expected"), [(None, 8), (0.2, 1), (1.1, 1), (2.5, 3), (64.0, 8)]
+)
 def test_threads_in_a_container(
     quota: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

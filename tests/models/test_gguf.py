@@ -300,6 +300,18 @@ def test_weights_with_an_adapter_are_not_left_in_4_bits(build_network: Any) -> N
     assert not fast._blocks(names[:1])
 
 
+def test_no_weight_is_unpacked_where_another_of_its_group_is_not_in_4_bits(
+    build_network: Any,
+) -> None:
+    """Q4_K_M files keep v_proj of many layers in Q6_K."""
+    decoder = build_network().generate
+    names = [f"model.layers.0.self_attn.{part}_proj" for part in "qkv"]
+    unpacked: list[str] = []
+    for name in names[:2]:
+        decoder.stack.blocks[f"{name}.weight"] = lambda name=name: unpacked.append(name)
+    assert FastDecoder(decoder, pack8)._blocks(names) == [] and not unpacked
+
+
 @pytest.mark.parametrize(
     ("cut_as", "pieces"),
     [

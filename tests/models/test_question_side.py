@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,11 @@ def test_a_checkpoint_trained_from_one_opens_its_memories(checkpoint: Path, tmp_
     save_file(state, exported / RETRIEVER, metadata={"format": "pt"})
     (exported / QUESTION).unlink()
     assert load(exported).fingerprint != load(checkpoint).fingerprint
+    os.link(exported / RETRIEVER, tmp_path / "in use")
     keep_memories(exported, checkpoint, tmp_path / "tiny-base")
+    assert (exported / RETRIEVER).read_bytes() == (checkpoint / RETRIEVER).read_bytes()
+    for name, weight in load_file(tmp_path / "in use").items():  # replaced, not written over
+        assert torch.equal(weight, state[name]), name
     assert load(exported).fingerprint == load(checkpoint).fingerprint
     for name, weight in question_side(read_retriever(exported)).items():
         assert torch.equal(weight, state[name]), name

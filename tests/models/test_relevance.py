@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.config import ConfigError, MPlusConfig, Reading
-from models.evidence import similarities
+from models.evidence import rank_by_windows, similarities
 from models.generate import prefill
 from models.memory import Memory
 from models.network import MPlusModel
@@ -186,6 +186,16 @@ def test_what_stands_together_goes_before_what_is_scattered(
     )
 
 
+def test_a_chunk_that_is_no_longer_in_memory_loses_nothing(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    model = build_network(window_tokens=2, together_weight=0.5)
+    memory = read_two(model, chunk_ids)
+    queries = question_queries(model, torch.tensor([chunk_ids(1, 8)[::7]]))
+    found = rank_by_windows(model, memory, queries, [ChunkScore(99, 5.0), ChunkScore(1, 5.0)])
+    assert found[0] == ChunkScore(99, 5.0) and found[1].chunk == 1 and found[1].score < 5.0
+
+
 def test_it_is_off_by_default_and_has_limits() -> None:
     assert Reading().relevance_weight == Reading().window_weight == Reading().together_weight == 0
     wrong = ({"window_weight": -1.0}, {"window_tokens": 0}, {"window_weight": "much"})
@@ -199,3 +209,6 @@ def test_it_is_off_by_default_and_has_limits() -> None:
     for name in ("relevance_weight", "window_weight", "together_weight"):
         with pytest.raises(ConfigError, match=f"{name} needs recall of 'chunks'"):
             MPlusConfig.from_dict({**tokens, name: 1.0})
+    with pytest.raises(ConfigError, match="together_weight needs memory_positions"):
+        MPlusConfig.from_dict({"memory_positions": "last", "together_weight": 0.5})
+    assert MPlusConfig.from_dict({"memory_positions": "last"}).reading.together_weight == 0
