@@ -86,9 +86,9 @@ def explained(error: OSError) -> MplusError:
     """A failed write as a line that says what to do."""
     if is_disk_full(error):
         return MplusError(DISK_FULL)
-    if isinstance(error, BlockingIOError):
-        return MplusError(f"{error.filename} is being written by another process: wait for it")
     what = meant(str(error.filename)) if error.filename else "the memory"
+    if isinstance(error, BlockingIOError):
+        return MplusError(f"{what} is being written by another process: wait for it")
     reason = error.strerror or type(error).__name__
     if error.errno == errno.EROFS:
         return MplusError(

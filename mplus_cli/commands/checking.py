@@ -80,7 +80,7 @@ def repair_memory(
 ) -> int:
     """Rebuild a damaged memory from the documents whose text is intact. They are read again."""
     from dataclasses import asdict
-    from functools import partial
+    from functools import cache, partial
 
     from mplus_cli.ingest.recomputing import recompute
     from mplus_cli.ingest.repairing import find_readable, repair
@@ -95,7 +95,7 @@ def repair_memory(
     kept: list[str] = []
     lost: list[dict[str, str]] = []
     with screen.meter() as meter:
-        pace = partial(reading_pace, settings)
+        pace = cache(partial(reading_pace, settings))
         view = IngestView(meter, pace=pace)
         problems = verify(stored, lambda done, total: meter.report("verifying", done, total))
         whole = None if problems else stored  # of a damaged one not even the type can be asked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,11 +20,12 @@ from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
 
 if TYPE_CHECKING:
+    from mplus_cli.api.handles import MemoryHandle
     from mplus_cli.documents import Source
-    from mplus_cli.documents.watching import Watch
     from mplus_cli.ingest.job import Report
     from mplus_cli.settings import Settings
     from mplus_cli.terminal.ingest_view import IngestView
+    from mplus_cli.terminal.meter import Meter
 
 
 def ingest(
@@ -91,15 +93,8 @@ def ingest(
     ] = False,
 ) -> int:
     """Read documents into a memory. An interrupted run resumes when the same command runs again."""
-    from functools import partial
-
-    from mplus_cli.api import Mplus
-    from mplus_cli.documents.watching import Watch
     from mplus_cli.errors import UsageError
-    from mplus_cli.ingest.job import Report, plan
-    from mplus_cli.library import mounts
-    from mplus_cli.runtime.tokenizing import reading_pace
-    from mplus_cli.terminal.ingest_view import IngestView, show_event, show_report
+    from mplus_cli.ingest.job import plan
 
     settings = settings_of(context)
     one_of(json=as_json, jsonl=as_lines)
@@ -128,63 +123,111 @@ def ingest(
                 "-m, --title, --pages and --replace are for one memory: leave out --workers and --ray"
             )
         return _read_shelf(settings, sources, workers, ray, ocr=ocr, as_json=as_json)
+    asked = _Asked(memory, title, pages, ocr, replace, watch, as_json, as_lines)
+    if watch:
+        return _watch(settings, sources, asked)
+    return _read_all(settings, sources, asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How documents are to be read into a memory, and shown."""
+
+    memory: str | None
+    title: str | None
+    pages: str | None
+    ocr: bool
+    replace: bool
+    watch: bool
+    as_json: bool
+    as_lines: bool
+
+
+def _read_all(settings: Settings, sources: Sequence[str], asked: _Asked) -> int:
     with screen.meter() as meter:
-        view = IngestView(meter, title=title, pace=partial(reading_pace, settings))
-        book = Mplus.with_settings(settings, note=view.note).memory(memory)
-        watched = Watch(sources) if watch else None
-        asks = view.keeps_both if watch else view.asks_to_replace
-        view.warn(mounts.warnings(settings.home))
-
-        def read(*given: str | Source) -> Report:
-            planned = book.plan(*given, title=title, pages=pages, ocr=ocr, progress=meter.report)
-            view.warn(planned.notes)
-            report = Report(book.name)
-            events = book.reading(
-                planned,
-                report,
-                replaces=lambda found: replace or asks(found),
-                progress=meter.report,
-            )
-            with resumable(meter, view.kept):
-                for event in events:
-                    if as_lines:
-                        show_event(event)
-                    else:
-                        view.show(event)
-            if as_lines:
-                show_report(report)
-            elif not as_json and not report.is_hopeless:
-                view.summary(report)
-            return report
-
-        report = read(*sources)
-        if watched is not None:
-            return _read_what_comes(watched, report, read, view)
-    if as_json:
+        view, book = _opened(settings, asked, meter)
+        report = _read(book, sources, asked, view, meter)
+    if asked.as_json:
         screen.json_out(report.to_json())
     return preview.end([document["error"] for document in report.documents])
 
 
-def _read_what_comes(
-    watched: Watch, report: Report, read: Callable[..., Report], view: IngestView
-) -> int:
-    """Read what comes into the folders, until Ctrl-C.
+def _watch(settings: Settings, folders: Sequence[str], asked: _Asked) -> int:
+    """Read what is in folders and what comes into them, until Ctrl-C."""
+    from mplus_cli.documents.watching import Watch
+    from mplus_cli.ingest.watching import NotRead, check_folders, watch
+    from mplus_cli.library import Library
 
-    Args:
-        report: of what was there before.
-    """
-    from mplus_cli.runtime import interrupts
+    check_folders(folders)
+    with screen.meter() as meter:
+        view, book = _opened(settings, asked, meter)
 
-    while True:
-        if report.is_hopeless and len(report.documents) == 1:  # else it was said already
-            view.fail(report.failed[0]["error"])
-        view.note(f'watching: what comes is read into memory "{report.memory}" (Ctrl-C stops it)')
-        try:
-            found = watched.wait()
-        except KeyboardInterrupt:
-            interrupts.acknowledge()
-            return ExitCode.DONE
-        report = read(*found)
+        def read(found: Sequence[Source]) -> str | None:
+            report = _read(book, found, asked, view, meter)
+            # Of several it was said already.
+            alone = report.is_hopeless and len(report.documents) == 1
+            return str(report.failed[0]["error"]) if alone else None
+
+        locks = Library(settings.home).locks
+        watched = Watch(folders, note=lambda line: view.warn([line]))
+        for event in watch(watched, read, lambda: not locks.is_held(book.name)):
+            if isinstance(event, NotRead):
+                view.fail(event.error)
+            else:
+                view.note(
+                    f'watching: what comes is read into memory "{book.name}" (Ctrl-C stops it)'
+                )
+    return ExitCode.DONE
+
+
+def _opened(settings: Settings, asked: _Asked, meter: Meter) -> tuple[IngestView, MemoryHandle]:
+    from functools import partial
+
+    from mplus_cli.api import Mplus
+    from mplus_cli.library import mounts
+    from mplus_cli.runtime.tokenizing import reading_pace
+    from mplus_cli.terminal.ingest_view import IngestView
+
+    view = IngestView(meter, title=asked.title, pace=partial(reading_pace, settings))
+    book = Mplus.with_settings(settings, note=view.note).memory(asked.memory)
+    view.warn(mounts.warnings(settings.home))
+    return view, book
+
+
+def _read(
+    book: MemoryHandle,
+    given: Sequence[str | Source],
+    asked: _Asked,
+    view: IngestView,
+    meter: Meter,
+) -> Report:
+    """Read documents into a memory, and show it."""
+    from mplus_cli.ingest.job import Report
+    from mplus_cli.terminal.ingest_view import show_event, show_report
+
+    planned = book.plan(
+        *given, title=asked.title, pages=asked.pages, ocr=asked.ocr, progress=meter.report
+    )
+    view.warn(planned.notes)
+    report = Report(book.name)
+    asks = view.keeps_both if asked.watch else view.asks_to_replace
+    events = book.reading(
+        planned,
+        report,
+        replaces=lambda found: asked.replace or asks(found),
+        progress=meter.report,
+    )
+    with resumable(meter, view.kept):
+        for event in events:
+            if asked.as_lines:
+                show_event(event)
+            else:
+                view.show(event)
+    if asked.as_lines:
+        show_report(report)
+    elif not asked.as_json and not report.is_hopeless:
+        view.summary(report)
+    return report
 
 
 def _read_shelf(

@@ -39,7 +39,7 @@ def remove(
 
     The others are read again, from the text in the memory, unless it is the newest.
     """
-    from functools import partial
+    from functools import cache, partial
 
     from mplus_cli.asking.scope import find_document
     from mplus_cli.ingest import rebuilding
@@ -53,7 +53,7 @@ def remove(
     documents = stored.documents()
     row = find_document(documents, document)
     others = [other for other in documents if other is not row]
-    pace, cost = partial(reading_pace, settings), ""
+    pace, cost = cache(partial(reading_pace, settings)), ""
     if others and not yes and not can_rewind(stored, [row.id]):
         chunks = sum(other.chunks_read for other in others)
         takes = reading_cost(chunks, sum(other.tokens_read for other in others), pace())

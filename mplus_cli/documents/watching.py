@@ -2,7 +2,7 @@
 system, network folders included. Opens none of the files."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,21 +15,38 @@ SECONDS = 2.0
 _Stamp = tuple[int, int, int]
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 class Watch:
-    """What comes into folders, or changes there, from now on.
+    """What is in folders, and what comes into them or changes there later.
 
     Args:
         arguments: files and folders, as `find_sources` takes them.
+        note: receives lines about what else is there in the beginning.
     """
 
-    def __init__(self, arguments: Sequence[str], seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        seconds: float = SECONDS,
+        *,
+        note: Callable[[str], None] = _ignore,
+    ) -> None:
         self._arguments = arguments
         self._seconds = seconds
-        self._given = {path: stamp for path, (stamp, _) in self._look().items()}
-        self._seen = dict(self._given)
+        self._given: dict[Path, _Stamp] = {}
+        self._seen = {path: stamp for path, (stamp, _) in self._look(note).items()}
 
-    def wait(self) -> list[Source]:
-        """Wait until there is something, and return it, in the order of reading."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether no document was there at the last look."""
+        return not self._seen
+
+    def wait(self, ready: Callable[[], bool] = lambda: True) -> list[Source]:
+        """Wait until there is something new that is complete, and `ready`; returns it, in the order of
+        reading."""
         while True:
             time.sleep(self._seconds)
             found = self._look()
@@ -39,18 +56,28 @@ class Watch:
                 if stamp == self._seen.get(path) and stamp != self._given.get(path)
             }
             self._seen = {path: stamp for path, (stamp, _) in found.items()}
-            if settled:
+            if settled and ready():
                 self._given |= settled
                 return [found[path][1] for path in settled]
 
-    def _look(self) -> dict[Path, tuple[_Stamp, Source]]:
+    def give_again(self, sources: Iterable[Source]) -> None:
+        """Let the next `wait` return these too, which could not be read now."""
+        for source in sources:
+            if source.path is not None:
+                self._given.pop(source.path, None)
+
+    def _look(self, note: Callable[[str], None] = _ignore) -> dict[Path, tuple[_Stamp, Source]]:
         found: dict[Path, tuple[_Stamp, Source]] = {}
         for argument in self._arguments:
-            with suppress(DocumentError):  # nothing is there for now
-                for source in find_sources([argument]):
-                    with suppress(OSError):
-                        assert source.path is not None
-                        status = source.path.stat()
-                        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                        found[source.path] = (stamp, source)
+            try:
+                sources = find_sources([argument], note)
+            except DocumentError as error:  # nothing is there for now
+                note(str(error))
+                continue
+            for source in sources:
+                with suppress(OSError):
+                    assert source.path is not None
+                    status = source.path.stat()
+                    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+                    found[source.path] = (stamp, source)
         return found

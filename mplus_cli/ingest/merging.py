@@ -51,14 +51,17 @@ def merge(
     taken = [part for other in dict.fromkeys(others) for part in _documents(library.open(other))]
     session = session_for(library.open(name) if name in library.names() else None)
     copied = _copied(library, session, name, others[0])
+    held = copied.documents() if copied is not None else []
+    known = {row.sha256 for row in held}
+    left = [part for part in taken if part[0].sha256 not in known]
     stored = library.open_or_create(name, session.identity)
     session.check_dtype(stored)
     started = time.perf_counter()
-    yield _announced(stored, taken, others[0] if copied else None)
+    yield _announced(stored, taken, others[0] if copied is not None else None)
     try:
-        for index, (row, _) in enumerate(taken[:copied]):
-            report.add(finished(index, copied, row.path, row, "read"))
-        for event in _read_all(session, stored, taken[copied:]):
+        for index, row in enumerate(held):
+            report.add(finished(index, len(held) + len(left), row.path, row, "already-read"))
+        for event in _read_all(session, stored, left, first=len(held)):
             if isinstance(event, DocumentFinished | DocumentFailed):
                 report.add(event)
             yield event
@@ -66,23 +69,33 @@ def merge(
         report.complete(stored.summary(), time.perf_counter() - started)
 
 
-def _copied(library: Library, session: Session, name: str, first: str) -> int:
-    """Make a new memory a copy of the first of the others, where that is what reading its documents one
-    after the other would give; returns how many documents it then has."""
+def _copied(library: Library, session: Session, name: str, first: str) -> StoredMemory | None:
+    """Make a new memory a copy of the first of the others, as of its last commit, where that is what reading
+    its documents one after the other would give; returns it, or None."""
     source = library.open(first)
-    view = source.view()
-    ids = [row.document_id for row in source.all_chunks(view)]
-    in_order = ids == sorted(ids) and all(row.complete for row in view.documents)
-    if name in library.names() or not in_order or not session.identity.wrote(view.identity):
-        return 0
+    fits = session.identity.wrote(source.view().identity)
+    if name in library.names() or not fits or not _is_in_order(source):
+        return None
     try:
         session.check_dtype(source)
     except UsageError:
-        return 0
+        return None
     made = fork(library, first, name)
-    if view.note is not None:
+    if not _is_in_order(
+        made
+    ):  # another process has begun to read a document into the first meanwhile
+        library.remove(name)
+        return None
+    if made.view().note is not None:
         made.put_note(None)
-    return len(view.documents)
+    return made
+
+
+def _is_in_order(stored: StoredMemory) -> bool:
+    """Whether its documents were read to their ends, one after the other."""
+    view = stored.view()
+    ids = [row.document_id for row in stored.all_chunks(view)]
+    return ids == sorted(ids) and all(row.complete for row in view.documents)
 
 
 def _announced(stored: StoredMemory, taken: Sequence[Taken], copied: str | None) -> MergeStarted:
@@ -106,18 +119,22 @@ def _documents(stored: StoredMemory) -> Iterator[Taken]:
         yield document, [row for row in rows if row.document_id == document.id]
 
 
-def _read_all(session: Session, stored: StoredMemory, taken: Sequence[Taken]) -> Iterator[Event]:
+def _read_all(
+    session: Session, stored: StoredMemory, taken: Sequence[Taken], *, first: int
+) -> Iterator[Event]:
+    """Read documents; in the events they count from `first`."""
+    total = first + len(taken)
     with stored.writer() as writer:
         growing = MemoryBuilder(stored, session.model, writer, session.loaded.initial_memory)
-        for index, (document, rows) in enumerate(taken):
+        for index, (document, rows) in enumerate(taken, first):
             known = find_complete(writer, document.sha256)
             if known is not None:
-                yield finished(index, len(taken), document.path, known, "already-read")
+                yield finished(index, total, document.path, known, "already-read")
                 continue
             try:
-                yield from _read(session, growing, (index, len(taken)), document, rows)
+                yield from _read(session, growing, (index, total), document, rows)
             except _TextMissing as error:
-                yield DocumentFailed(index, len(taken), document.path, str(error))
+                yield DocumentFailed(index, total, document.path, str(error))
 
 
 class _TextMissing(Exception):

@@ -37,6 +37,8 @@ def loads(text: str) -> Earlier | None:
         found = Earlier(documents, State(**state), tuple(SegmentRow(**row) for row in rows))
     except (ValueError, TypeError, RecursionError):
         return None
+    if type(documents) is not int or documents < 0:
+        return None
     return None if any(check_commit(found.state, found.segments)) else found
 
 

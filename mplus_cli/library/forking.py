@@ -53,8 +53,8 @@ def fork(library: Library, name: str, new: str) -> StoredMemory:
 
 def _share(stored: StoredMemory, view: View, folder: Path) -> None:
     """Put a commit into a folder; DamagedFile if another commit was made meanwhile, or a file is missing."""
-    for left in (folder / database.FILE, *folder.glob("stm-*"), *folder.glob(f"{LTM_FOLDER}/*")):
-        left.unlink(missing_ok=True)
+    (folder / database.FILE).unlink(missing_ok=True)
+    clear(folder)
     for file in files.named_files(view):
         make_folder((folder / file).parent, mode=FOLDER)
         try:
@@ -65,6 +65,12 @@ def _share(stored: StoredMemory, view: View, folder: Path) -> None:
     with database.connect(folder, stored.name) as connection:
         if database.read_view(connection).state != view.state:
             raise DamagedFile(database.FILE, "has changed in the meantime")
+
+
+def clear(folder: Path) -> None:
+    """Delete the files of tensors that a folder holds, left by an attempt that failed."""
+    for left in (*folder.glob("stm-*"), *folder.glob(f"{LTM_FOLDER}/*")):
+        left.unlink(missing_ok=True)
 
 
 def link(source: Path, target: Path) -> None:

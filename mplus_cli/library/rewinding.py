@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.durable import make_folder
 from mplus_cli.library import chunk_rows, database, files
-from mplus_cli.library.forking import link
+from mplus_cli.library.forking import clear, link
 from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.side_tables import Row, chain
 from mplus_cli.library.tensors import LTM_FOLDER, DamagedFile
@@ -46,7 +46,8 @@ def can_rewind(stored: StoredMemory, without: Collection[int]) -> bool:
 def _forgot_nothing(view: View, earlier: Earlier) -> bool:
     """Whether long-term memory still has all that it had."""
     now, then = view.state, earlier.state
-    assert now is not None
+    if now is None:
+        return False
     dropped = (now.clock - now.stm_tokens) - (then.clock - then.stm_tokens)
     return view.ltm_tokens == sum(row.kept for row in earlier.segments) + dropped
 
@@ -55,7 +56,7 @@ def rewind(stored: StoredMemory, fresh: StoredMemory, without: Collection[int]) 
     """Write into `fresh`, an empty memory, what `stored` was before it read these documents.
 
     Raises:
-        CannotRewind: that cannot be known any more; nothing is committed.
+        CannotRewind: that cannot be known any more; `fresh` is empty, as it was.
         MismatchError: the memory is damaged.
         OSError: the disk is full.
     """
@@ -71,7 +72,8 @@ def rewind(stored: StoredMemory, fresh: StoredMemory, without: Collection[int]) 
     try:
         files.check_changed(stored.folder, view)
         _put_files(stored, fresh, view, earlier)
-    except (DamagedFile, FileNotFoundError) as error:
+    except (CannotRewind, DamagedFile, FileNotFoundError) as error:
+        clear(fresh.folder)
         raise CannotRewind from error
     _put_rows(fresh, view.documents[: earlier.documents], rows, earlier)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from mplus_cli.ingest.changed import Replacement
 from mplus_cli.ingest.events import (
@@ -56,8 +57,8 @@ class IngestView:
 
     Args:
         title: what the documents are to be called.
-        pace: gives the seconds that reading a token takes, None if that is not known. It takes a moment, and
-            is asked only where a long reading was not asked for.
+        pace: gives the seconds that reading a token takes, None if that is not known. It takes a moment:
+            it is asked once, and only where the answer is shown.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class IngestView:
         pace: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._meter = meter
-        self._pace = pace
+        self._pace = cache(pace)
         self._title = title
         self._document: DocumentStarted | None = None
         self._label = ""
@@ -142,7 +143,7 @@ class IngestView:
         if not event.chunks_total:
             return
         what = f"reading {count(event.documents, 'other document')} again"
-        if not event.chunks_done:
+        if not event.chunks_done and not screen.is_quiet():
             self.note(f"{what} ({self._cost(event.chunks_total, event.tokens)})")
         detail = f"{event.chunks_done}/{event.chunks_total}"
         self._meter.report(what, event.chunks_done, event.chunks_total, detail)
@@ -150,7 +151,7 @@ class IngestView:
     def _merge(self, event: MergeStarted) -> None:
         if event.copied is not None:
             self.note(f'memory "{event.memory}" begins as a copy of "{event.copied}"')
-        if event.documents:
+        if event.documents and not screen.is_quiet():
             documents = count(event.documents, "document")
             self.note(f"reading {documents} again ({self._cost(event.chunks, event.tokens)})")
 

@@ -8,7 +8,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,10 @@ class _Output:
         with self._watched():
             count: int = self._stream.write(text)
             return count
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        with self._watched():
+            self._stream.writelines(lines)
 
     def flush(self) -> None:
         with self._watched():

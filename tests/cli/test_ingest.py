@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -152,6 +153,7 @@ def test_some_cannot_be_read(
         (("-m", ".x"), "cannot name a memory"),
         (("-m", ""), "name is empty"),
         (("--watch", "--dry-run"), "--watch reads: leave out --dry-run"),
+        (("--watch",), "is not a folder: --watch is for folders"),
         (("--watch", "--pages", "1-2"), "--watch is for folders: leave out --json, --title"),
     ],
 )
@@ -251,27 +253,66 @@ def test_interrupted_workers_leave_nothing_behind(start: Any, tiny: Path, long_s
         pass  # no worker holds it any more
 
 
+def steps(monkeypatch: pytest.MonkeyPatch, *left: Callable[[], object]) -> None:
+    """Set what happens between one look at a watched folder and the next; Ctrl-C comes in the end."""
+    coming = list(left)
+
+    def sleep(_: float) -> None:
+        if not coming:
+            raise KeyboardInterrupt
+        coming.pop(0)()
+
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
+
+
+def test_a_memory_that_another_process_writes_does_not_end_the_watch(
+    mplus: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, and what came is read when the memory is free."""
+    (inbox := tmp_path / "inbox").mkdir()
+    first, late = inbox / "a.txt", inbox / "b.txt"
+    first.write_text("The goat a")
+    other = ExitStack()
+    steps(
+        monkeypatch,
+        lambda: first.write_text("The goat ate the rope."),
+        lambda: None,
+        lambda: (
+            late.write_text("It slept."),
+            other.enter_context(library().open("notes").writer()),
+        ),
+        lambda: None,
+        lambda: None,
+        other.close,
+    )
+    result = mplus("ingest", "--watch", inbox, "-m", "notes")
+    assert (result.code, result.err.count("is being written by another process")) == (0, 1)
+    assert library().open("notes").texts(2) == ["The goat ate the rope.", "It slept."]
+    assert result.err.count("1 document read") == 2
+
+
+def test_a_folder_that_is_not_there_is_not_watched(mplus: Any, tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    result = mplus("ingest", "--watch", tmp_path / "inbox", tmp_path / "inbux")
+    told = f"{tmp_path / 'inbux'} does not exist: did you mean {tmp_path / 'inbox'}?"
+    assert (result.code, result.error) == (2, told)
+
+
 def test_what_comes_into_a_folder_is_read(
     mplus: Any, tiny: Path, story: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One document after the other, failures told, the model loaded once; Ctrl-C is a good end."""
     (inbox := tmp_path / "inbox").mkdir()
     files = {name: inbox / name for name in ("a.txt", "b.txt")}
-    steps = [
+    steps(
+        monkeypatch,
         lambda: files["a.txt"].write_text("The goat ate the rope."),
         lambda: None,
         files["b.txt"].touch,
         lambda: None,
         lambda: files["a.txt"].write_text("The goat ate the logbook."),
         lambda: None,
-    ]
-
-    def sleep(_: float) -> None:
-        if not steps:
-            raise KeyboardInterrupt
-        steps.pop(0)()
-
-    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
+    )
     loads = []
     real = session.load_model
     monkeypatch.setattr(session, "load_model", lambda *a, **b: loads.append(1) or real(*a, **b))
@@ -279,7 +320,7 @@ def test_what_comes_into_a_folder_is_read(
     waiting = 'watching: what comes is read into memory "notes" (Ctrl-C stops it)'
     told = result.err.splitlines()
     assert (result.code, told.count(waiting), told[-1]) == (0, 4, waiting)
-    assert told[0].startswith(f"mplus: warning: not read: {inbox} has no documents in it")
+    assert told[0].startswith(f"mplus: warning: {inbox} has no documents in it")
     assert told.count(f"mplus: warning: not read: {files['b.txt']} is empty") == 1
     assert library().open("notes").texts(1) == ["The goat ate the logbook."]
     assert len(loads) == 1

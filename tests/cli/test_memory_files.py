@@ -33,7 +33,7 @@ def test_merge(mplus: Any, book: str, tmp_path: Path) -> None:
     assert mplus("ingest", other, "-m", "sea", "-q").code == 0
     merged = mplus("memory", "merge", "all", book, "sea", "--json")
     assert merged.code == 0, merged.err
-    assert [one["status"] for one in merged.json["documents"]] == ["read", "read"]
+    assert [one["status"] for one in merged.json["documents"]] == ["already-read", "read"]
     assert f'memory "all" begins as a copy of "{book}"\n' in merged.err
     assert re.search(
         r"reading 1 document again \(\d+ tokens, \d+ chunks, about 1 s\)\n", merged.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from mplus_cli.terminal.streams import OutputLost, ReaderLeft, standard_streams
 
 ROOT = Path(__file__).resolve().parents[2]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -67,6 +70,21 @@ def test_asking_with_closed_streams(shell: Shell, book: str) -> None:
     assert "the question is empty" in done.stderr
     done = shell(f"$M chat -m {book} <&-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_all_ways_of_writing_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def writelines(self, lines: object) -> None:
+            raise BrokenPipeError
+
+    for name, error in (("stdout", OutputLost), ("stderr", ReaderLeft)):
+        monkeypatch.setattr(sys, name, Left())
+        for method, given in (("write", "a"), ("writelines", ["a"])):
+            with standard_streams(), pytest.raises(error):
+                getattr(getattr(sys, name), method)(given)
 
 
 def test_nobody_reads_the_messages(book: str, tmp_path: Path) -> None:

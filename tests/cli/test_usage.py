@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from models.durable import TEMPORARY
 from mplus_cli import __version__, failures
 from mplus_cli.command_line import hoist
-from mplus_cli.errors import MismatchError
+from mplus_cli.errors import MismatchError, explained
 from mplus_cli.library import Library, ModelIdentity
 
 
@@ -146,6 +148,13 @@ def test_failures_are_explained(error: BaseException, said: str, code: int) -> N
     assert said in message
     assert found == code
     assert "\n" not in message
+
+
+def test_a_work_file_is_named_as_what_it_becomes() -> None:
+    for number in (errno.EWOULDBLOCK, errno.EACCES):
+        error = OSError(number, "no", f"/home/.book{TEMPORARY}")
+        told = str(explained(error))
+        assert "/home/book" in told and TEMPORARY not in told
 
 
 def test_a_full_disk_is_seen_behind_another_error() -> None:

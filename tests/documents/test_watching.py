@@ -30,8 +30,11 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
 
 def test_what_comes_and_changes(tmp_path: Path, between: Callable[..., list[int]]) -> None:
     old, new, late = (tmp_path / name for name in ("a.txt", "ch2.txt", "ch10.md"))
-    old.write_text("There before.")
+    old.write_text("There be")
     watch = watching.Watch([str(tmp_path)])
+    looks = between(lambda: old.write_text("There before."))  # it was still being copied
+    assert [source.path for source in watch.wait()] == [old]
+    assert looks == [2]
     looks = between(
         lambda: new.write_text("It is"),  # still being copied
         lambda: (
@@ -46,6 +49,17 @@ def test_what_comes_and_changes(tmp_path: Path, between: Callable[..., list[int]
     looks = between(lambda: old.write_text("Now it is another one."), new.unlink)
     assert [source.path for source in watch.wait()] == [old]
     assert looks == [2]
+
+
+def test_what_cannot_be_read_now_is_given_again(
+    tmp_path: Path, between: Callable[..., list[int]]
+) -> None:
+    (tmp_path / "a.txt").write_text("A")
+    watch, looks = watching.Watch([str(tmp_path)]), between()
+    found = watch.wait()
+    watch.give_again(found)
+    assert watch.wait(iter([False, False, True]).__next__) == found
+    assert looks == [4]
 
 
 def test_folders_that_come_and_go(tmp_path: Path, between: Callable[..., list[int]]) -> None:

@@ -14,7 +14,7 @@ from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.ingest import merging
 from mplus_cli.ingest.events import ChunkRead, DocumentFinished, MergeStarted
 from mplus_cli.ingest.job import Report
-from mplus_cli.library import ModelIdentity
+from mplus_cli.library import ModelIdentity, StoredMemory
 
 TEXTS = {
     "alpha": "The keeper of the lighthouse was called Orla Finch. She kept a goat. " * 12,
@@ -57,9 +57,10 @@ def test_a_merged_memory_is_that_of_reading_both(mplus: Mplus) -> None:
     first, *rest = events
     beta = mplus.library.open("beta").documents()[0]
     assert first == MergeStarted("merged", "alpha", 1, beta.chunks, beta.tokens)
-    read = [event.status for event in rest if isinstance(event, DocumentFinished)]
-    assert read == ["read"] and report.exit_code == 0
-    assert [document["status"] for document in report.documents] == ["read", "read"]
+    read = [event for event in rest if isinstance(event, DocumentFinished)]
+    assert [(event.status, event.index, event.total) for event in read] == [("read", 1, 2)]
+    assert [document["status"] for document in report.documents] == ["already-read", "read"]
+    assert report.exit_code == 0
     assert files_of(mplus, "merged") == files_of(mplus, "both")
     rows = [
         [(row.title, row.sha256, row.chunks) for row in mplus.library.open(name).documents()]
@@ -82,6 +83,44 @@ def test_a_merged_memory_begins_as_no_copy_of_another_model_or_order(
     monkeypatch.setattr(ModelIdentity, "wrote", lambda self, memory: False)
     started = next(merge(mplus, "other", "alpha", "beta")[1])
     assert (started.copied, started.documents) == (None, 2)
+
+
+@pytest.mark.parametrize("others", [("alpha", "beta"), ("alpha", "both")])
+def test_what_the_first_has_read_meanwhile_takes_no_other_s_place(
+    mplus: Mplus, tmp_path: Path, others: tuple[str, str]
+) -> None:
+    """Another process finishes a document between the list and the copy."""
+    late = tmp_path / "gamma.txt"
+    late.write_text("The ferry leaves at noon. " * 9)
+
+    def session_for(stored: Any) -> Any:
+        mplus.memory("alpha").read(late)
+        return mplus.loader.session(stored)
+
+    report = Report("merged")
+    events = list(merging.merge(mplus.library, session_for, others, report))
+    titles = [row.title for row in mplus.library.open("merged").documents()]
+    assert titles == ["Alpha", "Gamma", "Beta"]
+    told = [(document["title"], document["status"]) for document in report.documents]
+    assert told == [("Alpha", "already-read"), ("Gamma", "already-read"), ("Beta", "read")]
+    assert (events[0].documents, events[-1].index, events[-1].total) == (1, 2, 3)
+
+
+def test_a_copy_of_a_document_that_is_being_read_is_none(
+    mplus: Mplus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = merging._is_in_order, []
+
+    def is_in_order(stored: StoredMemory) -> bool:
+        asked.append(stored.name)
+        return stored.name != "merged" and real(stored)
+
+    monkeypatch.setattr(merging, "_is_in_order", is_in_order)
+    report, events = merge(mplus, "merged", "alpha", "beta")
+    assert next(events).copied is None and asked == ["alpha", "merged"]
+    list(events)
+    assert [document["status"] for document in report.documents] == ["read", "read"]
+    assert files_of(mplus, "merged") == files_of(mplus, "both")
 
 
 def test_a_merge_that_was_broken_off_goes_on(mplus: Mplus) -> None:

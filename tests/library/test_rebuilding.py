@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -9,14 +11,15 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
 from mplus_cli.errors import MplusError
 from mplus_cli.ingest import pipeline, rebuilding
-from mplus_cli.library import Library, files, rewinding
+from mplus_cli.library import Library, earlier, files, rewinding
 from mplus_cli.library.privacy import open_to_others
 from mplus_cli.library.verify import verify
 
@@ -125,6 +128,9 @@ def test_what_cannot_be_gone_back_to(tmp_path, tiny, model, small_commits, docum
     with Library(tmp_path / "damaged").rebuilding("book") as (locked, fresh):
         with pytest.raises(rewinding.CannotRewind):
             rewinding.rewind(locked, fresh, [3])
+        assert not list(fresh.folder.rglob("*.safetensors")), (
+            "the others are read into an empty one"
+        )
         list(rebuilding.reread(locked, fresh, model, tiny.Characters(), without=[3]))
     assert tiny.contents(stored.folder) == never
     (
@@ -156,6 +162,23 @@ def test_a_record_that_is_not_what_was_written_is_none(tmp_path, tiny, model, do
         connection.execute("UPDATE times SET at = replace(at, ?, ?) WHERE what = 'earlier'", change)
     assert stored.view().earlier is None and not rewinding.can_rewind(stored, [2])
     assert verify(stored) == []
+
+
+@pytest.mark.parametrize("documents", ["1", 1.0, True, None, -1, [1]])
+def test_no_value_of_a_record_is_trusted(tmp_path, tiny, model, small_commits, documents):
+    """Not even where its digest fits."""
+    alpha = tiny.make_document("alpha", 130)
+    view = tiny.make_memory(tmp_path, model, alpha, tiny.make_document("beta", 70)).view()
+    rows = [asdict(row) for row in view.earlier.segments]
+
+    def record(documents):
+        content = json.dumps([documents, asdict(view.earlier.state), rows])
+        return f"{hashlib.sha256(content.encode()).hexdigest()} {content}"
+
+    assert earlier.loads(record(1)) == view.earlier
+    assert earlier.loads(record(documents)) is None
+    lost = SimpleNamespace(view=lambda: replace(view, state=None))
+    assert not rewinding.can_rewind(lost, [2])
 
 
 def test_nothing_is_left(tmp_path, tiny, model, documents):

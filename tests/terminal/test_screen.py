@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mplus_cli.ingest.events import MergeStarted, Reread
 from mplus_cli.terminal import meter as meters
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.ingest_view import IngestView
@@ -48,6 +49,16 @@ def test_quiet_hides_warnings_and_no_failure(capsys: pytest.CaptureFixture[str])
         said[tells] = capsys.readouterr().err.splitlines()
     assert said["little"] == ["mplus: warning: not read: b.pdf is damaged", "mplus: error: no"]
     assert len(said["usual"]) == 6
+
+
+@pytest.mark.parametrize(("tells", "times"), [("usual", 1), ("little", 0)])
+def test_the_pace_is_measured_once_and_where_it_is_shown(tells: str, times: int) -> None:
+    asked: list[None] = []
+    with screen.telling(tells), screen.meter() as meter:
+        view = IngestView(meter, pace=lambda: asked.append(None))
+        view.show(MergeStarted("all", "one", 2, 3, 30))
+        view.show(Reread(1, 0, 2, 20))
+    assert len(asked) == times
 
 
 def test_what_is_interrupted_in_the_middle_of_a_line_stays_readable(
