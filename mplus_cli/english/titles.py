@@ -18,6 +18,7 @@ _ARTICLES = ("a", "an", "the")
 _SUBTITLE = re.compile(r"\s*[:;(\[–—]|\s+-\s|,\s")
 _QUOTES = {'"': '"', "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_", "'": "'"}
 _BOOKS = r"(?:book|novel|novella|play|poem|essay|memoir|paper|report|article|document|file)"
+_COUNTED = r"(?:chapter|page|part|section|volume|act|scene|canto|word|paragraph)s"
 _PARTS = r"(?:page|chapter|section|part|book|volume|act|scene|canto|preface|prologue|epilogue)s?"
 
 # In all of these only a text can be meant: what stands before it and behind it in the question.
@@ -29,10 +30,10 @@ _SURE = [
         (r"^(?:when|(?:in )?(?:what|which) year) (?:was|is) ", r" (?:written|published)\W*$"),
         (r"\b(?:author|writer|title|plot|themes?|moral|synopsis|summary) of ", r"\W*(?:$|[,;])"),
         (rf"\b{_PARTS} (?:[\w-]+ )?(?:of|in) ", r"\W*(?:$|[,;])"),
-        (r"^how many \w+ (?:does|has|are in|are there in) ", r"(?: have| contain)?\W*$"),
+        (rf"^how many {_COUNTED} (?:does|has|are in|are there in) ", r"(?: have| contain)?\W*$"),
         (r"^(?:please )?(?:summari[sz]e|outline|recap) ", r"\W*$"),
-        (r"^what(?:'s|’s| is| was) ", r" about\W*$"),
-        (r"^how (?:does|did) ", r" (?:end|begin|start|finish)\W*$"),
+        (r"^what(?:'s|’s| is) ", r" about\W*$"),
+        (r"^how does ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
 # In these a place or a person could be meant too.
@@ -44,6 +45,10 @@ _LIKELY = [
             r"\W*$|[,;]|\s+(?:who|whose|what|which|where|when|why|how)\b",
         ),
         (r"\bwhat (?:does|do|did) ", r" (?:say|tell|teach|mention|claim|argue|advise|recommend)\b"),
+        (r"^how many (?:books|lines) (?:does|has) ", r"(?: have| contain)?\W*$"),
+        (r"^how many (?:books|lines) are (?:there )?in ", r"\W*$"),
+        (r"^what was ", r" about\W*$"),
+        (r"^how did ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
 _SPEECH = re.compile(
