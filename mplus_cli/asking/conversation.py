@@ -16,7 +16,7 @@ from mplus_cli.asking.question import KEPT_TURNS, Question
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import KeptConversation, short
-from mplus_cli.runtime.session import Session, open_memory
+from mplus_cli.runtime.session import Note, Session, open_memory
 
 FOUND = 5
 """Passages of `/find` at most."""
@@ -124,11 +124,11 @@ class Conversation:
             raise UsageError("nothing was asked yet")
         return str(self.details[-1]["question"])
 
-    def find(self, words: str) -> tuple[Source, ...]:
-        """The passages that fit some words, best first."""
+    def find(self, words: str, note: Note) -> tuple[Source, ...]:
+        """The passages that fit some words, best first; `note` as in `finding.find`."""
         self.refresh()
         question = Question(words, documents=self.documents)
-        return finding.find(self.session, self.opened, question, FOUND)
+        return finding.find(self.session, self.opened, question, FOUND, note)
 
     def recent(self, most: int) -> Sequence[KeptConversation]:
         """The conversations that were kept last."""

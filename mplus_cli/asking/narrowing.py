@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.open_memory import OpenMemory
-from mplus_cli.asking.parts import names_part
+from mplus_cli.asking.parts import Part, names_part
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.scope import find_document, listed
 from mplus_cli.english.headings import of_kind
@@ -68,6 +68,15 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     note = f"Only {shown} {verb} searched, as the question names {them}."
     narrowed = replace(question, documents=tuple(names))
     return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
+
+
+def search_note(scope: Scope, part: Part | None) -> str | None:
+    """What a user should know of where a question was looked up: in fewer documents than were asked, or not
+    in the part that it names."""
+    missing = None
+    if part is not None and not part.spans:
+        missing = f"No {part.name} was found, so the search was not limited to it."
+    return " ".join(filter(None, (scope.note, missing))) or None
 
 
 def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | None:
