@@ -138,14 +138,14 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     request = Request(session, opened, clock, asked, draft)
     if answer_form(session, draft.question) == "span":
         check_readers(session, opened)
-    told = of_itself(scope.of_itself, scope.documents, partial(count_parts, opened))
+    told = of_itself(scope.as_this_book, scope.documents, partial(count_parts, opened))
     if told is not None:
         yield from _about(request, told)
         return
     session.model.step_decoder.prepare()
-    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     request = replace(request, part=part, note=search_note(scope, part))
-    asks_for_all = spans_the_whole(scope.of_itself)
+    asks_for_all = spans_the_whole(scope.as_this_book)
     if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):
         yield from _not_told(request, PART_NOT_TOLD, "part", first, found.ranked)
     elif asks_for_all:

@@ -12,7 +12,7 @@ from typing import Any
 from mplus_cli.asking import answering, finding
 from mplus_cli.asking.events import Answer, Event, Source
 from mplus_cli.asking.open_memory import OpenMemory, load_memory, refreshed
-from mplus_cli.asking.question import KEPT_TURNS, Question
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import KeptConversation, short
@@ -57,7 +57,7 @@ class Conversation:
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
-                self.turns = [*self.turns, (event.question, event.answer)][-KEPT_TURNS:]
+                self.turns = [*self.turns, (event.question, event.answer)]
                 self.details.append(short(event.to_json()))
                 if self.record is not None:
                     self.record.add(event.to_json())
@@ -92,7 +92,7 @@ class Conversation:
         is_other = kept.memory != self.opened.stored.name
         notes = self.open(kept.memory) if is_other else ()
         self.begin()
-        self.turns = [(turn.question, turn.answer) for turn in turns][-KEPT_TURNS:]
+        self.turns = [(turn.question, turn.answer) for turn in turns]
         self.details = [turn.details for turn in turns]
         self.record.id = kept.id
         return notes

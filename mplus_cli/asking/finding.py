@@ -46,7 +46,7 @@ def find(
         raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
     draft = measure(session, question)
     scope = scope_of(session, opened, draft.question)
-    found, _, part = retrieve(session, opened, replace(draft, question=scope.sought))
+    found, _, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     if said := search_note(scope, part):
         note(said)
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))

@@ -40,7 +40,7 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     check(question)
     draft = measure(session, question)
     scope = scope_of(session, opened, draft.question)
-    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
         scores = score_all(session.model, opened.memory, found.queries, words.prior)

@@ -28,15 +28,15 @@ class Scope:
     documents: tuple[DocumentRow, ...]
     question: Question
     """With the names of the documents to search."""
-    of_itself: Question
-    """With "this book" for the title that it names too, as a reader who has it in hand would put it."""
+    as_this_book: Question
+    """The same, with "this book" for the title."""
     note: str | None = None
     """That fewer documents are searched than the user asked for, since the question names them."""
 
     @property
-    def sought(self) -> Question:
-        """The question to look up: "chapter 3 of The Bell" is a part of this book, not of some bell."""
-        return self.of_itself if names_part(self.of_itself.text) else self.question
+    def to_look_up(self) -> Question:
+        """The question to look up: "chapter 3 of this book" where it names a part, else as it was asked."""
+        return self.as_this_book if names_part(self.as_this_book.text) else self.question
 
 
 def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
@@ -57,12 +57,12 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     if len(titles) == 1:
         start, stop = titles[0].span
         as_book = f"{question.text[:start]}this book{question.text[stop:]}"
-    of_itself = replace(question, text=as_book)
+    as_this_book = replace(question, text=as_book)
     if len(named) == len(asked) or session.model.config.recall == "tokens":
-        return Scope(tuple(named), question, of_itself)
+        return Scope(tuple(named), question, as_this_book)
     names = [name for row in named if _is_held(opened, row) for name in _sure_name(known, row)]
     if not names:
-        return Scope(tuple(named), question, of_itself)
+        return Scope(tuple(named), question, as_this_book)
     shown = listed(row.title for row in named)
     verb, them = ("was", "it") if len(named) == 1 else ("were", "them")
     note = f"Only {shown} {verb} searched, as the question names {them}."
