@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mplus_cli.english.numbers import CARDINAL, ORDINAL, ROMAN, number, roman
+from mplus_cli.english.texts import TEXT
 
 NUMBERED = "page chapter section part book volume act scene canto stave letter appendix".split()
 """What parts with a number are called."""
@@ -40,8 +41,7 @@ KIND_BEFORE = (
 # "Page 12 of the ledger" is no page of the book, but "chapter 3 of this novel" is one of its chapters.
 _OF_ANOTHER = (
     r"(?: of|,? in| from) (?:(?:the|an?|his|her|its|their|my|our|your|that)|[\w-]+(?:'s|’s|s'|s’)) "
-    r"(?!(?:whole |entire )?(?:book|novel|story|text|document|paper|report|article|work|tale"
-    rf"|{'|'.join(NUMBERED)})\b)"
+    rf"(?!(?:whole |entire )?(?:{TEXT}|{'|'.join(NUMBERED)})\b)"
 )
 # "The page 12 years old" is a boy, and what comes before a page is not on it.
 _NOT_BEHIND = (
