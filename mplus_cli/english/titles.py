@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mplus_cli.english.texts import TEXT
 from mplus_cli.library import DocumentRow
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -17,7 +18,8 @@ _SMALL = frozenset("a an the of and or in on at to for from with by de la le der
 _ARTICLES = ("a", "an", "the")
 _SUBTITLE = re.compile(r"\s*[:;(\[–—]|\s+-\s|,\s")
 _QUOTES = {'"': '"', "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_", "'": "'"}
-_BOOKS = r"(?:book|novel|novella|play|poem|essay|memoir|paper|report|article|document|file)"
+# Without such a word in front, "text Emma" and "work" may be verbs.
+_A_TEXT = rf"(?:\b(?:the|this|that|an?|his|her|their|in|of)|['’]s) (?:[\w-]+ )?{TEXT}"
 _COUNTED = r"(?:chapter|page|part|section|volume|act|scene|canto|word|paragraph)s"
 _PARTS = r"(?:page|chapter|section|part|book|volume|act|scene|canto|preface|prologue|epilogue)s?"
 
@@ -25,7 +27,7 @@ _PARTS = r"(?:page|chapter|section|part|book|volume|act|scene|canto|preface|prol
 _SURE = [
     (re.compile(before + "$", re.I), re.compile(after, re.I))
     for before, after in (
-        (rf"\b{_BOOKS} (?:called |titled |entitled )?", r"\W*(?:$|[,;]| by\b| about\b)"),
+        (rf"{_A_TEXT} (?:called |titled |entitled )?", r"\W*(?:$|[,;]| by\b| about\b)"),
         (r"^who wrote ", r"\W*$"),
         (r"^(?:when|(?:in )?(?:what|which) year) (?:was|is) ", r" (?:written|published)\W*$"),
         (r"\b(?:author|writer|title|plot|themes?|moral|synopsis|summary) of ", r"\W*(?:$|[,;])"),
