@@ -237,7 +237,7 @@ class MemoryHandle:
     def find(self, words: str | Question, count: int = 5) -> tuple[Source, ...]:
         """Passages without an answer; see `LoadedMemory.find`. Raises as `load` does too."""
         asked = _question(words)
-        return self.load(asked).find(asked, count)
+        return self.load(asked).find(asked, count, self._mplus.note)
 
     def documents(self) -> list[DocumentRow]:
         """Its documents, in the order they were begun."""

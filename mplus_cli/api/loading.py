@@ -45,13 +45,16 @@ class LoadedMemory:
                 return event
         raise MplusError("the answer was cut short")  # it never is: `answer` ends with one
 
-    def find(self, question: Question, count: int = 5) -> tuple[Source, ...]:
+    def find(self, question: Question, count: int = 5, note: Note = silent) -> tuple[Source, ...]:
         """The passages near some words or a question, best first, at most `count`; none may be near.
+
+        Args:
+            note: takes a line on where was searched, if the question names a document or a part.
 
         Raises:
             UsageError: there is no word, too many of them, or no such document.
         """
-        return finding.find(self.session, self.opened, question, count)
+        return finding.find(self.session, self.opened, question, count, note)
 
 
 class Loader:

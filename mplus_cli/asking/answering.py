@@ -23,7 +23,7 @@ from mplus_cli.asking.events import (
     Usage,
 )
 from mplus_cli.asking.follow_ups import resolve
-from mplus_cli.asking.narrowing import count_parts, scope_of
+from mplus_cli.asking.narrowing import count_parts, scope_of, search_note
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
@@ -82,20 +82,13 @@ class Request:
     part: Part | None = None
     """What it names of the documents."""
     note: str | None = None
-    """What a user should know of which documents were searched."""
+    """What a user should know of where the question was looked up."""
 
     def evidence(self, found: Found, recalled: Recalled) -> Evidence:
         """The best chunks, once they are ranked."""
         found = replace(found, ranked=recalled.ranked)
         question = self.draft.question.text
         return gather_evidence(self.session, self.opened, question, found, part=self.part)
-
-    @property
-    def _notes(self) -> str | None:
-        if self.part is None or self.part.spans:
-            return self.note
-        missing = f"No {self.part.name} was found, so the search was not limited to it."
-        return f"{self.note} {missing}" if self.note else missing
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
@@ -110,7 +103,7 @@ class Request:
             reason=chosen.reason,
             confidence=chosen.confidence,
             doubtful=chosen.is_doubtful,
-            note=self._notes,
+            note=self.note,
             understood_as=None if read_as == self.asked else read_as,
         )
 
@@ -142,17 +135,17 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
         draft = measure(session, resolve(draft.question))
     scope = scope_of(session, opened, draft.question)
     draft = replace(draft, question=scope.question)
-    request = Request(session, opened, clock, asked, draft, note=scope.note)
+    request = Request(session, opened, clock, asked, draft)
     if answer_form(session, draft.question) == "span":
         check_readers(session, opened)
-    told = of_itself(scope.of_itself, scope.documents, partial(count_parts, opened))
+    told = of_itself(scope.as_this_book, scope.documents, partial(count_parts, opened))
     if told is not None:
-        yield from _about(replace(request, note=None), told)
+        yield from _about(request, told)
         return
     session.model.step_decoder.prepare()
-    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
-    request = replace(request, part=part)
-    asks_for_all = spans_the_whole(scope.of_itself)
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
+    request = replace(request, part=part, note=search_note(scope, part))
+    asks_for_all = spans_the_whole(scope.as_this_book)
     if part and (part.is_all or asks_for_all) and (first := beginning(opened, part, found)):
         yield from _not_told(request, PART_NOT_TOLD, "part", first, found.ranked)
     elif asks_for_all:

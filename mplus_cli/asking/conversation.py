@@ -12,11 +12,11 @@ from typing import Any
 from mplus_cli.asking import answering, finding
 from mplus_cli.asking.events import Answer, Event, Source
 from mplus_cli.asking.open_memory import OpenMemory, load_memory, refreshed
-from mplus_cli.asking.question import KEPT_TURNS, Question
+from mplus_cli.asking.question import Question
 from mplus_cli.errors import UsageError
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import KeptConversation, short
-from mplus_cli.runtime.session import Session, open_memory
+from mplus_cli.runtime.session import Note, Session, open_memory
 
 FOUND = 5
 """Passages of `/find` at most."""
@@ -57,7 +57,7 @@ class Conversation:
         for event in answering.answer(self.session, self.opened, question):
             if isinstance(event, Answer):
                 self.last = event
-                self.turns = [*self.turns, (event.question, event.answer)][-KEPT_TURNS:]
+                self.turns = [*self.turns, (event.question, event.answer)]
                 self.details.append(short(event.to_json()))
                 if self.record is not None:
                     self.record.add(event.to_json())
@@ -92,7 +92,7 @@ class Conversation:
         is_other = kept.memory != self.opened.stored.name
         notes = self.open(kept.memory) if is_other else ()
         self.begin()
-        self.turns = [(turn.question, turn.answer) for turn in turns][-KEPT_TURNS:]
+        self.turns = [(turn.question, turn.answer) for turn in turns]
         self.details = [turn.details for turn in turns]
         self.record.id = kept.id
         return notes
@@ -124,11 +124,11 @@ class Conversation:
             raise UsageError("nothing was asked yet")
         return str(self.details[-1]["question"])
 
-    def find(self, words: str) -> tuple[Source, ...]:
-        """The passages that fit some words, best first."""
+    def find(self, words: str, note: Note) -> tuple[Source, ...]:
+        """The passages that fit some words, best first; `note` as in `finding.find`."""
         self.refresh()
         question = Question(words, documents=self.documents)
-        return finding.find(self.session, self.opened, question, FOUND)
+        return finding.find(self.session, self.opened, question, FOUND, note)
 
     def recent(self, most: int) -> Sequence[KeptConversation]:
         """The conversations that were kept last."""

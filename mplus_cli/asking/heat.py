@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import Source
-from mplus_cli.asking.narrowing import scope_of
+from mplus_cli.asking.narrowing import scope_of, search_note
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -23,6 +23,8 @@ class Heat:
     """Of every chunk by its number, from 0, the worst, to 1, the best; 0 where it is in memory no more."""
     sources: tuple[Source, ...]
     """The best chunks, best first."""
+    note: str | None = None
+    """What a user should know of where the question was looked up."""
 
 
 def measure_heat(session: Session, opened: OpenMemory, question: Question) -> Heat:
@@ -38,7 +40,7 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     check(question)
     draft = measure(session, question)
     scope = scope_of(session, opened, draft.question)
-    found, words, part = retrieve(session, opened, replace(draft, question=scope.sought))
+    found, words, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
     if found.queries:
         scores = score_all(session.model, opened.memory, found.queries, words.prior)
@@ -51,4 +53,5 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     spread = (float(scores[there].max()) - low if bool(there.any()) else 0.0) or 1.0
     fits = ((scores - low) / spread).where(there, torch.zeros(())).tolist()
     evidence = gather_evidence(session, opened, draft.question.text, found, part=part)
-    return Heat(draft.question.text, tuple(fits), evidence.sources())
+    note = search_note(scope, part)
+    return Heat(draft.question.text, tuple(fits), evidence.sources(), note)

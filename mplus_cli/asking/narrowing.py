@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.open_memory import OpenMemory
-from mplus_cli.asking.parts import names_part
+from mplus_cli.asking.parts import Part, names_part
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.scope import find_document, listed
 from mplus_cli.english.headings import of_kind
@@ -28,15 +28,15 @@ class Scope:
     documents: tuple[DocumentRow, ...]
     question: Question
     """With the names of the documents to search."""
-    of_itself: Question
-    """With "this book" for the title that it names too, as a reader who has it in hand would put it."""
+    as_this_book: Question
+    """The same, with "this book" for the title."""
     note: str | None = None
     """That fewer documents are searched than the user asked for, since the question names them."""
 
     @property
-    def sought(self) -> Question:
-        """The question to look up: "chapter 3 of The Bell" is a part of this book, not of some bell."""
-        return self.of_itself if names_part(self.of_itself.text) else self.question
+    def to_look_up(self) -> Question:
+        """The question to look up: "chapter 3 of this book" where it names a part, else as it was asked."""
+        return self.as_this_book if names_part(self.as_this_book.text) else self.question
 
 
 def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
@@ -57,17 +57,26 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     if len(titles) == 1:
         start, stop = titles[0].span
         as_book = f"{question.text[:start]}this book{question.text[stop:]}"
-    of_itself = replace(question, text=as_book)
+    as_this_book = replace(question, text=as_book)
     if len(named) == len(asked) or session.model.config.recall == "tokens":
-        return Scope(tuple(named), question, of_itself)
+        return Scope(tuple(named), question, as_this_book)
     names = [name for row in named if _is_held(opened, row) for name in _sure_name(known, row)]
     if not names:
-        return Scope(tuple(named), question, of_itself)
+        return Scope(tuple(named), question, as_this_book)
     shown = listed(row.title for row in named)
     verb, them = ("was", "it") if len(named) == 1 else ("were", "them")
     note = f"Only {shown} {verb} searched, as the question names {them}."
     narrowed = replace(question, documents=tuple(names))
     return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
+
+
+def search_note(scope: Scope, part: Part | None) -> str | None:
+    """What a user should know of where a question was looked up: in fewer documents than were asked, or not
+    in the part that it names."""
+    missing = None
+    if part is not None and not part.spans:
+        missing = f"No {part.name} was found, so the search was not limited to it."
+    return " ".join(filter(None, (scope.note, missing))) or None
 
 
 def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | None:

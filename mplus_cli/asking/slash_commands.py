@@ -120,8 +120,10 @@ def _titles(conversation: Conversation) -> list[str]:
 def _find(conversation: Conversation, words: str) -> Reply:
     if not words:
         raise UsageError("/find needs words, such as /find brass key")
-    found = conversation.find(words)
-    return Reply(sources=found) if found else Reply(("nothing near this was found",))
+    notes: list[str] = []
+    found = conversation.find(words, notes.append)
+    nothing = () if found else ("nothing near this was found",)
+    return Reply((*notes, *nothing), sources=found)
 
 
 def _sources(conversation: Conversation, wanted: str) -> Reply:

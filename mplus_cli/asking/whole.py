@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from mplus_cli.asking.question import Question
+from mplus_cli.english.texts import TEXT
 from mplus_cli.library import DocumentRow
 from mplus_cli.wording import count
 
@@ -19,8 +20,7 @@ NOT_TOLD = "This asks about the whole text, and mplus answers from single passag
 PART_NOT_TOLD = "This asks about a part as a whole, and mplus answers from single passages."
 """The same of a page or chapter."""
 
-_BOOK = r"(?:book|novel|story|text|document|paper|report|article|work|tale|memory)"
-_THIS = rf"(?:this|the|your) (?:whole |entire )?{_BOOK}"
+_THIS = rf"(?:this|the|your) (?:whole |entire )?{TEXT}"
 _SUM = re.compile(
     r"^(?:(?:please|can you|could you|would you) )*(?:summari[sz]e|sum up|recap|outline|retell)\b"
     r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
@@ -44,7 +44,7 @@ _TITLE = re.compile(
 )
 _KINDS = "chapter section part volume book act scene canto".split()
 _PARTS = re.compile(
-    rf"^(?:(?:in)?to )?how many (?P<kind>{'|'.join(_KINDS)})s "
+    rf"^(?:(?:in|into|to) )?how many (?!books .*\bbook\b)(?P<kind>{'|'.join(_KINDS)})s "
     rf"(?:(?:has|does|are there in|are in|is in) {_THIS}(?: have| contain| consist of)?"
     rf"|(?:is|was) {_THIS} (?:divided|split)(?: (?:in)?to)?)\W*$"
 )
@@ -58,7 +58,7 @@ _SUM_OF_IT = re.compile(
     r"|^what happens (?:at|in) the (?:very )?(?:end|beginning|start)\W*$"
 )
 _TITLE_OF_IT = re.compile(
-    rf"^(?:what|which) {_BOOK} is (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:the|its) title\W*$"
+    rf"^(?:what|which) {TEXT} is (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:the|its) title\W*$"
 )
 _PARTS_OF_IT = re.compile(
     r"^how many (?P<kind>chapter)s (?:(?:has|does|are there in|are in) (?:it|this)(?: have)?|are there)\W*$"
@@ -67,7 +67,7 @@ _PAGES_OF_IT = re.compile(
     r"^how many pages (?:(?:has|are there in|are in|does) (?:it|this)(?: have)?|are there)\W*$"
 )
 # "The report" may be one that the text tells of: whose author its file does not name.
-_WORK = rf"(?:this (?:whole |entire )?{_BOOK}|the (?:book|novel|text))"
+_WORK = rf"(?:this (?:whole |entire )?{TEXT}|the (?:book|novel|text))"
 _IS = r"(?:'s|’s| is| was)"
 _AUTHOR = re.compile(
     rf"^who(?: wrote|{_IS} the (?:author|writer) of) {_WORK}\W*$"

@@ -26,6 +26,7 @@ def find(
 ) -> None:
     """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
     from mplus_cli.api import Mplus
+    from mplus_cli.asking.finding import passages_json
     from mplus_cli.asking.question import Question
     from mplus_cli.terminal.answer_view import show_found
 
@@ -35,13 +36,16 @@ def find(
     asked = Question(words, documents=tuple(document or ()))
     mplus = Mplus.with_settings(settings_of(context), note=screen.note, once=True)
     book = mplus.memory(memory)
+    notes: list[str] = []
     with screen.meter() as meter:
-        found = book.load(asked, progress=meter.report).find(asked, count)
+        found = book.load(asked, progress=meter.report).find(asked, count, notes.append)
+    for note in notes:
+        screen.note(note)
     if as_json:
-        screen.json_out([source.to_json() for source in found])
+        screen.json_out(passages_json(found, notes))
     elif as_lines:
-        for source in found:
-            screen.json_line(source.to_json())
+        for passage in passages_json(found, notes):
+            screen.json_line(passage)
     else:
         show_found(found)
     if not found:

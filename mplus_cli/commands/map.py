@@ -46,12 +46,15 @@ def draw_map(
     drawn, lit = _drawn(context, stored, question)
     asked = lit.question if lit else None
     best = lit.best if lit else ()
+    if lit and lit.note:
+        screen.note(lit.note)
     if html is not None:
         page = map_page(stored.name, drawn, stored.texts(len(drawn.chunks)), lit)
         with disk_errors(), new_file(html, mode=0o600, replace=force) as file:
             file.write(page.encode())
     if as_json:
-        screen.json_out(map_json(stored.name, drawn, asked, best, lit.fits if lit else ()))
+        fits, note = (lit.fits, lit.note) if lit else ((), None)
+        screen.json_out(map_json(stored.name, drawn, asked, best, fits, note))
     elif html is not None:
         screen.note(f'the map of memory "{stored.name}" is in {html}')
     elif not drawn.chunks:
@@ -89,7 +92,7 @@ def _drawn(
         heat = measure_heat(session, opened, asked)
     quotes = {source.chunk: source.quote_span for source in heat.sources if source.quote_span}
     lit = QuestionHeat(
-        heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes
+        heat.question, tuple(source.chunk for source in heat.sources), heat.fits, quotes, heat.note
     )
     return draw_loaded(stored, opened.view, opened.memory), lit
 

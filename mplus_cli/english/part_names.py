@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mplus_cli.english.numbers import CARDINAL, ORDINAL, ROMAN, number, roman
+from mplus_cli.english.texts import TEXT
 
 NUMBERED = "page chapter section part book volume act scene canto stave letter appendix".split()
 """What parts with a number are called."""
@@ -40,18 +41,27 @@ KIND_BEFORE = (
 # "Page 12 of the ledger" is no page of the book, but "chapter 3 of this novel" is one of its chapters.
 _OF_ANOTHER = (
     r"(?: of|,? in| from) (?:(?:the|an?|his|her|its|their|my|our|your|that)|[\w-]+(?:'s|’s|s'|s’)) "
-    r"(?!(?:whole |entire )?(?:book|novel|story|text|document|paper|report|article|work|tale"
-    rf"|{'|'.join(NUMBERED)})\b)"
+    rf"(?!(?:whole |entire )?(?:{TEXT}|{'|'.join(NUMBERED)})\b)"
 )
 # "The page 12 years old" is a boy, and what comes before a page is not on it.
 _NOT_BEHIND = (
     "the a an no any his her this that which what before after until since between than except to"
 )
-_WITH_NUMBER = re.compile(
-    rf"(?<!\w){''.join(f'(?<!{word} )' for word in _NOT_BEHIND.split())}{KIND_BEFORE}(?P<first>{_NUMBER})"
-    rf"(?:(?: ?[-–—] ?| to | through | (?P<both>and) )(?:page |chapter |section )?(?P<last>{_NUMBER}))?"
-    rf"(?! (?:years?|days?|times|people|men|women|another|after another|by one|day)\b)(?!{_OF_ANOTHER})"
+_NOT_COUNTED = r"(?! (?:years?|days?|times|people|men|women|another|after another|by one|day)\b)"
+_UP_TO = r"(?: ?[-–—] ?| to | through )"
+_RANGE = rf"(?:{_UP_TO}(?:page |chapter |section )?{_NUMBER}{_NOT_COUNTED})"
+_FIGURES = r"\d{1,5}(?:\.\d{1,3})*(?!\w|\.\d)"
+_AND = r"(?:,? (?:and|or|&) )"
+# "3, 4 and 5", "I-III, V", or "3 to 5"; a number in words that no "and" follows may be of another sentence.
+_MORE = (
+    rf"(?:(?:, {_NUMBER}{_NOT_COUNTED}{_RANGE}?)*{_AND}{_NUMBER}{_NOT_COUNTED}{_RANGE}?"
+    rf"|(?:, ?{_FIGURES}{_NOT_COUNTED}{_RANGE}?)+)"
 )
+_WITH_NUMBER = re.compile(
+    rf"(?<!\w){''.join(f'(?<!{word} )' for word in _NOT_BEHIND.split())}{KIND_BEFORE}"
+    rf"(?P<first>{_NUMBER}){_NOT_COUNTED}(?>(?P<last>{_RANGE}?)(?P<more>{_MORE}?))(?!{_OF_ANOTHER})"
+)
+_LISTED = re.compile(rf"(?:{_AND}|, ?)(?P<first>{_NUMBER})(?P<last>{_RANGE}?)")
 _WITHIN = r"(?:(?P<within>in|on|of|from|at|during|throughout|within) )?"
 # "On the last page he wrote" is about what he wrote on.
 _NOT_OWNED = r"(?! (?:he|she|it|they|we|me|you|that|which|who|whom|was|were|had)\b)"
@@ -160,17 +170,25 @@ def _titles(text: str) -> Found:
 
 def _numbered(text: str) -> Found:
     for match in _WITH_NUMBER.finditer(text):
-        kind, last = kind_of(match), match["last"]
-        if match["both"] and not (match["many"] or match["short"] == "pp"):
-            last = None  # "page 12 and two letters"
-        written = [part for part in (match["first"], last) if part]
-        keys = [in_figures(part, label=kind == "page") for part in written]
-        if len(keys) == 2 and not match["both"] and all(map(str.isdecimal, keys)):
-            low, high = map(int, keys)
-            keys = [str(value) for value in range(low, min(high, low + 9999) + 1)]
+        kind, stop = kind_of(match), match.end("last")
+        keys = _keys(match, kind)
+        is_list = match["many"] or match["short"] == "pp" or not text[match.end() :].strip(" ?.!")
+        if is_list:  # and not "page 12 and two letters"
+            stop = match.end()
+            for listed in _LISTED.finditer(match["more"]):
+                keys += _keys(listed, kind)
         if all(keys):
-            whole = match[0] if last else text[match.start() : match.end("first")]
-            yield PartName(kind, whole, frozenset(keys)), True
+            yield PartName(kind, text[match.start() : stop], frozenset(keys)), True
+
+
+def _keys(match: re.Match[str], kind: str) -> list[str]:
+    """A number in figures, or all those of a range; "" for a word that is none."""
+    written = [match["first"], *re.findall(rf"{_NUMBER}$", match["last"])]
+    keys = [in_figures(part, label=kind == "page") for part in written]
+    if len(keys) == 2 and all(map(str.isdecimal, keys)):
+        low, high = map(int, keys)
+        keys = [str(value) for value in range(low, min(high, low + 9999) + 1)]
+    return keys
 
 
 def _in_order(text: str) -> Found:

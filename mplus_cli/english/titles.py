@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mplus_cli.english.texts import TEXT
 from mplus_cli.library import DocumentRow
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -17,22 +18,24 @@ _SMALL = frozenset("a an the of and or in on at to for from with by de la le der
 _ARTICLES = ("a", "an", "the")
 _SUBTITLE = re.compile(r"\s*[:;(\[–—]|\s+-\s|,\s")
 _QUOTES = {'"': '"', "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_", "'": "'"}
-_BOOKS = r"(?:book|novel|novella|play|poem|essay|memoir|paper|report|article|document|file)"
+# Without such a word in front, "text Emma" and "work" may be verbs.
+_A_TEXT = rf"(?:\b(?:the|this|that|an?|his|her|their|in|of)|['’]s) (?:[\w-]+ )?{TEXT}"
+_COUNTED = r"(?:chapter|page|part|section|volume|act|scene|canto|word|paragraph)s"
 _PARTS = r"(?:page|chapter|section|part|book|volume|act|scene|canto|preface|prologue|epilogue)s?"
 
 # In all of these only a text can be meant: what stands before it and behind it in the question.
 _SURE = [
     (re.compile(before + "$", re.I), re.compile(after, re.I))
     for before, after in (
-        (rf"\b{_BOOKS} (?:called |titled |entitled )?", r"\W*(?:$|[,;]| by\b| about\b)"),
+        (rf"{_A_TEXT} (?:called |titled |entitled )?", r"\W*(?:$|[,;]| by\b| about\b)"),
         (r"^who wrote ", r"\W*$"),
         (r"^(?:when|(?:in )?(?:what|which) year) (?:was|is) ", r" (?:written|published)\W*$"),
         (r"\b(?:author|writer|title|plot|themes?|moral|synopsis|summary) of ", r"\W*(?:$|[,;])"),
         (rf"\b{_PARTS} (?:[\w-]+ )?(?:of|in) ", r"\W*(?:$|[,;])"),
-        (r"^how many \w+ (?:does|has|are in|are there in) ", r"(?: have| contain)?\W*$"),
+        (rf"^how many {_COUNTED} (?:does|has|are in|are there in) ", r"(?: have| contain)?\W*$"),
         (r"^(?:please )?(?:summari[sz]e|outline|recap) ", r"\W*$"),
-        (r"^what(?:'s|’s| is| was) ", r" about\W*$"),
-        (r"^how (?:does|did) ", r" (?:end|begin|start|finish)\W*$"),
+        (r"^what(?:'s|’s| is) ", r" about\W*$"),
+        (r"^how does ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
 # In these a place or a person could be meant too.
@@ -44,6 +47,10 @@ _LIKELY = [
             r"\W*$|[,;]|\s+(?:who|whose|what|which|where|when|why|how)\b",
         ),
         (r"\bwhat (?:does|do|did) ", r" (?:say|tell|teach|mention|claim|argue|advise|recommend)\b"),
+        (r"^how many (?:books|lines) (?:does|has) ", r"(?: have| contain)?\W*$"),
+        (r"^how many (?:books|lines) are (?:there )?in ", r"\W*$"),
+        (r"^what was ", r" about\W*$"),
+        (r"^how did ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
 _SPEECH = re.compile(

@@ -60,12 +60,14 @@ def map_json(
     question: str | None = None,
     consulted: Sequence[int] = (),
     fits: Sequence[float] = (),
+    note: str | None = None,
 ) -> dict[str, Any]:
     """The object of `mplus memory map --json`.
 
     Args:
         question: what was asked, and `consulted`, the chunks that fit it best, best first.
         fits: how well each chunk fits it, 0 to 1; none where that was not measured.
+        note: what a user should know of where the question was looked up.
     """
     places: dict[int, list[dict[str, Any]]] = {}
     for place in drawn.chunks:
@@ -86,6 +88,7 @@ def map_json(
         "ltm_tokens": drawn.ltm_tokens,
         "question": question,
         "consulted": list(consulted),
+        "note": note,
         "documents": [
             {
                 "number": span.document.id,

@@ -20,7 +20,7 @@ from mplus_cli.asking.events import Answer, Source
 from mplus_cli.asking.excerpts import Excerpt
 from mplus_cli.asking.question import Question, check
 from mplus_cli.errors import MplusError
-from mplus_cli.server.service import Service
+from mplus_cli.server.service import Note, Service
 from mplus_cli.wording import place
 
 _ABOUT = """\
@@ -101,16 +101,16 @@ def _add_questions(server: MCPServer[Any], service: Service) -> None:
     ) -> dict[str, Any]:
         """The passages of a memory that fit some words or a question, best first; none may fit."""
 
-        async def found() -> list[Source]:
+        async def found() -> list[Note | Source]:
             question = Question(words, documents=tuple(documents))
             check(question)
-            (sources,) = [
-                one async for one in (await service.find(memory, question, count)).events()
-            ]
-            return list(sources)
+            return [one async for one in (await service.find(memory, question, count)).events()]
 
-        sources = await _reported(found, ToolError)
-        return {"passages": [_passage(memory, source) for source in sources]}
+        events = await _reported(found, ToolError)
+        return {
+            "passages": [_passage(memory, one) for one in events if isinstance(one, Source)],
+            "note": next((one.text for one in events if isinstance(one, Note)), None),
+        }
 
     @server.tool(annotations=_ONLY_READS, structured_output=True)
     async def ask(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mplus_cli.api import MemoryHandle
 from mplus_cli.asking.events import Answer
+from mplus_cli.asking.finding import passages_json
 from mplus_cli.asking.question import Question, check
 from mplus_cli.documents import DocumentError, Source
 from mplus_cli.errors import UsageError
@@ -135,8 +136,9 @@ def _add_questions(router: APIRouter, service: Service, strict: bool) -> None:
     async def find(name: str, asked: Find, request: Request) -> Any:
         question = Question(asked.words, documents=tuple(asked.documents))
         check(question)
-        (found,) = await collect(request, await service.find(name, question, asked.count))
-        return [source.to_json() for source in found]
+        events = await collect(request, await service.find(name, question, asked.count))
+        notes = [event.text for event in events if isinstance(event, Note)]
+        return passages_json([event for event in events if not isinstance(event, Note)], notes)
 
 
 def _add_documents(router: APIRouter, service: Service) -> None:

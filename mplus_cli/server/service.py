@@ -66,12 +66,15 @@ class Service:
         return self.worker.submit(work)
 
     async def find(self, name: str, question: Question, count: int) -> Job:
-        """The passages near some words, as one value; raises as `ask` does."""
+        """The passages near some words, after the notes on where was searched; raises as `ask` does."""
         handle = await asyncio.to_thread(self.memory, name)
 
-        def work() -> Iterator[tuple[Source, ...]]:
+        def work() -> Iterator[Note | Source]:
             self._check_room(handle)
-            yield handle.load(question, note=silent).find(question, count)
+            notes: list[str] = []
+            found = handle.load(question, note=silent).find(question, count, notes.append)
+            yield from map(Note, notes)
+            yield from found
 
         return self.worker.submit(work)
 

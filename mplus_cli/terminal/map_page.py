@@ -65,6 +65,8 @@ class QuestionHeat:
     """How well each chunk fits, 0 to 1; none where that was not measured."""
     quotes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """Where in its text the sentences of a chunk stand that speak to the question."""
+    note: str | None = None
+    """What a user should know of where the question was looked up."""
 
 
 def map_page(name: str, drawn: MemoryMap, texts: Sequence[str], lit: QuestionHeat | None) -> str:
@@ -88,6 +90,8 @@ def _page(
     held = f"{drawn.stm_tokens:,} short-term and {drawn.ltm_tokens:,} long-term memory tokens"
     chunks = count(len(drawn.chunks), "chunk")
     yield f'<p class="dim">memory {_shown(name)}: {chunks}, {held}. {_legend(drawn, lit)}</p>'
+    if lit and lit.note:
+        yield f'<p class="dim">{_shown(lit.note)}</p>'
     by_document: dict[int, list[ChunkPlace]] = {}
     for chunk in drawn.chunks:
         by_document.setdefault(chunk.document_id, []).append(chunk)

@@ -25,7 +25,7 @@ def told(question: Question, documents: list[DocumentRow]) -> str | None:
     return of_itself(
         question,
         documents,
-        lambda document, kind: CHAPTERS.get(document.title) if kind == "chapter" else None,
+        lambda document, kind: {"chapter": CHAPTERS.get(document.title), "book": 7}.get(kind),
     )
 
 
@@ -193,6 +193,10 @@ def test_what_documents_say_of_themselves() -> None:
             "Emma: 55 chapters; Walden: 18 chapters (by the headings)",
         ),
         ("How many chapters does the book have?", [BEOWULF], None),
+        ("In how many chapters is this book divided?", [EMMA], "55 chapters (by the headings)"),
+        ("How many chapters are in this play?", [EMMA], "55 chapters (by the headings)"),
+        ("How many books does this novel have?", [EMMA], "7 books (by the headings)"),
+        ("How many books are in this book?", [EMMA], None),
         ("How many parts does the book have?", [EMMA], None),
         ("How many chapters of the book did she read?", [EMMA], None),
         ("How many chapters does this law have?", [EMMA], None),

@@ -243,9 +243,14 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     assert {source.document for source in ask(conversation, "who?").sources} == {"Of Whales"}
     found = run_command(conversation, "/find the whale was white").sources
     assert found and {source.document for source in found} == {"Of Whales"}
+    named = run_command(conversation, "/find the whale in “Of Whales”")
+    assert named.sources and named.lines == ()  # it alone is asked anyway
     assert run_command(conversation, "/find zeppelin").lines == ("nothing near this was found",)
     assert completions(conversation, "/document O") == ["/document Of Whales"]
     assert run_command(conversation, "/document all").lines == ("all documents are asked",)
+    named = run_command(conversation, "/find the whale in “Of Whales”")
+    assert named.sources
+    assert named.lines == ('Only "Of Whales" was searched, as the question names it.',)
     for line in ("/find", "/document zzz"):
         with pytest.raises(UsageError):
             run_command(conversation, line)

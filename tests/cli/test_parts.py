@@ -49,4 +49,5 @@ def test_a_page_that_is_not_there_is_said_to_be_missing(mplus: Any, paged: str) 
     answer = mplus(*line, "--json").json
     assert answer["note"] == "No page 900 was found, so the search was not limited to it."
     assert answer["note"] in mplus(*line).err
-    assert mplus("find", "the goat at the lamp, page 900", "-m", paged, "--json").json
+    found = mplus("find", "the goat at the lamp, page 900", "-m", paged, "--json")
+    assert found.json[0]["note"] == answer["note"] and answer["note"] in found.err

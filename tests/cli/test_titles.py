@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,11 @@ def test_a_title_names_a_document(mplus: Any, shelf: str) -> None:
     assert {source["document"] for source in answer["sources"]} == {WALDEN}
     assert answer["note"] == NOTE
     assert NOTE in mplus(*line).err
-    found = mplus("find", "In The Woods of Walden, who fed the goat?", "-m", shelf, "--json").json
-    assert {source["document"] for source in found} == {WALDEN}
+    for form in ("--json", "--jsonl"):
+        result = mplus("find", "In The Woods of Walden, who fed the goat?", "-m", shelf, form)
+        found = result.json if form == "--json" else map(json.loads, result.out.splitlines())
+        assert {(source["document"], source["note"]) for source in found} == {(WALDEN, NOTE)}
+        assert NOTE in result.err
     page = mplus(
         "ask",
         "Who fed the goat in chapter 9 of The Woods of Walden?",
@@ -54,6 +58,7 @@ def test_a_title_names_a_document(mplus: Any, shelf: str) -> None:
     heat = mplus(
         "memory", "map", shelf, "--question", "In The Woods of Walden, who fed the goat?", "--json"
     )
+    assert (heat.json["note"], NOTE in heat.err) == (NOTE, True)
     consulted = set(heat.json["consulted"])
     assert consulted <= {c["chunk"] for c in heat.json["documents"][0]["chunks"]}
 

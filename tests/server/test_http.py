@@ -53,6 +53,9 @@ def test_it_says_what_the_library_says(live: Any, mplus: Mplus) -> None:
     words = {"words": "a locket with a silver chain", "count": 3}
     found = [source.to_json() for source in book.find(words["words"], 3)]
     assert live.post("/api/memories/book/find", words) == found
+    missing = live.post("/api/memories/book/find", {"words": "a silver locket in chapter 900"})
+    note = "No chapter 900 was found, so the search was not limited to it."
+    assert {passage.get("note") for passage in missing} == {note}
     asked = {"question": "Who is the sexton?", "max_new_tokens": 8}
     answer = book.ask(Question("Who is the sexton?", max_new_tokens=8)).to_json()
     told = live.post("/api/memories/book/ask", asked)
