@@ -30,7 +30,7 @@ def test_a_checkpoint_keeps_its_fingerprint(mplus: Any, kept: Path) -> None:
     shown = mplus("model", "show", "--json", "--dtype", "float32").json
     assert shown["fingerprint"] == expected["fingerprint"]
     before = {name: at for name, at in expected["config"].items() if name != "least_coverage"}
-    assert shown["config"] == before | {"best_chunks": 0}
+    assert shown["config"] == before | {"best_chunks": 0, "together_weight": 0.0}
 
 
 def test_a_memory_and_a_snapshot_open_and_answer(mplus: Any, kept: Path) -> None:

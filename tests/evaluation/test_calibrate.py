@@ -111,8 +111,8 @@ def test_a_file_comes_out_that_loads(
 @pytest.mark.parametrize("path", sorted(NOVELS.glob("*.json")), ids=lambda path: path.stem)
 def test_questions_of_a_novel_can_be_asked(path: Path) -> None:
     lines = calibrate._lines(path)
-    assert len(lines) == 50
-    assert sum(line["answers"] is None for line in lines) == 10
+    near_misses = sum(line["answers"] is None for line in lines)
+    assert len(lines) >= 50 and near_misses >= 10
     for line in lines:
         held = _words(line.get("evidence", ""))
         assert line["answers"] is None or any(_words(one) in held for one in line["answers"])

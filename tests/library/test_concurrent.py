@@ -103,8 +103,10 @@ def test_a_file_that_a_commit_replaced_is_looked_up_again(book, tiny, model):
     seen = []
 
     def read(view):
-        if not seen:
-            tiny.ingest(book, model, tiny.make_document("beta", 40))
+        for name in (
+            () if seen else ("beta", "gamma")
+        ):  # the state before the newest document is kept
+            tiny.ingest(book, model, tiny.make_document(name, 40))
         seen.append(view.state.commit)
         from mplus_cli.library import files
 

@@ -239,7 +239,7 @@ def test_the_oldest_are_forgotten_in_packed_memory_too(
 def test_old_checkpoints_stay_exact_and_keep_their_fingerprint() -> None:
     values = MPlusConfig().to_dict()
     reading = {"window_weight": 1.0, "window_tokens": 48, "window_limit": 3.0, "lookahead": 2}
-    reading |= {"quote_weight": 4.0, "least_coverage": 0, "best_chunks": 0}
+    reading |= {"quote_weight": 4.0, "least_coverage": 0, "best_chunks": 0, "together_weight": 0.5}
     young = ("ltm_format", "relevance_weight", "memory_layers", *reading)
     old = {name: value for name, value in values.items() if name not in young}
     assert MPlusConfig.from_dict(old).ltm_format == "exact"
