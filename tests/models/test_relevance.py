@@ -212,3 +212,19 @@ def test_it_is_off_by_default_and_has_limits() -> None:
     with pytest.raises(ConfigError, match="together_weight needs memory_positions"):
         MPlusConfig.from_dict({"memory_positions": "last", "together_weight": 0.5})
     assert MPlusConfig.from_dict({"memory_positions": "last"}).reading.together_weight == 0
+
+
+def test_a_single_question_gives_back_what_was_ranked_again(
+    build_network: Callable[..., Any], chunk_ids: Ids
+) -> None:
+    model = build_network(window_tokens=2, together_weight=0.5)
+    memory, calls = read_two(model, chunk_ids), list[int]()
+    segments = [replace(one, give_back=lambda: calls.append(1)) for one in memory.segments]
+    memory = memory.with_segments(segments)
+    queries = question_queries(model, torch.tensor([chunk_ids(1, 8)[2:4]]))
+    ranked = rank(model, memory, queries)
+    for keep in (True, False):
+        model.generate.keep = keep
+        calls.clear()
+        rank_by_windows(model, memory, queries, ranked)
+        assert len(calls) == (0 if keep else len(segments))
