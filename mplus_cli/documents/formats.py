@@ -7,6 +7,7 @@ imported when needed: `mplus --help` must not wait for them.
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from mplus_cli.documents.foreign import (
     CLAIMED,
@@ -56,10 +57,19 @@ def parse(
     if parts.headings:
         return parts
     from mplus_cli.documents.headings import find_headings, markdown_headings
+    from mplus_cli.documents.title_page import markdown_title
 
     text = "".join(page.text for page in parts.pages)
-    found = markdown_headings(text) if parts.kind == "markdown" else ()
-    return replace(parts, headings=found or find_headings(text))
+    if parts.kind != "markdown":
+        return replace(parts, headings=find_headings(text))
+    found = markdown_headings(text)
+    title, author = markdown_title(text, found)
+    return replace(
+        parts,
+        title=parts.title or title,
+        author=parts.author or author,
+        headings=found or find_headings(text),
+    )
 
 
 def _parse(
@@ -114,7 +124,9 @@ def _text_parts(data: bytes, label: str, kind: Kind, suffix: str) -> Parts:
         if kind == "markdown":
             return read_markdown(data)
         text = None if kind == "text" else _records(data, kind, suffix)
-        return read_plain(data) if text is None else Parts(kind, "", (Page(None, text),))
+        if text is None:
+            return read_plain(data, Path(label).stem)
+        return Parts(kind, "", (Page(None, text),))
     except BinaryData:
         known = "a PDF, EPUB, DOCX, ODT, HTML, Markdown or text file"
         message = f"{label} is not text (binary data): give {known}"

@@ -55,6 +55,11 @@ def find_headings(text: str) -> tuple[Heading, ...]:
     return tuple(_without_contents(found))
 
 
+def is_numbered(line: str) -> bool:
+    """Whether a line is the heading of a part, whatever its title: "Chapter 4. The Ferry", "Preface"."""
+    return bool(_NUMBERED.fullmatch(line) or _UNNUMBERED.fullmatch(line))
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines that have text, with the offset of each."""
     start = 0

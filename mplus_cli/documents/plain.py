@@ -8,26 +8,34 @@ from mplus_cli.documents.encoding import decode
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import Joint, Line, join_lines
 from mplus_cli.documents.markdown import for_readers, front_values, without_front_matter
-from mplus_cli.documents.metadata import author_of, date_of
+from mplus_cli.documents.metadata import author_of, date_of, sane_title
 from mplus_cli.documents.model import Page
 from mplus_cli.documents.parts import Parts
 from mplus_cli.documents.running_heads import running_lines
+from mplus_cli.documents.title_page import find_title_page
 
 _TERMINAL = re.compile(r"[.!?:;…。！？][\"'”’»)\]_*]*\Z")
 _GUTENBERG = r"^\*\*\* ?{} OF (?:THE|THIS) PROJECT GUTENBERG EBOOK\b.*\*\*\*[^\S\n]*$"
 _GUTENBERG_START = re.compile(_GUTENBERG.format("START"), re.MULTILINE)
 _GUTENBERG_END = re.compile(_GUTENBERG.format("END"), re.MULTILINE)
-_GUTENBERG_TITLE = re.compile(r"^Title: *(\S.*)$", re.MULTILINE)
-_GUTENBERG_AUTHOR = re.compile(r"^Author: *(\S.*(?:\n[ \t]{2,}\S.*)*)", re.MULTILINE)
+_VALUE = r"^{}: *(\S.*(?:\n[ \t]{{2,}}\S.*)*)"
+_GUTENBERG_TITLE = re.compile(_VALUE.format("Title"), re.MULTILINE)
+_GUTENBERG_AUTHOR = re.compile(_VALUE.format("Author"), re.MULTILINE)
 _HEAD = 2000  # characters in which such lines stand, where no marker ends them
 
 
-def read_plain(data: bytes) -> Parts:
-    """The text of a .txt file, a page for each form feed. Raises `encoding.BinaryData`."""
+def read_plain(data: bytes, name: str = "") -> Parts:
+    """The text of a .txt file, a page for each form feed. Raises `encoding.BinaryData`.
+
+    Args:
+        name: of the file, without its ending: it may confirm the title in the first lines.
+    """
     pages = [clean_characters(page) for page in decode(data).split("\f")]
     whole = _without_comments("\f".join(pages))
-    text, title = strip_licence(whole)
-    author = header_author(whole)
+    text = strip_licence(whole)
+    title, author = header_names(whole)
+    if not title and (page_one := find_title_page(text.replace("\f", "\n\n"), name)):
+        title, author = page_one.title, page_one.author
     pages = text.split("\f")
     if sum(bool(page.strip()) for page in pages) < 2:
         page = Page(None, _flowed(text.replace("\f", "\n")))
@@ -43,12 +51,13 @@ def read_markdown(data: bytes) -> Parts:
     text, title = without_front_matter(whole)
     front = whole[: -len(text) or None] if text != whole else ""
     readable = for_readers(text)
-    text, licensed = strip_licence(readable)
+    licensed, author = header_names(readable)
+    text = _flowed(strip_licence(readable), fences=True)
     return Parts(
         "markdown",
         title or licensed,
-        (Page(None, _flowed(text, fences=True)),),
-        author=author_of(front_values(front, "author")) or header_author(readable),
+        (Page(None, text),),
+        author=author_of(front_values(front, "author")) or author,
         date=date_of(" ".join(front_values(front, "date"))),
     )
 
@@ -86,27 +95,24 @@ def _without_comments(text: str) -> str:
     return text
 
 
-def strip_licence(text: str) -> tuple[str, str]:
-    """`text` without Project Gutenberg's header and footer, and the title they name.
-
-    Only what is before the START marker and behind the END marker goes.
-    """
-    title = ""
-    start = _GUTENBERG_START.search(text)
-    if start:
-        named = _GUTENBERG_TITLE.search(text, 0, start.start())
-        title = named.group(1).strip() if named else ""
+def strip_licence(text: str) -> str:
+    """`text` without Project Gutenberg's header and footer: what is before the START marker and behind the
+    END marker."""
+    if start := _GUTENBERG_START.search(text):
         text = text[start.end() :]
     end = _GUTENBERG_END.search(text)
-    return (text[: end.start()] if end else text), title
+    return text[: end.start()] if end else text
 
 
-def header_author(text: str) -> str | None:
-    """The author named in the header that Project Gutenberg puts before a book: before the START marker
-    or, where that was cut off, in the first lines beside a title."""
+def header_names(text: str) -> tuple[str, str | None]:
+    """The title ("" if none) and author in the header that Project Gutenberg puts before a book: before the
+    START marker or, where that was cut off, in the first lines if both stand there."""
     start = _GUTENBERG_START.search(text)
     end = start.start() if start else _HEAD
-    named = _GUTENBERG_AUTHOR.search(text, 0, end)
-    if named is None or not _GUTENBERG_TITLE.search(text, 0, end):
-        return None
-    return author_of(named[1].split("\n"))
+    title, author = (
+        pattern.search(text, 0, end) for pattern in (_GUTENBERG_TITLE, _GUTENBERG_AUTHOR)
+    )
+    if title is None or not (start or author):
+        return "", None
+    names = author[1].split("\n") if author else []
+    return sane_title(title[1]), author_of(names)

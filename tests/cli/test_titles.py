@@ -15,16 +15,15 @@ NOTE = f'Only "{WALDEN}" was searched, as the question names it.'
 
 @pytest.fixture
 def shelf(mplus: Any, tiny: Path, tmp_path: Path) -> str:
-    """Two books in which the same things happen, each with its title and author, in two chapters."""
-    for title, author, name in (
-        ("The Woods of Walden", "H. Thoreau", "Pim"),
-        ("Emma", "J. Austen", "Emma"),
+    """Two books in which the same things happen, each with its title and author, in two chapters: one in
+    Markdown, and plain text that has them in its first lines."""
+    paths = [tmp_path / "one.md", tmp_path / "pg158.txt"]
+    for path, name, front, chapter in (
+        (paths[0], "Pim", f"---\ntitle: {WALDEN}\nauthor: H. Thoreau\n---", "## Chapter"),
+        (paths[1], "Emma", "EMMA\n\nby J. Austen", "Chapter"),
     ):
         told = f"{name} fed the goat at the lamp. “Well,” said {name}, and fed the goat.\n\n" * 9
-        (tmp_path / f"{name}.md").write_text(
-            f"---\ntitle: {title}\nauthor: {author}\n---\n\n## Chapter 1\n\n{told}## Chapter 2\n\n{told}"
-        )
-    paths = [tmp_path / "Pim.md", tmp_path / "Emma.md"]
+        path.write_text(f"{front}\n\n{chapter} 1\n\n{told}{chapter} 2\n\n{told}")
     assert mplus("ingest", *paths, "-m", "shelf", "-q").code == 0
     return "shelf"
 

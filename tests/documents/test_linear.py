@@ -15,10 +15,11 @@ from mplus_cli.documents.markdown import for_readers, front_values
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
 from mplus_cli.documents.placed import LaidOutPage, PlacedLine
-from mplus_cli.documents.plain import header_author, read_plain
+from mplus_cli.documents.plain import header_names, read_plain
 from mplus_cli.documents.running_heads import running_lines
 from mplus_cli.documents.subtitles import subtitle_text
 from mplus_cli.documents.tables import delimited_text, json_text
+from mplus_cli.documents.title_page import find_title_page
 
 SHORT, LONG = 1 << 14, 1 << 16
 """Characters: four times as long may take four times as long, and sixteen times if it is a square."""
@@ -118,7 +119,8 @@ def test_authors_in_front_matter(unit: str) -> None:
 @pytest.mark.parametrize("unit", ["Author: ", "Author: a\n", "  a\n", "  ", "Title: a\n"])
 def test_authors_in_a_header(unit: str) -> None:
     end = "*** START OF THE PROJECT GUTENBERG EBOOK ***"
-    check(lambda text: header_author(f"Title: a\nAuthor: a\n{text}\n{end}"), unit)
+    check(lambda text: header_names(f"Title: a\nAuthor: a\n{text}\n{end}"), unit)
+    check(lambda text: find_title_page(f"A\n{text}\nby A. B.", "x"), unit)
 
 
 @pytest.mark.parametrize("unit", MARKUP)

@@ -1,0 +1,105 @@
+"""The title and author in the first lines of a text, and the file's name where they are not sure."""
+
+from pathlib import Path
+
+import pytest
+
+from mplus_cli.documents import Source, read_document
+
+PROSE = "Old Silas and his dog walked along the new road to the harbour, and it rained. " * 6
+BOOK = "\n\n".join([PROSE] * 50)
+START = "*** START OF THE PROJECT GUTENBERG EBOOK EMMA ***\n\n"
+
+
+def titled(tmp_path: Path, name: str, text: str) -> tuple[str, str | None]:
+    path = tmp_path / name
+    path.write_text(text)
+    document = read_document(Source(path, str(path)))
+    return document.title, document.author
+
+
+@pytest.mark.parametrize(
+    ("head", "title", "author"),
+    [
+        ("KING SOLOMON'S MINES\n\nby H. Rider Haggard", "King Solomon's Mines", "H. Rider Haggard"),
+        ("  KATRINE\n\nA Novel\n\nBY\n\nELINOR M'LANE", "Katrine", "Elinor M'Lane"),
+        ("THE HISTORY\nOF HENRY VIII\n\nBY A. B. CARR,", "The History of Henry VIII", "A. B. Carr"),
+        ("DAPHNE;\nOr, The Lake\n\nBy Mrs. Ann Ward", "Daphne", "Mrs. Ann Ward"),
+        ("A walk by the sea\nby Guy de Maupassant", "A walk by the sea", "Guy de Maupassant"),
+        ("Produced by Ann Lee\n\n[Illustration]\n\nEMMA\n\nBy Jane Austen", "Emma", "Jane Austen"),
+        ("Title: Emma;\n  or, Hartfield\nAuthor: J. Austen", "Emma; or, Hartfield", "J. Austen"),
+        (f"Title: It\nAuthor: A. B.\n{START}EMMA\n\nby Jane Austen", "It", "A. B."),
+        (f"{START}EMMA\n\nby Jane Austen", "Emma", "Jane Austen"),
+    ],
+)
+def test_a_title_page_says_so_whatever_the_file_is_called(
+    tmp_path: Path, head: str, title: str, author: str
+) -> None:
+    assert titled(tmp_path, "pg2166.txt", f"{head}\n\n\n{PROSE}") == (title, author)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "King Solomon's Mines\nH. Rider Haggard",  # not sure: see below
+        "CHRONICLES OF CARLINGFORD\n\nMISS MARJORIBANKS\n\nBY MRS OLIPHANT",  # which of the two?
+        "WAVERLEY\n\nby the Author of Guy Mannering",
+        "STAND\n\nby me tonight",
+        "Produced by Ann Lee",
+        "The boat had been stolen, he said,\nby Peter Grimes",
+        "CHAPTER I\n\nby Ann Lee",
+        '"""Read a file. The lines\nare kept.\n\nWritten by: Fred Drake',
+        "Title: a thing that has one\n\nnothing else",
+        PROSE,
+        "",
+    ],
+)
+def test_what_is_not_sure_leaves_the_name_of_the_file(tmp_path: Path, head: str) -> None:
+    assert titled(tmp_path, "my-file.txt", f"{head}\n\n\n{PROSE}") == ("My File", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "title", "author"),
+    [
+        ("king-solomons-mines", "King Solomon's Mines\nH. Rider Haggard", None, "H. Rider Haggard"),
+        ("american-notes", "American Notes for Many\nCharles Dickens", None, "Charles Dickens"),
+        ("lost_world", "THE LOST WORLD", "The Lost World", None),
+        ("Miss M", "Chronicles\n\nMISS M\n\nBy Ann Ward", "Miss M", None),
+        ("kenelm", "KENELM\n\nHis Adventures\n\nBy Ann Ward", "Kenelm", "Ann Ward"),
+        # No names: something in the text is "new", an "old dog" too.
+        ("diary", "Diary\nNew York", "Diary", None),
+        ("recipes", "Recipes\nOld Dog", "Recipes", None),
+        ("diary", "Diary of a Dog", "Diary", None),
+        ("chapter-one", "Chapter One", "Chapter One", None),
+    ],
+)
+def test_the_name_of_the_file_confirms_a_title(
+    tmp_path: Path, name: str, head: str, title: str | None, author: str | None
+) -> None:
+    expected = (title or head.split("\n")[0], author)
+    assert titled(tmp_path, f"{name}.txt", f"{head}\n\n\n{BOOK}") == expected
+
+
+def test_a_short_text_does_not_show_what_is_a_name(tmp_path: Path) -> None:
+    assert titled(tmp_path, "notes.txt", "Notes\nSilver Spring\n\nOnce.") == ("Notes", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "author"),
+    [
+        ("# The *Bell*\n\n## 1. The Crossing\n\nOnce.", "The Bell", None),
+        ("The Bell\n========\n\n*by Ann Lee*\n\nOnce.", "The Bell", "Ann Lee"),
+        ("---\ntitle: Front\n---\n# The Bell\n\nOnce.", "Front", None),
+        ("---\nauthor: A. B.\n---\n\n# The Bell\nby Ann Lee\n\nOnce.", "The Bell", "A. B."),
+        ("# One\n\nOnce.\n\n# Two\n\nTwice.", "My File", None),
+        ("Once.\n\n# The Bell\n\nTwice.", "My File", None),
+        ("## The Bell\n\nTwice.", "My File", None),
+        ("# Chapter 1\n\nOnce.", "My File", None),
+        ("# The Bell\n\nby the sea\n\nOnce.", "The Bell", None),
+        ("# Untitled\n\nOnce.", "My File", None),
+    ],
+)
+def test_markdown_is_called_what_its_only_first_heading_says(
+    tmp_path: Path, text: str, title: str, author: str | None
+) -> None:
+    assert titled(tmp_path, "my-file.md", text) == (title, author)
