@@ -56,12 +56,13 @@ def parse(
     parts = _parse(data, label, suffix, pages, progress, ocr=ocr)
     if parts.headings:
         return parts
-    from mplus_cli.documents.headings import find_headings, markdown_headings
+    from mplus_cli.documents.headings import find_headings, markdown_headings, plain_headings
     from mplus_cli.documents.title_page import markdown_title
 
     text = "".join(page.text for page in parts.pages)
     if parts.kind != "markdown":
-        return replace(parts, headings=find_headings(text))
+        find = plain_headings if parts.kind == "text" else find_headings
+        return replace(parts, headings=find(text))
     found = markdown_headings(text)
     title, author = markdown_title(text, found)
     return replace(

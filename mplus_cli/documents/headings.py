@@ -5,6 +5,7 @@ A format's own table of contents, where there is one, is used instead.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from mplus_cli.documents.model import Heading
 
@@ -22,6 +23,7 @@ _ALONE = {
     **dict.fromkeys(("preface", "foreword", "introduction", "prologue", "epilogue"), 3),
     **dict.fromkeys(("conclusion", "afterword", "appendix", "postscript"), 3),
 }
+_CHAPTERS = ("chapter", "canto", "stave", "section", "scene")
 # ASCII: else "i" in any case is also the dotless one of Turkish, and "s" the long one.
 _NUMBERED = re.compile(
     r"(?a:(?P<word>volume|vol\.|book|part|act|chapter|canto|stave|letter|appendix|section|scene))"
@@ -35,6 +37,17 @@ _MAX_LINE = 200
 _MAX_TITLE = 80
 _CLOSE = 160  # characters between headings that have no text between them
 _LISTED = 4  # headings so close that they are a table of contents
+_NUMBER_ALONE = re.compile(r"(?:\A|(?<=\n\n))(?P<number>\d{1,3}|[IVXLC]{1,8})\.?(?=\n\n)")
+_END = re.compile(r"[^\w\s,;-]\s*\Z")
+_TENS = ("", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC", "C")
+_UNITS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+_ROMAN = {
+    ten + unit: 10 * tens + units
+    for tens, ten in enumerate(_TENS)
+    for units, unit in enumerate(_UNITS)
+}
+_FEWEST = 3  # numbers of chapters, so that they count up
+_CHAPTER = 400  # characters, at least, of half of the chapters: notes are shorter
 _ATX = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _UNDERLINE = re.compile(r"=+|-+")
 _FENCE = re.compile(r"\s*(```|~~~)")
@@ -55,9 +68,76 @@ def find_headings(text: str) -> tuple[Heading, ...]:
     return tuple(_without_contents(found))
 
 
+def numbered_headings(text: str) -> tuple[Heading, ...]:
+    """The headings of plain text whose chapters have a number alone on a line: "I", "II", "III", or "1.",
+    "2.", "3.".
+
+    Such a run counts up from one, and has as much text between its numbers as chapters have, which are not
+    page numbers in the middle of sentences. A lone "I" in a dialogue counts for nothing.
+    """
+    found: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
+    for line in _NUMBER_ALONE.finditer(text):
+        word = line["number"]
+        value = int(word) if word.isdecimal() else _ROMAN.get(word, 0)
+        found[word.isdecimal()].append((value, line.start("number"), line.end()))
+    roman, figures = (
+        [line for run in _runs(lines) if _is_chapters(text, run) for line in run]
+        for lines in (found[False], found[True])
+    )
+    chosen = figures if len(figures) > len(roman) else roman
+    return tuple(_numbered(text, start, stop) for _, start, stop in chosen)
+
+
+def _runs(lines: Sequence[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+    """The lines, each with its value in front, that count up from one; what fits in no run is left out."""
+    run: list[tuple[int, int, int]] = []
+    for at, line in enumerate(lines):
+        following = lines[at + 1][0] if at + 1 < len(lines) else 0
+        if line[0] == len(run) + 1:
+            run.append(line)
+        elif line[0] == 1 and following == 2:  # the next part begins
+            yield run
+            run = [line]
+    yield run
+
+
+def _is_chapters(text: str, run: Sequence[tuple[int, int, int]]) -> bool:
+    if len(run) < _FEWEST:
+        return False
+    sizes = sorted(after[1] - before[2] for before, after in pairwise(run))
+    apart = sum(
+        bool(_END.search(text, max(0, start - 8), start))
+        and not text[stop : stop + 8].lstrip()[:1].islower()
+        for _, start, stop in run[1:]
+    )
+    return sizes[len(sizes) // 2] >= _CHAPTER and apart * 4 >= (len(run) - 1) * 3
+
+
+def _numbered(text: str, start: int, stop: int) -> Heading:
+    """The heading of a number, with the title below it if there is one."""
+    number, below = (
+        text[start:stop].rstrip("."),
+        text[stop : stop + _MAX_LINE].lstrip("\n").partition("\n")[0],
+    )
+    return Heading(start, 3, f"{number}. {below.strip()}" if _is_name(below) else number)
+
+
 def is_numbered(line: str) -> bool:
     """Whether a line is the heading of a part, whatever its title: "Chapter 4. The Ferry", "Preface"."""
     return bool(_NUMBERED.fullmatch(line) or _UNNUMBERED.fullmatch(line))
+
+
+def plain_headings(text: str) -> tuple[Heading, ...]:
+    """The headings of clean plain text: as `find_headings`, and where it finds no chapters, numbers alone on
+    a line."""
+    found = find_headings(text)
+    if any(
+        (match := _NUMBERED.match(one.title)) and match["word"].lower() in _CHAPTERS
+        for one in found
+    ):
+        return found
+    numbers = numbered_headings(text)
+    return tuple(sorted((*found, *numbers), key=lambda heading: heading.start))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -98,6 +178,8 @@ def _is_name(line: str) -> bool:
     """Whether a line under "CHAPTER IV" is its title: short, and in capitals or without an end."""
     line = line.strip()
     if not line or len(line) > _MAX_TITLE or _NUMBERED.fullmatch(line):
+        return False
+    if line.rstrip(".") in _ROMAN:  # the first chapter of a part
         return False
     if line[-1] in ".,;" and not line.isupper():
         return False

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.documents import Document, Page, Source, read_document
-from mplus_cli.documents.headings import find_headings, markdown_headings
+from mplus_cli.documents.headings import find_headings, markdown_headings, plain_headings
 from mplus_cli.documents.pdf_outline import outline_headings
 
 CASES = Path(__file__).parent.parent / "fixtures" / "documents"
@@ -84,3 +84,49 @@ def test_labels_of_pages() -> None:
 def test_letters_that_are_another_s_case_elsewhere(line: str) -> None:
     """Python takes a dotless i for an i where case does not count; they are text as any other."""
     assert isinstance(find_headings(f"{line}\n\nIt was a dark night.\n\n{line.upper()}"), tuple)
+
+
+CHAPTER = "It rained on the harbour all day, and nobody came. " * 12
+ROMAN = ("I", "II", "III", "IV")
+
+
+def chapters(*numbers: str, text: str = CHAPTER) -> str:
+    return "".join(f"{number}\n\n{text.strip()}\n\n" for number in numbers).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        (chapters(*ROMAN), [*ROMAN]),
+        (f"Front.\n\n{chapters('1.', '2.', '3.')}", ["1", "2", "3"]),
+        (
+            chapters("I\n\nTHE FERRY", "II\n\nThe Long Night", "III"),
+            ["I. THE FERRY", "II. The Long Night", "III"],
+        ),
+        (  # each part counts from one, and the heading of a part does not take the number for its title
+            f"PART I\n\n{chapters(*ROMAN)}\n\nPART II\n\n{chapters(*ROMAN)}",
+            ["PART I", *ROMAN, "PART II", *ROMAN],
+        ),
+        (  # a lone "I" in a dialogue
+            chapters("I", "II", f"III\n\n{CHAPTER}\n\n“Who?”\n\nI\n\n“Indeed.”", "IV"),
+            [*ROMAN],
+        ),
+        ("“Who?”\n\nI\n\n“Indeed.”", []),
+        (chapters("I", "II"), []),  # too few to count up
+        (chapters("II", "III", "IV"), []),
+        (chapters("I", "II", "III", text="See page 4."), []),  # notes
+        (chapters("1", "2", "3", "4", text=f"{CHAPTER} and the"), []),  # numbers of pages
+        (f"CHAPTER I\n\n{chapters(*ROMAN)}", ["CHAPTER I"]),  # sections of a chapter
+        ("\n".join(ROMAN) + f"\n\n{CHAPTER}", []),
+    ],
+)
+def test_numbers_alone_are_headings_where_they_count_up(text: str, titles: list[str]) -> None:
+    found = plain_headings(text)
+    assert [one.title for one in found] == titles
+    assert all(text[one.start :].startswith(one.title.split(".")[0]) for one in found)
+
+
+def test_a_novel_with_numbers_alone_has_chapters(tmp_path: Path) -> None:
+    text = chapters(*ROMAN)
+    assert [one.title for one in read(tmp_path, "a.txt", text).headings] == [*ROMAN]
+    assert read(tmp_path, "a.md", text).headings == ()
