@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from mplus_cli.documents.characters import clean_characters
+from mplus_cli.documents.emphasis import without_emphasis
 from mplus_cli.documents.encoding import decode
 from mplus_cli.documents.flow_text import flow_text
 from mplus_cli.documents.joining import Joint, Line, join_lines
@@ -38,9 +39,9 @@ def read_plain(data: bytes, name: str = "") -> Parts:
         title, author = page_one.title, page_one.author
     pages = text.split("\f")
     if sum(bool(page.strip()) for page in pages) < 2:
-        page = Page(None, _flowed(text.replace("\f", "\n")))
-        return Parts("text", title, (page,), author=author)
-    texts = _flowed_pages(pages)
+        (clean,) = without_emphasis([_flowed(text.replace("\f", "\n"))])
+        return Parts("text", title, (Page(None, clean),), author=author)
+    texts = without_emphasis(_flowed_pages(pages))
     numbered = tuple(Page(number, text) for number, text in enumerate(texts, start=1))
     return Parts("text", title, numbered, len(numbered), author=author)
 

@@ -10,7 +10,7 @@ from mplus_cli.documents import Source, read_document
 from mplus_cli.documents.fictionbook import authorship, to_html
 from mplus_cli.documents.flow_pdf import flow_pdf
 from mplus_cli.documents.formats import sniff
-from mplus_cli.documents.headings import find_headings, markdown_headings
+from mplus_cli.documents.headings import markdown_headings, plain_headings
 from mplus_cli.documents.markdown import for_readers, front_values
 from mplus_cli.documents.markup import parse_markup
 from mplus_cli.documents.pdf_mending import mended
@@ -28,7 +28,22 @@ PLAIN = [
     *("\n", "a\n", "ab cd\n", "\r", "\r\n\n", "\f", "\u2028", " ", "\t", "a     ", "a\t", "a   b"),
     *("\u0301\u0323", "a\u0301\u0323", "\u0f71\u0f72", "\u0344", "\u1100\u1161\u11a8", "\ufb03"),
     *("\u200d", "\xad", "\ufeff", "-", "—", "well-\nknown ", "a-", "a'", "漢", "漢。", "…", "."),
-    *("...", ". . ", ".)", ".)\n", "(", "_", "#", "# ", "[^a]:", "1. ", "1. a\n", "- a\n", "Ab\n"),
+    *(
+        "...",
+        ". . ",
+        ".)",
+        ".)\n",
+        "(",
+        "_",
+        " _a",
+        "#",
+        "# ",
+        "[^a]:",
+        "1. ",
+        "1. a\n",
+        "- a\n",
+        "Ab\n",
+    ),
     *("  a\n    b\n", "```\n", "~~~", "|", "*** ", "***", "Title: ", "<!---->", "<!--", "1", "m"),
     "*** START OF THE PROJECT GUTENBERG EBOOK ",
     "*** START OF THE PROJECT GUTENBERG EBOOK ***\n",
@@ -75,11 +90,12 @@ def test_plain_text(unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a\f", "\f", "CHAPTER I\n", "# a\n", "a\n=\n", "[a](", "[", "](", "`"]
+    "unit",
+    ["a\f", "\f", "CHAPTER I\n", "I\n\n", "1\n\n2\n\n", "# a\n", "a\n=\n", "[a](", "[", "](", "`"],
 )
 def test_pages_headings_and_links(unit: str) -> None:
     check(lambda text: read_plain(text.encode()), unit)
-    check(lambda text: (find_headings(text), markdown_headings(text)), unit)
+    check(lambda text: (plain_headings(text), markdown_headings(text)), unit)
     check(for_readers, unit)
 
 

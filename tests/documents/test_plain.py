@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mplus_cli.documents import Document, DocumentError, PageRange, Source, read_document
+from mplus_cli.documents.emphasis import without_emphasis
 
 PROSE = """\
 The village of Moonfleet lies half a mile from the sea on the right or
@@ -209,6 +210,37 @@ def test_gutenberg_licence_is_cut(tmp_path: Path) -> None:
     document = read(tmp_path, f"{title}{start}\n\nOnce.\n\n{end}\n\nLicence")
     assert (document.text, document.title) == ("Once.", "A Tale")
     assert text_of(tmp_path, f"{title}Once.").endswith("Once.")
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("“_Kill!_” he cried, “_kill\nthem all!_”", "“Kill!” he cried, “kill them all!”"),
+        ("the _Swan_'s mast--_More_", "the Swan's mast--More"),
+        ("_It was.\n\nIt is._ So.", "_It was.\n\nIt is._ So."),  # never over a paragraph's end
+        (
+            "_do_ _now_ _see_ snake_case_name and __init__",
+            "do now see snake_case_name and __init__",
+        ),
+        ("_A_ _B_ _C_ and _ c _, en_gine_ _of_war", "A B C and _ c _, en_gine_ _of_war"),
+        ("Name: ____ _____", "Name: ____ _____"),
+        # Where most underscores are parts of names, so may the others be.
+        ("_lock, my_lock = (_a, b_) and a_b", "_lock, my_lock = (_a, b_) and a_b"),
+    ],
+)
+def test_marks_of_emphasis_are_left_out_of_plain_text(
+    tmp_path: Path, written: str, read_as: str
+) -> None:
+    assert text_of(tmp_path, written) == read_as
+    assert text_of(tmp_path, f"{written}\f\n{PROSE}").startswith(read_as.split("\n")[0])
+
+
+def test_emphasis_may_run_over_the_end_of_a_line() -> None:
+    assert without_emphasis(["_One,\ntwo;_ _a\n\nb_"]) == ["One,\ntwo; _a\n\nb_"]
+
+
+def test_marks_of_emphasis_stay_in_markdown(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "“_Kill!_”", "a.md") == "“_Kill!_”"
 
 
 def test_pages_of_a_text(tmp_path: Path) -> None:
