@@ -68,7 +68,9 @@ def test_an_assistant_reads_a_memory(
 
         words = "a locket with a silver chain"
         asked = {"memory": "book", "words": words, "count": 2}
-        passages = value(await client.call_tool("find", asked))["passages"]
+        found = value(await client.call_tool("find", asked))
+        passages = found["passages"]
+        assert found["note"] is None
         expected = book.find(words, 2)
         assert [one["quote"] for one in passages] == [source.quote for source in expected]
         assert passages and passages[0]["place"].startswith("Moonfleet")
@@ -83,6 +85,11 @@ def test_an_assistant_reads_a_memory(
         told = book.ask(Question("What is the book about?"))
         assert (answer["answer"], answer["reason"]) == (None, told.reason) == (None, "whole")
         assert len(answer["passages"]) == len(told.sources)
+
+        missing = "Who kept a locket in chapter 9?"
+        for tool, words in (("find", "words"), ("ask", "question")):
+            told = value(await client.call_tool(tool, {"memory": "book", words: missing}))
+            assert told["note"] == "No chapter 9 was found, so the search was not limited to it."
 
         text, first, pages = "", 0, 0
         while first is not None:
