@@ -83,7 +83,7 @@ def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | N
     """How many parts of a kind ("chapter") a document has by its headings; None if they do not say, or if it
     was not read to its end."""
     rows = [row for row in opened.stored.all_chunks(opened.view) if row.document_id == document.id]
-    found = outline(rows)
+    found = outline(row.place for row in rows)
     if not document.complete or not found.is_complete:
         return None
     return len(of_kind(kind, found.sections)) or None

@@ -73,7 +73,7 @@ def _stretches(
             yield from _pages(name, pages)
         else:
             sections = [part for part in section_stretches(rows) if _meet(part[0], within)]
-            yield from _sections(name, sections, outline(rows).sections)
+            yield from _sections(name, sections, outline(row.place for row in rows).sections)
 
 
 def _pages(name: PartName, pages: Sequence[tuple[Stretch, range, frozenset[str]]]) -> list[Stretch]:

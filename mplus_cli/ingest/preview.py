@@ -10,15 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mplus_cli.documents import Document, DocumentError, Tokenizer, count_tokens
+from mplus_cli.documents.places import Places
+from mplus_cli.english.headings import of_kind
 from mplus_cli.ingest.job import Plan
+from mplus_cli.library.outline import outline
 
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
     """A document that would be read, or why it would not: an entry of `mplus ingest --dry-run --json`.
 
-    `chapters` counts its headings of the highest level that has more than one; `tokens` is None where
-    the model's tokenizer is not here.
+    `chapters` is their number by its headings; `tokens` is None where the model's tokenizer is not here.
     """
 
     path: str
@@ -92,6 +94,6 @@ def preview(planned: Plan, measured: Measures | None) -> Iterator[Previewed]:
 
 
 def _chapters(document: Document) -> int:
-    levels = [heading.level for heading in document.headings]
-    several = [level for level in set(levels) if levels.count(level) > 1]
-    return levels.count(min(several)) if several else len(levels)
+    """As `ask` and `memory map` count them, from the places of the chunks that were read."""
+    _, place = Places(document).of(0, len(document.text))
+    return len(of_kind("chapter", outline([place]).sections))

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mplus_cli.library.values import ChunkPlace, ChunkRow
+from mplus_cli.library.values import ChunkRow
+from mplus_cli.place import Place
 
 Titles = tuple[str, ...]
 """The titles of a section, from the outermost part to the innermost; () for what has none."""
@@ -33,17 +34,17 @@ class Outline:
     """Whether the headings of all of them are recorded: an earlier version may have left some out."""
 
 
-def outline(chunks: Iterable[ChunkRow | ChunkPlace]) -> Outline:
-    """The outline of a document, from its chunks in the order of the text. Headings without text below them
-    are no sections, such as those of a table of contents."""
+def outline(places: Iterable[Place | None]) -> Outline:
+    """The outline of a document, from the places of its chunks in the order of the text. Headings without
+    text below them are no sections, such as those of a table of contents."""
     found: list[Titles] = []
     is_complete = True
     current: Titles = ()
-    for chunk in chunks:
-        if chunk.place is None:
+    for place in places:
+        if place is None:
             is_complete = False
             continue
-        held = chunk.place.headings or ((0, 0, chunk.place.section),)
+        held = place.headings or ((0, 0, place.section),)
         if held[0][2] != current:
             found.append(held[0][2])
             is_complete = False

@@ -95,7 +95,8 @@ def document_facts(document: DocumentRow, places: Sequence[ChunkPlace]) -> str:
     first, last = places[0].first_page, places[-1].last_page
     if first is not None and last is not None:
         facts.append(f"p. {first}-{last}")
-    if chapters := len(of_kind("chapter", outline(places).sections)):
+    sections = outline(chunk.place for chunk in places).sections
+    if chapters := len(of_kind("chapter", sections)):
         facts.append(count(chapters, "chapter"))
     if not document.complete:
         facts.append(f"read to {_read_to(document, places)} %")

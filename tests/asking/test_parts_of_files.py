@@ -148,7 +148,7 @@ BEGINNINGS = {
 def test_chapters_of_every_format(name: str, tmp_path: Path) -> None:
     FILES[name](tmp_path / name)
     rows = chunks(tmp_path / name)
-    found = outline(rows)
+    found = outline(row.place for row in rows)
     assert found.is_complete
     assert len(of_kind("chapter", found.sections)) == 16
     for question, beginning in BEGINNINGS.items():

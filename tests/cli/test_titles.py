@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def shelf(mplus: Any, tiny: Path, tmp_path: Path) -> str:
     paths = [tmp_path / "one.md", tmp_path / "pg158.txt"]
     for path, name, front, chapter in (
         (paths[0], "Pim", f"---\ntitle: {WALDEN}\nauthor: H. Thoreau\n---", "## Chapter"),
-        (paths[1], "Emma", "EMMA\n\nby J. Austen", "Chapter"),
+        (paths[1], "Emma", "EMMA\n\nby J. Austen\n\nPreface\n\nOnce.", "Chapter"),
     ):
         told = f"{name} fed the goat at the lamp. “Well,” said {name}, and fed the goat.\n\n" * 9
         path.write_text(f"{front}\n\n{chapter} 1\n\n{told}{chapter} 2\n\n{told}")
@@ -28,7 +29,7 @@ def shelf(mplus: Any, tiny: Path, tmp_path: Path) -> str:
     return "shelf"
 
 
-def test_a_title_names_a_document(mplus: Any, shelf: str) -> None:
+def test_a_title_names_a_document(mplus: Any, shelf: str, tmp_path: Path) -> None:
     line = ("ask", "In The Woods of Walden, who fed the goat at the lamp?", "-m", shelf, *SHORT)
     answer = mplus(*line, "--json").json
     assert {source["document"] for source in answer["sources"]} == {WALDEN}
@@ -54,9 +55,10 @@ def test_a_title_names_a_document(mplus: Any, shelf: str) -> None:
     last = mplus(*asked, *SHORT, "--json").json
     sections = {tuple(source["quote_place"]["section"]) for source in last["sources"]}
     assert (last["note"], sections) == (NOTE, {("Chapter 2",)})
-    heat = mplus(
-        "memory", "map", shelf, "--question", "In The Woods of Walden, who fed the goat?", "--json"
-    )
+    page_file = tmp_path / "map.html"
+    asked = ("--question", "In The Woods of Walden, who fed the goat?", "--html", page_file)
+    heat = mplus("memory", "map", shelf, *asked, "--json")
+    assert f'<p class="dim">{escape(NOTE)}</p>' in page_file.read_text(encoding="utf-8")
     assert (heat.json["note"], NOTE in heat.err) == (NOTE, True)
     consulted = set(heat.json["consulted"])
     assert consulted <= {c["chunk"] for c in heat.json["documents"][0]["chunks"]}
@@ -73,7 +75,9 @@ def test_a_person_is_no_title(mplus: Any, shelf: str) -> None:
     assert asked["note"] is None
 
 
-def test_what_a_document_that_is_named_says_of_itself(mplus: Any, shelf: str) -> None:
+def test_what_a_document_that_is_named_says_of_itself(
+    mplus: Any, shelf: str, tmp_path: Path
+) -> None:
     answers = {
         "Who wrote The Woods of Walden?": "H. Thoreau",
         "Who is the author of “Emma”?": "J. Austen",
@@ -84,6 +88,10 @@ def test_what_a_document_that_is_named_says_of_itself(mplus: Any, shelf: str) ->
     for question, answer in answers.items():
         told = mplus("ask", question, "-m", shelf, "--json").json
         assert (told["answer"], told["reason"], told["note"]) == (answer, "about", None)
+    files = (tmp_path / "one.md", tmp_path / "pg158.txt")
+    previews = mplus("ingest", "--dry-run", *files, "--json").json["documents"]
+    assert [one["chapters"] for one in previews] == [2, 2], "the preface is no chapter here either"
+    assert mplus("memory", "map", shelf).out.count("2 chapters") == 2
     told = mplus("ask", "How does The Woods of Walden end?", "-m", shelf, "--json").json
     assert told["reason"] == "whole"
     assert {source["document"] for source in told["sources"]} == {WALDEN}
