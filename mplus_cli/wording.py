@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from mplus_cli.place import Place
@@ -9,6 +10,8 @@ from mplus_cli.place import Place
 MEGABYTE = 1_000_000
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
+
+_SPACE = re.compile(r"\s+")
 
 NO_ANSWER = "No answer that is likely to be right."
 NOT_SURE = "Not sure of this answer"
@@ -19,6 +22,20 @@ BEGINNING = "It begins:"
 def answer_text(answer: str, reason: str) -> str:
     """An answer as it is shown: where none is likely enough, that is said in its place."""
     return NO_ANSWER if reason == "unsure" else answer
+
+
+def excerpt(text: str, start: int, stop: int) -> str:
+    """A part of a text as it is quoted: a line a paragraph, item or verse, and single spaces in each.
+
+    A line that goes on in lower case is no new one.
+    """
+
+    def space(match: re.Match[str]) -> str:
+        behind = start + match.end()
+        goes_on = text[behind : behind + 1].islower() and "\n\n" not in match[0]
+        return "\n" if "\n" in match[0] and not goes_on else " "
+
+    return _SPACE.sub(space, text[start:stop])
 
 
 def count(number: int, noun: str) -> str:

@@ -1,11 +1,13 @@
 """Numbers and places in words."""
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from mplus_cli.place import Place
-from mplus_cli.wording import MEGABYTE, NO_ANSWER, NOT_SURE, place, size
+from mplus_cli.wording import MEGABYTE, NO_ANSWER, NOT_SURE, excerpt, place, size
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,24 @@ def test_the_page_says_it_as_the_terminal_does() -> None:
 
 def test_sizes_count_in_thousands() -> None:
     assert (size(MEGABYTE), size(256 * MEGABYTE), size(2 << 30)) == ("1.0 MB", "256 MB", "2.1 GB")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It rained.\n\nHe  slept.", "It rained.\nHe slept."),
+        ("“No,” he said,\n\n“never.”", "“No,” he said,\n“never.”"),
+        ("Says the Cap'n,\n  We have slipped", "Says the Cap'n,\nWe have slipped"),
+        (
+            "the goat was\ncalled Admiral",
+            "the goat was called Admiral",
+        ),  # a line of the same sentence
+        ("a paragraph\n\nthat begins so", "a paragraph\nthat begins so"),
+        ("the end.\n\n[2] See page 4.\n\nOnce", "the end.\n[2] See page 4.\nOnce"),
+    ],
+)
+def test_paragraphs_of_a_passage_are_seen(text: str, shown: str) -> None:
+    assert excerpt(f"x {text}\ny", 2, len(text) + 2) == shown
+    for word in re.finditer(r"\S+", text):  # marked, as an answer is
+        edges = (0, *word.span(), len(text))
+        assert "".join(excerpt(text, *edge) for edge in pairwise(edges)) == shown

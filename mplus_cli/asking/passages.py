@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.lexical import find_words, match_words
+from mplus_cli.documents.headings import looks_like_heading
 from mplus_cli.documents.sentences import is_sentence_break
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CUT = 700
 """Most characters of any passage: a longer sentence is a table or a list."""
 
 _SPACE = re.compile(r"\s+")
+_LINE = re.compile(r"([^\n]+)\n\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ class ScoredText:
         known, scores = any(held), self._with_answers(considered)
         number = max(range(len(held)), key=lambda at: (known and held[at] is not None, scores[at]))
         span, place = self.passages[number], held[number]
+        shown = _shortened(self.text, span, place or self.shared[number])
         return Passage(
-            _shortened(self.text, span, place or self.shared[number]),
+            _without_headings(self.text, shown, place),
             place or next(iter(places), None),
             self._second(span, scores),
         )
@@ -119,7 +122,8 @@ class ScoredText:
         if not apart:
             return None
         number = max(apart, key=scores.__getitem__)
-        return _shortened(self.text, self.passages[number], self.shared[number])
+        shown = _shortened(self.text, self.passages[number], self.shared[number])
+        return _without_headings(self.text, shown)
 
     def best_few(self, count: int, most: int = CUT) -> list[Span]:
         """The best passages that share nothing, at most `count`, in the order of the text.
@@ -210,7 +214,8 @@ def first_passage(text: str, part: Span, headings: Sequence[Span] = ()) -> Span 
     if not spans:
         return None
     first = spans[0][0]
-    return _shortened(text, max(span for span in spans if span[0] == first), (first, first))
+    longest = max(span for span in spans if span[0] == first)
+    return _without_headings(text, _shortened(text, longest, (first, first)))
 
 
 def split_sentences(text: str) -> Iterator[Span]:
@@ -255,6 +260,17 @@ def _shortened(text: str, span: Span, centre: Span, most: int = CUT) -> Span:
     words = [found.span() for found in re.finditer(r"\S+", text[low:high])]
     inner = words[low > start : len(words) - (high < stop)] or words
     return low + inner[0][0], low + inner[-1][1]
+
+
+def _without_headings(text: str, span: Span, answer: Span | None = None) -> Span:
+    """A span without the headings that it begins with, down to the line that holds the answer: those that no
+    place records, as an earlier version read the text, or it names its parts in a way of its own."""
+    start, stop = span
+    while line := _LINE.match(text, start, stop):
+        if not looks_like_heading(line[1]) or (answer and answer[0] < line.end()):
+            break
+        start = line.end()
+    return start, stop
 
 
 def _holds(span: Span, place: Span) -> bool:

@@ -38,6 +38,7 @@ _MAX_TITLE = 80
 _CLOSE = 160  # characters between headings that have no text between them
 _LISTED = 4  # headings so close that they are a table of contents
 _NUMBER_ALONE = re.compile(r"(?:\A|(?<=\n\n))(?P<number>\d{1,3}|[IVXLC]{1,8})\.?(?=\n\n)")
+_NUMBER_LINE = re.compile(r"[\[(]?(?:\d{1,3}|[IVXLC]{1,8})[\])]?\.?")
 _END = re.compile(r"[^\w\s,;-]\s*\Z")
 _TENS = ("", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC", "C")
 _UNITS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
@@ -125,6 +126,18 @@ def _numbered(text: str, start: int, stop: int) -> Heading:
 def is_numbered(line: str) -> bool:
     """Whether a line is the heading of a part, whatever its title: "Chapter 4. The Ferry", "Preface"."""
     return bool(_NUMBERED.fullmatch(line) or _UNNUMBERED.fullmatch(line))
+
+
+def looks_like_heading(line: str) -> bool:
+    """Whether a line that stands alone above others is but a heading or a number: "CHAPTER IV. TITLE", "THE
+    FERRY", "II", "## Notes". Speech and sentences in capitals are none."""
+    line = line.strip()
+    if not line or len(line) > _MAX_TITLE:
+        return False
+    in_capitals = line.isupper() and line[-1].isalnum() and line[0].isalnum()
+    return in_capitals or bool(
+        _NUMBER_LINE.fullmatch(line) or _ATX.fullmatch(line) or _heading(0, line, ())
+    )
 
 
 def plain_headings(text: str) -> tuple[Heading, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from models.prompts import REFUSAL
 from mplus_cli.asking.events import Answer, Source
-from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, place
+from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, excerpt, place
 
 _DOUBT = f"\n\n{NOT_SURE}."
 
@@ -20,10 +20,10 @@ def spoken(answer: Answer) -> str:
         text = answer.answer + _DOUBT
     else:
         return answer.answer
-    if not answer.sources or not answer.sources[0].quote:
+    best = answer.sources[0] if answer.sources else None
+    if best is None or best.quote_span is None:
         return text
-    best = answer.sources[0]
-    quote = " ".join((best.quote or "").split())
+    quote = excerpt(best.text, *best.quote_span).replace("\n", "\n>\n> ")
     return f"{text} The passage that fits best ({where(best)}):\n\n> {quote}"
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mplus_cli.terminal.capabilities import can_redraw, console_size, is_terminal, is_wrapped
 from mplus_cli.terminal.meter import Meter
 from mplus_cli.visible import escaped, one_line, visible
+from mplus_cli.wording import excerpt
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -30,7 +31,6 @@ _tells: ContextVar[Tells] = ContextVar("tells", default="usual")
 """`--quiet`: results and errors alone; `--verbose`: what is in force, and what an answer took."""
 _mid_line: ContextVar[bool] = ContextVar("mid_line", default=False)
 """Whether the last piece of an answer ended in the middle of a line."""
-_SPACE = re.compile(r"\s+")
 _COLUMNS = re.compile(r"\S.*?\s{2,}(?=\S)")
 """The first column of a line, and the space behind it."""
 _STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -152,12 +152,14 @@ def quotation(
     keep_lines: bool = False,
     stderr: bool = True,
 ) -> None:
-    """An indented excerpt of a text, with the marked part bold on a terminal. Line ends become spaces,
-    unless they are kept."""
+    """An indented excerpt of a text, with the marked part bold on a terminal.
+
+    Args:
+        keep_lines: show it as it is written, not as it is quoted (`wording.excerpt`).
+    """
     first, last = mark or (span[1], span[1])
-    parts = [text[span[0] : first], text[first:last], text[last : span[1]]]
-    if not keep_lines:
-        parts = [_SPACE.sub(" ", part) for part in parts]
+    edges = ((span[0], first), (first, last), (last, span[1]))
+    parts = [text[a:b] if keep_lines else excerpt(text, a, b) for a, b in edges]
     stream = sys.stderr if stderr else sys.stdout
     if not stream.isatty():
         lines = "".join(parts).strip().splitlines()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from mplus_cli.asking.passages import (
     LONGEST,
     SENTENCES,
     best_of_all,
+    first_passage,
     score_text,
     split_passages,
     split_sentences,
@@ -193,3 +196,36 @@ def test_the_best_passages_of_several_texts_share_a_count() -> None:
     ]
     shared = {"Ann came. Bob slept.": 2.0, "Bob slept.": 1.9, "Dan left.": 1.0, "It rained.": 0.5}
     assert best(shared, 3) == [["Ann came. Bob slept.", "It rained."], [], ["Dan left."]]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "CHAPTER IV. THE STORM",
+        "Chapter 4",
+        "THE STORM",
+        "IV",
+        "[12]",
+        "## The Storm",
+        "PART TWO\n\nIV",
+    ],
+)
+def test_no_passage_begins_with_a_heading(heading: str) -> None:
+    """Also where no place records it; but one that holds the answer stays."""
+    text = f"{heading}\n\nThe goat ate the rope of the boat."
+    scored = score_text("In chapter 4, the storm, what ate the rope?", text)
+    best = scored.best()
+    assert best is not None and text[slice(*best.span)] == "The goat ate the rope of the boat."
+    word = re.findall(r"\w+", heading)[-1]
+    held = scored.best(word)
+    assert held is not None and held.answer and held.span[0] <= held.answer[0]
+    part = first_passage(text, (0, len(text)))
+    assert part is not None and text[slice(*part)].startswith("The goat")
+
+
+@pytest.mark.parametrize(
+    "line", ["“NO!”", "KILL HIM!", "Ann Lee", "It rained, and", "Chapter 3 says so."]
+)
+def test_what_is_no_heading_stays(line: str) -> None:
+    text = f"{line}\n\nThe goat ate the rope."
+    assert first_passage(text, (0, len(text))) == (0, len(text))

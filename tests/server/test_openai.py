@@ -292,3 +292,10 @@ def test_an_unsure_response_streams_its_passage() -> None:
     assert [line[7:] for line in sent.splitlines() if line.startswith("event: ")] == [
         value["type"] for value in values
     ]
+
+
+def test_the_paragraphs_of_a_passage_stay_apart_in_a_chat() -> None:
+    text = "He kept a locket.\n\nIt was  of silver."
+    source = replace(SOURCE, text=text, quote_span=(0, len(text)))
+    said = spoken(replace(ANSWER, doubtful=True, sources=(source,)))
+    assert said.endswith(":\n\n> He kept a locket.\n>\n> It was of silver.")

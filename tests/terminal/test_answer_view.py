@@ -39,6 +39,18 @@ def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool
     assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
 
 
+def test_paragraphs_are_lines(capsys: Any) -> None:
+    text = "It rained.\n\nThe goat was\ncalled Admiral."
+    source = replace(HOLDING, text=text, quote_span=(0, len(text)), answer_span=(31, 38))
+    assert shown(capsys, replace(ANSWER, sources=(source,)))[1][-3:] == [
+        "  It rained.",
+        "  The goat was called Admiral.",
+        "  Story, p. 3",
+    ]
+    show_found([source])
+    assert capsys.readouterr().out.splitlines()[0] == "  It rained."
+
+
 def in_chapter(share: float) -> Source:
     place = Place(("The Ferry",), None, share, share + 0.01)
     return replace(HOLDING, pages=None, place=place, quote_place=None, answer_span=None)
