@@ -98,11 +98,13 @@ def ingest(
 
     settings = settings_of(context)
     one_of(json=as_json, jsonl=as_lines)
-    if as_lines and (dry_run or text or workers is not None or ray is not None):
+    is_shelf = workers is not None or ray is not None
+    is_other = dry_run or text or is_shelf
+    if as_lines and is_other:
         raise UsageError(
             "--jsonl shows one reading as it goes: leave out --dry-run, --text, --workers and --ray"
         )
-    if watch and (dry_run or text or workers is not None or ray is not None):
+    if watch and is_other:
         raise UsageError("--watch reads: leave out --dry-run, --text, --workers and --ray")
     if watch and (as_json or "-" in sources or (title, pages) != (None, None)):
         raise UsageError("--watch is for folders: leave out --json, --title, --pages and -")
@@ -111,13 +113,13 @@ def ingest(
             raise UsageError(
                 "--text writes text, and --dry-run or --json a report: give one of them"
             )
-        if workers is not None or ray is not None:
+        if is_shelf:
             raise UsageError("--dry-run and --text read nothing: leave out --workers and --ray")
         show = preview.show_text if text else preview.show_table
         with screen.meter() as meter:
             planned = plan(sources, title=title, pages=pages, ocr=ocr, progress=meter.report)
             return show(settings, planned, meter, as_json=as_json)
-    if workers is not None or ray is not None:
+    if is_shelf:
         if replace or any(value is not None for value in (memory, title, pages)):
             raise UsageError(
                 "-m, --title, --pages and --replace are for one memory: leave out --workers and --ray"
