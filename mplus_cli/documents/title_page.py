@@ -23,8 +23,8 @@ _BOOK = 20_000
 """Characters from which a text is long enough to show which of its words are names."""
 _BY = re.compile(r"(?:written\s+)?by:?(?:\s+(\S.*))?", re.IGNORECASE)
 _CREDIT = re.compile(
-    r"\W*(?:produced|e-?text|transcribed|transcriber|scanned|digiti[sz]ed|prepared|illustration"
-    r"|frontispiece|cover|html)\b.*",
+    r"\W*(?:(?:e-?text )?(?:produced|transcribed|scanned|digiti[sz]ed|prepared) (?:by|from)\b"
+    r"|transcriber['’]s note).*|\[(?:illustration|frontispiece|cover)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 _SUBTITLE = re.compile(
@@ -71,11 +71,13 @@ def markdown_title(text: str, headings: Sequence[Heading]) -> tuple[str, str | N
     """The title of Markdown, its only heading of the first level if the text begins with it ("" if not), and
     the author named after "by" in the line below."""
     first = [heading for heading in headings if heading.level == 1]
-    if len(first) != 1 or text[: first[0].start].strip() or is_numbered(first[0].title):
+    if len(first) != 1 or is_numbered(first[0].title) or "<" in first[0].title:
         return "", None
-    lines = (line.strip("*_# \t") for line in text[first[0].start :][:_FIRST].split("\n")[1:])
-    below = next((line for line in lines if line.strip("=")), "")
-    by = _BY.fullmatch(below)
+    start = first[0].start
+    if text[:start].strip():
+        return "", None
+    lines = (line.strip("*_# \t") for line in text[start : start + _FIRST].split("\n")[1:])
+    by = _BY.fullmatch(next((line for line in lines if line.strip("=")), ""))
     author = by and by[1] and _is_name(by[1]) and by[1]
     return sane_title(first[0].title), author_of([author]) if author else None
 

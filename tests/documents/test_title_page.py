@@ -29,6 +29,7 @@ def titled(tmp_path: Path, name: str, text: str) -> tuple[str, str | None]:
         ("Produced by Ann Lee\n\n[Illustration]\n\nEMMA\n\nBy Jane Austen", "Emma", "Jane Austen"),
         ("Title: Emma;\n  or, Hartfield\nAuthor: J. Austen", "Emma; or, Hartfield", "J. Austen"),
         (f"Title: It\nAuthor: A. B.\n{START}EMMA\n\nby Jane Austen", "It", "A. B."),
+        ("COVER HER\n\nA Novel\n\nby Ann Lee", "Cover Her", "Ann Lee"),
         (f"{START}EMMA\n\nby Jane Austen", "Emma", "Jane Austen"),
     ],
 )
@@ -97,6 +98,7 @@ def test_a_short_text_does_not_show_what_is_a_name(tmp_path: Path) -> None:
         ("# Chapter 1\n\nOnce.", "My File", None),
         ("# The Bell\n\nby the sea\n\nOnce.", "The Bell", None),
         ("# Untitled\n\nOnce.", "My File", None),
+        ('# <img src="a.png"> Bell\n\nOnce.', "My File", None),
     ],
 )
 def test_markdown_is_called_what_its_only_first_heading_says(
