@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
-from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.confidence import (
     FEATURES,
     SECOND_FEATURES,
@@ -27,6 +26,7 @@ from mplus_cli.asking.second_opinion import ANSWERS, SECOND_READS, ask_second, j
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.asking.words import Words
+from mplus_cli.english.answer_type import kind_of
 from mplus_cli.runtime.session import Session
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from models.matching import f1
-from mplus_cli.asking.answer_type import fits, kind_of
 from mplus_cli.asking.lexical import WORD, Match, find_words
+from mplus_cli.english.answer_type import fits, kind_of
 from mplus_cli.errors import MismatchError
 
 FILE = "asking.json"

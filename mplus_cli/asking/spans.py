@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.lexical import WORD
 from mplus_cli.asking.quoting import Quotable
+from mplus_cli.english.answer_type import kind_of
 
 _EMPTY = frozenset(
     "a an the i me my he him his she her hers it its they them their we us our you your this that these "

@@ -1,1 +1,1 @@
-"""How English questions refer to documents: by their parts, by their titles, and to themselves as books."""
+"""What English questions say: how they refer to documents and their parts, and the kind of answer they ask for."""

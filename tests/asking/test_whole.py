@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mplus_cli.asking.answer_type import kind_of
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.whole import of_itself, spans_the_whole
+from mplus_cli.english.answer_type import kind_of
 from mplus_cli.library import DocumentRow
 
 

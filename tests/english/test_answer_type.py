@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mplus_cli.asking.answer_type import fits, kind_of
+from mplus_cli.english.answer_type import fits, kind_of
 
 
 @pytest.mark.parametrize(
