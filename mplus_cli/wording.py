@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from models.prompts import REFUSAL
 from mplus_cli.place import Place
 
 MEGABYTE = 1_000_000
@@ -13,15 +14,20 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 _SPACE = re.compile(r"\s+")
 
-NO_ANSWER = "No answer that is likely to be right."
+NO_ANSWER = "No clear answer found in the text."
+"""Where a reader would answer, but is too likely to be wrong."""
+SILENT = "The text does not seem to say."
+"""Where no reader would answer: one may still have overlooked it, so this claims less than `REFUSAL`."""
 NOT_SURE = "Not sure of this answer"
 NEAREST = "Nearest in the text:"
 BEGINNING = "It begins:"
 
 
 def answer_text(answer: str, reason: str) -> str:
-    """An answer as it is shown: where none is likely enough, that is said in its place."""
-    return NO_ANSWER if reason == "unsure" else answer
+    """An answer as it is shown: where none is given, that is said in its place."""
+    if reason == "unsure":
+        return NO_ANSWER
+    return SILENT if answer == REFUSAL else answer
 
 
 def excerpt(text: str, start: int, stop: int) -> str:

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from models.prompts import REFUSAL
 from mplus_cli.place import Place
-from mplus_cli.wording import MEGABYTE, NO_ANSWER, NOT_SURE, excerpt, place, size
+from mplus_cli.wording import (
+    MEGABYTE,
+    NO_ANSWER,
+    NOT_SURE,
+    SILENT,
+    answer_text,
+    excerpt,
+    place,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +44,24 @@ def test_places(pages: tuple[int, int] | None, where: Place | None, expected: st
     assert place("Walden", pages, where) == expected
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason", "shown"),
+    [
+        (REFUSAL, "unsure", NO_ANSWER),
+        (REFUSAL, "refused", SILENT),
+        (f"Sorry. {REFUSAL}", "refused", f"Sorry. {REFUSAL}"),
+        ("Ratsey", "stop", "Ratsey"),
+    ],
+)
+def test_no_answer_is_no_claim_that_there_is_none(answer: str, reason: str, shown: str) -> None:
+    assert answer_text(answer, reason) == shown
+    assert "does not say" not in NO_ANSWER + SILENT
+
+
 def test_the_page_says_it_as_the_terminal_does() -> None:
     page = Path(__file__).parents[1] / "mplus_cli" / "server" / "index.html"
     said = page.read_text(encoding="utf-8")
-    for words in (NO_ANSWER, NOT_SURE):
+    for words in (NO_ANSWER, SILENT, NOT_SURE):
         assert said.count(words) == 1
 
 

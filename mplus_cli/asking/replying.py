@@ -23,7 +23,7 @@ def reply(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
 
     Yields:
         What was recalled, once the prompt is read; text as it comes (empty where a token completes no
-        character, none at all where the reply is doubtful); and last the whole reply.
+        character, none at all where the reply is doubtful or the refusal); and last the whole reply.
 
     Raises:
         models.generate.PromptTooLong: prompt and reply do not fit behind the memory.
@@ -49,8 +49,11 @@ def _verdict(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
         yield Chosen(REFUSAL, 0, "unsure")
         return
     text = likeliest_verdict(session, behind)
+    if text == REFUSAL:
+        yield Chosen(text, 1, "refused")
+        return
     yield text
-    yield Chosen(text, 1, "refused" if _is_refusal(text) else "verdict")
+    yield Chosen(text, 1, "verdict")
 
 
 def _span(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
@@ -67,7 +70,7 @@ def _span(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
     )
     yield behind.recalled
     chosen = cut_short(session.tokenizer, choose(prompted, behind, longest), limit)
-    if not chosen.is_doubtful and chosen.reason != "unsure":
+    if not chosen.is_doubtful and chosen.text != REFUSAL:
         yield chosen.text
     yield chosen
 
@@ -84,12 +87,12 @@ def cut_short(tokenizer: Any, chosen: Chosen, limit: int) -> Chosen:
 
 
 def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
-    """Generated text, token by token."""
+    """Generated text, token by token; what may become the refusal is held back as long as it may."""
     from models.generate import Generated, Recalled, stream
     from models.sampling import Sampling
 
     session, question = prompted.session, prompted.draft.question
-    text = AnswerText(session.tokenizer)
+    text, held = AnswerText(session.tokenizer), ""
     for event in stream(
         session.model,
         prompted.memory,
@@ -103,8 +106,15 @@ def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
         if isinstance(event, Recalled):
             yield event
         elif isinstance(event, Generated):
-            yield text.push(event.id)
+            held += text.push(event.id)
+            if REFUSAL.startswith(text.text):
+                yield ""
+            else:
+                yield held
+                held = ""
         else:
+            if text.text != REFUSAL:
+                yield held
             reason = "refused" if _is_refusal(text.text) else event.reason
             yield Chosen(text.text, event.new_tokens, reason)
 
@@ -112,6 +122,5 @@ def _generated(prompted: Prompted) -> Iterator[Recalled | str | Chosen]:
 def _is_refusal(answer: str) -> bool:
     """Whether the reader's own words refuse: then the reason is `refused`."""
     from models.matching import normalise
-    from models.prompts import REFUSAL
 
     return normalise(REFUSAL) in normalise(answer)

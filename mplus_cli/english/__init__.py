@@ -1,1 +1,1 @@
-"""What English questions say: how they refer to documents and their parts, and the kind of answer they ask for."""
+"""English questions: how they name documents and their parts, and what kind of answer they ask for."""

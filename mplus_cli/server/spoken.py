@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from models.prompts import REFUSAL
 from mplus_cli.asking.events import Answer, Source
-from mplus_cli.wording import NO_ANSWER, NOT_SURE, answer_text, excerpt, place
+from mplus_cli.wording import NO_ANSWER, NOT_SURE, SILENT, answer_text, excerpt, place
 
 _DOUBT = f"\n\n{NOT_SURE}."
 
 
 def spoken(answer: Answer) -> str:
     """What a chat shows: the answer, and where it is not sure, that and the passage that fits best."""
-    if answer.reason == "unsure":
-        text = NO_ANSWER
-    elif answer.doubtful:
-        text = answer.answer + _DOUBT
-    else:
-        return answer.answer
+    text = answer_text(answer.answer, answer.reason)
+    if not answer.is_unsure:
+        return text
+    if answer.doubtful:
+        text += _DOUBT
     best = answer.sources[0] if answer.sources else None
     if best is None or best.quote_span is None:
         return text
@@ -36,7 +35,7 @@ def refusal(answer: Answer) -> str | None:
 
 def heard(text: str) -> str:
     """The answer in a message of the assistant, without what `spoken` adds: what a chat keeps as its turn."""
-    if text.startswith(NO_ANSWER):
+    if text.startswith((NO_ANSWER, SILENT)):
         return REFUSAL
     return text.split(_DOUBT, 1)[0]
 

@@ -34,7 +34,7 @@ def show_answer(
         if final is not None:
             screen.json_out(final.to_json())
         return final
-    final = _stream(events) if stream else _last(events)
+    final, is_shown = _stream(events) if stream else (_last(events), False)
     if final is None:
         return None
     show_reading(final)
@@ -42,7 +42,7 @@ def show_answer(
         show_evidence(final, whole=whole)
     elif final.doubtful:
         screen.aside(DOUBTFUL)
-    if not stream or final.is_unsure:
+    if not is_shown:
         screen.piece(f"{final_text(final)}\n")
     if sources and not final.is_unsure:
         show_evidence(final, whole=whole)
@@ -64,7 +64,7 @@ def show_filled(events: Iterable[Event], fill: Callable[[dict[str, Any]], str]) 
     """The answer in a form of the user's own."""
     final = _last(events)
     if final is not None:
-        screen.piece(f"{fill(final.to_json())}\n")
+        screen.piece(f"{fill(final.to_json() | {'answer': final_text(final)})}\n")
     return final
 
 
@@ -84,17 +84,17 @@ def _last(events: Iterable[Event]) -> Answer | None:
     return final
 
 
-def _stream(events: Iterable[Event]) -> Answer | None:
-    """The complete answer, shown as it comes unless it is doubtful."""
+def _stream(events: Iterable[Event]) -> tuple[Answer | None, bool]:
+    """The complete answer, and whether it was shown as it came: one that is doubtful or none comes whole."""
     with screen.meter() as meter:
         meter.report("thinking")
         for event in events:
             if isinstance(event, Answer):
-                return event
+                return event, False
             if isinstance(event, TextDelta):
                 meter.close()
-                return _grow(event, events)
-    return None
+                return _grow(event, events), True
+    return None, False
 
 
 def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
@@ -110,7 +110,7 @@ def _grow(first: TextDelta, events: Iterable[Event]) -> Answer | None:
 
 
 def final_text(answer: Answer) -> str:
-    """The text for stdout: the answer, or that none is likely enough to be right."""
+    """The text for stdout: the answer, or that there is none."""
     return answer_text(answer.answer, answer.reason)
 
 

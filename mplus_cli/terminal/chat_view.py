@@ -90,12 +90,15 @@ def _stream(conversation: Conversation, line: str) -> None:
                 shown(text)
             elif isinstance(event, Answer):
                 final = event
-    if final is not None:
-        show_reading(final)
-        show_evidence(final)
-        if final.is_unsure:
-            screen.piece(f"{final_text(final)}\n")
-        show_usage(final)
+    if final is None:
+        return
+    show_reading(final)
+    if not text and not final.is_unsure:
+        screen.piece(f"{final_text(final)}\n")
+    show_evidence(final)
+    if final.is_unsure:
+        screen.piece(f"{final_text(final)}\n")
+    show_usage(final)
 
 
 def _edited(conversation: Conversation, question: str) -> slash_commands.Reply:

@@ -21,6 +21,7 @@ from mplus_cli.library import Library, ModelIdentity
 from mplus_cli.runtime.tokens import AnswerText, PlainTokenizer
 from mplus_cli.terminal.streaming import WrappedText
 from mplus_cli.visible import visible
+from mplus_cli.wording import SILENT
 
 SHORT = ("--max-new-tokens", "8")
 
@@ -217,9 +218,9 @@ def test_strict_would_rather_have_no_answer(
 ) -> None:
     line = ("ask", "who?", "-m", book, "--no-sources")
     judged(-1.0)
-    assert mplus(*line).out != f"{REFUSAL}\n"
+    assert mplus(*line).out not in (f"{REFUSAL}\n", f"{SILENT}\n")
     declined = mplus(*line, "--strict")
-    said = "No answer that is likely to be right.\n"  # not that the text does not say
+    said = "No clear answer found in the text.\n"  # not that the text does not say
     assert (declined.code, declined.out, declined.err) == (ExitCode.REFUSED, said, "")
     answer = mplus(*line, "--strict", "--json").json
     assert (answer["answer"], answer["reason"], answer["refused"]) == (REFUSAL, "unsure", True)
@@ -243,7 +244,7 @@ def test_neither_yes_nor_no_where_answers_are_judged(mplus: Any, book: str, judg
         assert (result.code, answer["answer"], answer["reason"]) == (code, REFUSAL, "unsure")
         assert answer["sources"] and answer["confidence"] is None
         shown = mplus(*line, *more)
-        assert shown.out == "No answer that is likely to be right.\n"
+        assert shown.out == "No clear answer found in the text.\n"
         assert "  The passage that fits the question best:" in shown.err.splitlines()
     assert mplus(*line, "--json", "--no-quote", *SHORT).json["reason"] != "unsure"
 
@@ -533,20 +534,39 @@ def test_sources_full(mplus: Any, book: str) -> None:
     assert none == mplus("ask", "--sources", "none", *line[1:]) == mplus(*line, "--sources=none")
 
 
-def test_a_refusal_in_the_readers_own_words(
-    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (REFUSAL, SILENT),
+        (f"Sorry. {REFUSAL}", f"Sorry. {REFUSAL}"),
+        ("The text is long", "The text is long"),
+        ("The text", "The text"),
+    ],
+)
+def test_what_the_reader_refuses_with_is_shown_as_less_certain(
+    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch, said: str, shown: str
 ) -> None:
-    class Refusing:
-        """An answer's text that is the refusal, whatever the tokens are."""
+    """Streamed or not, in a chat and in a template; in JSON it is what the reader said."""
 
-        text = REFUSAL
+    class Saying:
+        """An answer's text in two pieces, whatever the tokens are."""
 
         def __init__(self, tokenizer: Any) -> None:
-            pass
+            self.text, self._pieces = "", [said[:8], said[8:]]
 
         def push(self, id: int) -> str:
-            return ""
+            piece = self._pieces.pop(0) if self._pieces else ""
+            self.text += piece
+            return piece
 
-    monkeypatch.setattr("mplus_cli.asking.replying.AnswerText", Refusing)
-    answer = mplus("ask", "Who keeps the goat?", "-m", book, "--no-quote", "--json").json
-    assert (answer["answer"], answer["reason"], answer["refused"]) == (REFUSAL, "refused", True)
+    monkeypatch.setattr("mplus_cli.asking.replying.AnswerText", Saying)
+    line = ("ask", "Who keeps the goat?", "-m", book, "--no-quote")
+    answer = mplus(*line, "--json").json
+    assert (answer["answer"], answer["refused"]) == (said, REFUSAL in said)
+    assert answer["reason"] == "refused" or not answer["refused"]
+    for more in ((), ("--no-stream",), ("--template", "{{ answer }}")):
+        assert mplus(*line, *more).out == f"{shown}\n"
+    assert mplus("chat", "-m", book, stdin="/quote off\nWho?\n").out == f"{shown}\n"
+    events = mplus(*line, "--jsonl").out.splitlines()[1:-1]
+    told = "".join(json.loads(event)["text"] for event in events)
+    assert told == ("" if said == REFUSAL else said)

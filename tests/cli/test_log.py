@@ -73,7 +73,7 @@ def test_what_was_doubtful_is_shown_so(mplus: Any) -> None:
     told = [part.splitlines()[1:3] for part in mplus("log", "1").out.split("\n> ")[1:]]
     assert told == [
         ["The keeper", "  Not sure of this answer."],
-        ["The text does not say.", "  Nearest in the text:"],
+        ["The text does not seem to say.", "  Nearest in the text:"],
         ["At sea", '  Story: "The keeper."'],
     ]
 

@@ -300,12 +300,12 @@ def test_export(history: History, tmp_path: Path) -> None:
         "\n## Who # is it?\n\nThe keeper.\n\n- Story, p. 2-3" in text and text.count("- Story") == 1
     )
     unsure = {**answer("Why?", "The text does not say."), "reason": "unsure"}
-    assert "No answer that is likely to be right." in to_markdown("book", [unsure])
-    assert "right.\n\nNearest" not in to_markdown("book", [unsure])  # an earlier mplus kept it so
+    assert "No clear answer found in the text." in to_markdown("book", [unsure])
+    assert "text.\n\nNearest" not in to_markdown("book", [unsure])  # an earlier mplus kept it so
     lines = to_markdown("book", [{**answer("Who?"), "doubtful": True}]).splitlines()
     assert lines[lines.index("The keeper.") + 2] == "Not sure of this answer."
     refused = to_markdown("book", [{**unsure, "reason": "refused", "refused": True}])
-    assert "The text does not say.\n\nNearest in the text:\n\n- Story" in refused
+    assert "The text does not seem to say.\n\nNearest in the text:\n\n- Story" in refused
     export(data, "book", [answer("Who?")])
     assert json.loads(data.read_text())["turns"][0]["question"] == "Who?"
     with pytest.raises(UsageError, match="is there already"):

@@ -11,7 +11,7 @@ import pytest
 from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
 from mplus_cli.place import Place
 from mplus_cli.server.spoken import spoken
-from mplus_cli.wording import NO_ANSWER
+from mplus_cli.wording import NO_ANSWER, SILENT
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi")
@@ -172,7 +172,7 @@ def test_messages_without_a_question(client: Any) -> None:
     [
         ({}, "Ratsey", None, "stop"),
         ({"reason": "length"}, "Ratsey", None, "length"),
-        ({"answer": REFUSAL, "reason": "refused", "confidence": None}, REFUSAL, REFUSAL, "stop"),
+        ({"answer": REFUSAL, "reason": "refused", "confidence": None}, SILENT, SILENT, "stop"),
         (
             {"answer": REFUSAL, "reason": "unsure", "confidence": None},
             f'{NO_ANSWER} The passage that fits best (Moonfleet, p. 4-5, "The Vault"):'
@@ -203,7 +203,7 @@ def test_how_sure_it_is_shows(changes: Any, content: str, refusal: str | None, f
     asked = api.ChatRequest(model="book", messages=messages).to_question(False)
     assert asked.turns == (("Who?", answer.answer),), "as `mplus chat` keeps it"
     chunks = api.Chunks("book", "http://here/", False)
-    said = [] if answer.is_unsure else [chunks.text(TextDelta(answer.answer))]
+    said = [] if answer.is_unsure or answer.refused else [chunks.text(TextDelta(answer.answer))]
     streamed = "".join([*said, chunks.text(answer)])
     deltas = [
         json.loads(line[6:])["choices"][0]["delta"]

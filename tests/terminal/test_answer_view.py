@@ -20,7 +20,7 @@ ANSWER = Answer("Who?", "Admiral", "m", "model", (OTHER, HOLDING, OTHER), USAGE,
 
 
 def shown(capsys: Any, answer: Answer, **options: Any) -> tuple[str, list[str]]:
-    deltas = [] if answer.is_unsure else [TextDelta(answer.answer)]
+    deltas = [] if answer.refused or answer.is_unsure else [TextDelta(answer.answer)]
     events = iter([Retrieved(answer.sources), *deltas, answer])
     assert show_answer(events, **options) == answer
     captured = capsys.readouterr()
@@ -102,7 +102,7 @@ def test_a_refusal_shows_one_passage(capsys: Any) -> None:
         ANSWER, answer=REFUSAL, sources=(near, replace(HOLDING, answer_span=None)), reason="refused"
     )
     out, err = shown(capsys, refused)
-    assert out == f"{REFUSAL}\n"
+    assert out == "The text does not seem to say.\n"
     assert err[-4:] == [
         "  Nearest in the text:",
         "  Nothing here.",
@@ -127,7 +127,7 @@ def test_an_answer_too_doubtful_to_be_given_leaves_the_passage(capsys: Any) -> N
     """It does not claim that the text does not say: that is not known."""
     unsure = replace(ANSWER, answer=REFUSAL, reason="unsure")
     out, err = shown(capsys, unsure)
-    assert out == "No answer that is likely to be right.\n"
+    assert out == "No clear answer found in the text.\n"
     first = err.index("  The passage that fits the question best:")
     assert err[first + 1] == "  Nothing here."
     assert not any("likeliest" in line or "sure" in line for line in err), "said once"
