@@ -23,7 +23,7 @@ from mplus_cli.asking.events import (
     Usage,
 )
 from mplus_cli.asking.follow_ups import resolve
-from mplus_cli.asking.narrowing import count_parts, scope_of, search_note
+from mplus_cli.asking.narrowing import count_parts, in_ordinary_letters, scope_of, search_note
 from mplus_cli.asking.open_memory import OpenMemory, check_readers
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
@@ -93,6 +93,7 @@ class Request:
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
         read_as = self.draft.question.text
+        is_same = read_as.casefold() == self.asked.casefold()
         return Answer(
             question=self.asked,
             answer=chosen.text,
@@ -104,7 +105,7 @@ class Request:
             confidence=chosen.confidence,
             doubtful=chosen.is_doubtful,
             note=self.note,
-            understood_as=None if read_as == self.asked else read_as,
+            understood_as=None if is_same else read_as,
         )
 
     def nothing_read(self, ranked: tuple[ChunkScore, ...] = ()) -> Recalled:
@@ -131,6 +132,9 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     question = replace(question, turns=question.turns[-KEPT_TURNS:])
     clock, draft = Clock(), measure(session, question)
     asked = draft.question.text
+    read_as = in_ordinary_letters(opened, draft.question)
+    if read_as != draft.question:
+        draft = measure(session, read_as)
     if question.turns and answer_form(session, draft.question) != "spoken":
         draft = measure(session, resolve(draft.question))
     scope = scope_of(session, opened, draft.question)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mplus_cli.asking.events import Source
-from mplus_cli.asking.narrowing import scope_of, search_note
+from mplus_cli.asking.narrowing import in_ordinary_letters, scope_of, search_note
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -44,7 +44,7 @@ def find(
     check(question)
     if not 1 <= count <= MOST:
         raise UsageError(f"-n is {count}: give a whole number from 1 to {MOST}")
-    draft = measure(session, question)
+    draft = measure(session, in_ordinary_letters(opened, question))
     scope = scope_of(session, opened, draft.question)
     found, _, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     if said := search_note(scope, part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mplus_cli.asking.events import Source
-from mplus_cli.asking.narrowing import scope_of, search_note
+from mplus_cli.asking.narrowing import in_ordinary_letters, scope_of, search_note
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.prompting import measure
 from mplus_cli.asking.question import Question, check
@@ -38,7 +38,8 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     from models.scan import score_all
 
     check(question)
-    draft = measure(session, question)
+    asked = measure(session, question).question
+    draft = measure(session, in_ordinary_letters(opened, asked))
     scope = scope_of(session, opened, draft.question)
     found, words, part = retrieve(session, opened, replace(draft, question=scope.to_look_up))
     found = replace(found, ranked=rank_chunks(session, opened, draft, found))
@@ -54,4 +55,4 @@ def measure_heat(session: Session, opened: OpenMemory, question: Question) -> He
     fits = ((scores - low) / spread).where(there, torch.zeros(())).tolist()
     evidence = gather_evidence(session, opened, draft.question.text, found, part=part)
     note = search_note(scope, part)
-    return Heat(draft.question.text, tuple(fits), evidence.sources(), note)
+    return Heat(asked.text, tuple(fits), evidence.sources(), note)

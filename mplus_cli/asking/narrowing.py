@@ -13,6 +13,7 @@ from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.parts import Part, names_part
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.scope import find_document, listed
+from mplus_cli.english import capitals
 from mplus_cli.english.headings import of_kind
 from mplus_cli.english.titles import titles_named
 from mplus_cli.errors import UsageError
@@ -49,7 +50,7 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     """
     known = opened.stored.documents()
     asked = [find_document(known, name) for name in question.documents] or known
-    titles = titles_named(question.text, asked, lambda: _texts(opened))
+    titles = titles_named(question.text, asked, opened.all_texts)
     if not titles:
         return Scope(tuple(asked), question, question)
     named = [row for row in asked if any(row.id in title.documents for title in titles)]
@@ -70,6 +71,13 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
 
 
+def in_ordinary_letters(opened: OpenMemory, question: Question) -> Question:
+    """A question that was typed in capitals, and such turns before it, as they would be typed without."""
+    turns = tuple((capitals.in_ordinary_letters(a, opened.all_texts), b) for a, b in question.turns)
+    text = capitals.in_ordinary_letters(question.text, opened.all_texts)
+    return replace(question, text=text, turns=turns)
+
+
 def search_note(scope: Scope, part: Part | None) -> str | None:
     """What a user should know of where a question was looked up: in fewer documents than were asked, or not
     in the part that it names."""
@@ -87,10 +95,6 @@ def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | N
     if not document.complete or not found.is_complete:
         return None
     return len(of_kind(kind, found.sections)) or None
-
-
-def _texts(opened: OpenMemory) -> Sequence[str]:
-    return opened.texts or opened.stored.texts(opened.memory.chunks)
 
 
 def _is_held(opened: OpenMemory, document: DocumentRow) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,10 @@ class OpenMemory:
     """How much the checkpoint weighs words in finding, and its confidence; None if it has neither."""
     texts: tuple[str, ...] = ()
     """The texts of all chunks, to match words in; empty where words count for nothing."""
+
+    def all_texts(self) -> Sequence[str]:
+        """The texts of all chunks, whether words count or not."""
+        return self.texts or self.stored.texts(self.memory.chunks)
 
 
 def load_memory(session: Session, stored: StoredMemory) -> OpenMemory:

@@ -14,22 +14,65 @@ from mplus_cli.english.texts import TEXT
 from mplus_cli.library import DocumentRow
 from mplus_cli.wording import count
 
-NOT_TOLD = "This asks about the whole text, and mplus answers from single passages."
+NOT_TOLD = "This asks about the whole text, but mplus answers from single passages."
 """The answer to questions that no single passage answers."""
 
-PART_NOT_TOLD = "This asks about a part as a whole, and mplus answers from single passages."
+PART_NOT_TOLD = "This asks about a whole page or chapter, but mplus answers from single passages."
 """The same of a page or chapter."""
 
+
+def _exactly(*forms: str) -> re.Pattern[str]:
+    """Matches questions that have one of these forms, and nothing else."""
+    return re.compile(rf"^(?:{'|'.join(forms)})\W*$")
+
+
+_LEAD = re.compile(
+    r"^(?:(?:and|but|so|ok|okay|well|now|then|please|just|(?:can|could|would|will) you(?: please)?"
+    r"|do you know|(?:tell|give) me|i (?:want|would like|need) to know|i(?:'d|’d) like to know)\b,? )+"
+)
+"""What a question may be put behind: "Can you tell me how the story ends?"."""
+_IS, _ARE = r"(?:'s|’s| is| was)", r"(?:'s|’s| is| are| was| were)"
 _THIS = rf"(?:this|the|your) (?:whole |entire )?{TEXT}"
+_ALL = r"(?:it all|everything)"
+_MOSTLY = r"(?:all |mainly |mostly |really )?"
+_END = r"(?: all)? (?:begin|start|end(?: up)?|finish|conclude|turn out)"
+_ENDS = (
+    r"(?: all)? (?:(?:begin|start|end|conclude)s|finishes|began|(?:start|end|finish)ed|turns out)"
+)
+_WHEN = r"(?:(?:right )?(?:at|in|near|towards?|by) the (?:very )?(?:end|beginning|start)|finally|eventually)"
+_MAIN = r"(?:main|principal|central|leading|key|chief|(?:most )?important)"
 _SUM = re.compile(
-    r"^(?:(?:please|can you|could you|would you) )*(?:summari[sz]e|sum up|recap|outline|retell)\b"
+    r"^(?:summari[sz]e|sum up|recap|outline|retell)\b"
     r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
-    rf"|main (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
-    rf"|^what(?:'s|’s| is| was) {_THIS} (?:all )?about\b"
-    rf"|^what happens (?:in|(?:at|in) the (?:very )?(?:end|beginning|start) of) {_THIS}\W*$"
-    rf"|^how (?:does|did|will) {_THIS} (?:begin|start|end|finish|conclude)\W*$"
-    r"|^who (?:are|is) the (?:main|principal|central) characters?\b"
+    rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
+    rf"|^(?:what|who){_IS} {_THIS} {_MOSTLY}about\b"
+    rf"|^who{_ARE} the {_MAIN} characters?\b"
     r"|^(?:list|count|name|enumerate) (?:all|every|each)\b"
+)
+_ENDING = _exactly(
+    rf"how (?:does|do|did|will) (?:{_THIS}|{_ALL}|things){_END}(?: {_WHEN})?",
+    rf"how (?:{_THIS}|{_ALL}){_ENDS}(?: {_WHEN})?",
+    rf"what happen(?:s|ed) (?:in|{_WHEN} of) {_THIS}",
+    rf"(?:what|how){_IS} the (?:ending|climax)(?: of {_THIS})?(?: like)?",
+    rf"(?:does|has|did) {_THIS} (?:have )?an? [\w-]+ end(?:ing)?",
+    r"is there an? [\w-]+ ending",
+)
+_ABOUT = _exactly(
+    rf"(?:what|who) {_THIS} (?:is|was) {_MOSTLY}about",
+    rf"what does {_THIS} (?:deal with|tell(?: us)?(?: about)?|describe|cover|discuss)",
+    rf"(?:describe|explain|(?:what do you know |(?:something |more |all )?)about) {_THIS}",
+    rf"what (?:kind|sort|type|genre) of (?:an? )?{TEXT} is (?:it|this)",
+    rf"what(?:{_IS} the)? genre (?:is|of) {_THIS}",
+    r"(?:what(?:'s|’s| is| are) )?(?:the |its )?(?:plot|storyline|moral|gist|premise)",
+    rf"(?:what(?:'s|’s| is| are) )?(?:the |its )?(?:{_MAIN} )?themes?",
+    rf"(?:what(?:'s|’s| is| are) )?(?:the |its )?{_MAIN} (?:idea|point|message|topic|argument)s?",
+    r"(?:write )?(?:an? |the )?(?:[\w-]+ )?(?:summary|synopsis|overview|tl;?dr)(?:,? please)?",
+)
+_CAST = rf"(?:{_MAIN} characters?|characters|protagonists?|antagonists?|hero(?:es)?|heroines?|villains?)"
+_WHO = _exactly(
+    rf"(?:(?:who|what|which){_ARE} |name |list )?(?:the )?(?:names? of (?:all )?the )?{_CAST}"
+    rf"(?: here| (?:in|of) {_THIS})?",
+    rf"what{_ARE} the {_MAIN} characters?(?:'s|’s|s'|s’)? (?:names?|called)",
 )
 _COUNT = re.compile(
     r"\bhow many (?:chapters|sections|parts|volumes|words|sentences|paragraphs|lines|characters|scenes"
@@ -52,10 +95,14 @@ _PAGES = re.compile(rf"^how many pages (?:has|are there in|are in|does) {_THIS}(
 
 # "It" and "this" mean the text only where nothing else has what is asked for.
 _SUM_OF_IT = re.compile(
-    r"\b(?:summary|synopsis) of (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:it|this) (?:all )?about\W*$"
+    r"\b(?:summary|synopsis) of (?:it|this)\W*$"
+    rf"|^(?:what|who){_IS} (?:it|this) {_MOSTLY}about\W*$"
+    rf"|\b(?:what|who) (?:it|this) is {_MOSTLY}about\W*$"
     r"|^how many (?:chapters|pages) (?:has|does|are there in|are in) (?:it|this)(?: have)?\W*$"
     r"|^how many (?:chapters|volumes|pages|characters) are there\W*$"
-    r"|^what happens (?:at|in) the (?:very )?(?:end|beginning|start)\W*$"
+    rf"|^what happen(?:s|ed)(?: in it)?(?: {_WHEN})?\W*$"
+    rf"|^how (?:does|did|will) (?:it|this){_END}(?: {_WHEN})?\W*$|\bhow it{_ENDS}(?: {_WHEN})?\W*$"
+    r"|^(?:does|has) it (?:have )?an? [\w-]+ ending\W*$|^what genre is (?:it|this)\W*$"
 )
 _TITLE_OF_IT = re.compile(
     rf"^(?:what|which) {TEXT} is (?:it|this)\W*$|^what(?:'s|’s| is| was) (?:the|its) title\W*$"
@@ -68,7 +115,6 @@ _PAGES_OF_IT = re.compile(
 )
 # "The report" may be one that the text tells of: whose author its file does not name.
 _WORK = rf"(?:this (?:whole |entire )?{TEXT}|the (?:book|novel|text))"
-_IS = r"(?:'s|’s| is| was)"
 _AUTHOR = re.compile(
     rf"^who(?: wrote|{_IS} the (?:author|writer) of) {_WORK}\W*$"
     rf"|^who{_IS} {_WORK} (?:written )?by\W*$|^by whom (?:is|was) {_WORK}(?: written)?\W*$"
@@ -90,7 +136,7 @@ _FROM_HEADINGS = " (by the headings)"
 
 def spans_the_whole(question: Question) -> bool:
     """Whether a question asks to sum up or to count over a whole text."""
-    return _asks(question, (_SUM, _COUNT), _SUM_OF_IT) is not None
+    return _asks(question, (_SUM, _ENDING, _ABOUT, _WHO, _COUNT), _SUM_OF_IT) is not None
 
 
 def of_itself(
@@ -142,7 +188,7 @@ def _asks(
 ) -> re.Match[str] | None:
     """The match of a question that names the text, or refers to it by a pronoun, which in a chat may mean
     anything."""
-    text = " ".join(question.text.lower().split())
+    text = _LEAD.sub("", " ".join(question.text.lower().split()))
     for pattern in named:
         if match := pattern.search(text):
             return match

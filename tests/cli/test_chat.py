@@ -141,6 +141,25 @@ def test_a_follow_up_is_answered_as_it_would_be_alone(
     assert ask(conversation, "Where did he live?").understood_as is None
 
 
+def test_a_question_in_capitals_is_answered_as_in_ordinary_letters(
+    book: str, tiny_but: Any
+) -> None:
+    """And shown as it was typed; a follow-up finds the name in it."""
+    tiny_but(quote_weight=4.0)
+    conversation = begun(book)
+    plain, loud = (
+        (ask(conversation, case("Where did Orla Finch keep the goat?")), conversation.begin())[0]
+        for case in (str, str.upper)
+    )
+    assert loud.question == "WHERE DID ORLA FINCH KEEP THE GOAT?" and loud.understood_as is None
+    assert (loud.answer, loud.sources) == (plain.answer, plain.sources)
+    words, note = "Lit the lamp with a brass key", list[str]().append
+    assert conversation.find(words.upper(), note) == conversation.find(words, note) != ()
+    ask(conversation, loud.question)
+    assert ask(conversation, "WHEN DID SHE SLEEP?").understood_as == "When did Orla Finch sleep?"
+    assert conversation.turns[-1][0] == "WHEN DID SHE SLEEP?"
+
+
 def test_answers_are_quoted_unless_that_is_turned_off(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
