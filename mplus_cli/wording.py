@@ -18,6 +18,10 @@ NO_ANSWER = "No clear answer found in the text."
 """Where a reader would answer, but is too likely to be wrong."""
 SILENT = "The text does not seem to say."
 """Where no reader would answer: one may still have overlooked it, so this claims less than `REFUSAL`."""
+WHAT_TO_ASK = (
+    'mplus answers questions from the text it has read, such as "Who is the captain of the ship?"'
+)
+"""The reply to small talk."""
 NOT_SURE = "Not sure of this answer"
 NEAREST = "Nearest in the text:"
 BEGINNING = "It begins:"

@@ -33,9 +33,11 @@ from mplus_cli.asking.rereading import compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
 from mplus_cli.asking.sources import Evidence, beginning, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, PART_NOT_TOLD, of_itself, spans_the_whole
+from mplus_cli.english.small_talk import is_small_talk
 from mplus_cli.errors import UsageError
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import Session
+from mplus_cli.wording import WHAT_TO_ASK
 
 if TYPE_CHECKING:
     from models.generate import Recalled
@@ -129,7 +131,8 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
             f"{session.loaded.name} does not say how sure it is: leave out --strict (in the config "
             "file: strict = true), or use another model"
         )
-    question = replace(question, turns=question.turns[-KEPT_TURNS:])
+    turns = [turn for turn in question.turns if not is_small_talk(turn[0])]
+    question = replace(question, turns=tuple(turns[-KEPT_TURNS:]))
     clock, draft = Clock(), measure(session, question)
     asked = draft.question.text
     read_as = in_ordinary_letters(opened, draft.question)
@@ -142,6 +145,9 @@ def answer(session: Session, opened: OpenMemory, question: Question) -> Iterator
     request = Request(session, opened, clock, asked, draft)
     if answer_form(session, draft.question) == "span":
         check_readers(session, opened)
+    if is_small_talk(asked):
+        yield from _about(request, WHAT_TO_ASK)
+        return
     told = of_itself(scope.as_this_book, scope.documents, partial(count_parts, opened))
     if told is not None:
         yield from _about(request, told)
@@ -167,7 +173,7 @@ def _texts(stored: StoredMemory) -> Callable[[Sequence[int]], list[str]]:
 
 
 def _about(request: Request, text: str) -> Iterator[Event]:
-    """An answer from the documents' records: no passage is looked up."""
+    """An answer that no passage is looked up for: from the documents' records, or to small talk."""
     yield Retrieved(())
     yield TextDelta(text)
     yield request.answer(Chosen(text, 0, "about"), (), request.nothing_read())

@@ -137,9 +137,9 @@ class Answer:
     usage: Usage
     reason: str
     """Why it ended: `models.generate.Finished`; `refused`; `unsure`: nothing likely enough was found;
-    `verdict`: yes or no, where answers have no probability; `about`: told by the documents' records;
-    `whole`: it asks about a whole text, which no passage tells; `part`: about a page or chapter as a
-    whole, whose beginning the sources are."""
+    `verdict`: yes or no, where answers have no probability; `about`: told by the documents' records, or a
+    reply to small talk; `whole`: it asks about a whole text, which no passage tells; `part`: about a page or
+    chapter as a whole, whose beginning the sources are."""
     confidence: float | None = None
     """The probability that it is right; None for a refusal, and where it is not known."""
     doubtful: bool = False

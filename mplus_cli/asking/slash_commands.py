@@ -1,4 +1,5 @@
-"""The commands of a chat: lines that start with a slash, and what each may become while it is typed.
+"""The commands of a chat: lines that start with a slash, what each may become while it is typed, and small
+talk.
 
 Each is a row of `COMMANDS`. Works on a conversation, independent of the terminal.
 """
@@ -14,11 +15,12 @@ from pathlib import Path
 from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Source, usage_words
 from mplus_cli.asking.scope import find_document
+from mplus_cli.english.small_talk import is_small_talk
 from mplus_cli.errors import UsageError
 from mplus_cli.history.export import export
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.library.values import MemoryMap
-from mplus_cli.wording import count
+from mplus_cli.wording import WHAT_TO_ASK, count
 
 RECENT = 10
 """Conversations that `/resume` lists."""
@@ -63,6 +65,10 @@ def run(conversation: Conversation, line: str) -> Reply:
         MplusError: there is no such command, memory or number.
     """
     name, _, rest = line.strip().partition(" ")
+    if _word(line) in _ALIASES:
+        name, rest = _word(line), ""
+    elif is_small_talk(line):
+        return Reply((f"{WHAT_TO_ASK}; /help lists the commands",))
     name = _ALIASES.get(name.lower(), name.lower())
     if name not in COMMANDS:
         known = [one for one in (*COMMANDS, *_ALIASES) if one.startswith("/")]
@@ -84,8 +90,14 @@ def completions(conversation: Conversation, typed: str) -> list[str]:
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is for the chat itself."""
-    return line.lstrip().startswith("/") or line.strip().lower() in _ALIASES
+    """Whether a line is for the chat itself: a command, or small talk."""
+    return line.lstrip().startswith("/") or _word(line) in _ALIASES or is_small_talk(line)
+
+
+def _word(line: str) -> str:
+    """A line as a word: "Quit!" means the same as "quit"."""
+    typed = line.strip().lower()
+    return typed.rstrip(" .!?") or typed
 
 
 def _help(conversation: Conversation, rest: str) -> Reply:
@@ -277,7 +289,7 @@ COMMANDS = {
 }
 """By the name that is typed."""
 _ALIASES = {
-    **dict.fromkeys(("/exit", "/bye", "/q", "exit", "quit"), "/quit"),
+    **dict.fromkeys(("/exit", "/bye", "/q", "exit", "quit", "bye", "goodbye"), "/quit"),
     **dict.fromkeys(("/new", "/reset"), "/clear"),
     **dict.fromkeys(("/?", "/h", "help", "?"), "/help"),
     "/search": "/find",

@@ -29,6 +29,7 @@ from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.runtime.interrupts import Interrupts
 from mplus_cli.runtime.session import open_session
 from mplus_cli.terminal import chat_view
+from mplus_cli.wording import WHAT_TO_ASK
 
 
 @pytest.fixture
@@ -160,6 +161,32 @@ def test_a_question_in_capitals_is_answered_as_in_ordinary_letters(
     assert conversation.turns[-1][0] == "WHEN DID SHE SLEEP?"
 
 
+def test_small_talk_is_searched_for_nowhere(
+    mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a chat it is not even a turn; elsewhere it is answered like the title."""
+    monkeypatch.setattr(answering, "retrieve", None)
+    chat = mplus(
+        "chat", "-m", book, stdin="Hello!\nthanks\nWho are you?\nBye!\nWho lit the lamp?\n"
+    )
+    assert (chat.code, chat.out) == (0, "")
+    assert chat.err.splitlines() == [f"  {WHAT_TO_ASK}; /help lists the commands"] * 3
+    assert mplus("log", "--json").json == {"conversations": []}
+    told = mplus("ask", "HELLO", "-m", book, "--json").json
+    assert (told["answer"], told["reason"], told["sources"]) == (WHAT_TO_ASK, "about", [])
+    assert told["question"] == "HELLO" and told["refused"] is False
+
+
+def test_small_talk_does_not_come_between_a_question_and_its_follow_up(
+    book: str, tiny_but: Any
+) -> None:
+    """Whoever sends the turns, as clients of OpenAI's API do."""
+    tiny_but(quote_weight=4.0)
+    conversation = begun(book)
+    conversation.turns = [("Who is the sexton of Moonfleet?", "Ratsey"), ("Thanks!", WHAT_TO_ASK)]
+    assert ask(conversation, "Where did he live?").understood_as == "Where did Ratsey live?"
+
+
 def test_answers_are_quoted_unless_that_is_turned_off(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +258,9 @@ def test_commands_without_a_slash(conversation: Conversation) -> None:
         assert is_command(line) and run_command(conversation, line).quits
     for line in ("help", "?"):
         assert is_command(line) and "/memory" in run_command(conversation, line).lines[1]
-    assert not is_command("help me") and not is_command("Where is the exit?")
+    for line in ("Quit!", "bye", "Goodbye."):
+        assert run_command(conversation, line).quits
+    assert not is_command("Who helps me?") and not is_command("Where is the exit?")
 
 
 def test_names_that_other_chats_have(conversation: Conversation) -> None:
