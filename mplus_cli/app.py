@@ -16,7 +16,15 @@ from typing import Annotated, Any
 import typer
 
 from mplus_cli import __version__, failures
-from mplus_cli.command_line import GROUPS, START, SWITCHES, WITH_VALUE, hoist, with_full_sources
+from mplus_cli.command_line import (
+    GROUPS,
+    START,
+    SWITCHES,
+    WITH_VALUE,
+    hoist,
+    with_full_sources,
+    with_memory_first,
+)
 from mplus_cli.commands import start
 from mplus_cli.commands.coercion import take_plain_values
 from mplus_cli.commands.table import COMMANDS, add
@@ -116,6 +124,7 @@ def run(arguments: Sequence[str], *, interrupted: Callable[[], bool] = lambda: F
 
     def command() -> int | None:
         options, rest = hoist(with_full_sources(arguments))
+        rest = with_memory_first(rest)
         wanted = rest[:1] if rest[:1] and rest[0] in COMMANDS else COMMANDS
         line = [*options, *rest, *(["--help"] if rest in GROUPS else [])]
         return _main(program(wanted), line, "mplus")
@@ -231,6 +240,7 @@ def _usage(error: typer.TyperException) -> str:
     context: Any = getattr(error, "ctx", None)
     if message.startswith("got unexpected extra arg") and (text := _free_text(context)):
         message += f": put {text} in quotation marks"
+        message += " and name the memory with -m" if "-m" in _options(context) else ""
     option = getattr(error, "option_name", None)
     if isinstance(option, str) and message.startswith("no such option"):
         known = [] if context is None else _options(context)

@@ -32,6 +32,8 @@ Exit codes:
 GROUPS = (["memory"], ["model"], ["eval"], ["config"])
 """Command lines that only begin a command, and show its help."""
 WITH_VALUE = ("--model", "--device", "--dtype", "--home")
+WITHOUT_MEMORY = ("list", "load", "du", "gc")
+"""Commands below `memory` that take no memory's name as an argument."""
 SWITCHES = ("--offline", "--quiet", "-q", "--verbose", "-v", "--debug")
 
 
@@ -61,6 +63,33 @@ def with_full_sources(arguments: Sequence[str]) -> list[str]:
         else:
             full.append(argument)
     return full
+
+
+def with_memory_first(arguments: Sequence[str]) -> list[str]:
+    """`memory map -m NAME` as `memory map NAME`: where a command below `memory` begins with the name of one,
+    it may be given as everywhere else.
+
+    Raises:
+        UsageError: the last one has no name.
+    """
+    if len(arguments) < 2 or arguments[0] != "memory" or arguments[1] in WITHOUT_MEMORY:
+        return list(arguments)
+    group, command, *given = arguments
+    names: list[str] = []
+    rest: list[str] = []
+    left = iter(given)
+    for argument in left:
+        if argument == "--":
+            rest += [argument, *left]
+        elif argument in ("-m", "--memory"):
+            if (name := next(left, None)) is None:
+                raise UsageError(f"{argument} needs a value (see mplus memory {command} --help)")
+            names.append(name)
+        elif argument.startswith("--memory="):
+            names.append(argument.partition("=")[2])
+        else:
+            rest.append(argument)
+    return [group, command, *names, *rest]
 
 
 def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from mplus_cli.commands.common import MemoryOption, settings_of
-from mplus_cli.errors import ExitCode
+from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import screen
 
 
 def chat(
     context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The memory; -m NAME means the same.")
+    ] = None,
     memory: MemoryOption = None,
     goes_on: Annotated[
         bool, typer.Option("--continue", "-c", help="Go on with the last conversation.")
@@ -29,11 +32,14 @@ def chat(
     from mplus_cli.history.store import History, latest_chat
     from mplus_cli.terminal.chat_view import run_chat
 
+    if name is not None and memory is not None:
+        raise UsageError(f"both {name} and -m {memory} name a memory: give one of them")
+    memory = memory if name is None else name
     settings = settings_of(context)
     history = History(settings.home)
     kept = latest_chat(history, memory) if goes_on else None
-    name = kept.memory if kept is not None else memory
-    book = Mplus.with_settings(settings, note=screen.note).memory(name)
+    wanted = kept.memory if kept is not None else memory
+    book = Mplus.with_settings(settings, note=screen.note).memory(wanted)
     with screen.meter() as meter:
         loaded = book.load(progress=meter.report)
     check_readers(loaded.session, loaded.opened)

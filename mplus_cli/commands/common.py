@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from mplus_cli.library import StoredMemory
     from mplus_cli.terminal.meter import Meter
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The memory; -m NAME means the same.")]
 OptionalName = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="The memory; by default the one called default."),
+    typer.Argument(
+        metavar="NAME",
+        help="The memory; -m NAME means the same. Default: the one called default.",
+    ),
 ]
 MemoryOption = Annotated[
     str | None,

@@ -70,7 +70,9 @@ def show(context: typer.Context, name: OptionalName = None, as_json: JsonOption 
 
 def rename(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The current name.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="The current name; -m OLD means the same.")
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     as_json: JsonOption = False,
 ) -> None:

@@ -40,7 +40,8 @@ def load(
         Path, typer.Argument(metavar="FILE", help="A file written by `mplus memory save`.")
     ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="What to call the memory.")
+        str | None,
+        typer.Option("--as", "--memory", "-m", metavar="NAME", help="What to call the memory."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

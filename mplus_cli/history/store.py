@@ -162,7 +162,10 @@ class History:
                 (rows[0][0] if rows else -1,),
             ).fetchall()
         if not rows:
-            raise UsageError(f"there is no conversation {wanted!r}: `mplus log` lists them")
+            is_memory = bool(self.listed(1, memory=wanted))
+            lists = f"mplus log -m {wanted}" if is_memory else "mplus log"
+            what = "those of that memory" if is_memory else "them"
+            raise UsageError(f"there is no conversation {wanted!r}: `{lists}` lists {what}")
         found = [
             Turn(at, question, answer, json.loads(details))
             for at, question, answer, details in turns

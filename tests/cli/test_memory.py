@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from mplus_cli.app import program
+from mplus_cli.command_line import WITHOUT_MEMORY
 from mplus_cli.library import Library
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.terminal import capabilities
@@ -147,6 +150,36 @@ def test_the_default_memory_is_meant_where_none_is_named(mplus: Any, book: str) 
     assert mplus("memory", "path").error.startswith('there is no memory "default"')
     mplus("memory", "rename", book, "default")
     assert mplus("memory", "path").out == f"{folder('default')}\n"
+
+
+def test_a_memory_is_named_with_m_or_without(mplus: Any, book: str, tmp_path: Path) -> None:
+    """As an option, an argument is named as everywhere else; what follows it stays where it is."""
+    for command in ("show", "map", "path", "export", "verify", "note"):
+        plain = mplus("memory", command, book)
+        assert plain.code == 0
+        for named in (("-m", book), ("--memory", book), (f"--memory={book}",)):
+            assert mplus("memory", command, *named) == plain, command
+    assert mplus("memory", "note", "--memory", book, "A lighthouse.").code == 0
+    assert mplus("memory", "note", book).out == "A lighthouse.\n"
+    kept = tmp_path / "book.safetensors"
+    assert mplus("memory", "save", "-m", book, kept).code == 0
+    assert mplus("memory", "load", kept, "-m", "second").code == 0
+    assert mplus("memory", "rename", "-m", "second", "third").code == 0
+    assert mplus("memory", "rm", "--yes", "-m", "third").code == 0
+    assert mplus("chat", book, stdin="/memory\n").err == f'  memory "{book}"\n'
+    assert f"mplus log -m {book}" not in mplus("log", book).error
+    assert mplus("ask", "What is the title of this book?", "-m", book).code == 0
+    assert f"`mplus log -m {book}` lists those of that memory" in mplus("log", book).error
+
+
+def test_which_commands_begin_with_a_memory() -> None:
+    commands = typer.main.get_command(program(["memory"])).commands["memory"].commands
+    first = {
+        name: [one.metavar for one in command.params if one.param_type_name == "argument"][:1]
+        for name, command in commands.items()
+    }
+    others = {name for name, metavars in first.items() if metavars not in (["NAME"], ["OLD"])}
+    assert others == set(WITHOUT_MEMORY)
 
 
 def test_rm_asks(mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch) -> None:

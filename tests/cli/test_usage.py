@@ -28,9 +28,12 @@ from mplus_cli.library import Library, ModelIdentity
         ("ask", "missing argument"),
         ("ingest", "missing argument"),
         ("ask x --seed y", "'--seed'"),
-        ("ask x y", "extra argument(s) (y): put QUESTION in quotation marks (see"),
+        (
+            "ask x y",
+            "(y): put QUESTION in quotation marks and name the memory with -m (see",
+        ),
         ("find x y -n 3", "put WORDS in quotation marks"),
-        ("memory note x y z", "put TEXT in quotation marks"),
+        ("memory note x y z", "put TEXT in quotation marks (see"),
         ("memory show x y", "unexpected extra argument(s) (y) (see"),
         ("serve --port 99999", "65535"),
         ("--device gpu memory list", "--device is 'gpu'"),
@@ -38,6 +41,10 @@ from mplus_cli.library import Library, ModelIdentity
         ("ask x --home", "--home needs a value"),
         ("memory map --html", "see mplus memory map --help"),
         ("--home memory find --document", "see mplus find --help"),
+        ("memory show -m", "-m needs a value (see mplus memory show --help)"),
+        ("memory map x -m y", "unexpected extra argument"),
+        ("memory list -m x", "no such option: -m"),
+        ("chat x -m y", "both x and -m y name a memory"),
     ],
 )
 def test_a_usage_error_is_one_line(mplus: Any, line: str, said: str) -> None:
