@@ -32,6 +32,8 @@ class Reply:
 
     lines: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    sought: str = ""
+    """The words that they were found for."""
     whole: bool = False
     """Whether to show the sources' whole texts, or only their best sentences."""
     quits: bool = False
@@ -134,8 +136,8 @@ def _find(conversation: Conversation, words: str) -> Reply:
         raise UsageError("/find needs words, such as /find brass key")
     notes: list[str] = []
     found = conversation.find(words, notes.append)
-    nothing = () if found else ("nothing near this was found",)
-    return Reply((*notes, *nothing), sources=found)
+    nothing = () if found else ("nothing close to this was found",)
+    return Reply((*notes, *nothing), sources=found, sought=words)
 
 
 def _sources(conversation: Conversation, wanted: str) -> Reply:

@@ -28,7 +28,7 @@ def find(
     from mplus_cli.api import Mplus
     from mplus_cli.asking.finding import passages_json
     from mplus_cli.asking.question import Question
-    from mplus_cli.terminal.answer_view import show_found
+    from mplus_cli.terminal.hits_view import show_hits
 
     if not words.strip():
         raise UsageError('there are no words to look for: for example: mplus find "a locket"')
@@ -46,7 +46,9 @@ def find(
     elif as_lines:
         for passage in passages_json(found, notes):
             screen.json_line(passage)
+    elif found:
+        show_hits(found, words)
     else:
-        show_found(found)
+        screen.note("Nothing close to this was found.")
     if not found:
         raise typer.Exit(ExitCode.FAILED)

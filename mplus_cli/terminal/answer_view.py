@@ -207,15 +207,3 @@ def _together(places: Sequence[str]) -> list[str]:
 def where(source: Source) -> str:
     """The place of a source's best sentences in words."""
     return place(source.document, *source.spot)
-
-
-def show_found(sources: Sequence[Source]) -> None:
-    """Passages on stdout, each above its place, as after an answer."""
-    for number, source in enumerate(sources):
-        if number:
-            screen.out("")
-        if source.quote_span:
-            screen.quotation(source.text, source.quote_span, stderr=False)
-        screen.dim(where(source), stderr=False)
-    if not sources:
-        screen.note("Nothing near this was found.")

@@ -26,6 +26,7 @@ from mplus_cli.terminal.answer_view import (
     show_sources,
     show_usage,
 )
+from mplus_cli.terminal.hits_view import show_hits
 from mplus_cli.terminal.streaming import growing_markdown
 from mplus_cli.visible import one_line
 
@@ -147,7 +148,10 @@ def _ingest(conversation: Conversation, sources: Sequence[str]) -> None:
 def _show_reply(reply: slash_commands.Reply) -> None:
     for text in reply.lines:
         screen.row(text)
-    show_sources(reply.sources, whole=reply.whole)
+    if reply.sought:
+        show_hits(reply.sources, reply.sought, stderr=True)
+    else:
+        show_sources(reply.sources, whole=reply.whole)
     if reply.drawn is not None:
         from mplus_cli.terminal.map_view import map_picture
 

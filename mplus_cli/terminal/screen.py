@@ -150,9 +150,8 @@ def quotation(
     mark: tuple[int, int] | None = None,
     *,
     keep_lines: bool = False,
-    stderr: bool = True,
 ) -> None:
-    """An indented excerpt of a text, with the marked part bold on a terminal.
+    """An indented excerpt of a text on stderr, with the marked part bold on a terminal.
 
     Args:
         keep_lines: show it as it is written, not as it is quoted (`wording.excerpt`).
@@ -160,16 +159,15 @@ def quotation(
     first, last = mark or (span[1], span[1])
     edges = ((span[0], first), (first, last), (last, span[1]))
     parts = [text[a:b] if keep_lines else excerpt(text, a, b) for a, b in edges]
-    stream = sys.stderr if stderr else sys.stdout
-    if not stream.isatty():
+    if not is_terminal():
         lines = "".join(parts).strip().splitlines()
-        _plain(stream, "\n".join(f"  {line}".rstrip() for line in lines))
+        _plain(sys.stderr, "\n".join(f"  {line}".rstrip() for line in lines))
         return
     from rich.padding import Padding
     from rich.text import Text
 
     styled = Text.assemble(parts[0], (parts[1], "bold"), parts[2])
-    _console(stderr=stderr).print(Padding(styled, (0, 2)))
+    show(Padding(styled, (0, 2)), stderr=True)
 
 
 def warning(text: str) -> None:
@@ -223,9 +221,9 @@ def get_ready() -> None:
         _console(stderr=True)
 
 
-def show(renderable: RenderableType) -> None:
-    """Something drawn by `rich` on stdout."""
-    _console(stderr=False).print(renderable)
+def show(renderable: RenderableType, *, stderr: bool = False) -> None:
+    """Something drawn by `rich`."""
+    _console(stderr=stderr).print(renderable)
 
 
 def console() -> Console:

@@ -293,7 +293,7 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     assert found and {source.document for source in found} == {"Of Whales"}
     named = run_command(conversation, "/find the whale in “Of Whales”")
     assert named.sources and named.lines == ()  # it alone is asked anyway
-    assert run_command(conversation, "/find zeppelin").lines == ("nothing near this was found",)
+    assert run_command(conversation, "/find zeppelin").lines == ("nothing close to this was found",)
     assert completions(conversation, "/document O") == ["/document Of Whales"]
     assert run_command(conversation, "/document all").lines == ("all documents are asked",)
     named = run_command(conversation, "/find the whale in “Of Whales”")

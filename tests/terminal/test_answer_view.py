@@ -10,7 +10,7 @@ import pytest
 from models.prompts import REFUSAL
 from mplus_cli.asking.events import Answer, Retrieved, Source, TextDelta, Usage
 from mplus_cli.place import Place
-from mplus_cli.terminal.answer_view import show_answer, show_found
+from mplus_cli.terminal.answer_view import show_answer
 
 TEXT = "It rained. The goat was\ncalled Admiral. It ate the rope."
 OTHER = Source("Log", (7, 8), 2, 0.1, "Nothing here. Nothing there.", None, (0, 13))
@@ -142,18 +142,3 @@ def test_yes_and_no_need_not_stand_in_a_passage(capsys: Any) -> None:
 def test_without_a_source_there_is_no_message(capsys: Any) -> None:
     out, err = shown(capsys, replace(ANSWER, sources=()))
     assert out == "Admiral\n" and not any(line.startswith("  ") for line in err)
-
-
-def test_what_was_found_is_on_stdout(capsys: Any) -> None:
-    show_found([HOLDING, OTHER])
-    captured = capsys.readouterr()
-    assert captured.out.splitlines() == [
-        "  The goat was called Admiral.",
-        "  Story, p. 3",
-        "",
-        "  Nothing here.",
-        "  Log, p. 7-8",
-    ]
-    show_found([])
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "Nothing near this was found.\n")
