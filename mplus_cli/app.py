@@ -69,7 +69,7 @@ def global_options(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Also show the settings in force, and what answers took."
+            "--verbose", "-v", help="Also show the settings in force and what each answer took."
         ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (

@@ -121,7 +121,7 @@ class Conversation:
     def last_question(self) -> str:
         """The last question; UsageError if there is none."""
         if not self.details:
-            raise UsageError("nothing was asked yet")
+            raise UsageError("nothing has been asked yet")
         return str(self.details[-1]["question"])
 
     def find(self, words: str, note: Note) -> tuple[Source, ...]:
@@ -149,5 +149,5 @@ def greeting(conversation: Conversation) -> str:
     summary = conversation.opened.stored.summary()
     return (
         f'memory "{summary.name}" ({summary.tokens:,} tokens of text), '
-        f"model {conversation.session.loaded.name}; /help, Ctrl-D to leave"
+        f"model {conversation.session.loaded.name}; /help lists the commands, Ctrl-D leaves"
     )

@@ -182,7 +182,7 @@ def usage_words(usage: Usage) -> str:
     return (
         f"{usage.prompt_tokens:,} tokens read and {usage.new_tokens:,} written, "
         f"{usage.recalled_tokens:,} of {usage.ltm_tokens:,} long-term and {usage.stm_tokens:,} "
-        f"short-term memory tokens seen; first token after {usage.seconds_to_first_token:.1f} s, "
+        f"short-term memory tokens used; first token after {usage.seconds_to_first_token:.1f} s, "
         f"all after {usage.seconds:.1f} s"
     )
 

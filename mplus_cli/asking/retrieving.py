@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.recall import Found
     from models.scan import ChunkScore
 
-NOTHING_LEFT = "nothing of these documents is in memory: ask others, or leave out --document"
+NOTHING_LEFT = "nothing from these documents is in memory: ask others, or leave out --document"
 
 
 def retrieve(

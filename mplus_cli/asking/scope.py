@@ -41,7 +41,7 @@ def find_document(documents: Sequence[DocumentRow], name: str) -> DocumentRow:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f'"{name}" may be {_told_apart(found)}')
+        raise UsageError(f'"{name}" matches {_told_apart(found)}')
     close = difflib.get_close_matches(name, [row.title for row in documents], n=1, cutoff=0.5)
     hint = (
         f'did you mean "{close[0]}"?' if close else f"there is {listed(r.title for r in documents)}"
@@ -57,7 +57,7 @@ def _told_apart(found: Sequence[DocumentRow]) -> str:
         shown = (row.title for row in found) if len(titles) == len(found) else paths
         return f"{listed(shown)}: give more of the name, or the path"
     numbers = " and ".join(str(row.id) for row in found)
-    return f"any of the documents {numbers} in `mplus memory show`: give the number"
+    return f"the documents {numbers} in `mplus memory show`: give the number"
 
 
 def _names(document: DocumentRow) -> tuple[str, str, str]:

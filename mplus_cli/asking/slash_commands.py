@@ -75,7 +75,7 @@ def run(conversation: Conversation, line: str) -> Reply:
     if name not in COMMANDS:
         known = [one for one in (*COMMANDS, *_ALIASES) if one.startswith("/")]
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "/help says what there is"
+        hint = f"did you mean {close[0]}?" if close else "/help lists the commands"
         raise UsageError(f"there is no {name}: {hint}")
     return COMMANDS[name].run(conversation, rest.strip())
 
@@ -111,7 +111,7 @@ def _memory(conversation: Conversation, name: str) -> Reply:
     if not name:
         return Reply((f'memory "{conversation.opened.stored.name}"',))
     notes = conversation.open(name)
-    return Reply((f'memory "{name}"; the conversation starts anew', *notes))
+    return Reply((f'memory "{name}"; a new conversation begins', *notes))
 
 
 def _document(conversation: Conversation, name: str) -> Reply:
@@ -122,9 +122,9 @@ def _document(conversation: Conversation, name: str) -> Reply:
         find_document(documents, name)
         conversation.documents = (name,)
     if not conversation.documents:
-        return Reply(("all documents are asked",))
+        return Reply(("asking all documents",))
     document = find_document(documents, conversation.documents[0])
-    return Reply((f'"{document.title}" alone is asked',))
+    return Reply((f'asking only "{document.title}"',))
 
 
 def _titles(conversation: Conversation) -> list[str]:
@@ -144,7 +144,7 @@ def _sources(conversation: Conversation, wanted: str) -> Reply:
     if wanted not in ("", "full"):
         raise UsageError(f"/sources {wanted}: give full, or nothing")
     if conversation.last is None:
-        return Reply(("nothing was answered yet",))
+        return Reply(("nothing has been answered yet",))
     return Reply(sources=conversation.last.sources, whole=wanted == "full")
 
 
@@ -168,12 +168,12 @@ def _resume(conversation: Conversation, wanted: str) -> Reply:
     if wanted:
         notes = conversation.resume(wanted)
         asked = [f"> {question}" for question, _ in conversation.turns[-3:]]
-        return Reply((f'memory "{conversation.opened.stored.name}"; after:', *asked, *notes))
+        return Reply((f'memory "{conversation.opened.stored.name}"; asked last:', *asked, *notes))
     lines = [
         f"{kept.name or kept.id}  {kept.memory}: {kept.question}"
         for kept in conversation.recent(RECENT)
     ]
-    return Reply(tuple(lines) or ("no conversation is kept yet",))
+    return Reply(tuple(lines) or ("there is no conversation yet",))
 
 
 def _kept(conversation: Conversation) -> list[str]:
@@ -184,7 +184,7 @@ def _save(conversation: Conversation, name: str) -> Reply:
     if conversation.record is None or not conversation.details:
         raise UsageError("there is nothing to save yet: ask something first")
     conversation.record.save(name, conversation.details)
-    return Reply((f'kept as "{name}": mplus chat, then /resume {name}',))
+    return Reply((f'saved as "{name}": /resume {name} continues it',))
 
 
 def _export(conversation: Conversation, file: str) -> Reply:
@@ -205,7 +205,7 @@ def _paths(typed: str) -> tuple[str, ...]:
     try:
         names = [typed] if typed and whole.exists() else shlex.split(typed)
     except (ValueError, OSError) as error:
-        raise UsageError(f"the names cannot be told apart: {error}") from error
+        raise UsageError(f"the file names cannot be read: {error}") from error
     if not names:
         raise UsageError("/ingest needs files, such as /ingest book.pdf")
     return tuple(str(Path(name).expanduser()) for name in names)
@@ -251,21 +251,21 @@ def _quit(conversation: Conversation, rest: str) -> Reply:
 
 
 COMMANDS = {
-    "/help": Command("", "what can be typed here", _help),
+    "/help": Command("", "list the commands", _help),
     "/memory": Command(
         "[NAME]",
-        "which memory is asked; with NAME, ask another",
+        "show the memory in use; with NAME, switch to another",
         _memory,
         lambda conversation: conversation.session.library.names(),
     ),
     "/document": Command(
-        "[NAME|all]", "ask this document only; all: every one", _document, _titles
+        "[NAME|all]", "ask only this document; all: all of them", _document, _titles
     ),
     "/find": Command("WORDS", "the passages that fit these words, without an answer", _find),
     "/sources": Command(
-        "[full]", "the passages that the last answer rests on; full: whole chunks", _sources
+        "[full]", "the passages that the last answer is based on; full: whole chunks", _sources
     ),
-    "/clear": Command("", "begin a new conversation; the memory stays (also /new)", _clear),
+    "/clear": Command("", "start a new conversation; the memory is kept (also /new)", _clear),
     "/retry": Command(
         "", "ask the last question again, after a change of /document, /reread or /quote", _retry
     ),
@@ -274,16 +274,16 @@ COMMANDS = {
     ),
     "/resume": Command(
         "[NUMBER|NAME]",
-        "go on with an earlier conversation; without one, list them",
+        "continue an earlier conversation; without one, list them",
         _resume,
         _kept,
     ),
     "/save": Command("NAME", "give this conversation a name", _save),
     "/export": Command(
-        "FILE", "write it to a file: JSON where the name ends so, else Markdown", _export
+        "FILE", "write it to a file: JSON if the name ends in .json, else Markdown", _export
     ),
     "/ingest": Command("FILE...", "read documents into this memory", _ingest),
-    "/map": Command("", "where each document and the last answer's passages stand in memory", _map),
+    "/map": Command("", "where each document and the last answer's passages are in memory", _map),
     "/stats": Command("", "what the last answer took", _stats),
     "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
     "/quote": Command("on|off", "whether answers are quoted from the text", _quote),

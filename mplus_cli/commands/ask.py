@@ -62,7 +62,9 @@ def ask(
     ] = None,
     sources: Annotated[
         bool,
-        typer.Option("--sources/--no-sources", help="Show the passages the answer rests on."),
+        typer.Option(
+            "--sources/--no-sources", help="Show the passages that the answer is based on."
+        ),
     ] = True,
     full_sources: Annotated[
         bool,
@@ -73,7 +75,8 @@ def ask(
         typer.Option(metavar="N", help="Longest answer, in tokens. Default: what fits, up to 256."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(metavar="X", help="Randomness of the answer; 0 is the likeliest.")
+        float,
+        typer.Option(metavar="X", help="Randomness of the answer; 0 gives the likeliest one."),
     ] = 0.0,
     top_p: Annotated[
         float,
@@ -84,7 +87,7 @@ def ask(
     ] = 1.0,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
     no_stream: Annotated[
-        bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
+        bool, typer.Option("--no-stream", help="Print the answer only when it is complete.")
     ] = False,
     reread: Annotated[
         int | None,
@@ -98,7 +101,7 @@ def ask(
         bool,
         typer.Option(
             "--quote/--no-quote",
-            help="Take the answer from the text that is recalled, or from memory alone.",
+            help="Quote the answer from the recalled text, or generate it from memory alone.",
         ),
     ] = True,
     strict: Annotated[
@@ -111,7 +114,7 @@ def ask(
     server: Annotated[
         str,
         typer.Option(
-            metavar="auto|off", help="With auto, ask the `mplus serve` that runs, if any."
+            metavar="auto|off", help="auto: ask the `mplus serve` that is running, if there is one."
         ),
     ] = "off",
 ) -> int:
@@ -130,7 +133,7 @@ def ask(
         raise UsageError("--output is for the answers to --questions: give both")
     fill = None if template is None else read_template(template)
     if question == "-" and capabilities.is_interactive():
-        screen.note("type the question, and end it with Ctrl-D")
+        screen.note("type the question, then press Ctrl-D")
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     asked = Question(
         text or "",

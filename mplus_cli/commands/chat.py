@@ -18,7 +18,7 @@ def chat(
     ] = None,
     memory: MemoryOption = None,
     goes_on: Annotated[
-        bool, typer.Option("--continue", "-c", help="Go on with the last conversation.")
+        bool, typer.Option("--continue", "-c", help="Continue the last conversation.")
     ] = False,
 ) -> int:
     """Ask a memory questions one after the other; /help lists the commands.

@@ -57,8 +57,8 @@ def check(
         screen.out(f'memory "{stored.name}" is ok')
         if not covered:
             screen.note(
-                "an earlier mplus wrote it: its text is compared with its digest here, but not yet "
-                "when it is asked; the next `mplus ingest` into it changes that"
+                "an earlier version of mplus wrote it, so its text is checked here, but not when it is "
+                "asked; the next `mplus ingest` into it changes that"
             )
     else:
         for problem in problems:
@@ -118,7 +118,7 @@ def repair_memory(
                 screen.failed(doubt)
             tokens = sum(chunk.tokens for chunk in salvage.chunks)
             cost = reading_cost(len(salvage.chunks), tokens, None if yes else pace())
-            asked = f"Read {count(len(kept), 'document')} again ({cost}), and forget the damaged memory?"
+            asked = f"Read {count(len(kept), 'document')} again ({cost}), and discard the damaged memory?"
             if not agreed(asked, f'memory "{name}" is not repaired', yes=yes):
                 if as_json:
                     screen.json_out({"memory": name, "repaired": False, "kept": [], "lost": []})

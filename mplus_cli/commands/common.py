@@ -79,7 +79,7 @@ def agreed(question: str, unless: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not capabilities.is_interactive():
-        raise UsageError(f"{unless}: give --yes where there is no terminal to ask on")
+        raise UsageError(f"{unless}: there is no terminal to ask on, so give --yes")
     return screen.confirm(question)
 
 

@@ -21,7 +21,7 @@ def completion(
     ] = None,
     install: Annotated[
         bool,
-        typer.Option("--install", help="Put it in place, for all shells that start from now on."),
+        typer.Option("--install", help="Install it for all shells started from now on."),
     ] = False,
 ) -> None:
     """Print the script that makes a shell complete commands, options and names."""
@@ -36,4 +36,4 @@ def completion(
         return
     for path in shells.install(wanted, os.environ, Path.home()):
         screen.note(f"written: {path}")
-    screen.note(f"completion works in every {wanted} that starts from now on")
+    screen.note(f"completion will work in every new {wanted}")

@@ -118,4 +118,4 @@ def _told(found: Resolved, key: str) -> dict[str, Any]:
 def _warn_of_environment(key: str) -> None:
     variable = KEYS[key].variable
     if variable is not None and os.environ.get(variable):
-        screen.warning(f"{variable} is set, and counts instead of the config file")
+        screen.warning(f"{variable} is set, and takes precedence over the config file")

@@ -54,7 +54,7 @@ def ingest(
     ocr: Annotated[
         bool,
         typer.Option(
-            "--ocr", help="Recognise scanned pages of a PDF (Latin, Greek, Chinese, Japanese)."
+            "--ocr", help="Read scanned pages of a PDF by OCR (Latin, Greek, Chinese, Japanese)."
         ),
     ] = False,
     workers: Annotated[
@@ -75,7 +75,7 @@ def ingest(
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Go on reading what is added to these folders, until Ctrl-C."),
+        typer.Option("--watch", help="Keep reading what is added to these folders, until Ctrl-C."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -105,7 +105,9 @@ def ingest(
             "--jsonl shows one reading as it goes: leave out --dry-run, --text, --workers and --ray"
         )
     if watch and is_other:
-        raise UsageError("--watch reads: leave out --dry-run, --text, --workers and --ray")
+        raise UsageError(
+            "--watch reads documents: leave out --dry-run, --text, --workers and --ray"
+        )
     if watch and (as_json or "-" in sources or (title, pages) != (None, None)):
         raise UsageError("--watch is for folders: leave out --json, --title, --pages and -")
     if dry_run or text:
@@ -177,7 +179,7 @@ def _watch(settings: Settings, folders: Sequence[str], asked: _Asked) -> int:
                 view.fail(event.error)
             else:
                 view.note(
-                    f'watching: what comes is read into memory "{book.name}" (Ctrl-C stops it)'
+                    f'watching: new files are read into memory "{book.name}" (Ctrl-C stops it)'
                 )
     return ExitCode.DONE
 

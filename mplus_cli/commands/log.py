@@ -15,15 +15,18 @@ def log(
     context: typer.Context,
     conversation: Annotated[
         str | None,
-        typer.Argument(metavar="NUMBER|NAME", help="Show this one. Default: list the last ones."),
+        typer.Argument(
+            metavar="NUMBER|NAME", help="Show this conversation. Default: list the latest."
+        ),
     ] = None,
     search: Annotated[
         str, typer.Option(metavar="WORDS", help="Only those that contain all these words.")
     ] = "",
     memory: Annotated[
-        str | None, typer.Option("--memory", "-m", metavar="NAME", help="Only of this memory.")
+        str | None,
+        typer.Option("--memory", "-m", metavar="NAME", help="Only those of this memory."),
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="At most N.")] = 20,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="List at most N.")] = 20,
     delete: Annotated[
         bool,
         typer.Option(
@@ -73,7 +76,5 @@ def log(
         screen.show(listed_table(found, screen.width()))
     else:
         filtered = bool(search) or memory is not None
-        screen.note(
-            "no conversation matches" if filtered else "no questions and answers are kept yet"
-        )
+        screen.note("no conversation matches" if filtered else "nothing has been asked yet")
     return ExitCode.DONE

@@ -76,7 +76,7 @@ def rename(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Give a memory another name."""
+    """Rename a memory."""
     from mplus_cli.library import Library
 
     Library(settings_of(context).home).rename(old, new)
@@ -104,7 +104,7 @@ def note(
     elif text is None and kept is not None:
         screen.piece(f"{kept}\n")
     else:
-        screen.note(f'memory "{name}" {"has no note" if kept is None else "has this note now"}')
+        screen.note(f'memory "{name}" {"has no note" if kept is None else "now has this note"}')
 
 
 def remove(

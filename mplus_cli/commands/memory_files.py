@@ -77,7 +77,7 @@ def fork(
 
 
 def disk_usage(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show what each memory takes on the disk."""
+    """Show how much disk space each memory takes."""
     from mplus_cli.library import Library
     from mplus_cli.library.space import total_bytes, usage
     from mplus_cli.terminal.memory_view import usage_table

@@ -202,7 +202,7 @@ def latest_chat(history: History, memory: str | None) -> KeptConversation:
     """The last conversation, with a memory or with any; UsageError if there is none."""
     for kept in history.listed(1, memory=memory, command="chat"):
         return kept
-    raise UsageError("no conversation is kept yet: begin one with mplus chat")
+    raise UsageError("there is no conversation yet: start one with mplus chat")
 
 
 def short(details: Mapping[str, Any]) -> dict[str, Any]:

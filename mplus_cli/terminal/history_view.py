@@ -14,25 +14,33 @@ from mplus_cli.terminal.memory_view import plain_table
 from mplus_cli.visible import one_line
 from mplus_cli.wording import answer_text, count, moment
 
-_NARROW = 72
+_NARROW, _WIDE = 72, 100
+"""Columns of a terminal below which the table shows less."""
 
 
 def listed_table(found: Iterable[KeptConversation], width: int) -> Table:
-    """The table of `mplus log`."""
-    wide = width >= _NARROW
-    when = [("updated", False)] if wide else []
-    table = plain_table(
-        ("", True), *when, ("memory", False), ("answers", True), ("first question", False)
-    )
+    """The table of `mplus log`: a line for each, with as many columns as leave room for the question."""
+    shown = {
+        "no.": True,
+        "last asked": width >= _NARROW,
+        "memory": True,
+        "questions": width >= _WIDE,
+        "first question": True,
+    }
+    names = [name for name, is_shown in shown.items() if is_shown]
+    table = plain_table(*((name, name in ("no.", "questions")) for name in names))
     for kept in found:
-        name = f"[{kept.name}] " if kept.name else ""
-        table.add_row(
-            str(kept.id),
-            *([moment(kept.updated)] if wide else []),
-            Text(one_line(kept.memory)),
-            f"{kept.turns:,}",
-            Text(one_line(name + kept.question)),
-        )
+        named = f"[{kept.name}] " if kept.name else ""
+        cells = {
+            "no.": str(kept.id),
+            "last asked": moment(kept.updated),
+            "memory": Text(one_line(kept.memory)),
+            "questions": f"{kept.turns:,}",
+            "first question": Text(
+                one_line(named + kept.question), overflow="ellipsis", no_wrap=True
+            ),
+        }
+        table.add_row(*(cells[name] for name in names))
     return table
 
 

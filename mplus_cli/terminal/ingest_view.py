@@ -131,7 +131,7 @@ class IngestView:
     def kept(self) -> str:
         """How much is kept of work that is interrupted now; empty if nothing was begun."""
         if self._rebuilding:
-            return "the memory is as it was before"
+            return "the memory is unchanged"
         if self._document is None:
             return ""
         of = count(self._document.chunks, "chunk")
@@ -166,7 +166,7 @@ class IngestView:
         self.warn(event.warnings)
         size = [count(event.pages, "page")] if event.pages is not None else []
         size += [count(event.tokens, "token"), count(event.chunks, "chunk")]
-        again = f"; going on at chunk {event.chunks_done + 1}" if event.chunks_done else ""
+        again = f"; resuming at chunk {event.chunks_done + 1}" if event.chunks_done else ""
         self.note(f"{self._label}: {event.title} ({', '.join(size)}){again}")
         self._meter.report(self._label, event.chunks_done, event.chunks)
 

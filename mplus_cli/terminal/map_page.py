@@ -114,15 +114,15 @@ def _page(
 
 def _legend(drawn: MemoryMap, lit: QuestionHeat | None) -> str:
     keys = (
-        "A cell is a chunk, a group of cells a chapter. Point at one, or walk with Tab and the arrow keys, "
-        "to read its passage."
+        "Each cell is a chunk, each group of cells a chapter. Point at a cell, or move with Tab and the "
+        "arrow keys, to read its passage."
     )
     if any(not chunk.stm_tokens and not chunk.ltm_tokens for chunk in drawn.chunks):
         keys = f"Pale: forgotten. {keys}"
     if lit is None:
         return f"Blue: in short-term memory. {keys}"
-    warm = "The redder a cell, the better it fits; framed" if lit.fits else "Framed"
-    return f"{warm}: what the answer rests on. {keys}"
+    warm = "The redder a cell, the better it fits the question. " if lit.fits else ""
+    return f"{warm}Framed: the best passages for the question. {keys}"
 
 
 def _cell(

@@ -123,22 +123,22 @@ def _legend(used: str, shades: Sequence[str], edge: str, ranks: int) -> Iterator
     if none in used:
         yield f"{none} long-term memory"
     if here := [shade for shade in some if shade in used]:
-        what = "short-term" if here == some[-1:] else "partly or wholly short-term"
+        what = "short-term memory" if here == some[-1:] else "short-term memory, in part or whole"
         yield f"{' '.join(here)} {what}"
     if nothing in used:
         yield "blank: forgotten" if nothing == " " else f"{nothing} forgotten"
     if edge in used:
-        yield f"{edge} another chapter"
+        yield f"{edge} chapter break"
     if ranks:
         numbers = " ".join(map(str, range(1, ranks + 1)))
-        yield f"{numbers} what the question rested on, best first"
+        yield f"{numbers} best passages for the question"
 
 
 def _consulted(
     drawn: MemoryMap, question: str, consulted: Sequence[int]
 ) -> Iterator[RenderableType]:
     """What a question rested on, in words."""
-    yield Text(f"asked: {one_line(question)}", "bold")
+    yield Text(f"question: {one_line(question)}", "bold")
     titles = {span.document.id: span.document.title for span in drawn.documents}
     known = {place.number: place for place in drawn.chunks}
     listed = Table.grid(padding=(0, 2, 0, 0))

@@ -17,7 +17,7 @@ from mplus_cli.wording import count, moment, size
 
 _NARROW, _WIDE = 72, 100
 """Terminal width below which a table shows fewer columns."""
-_FIXED = ("updated", "read", "pages")
+_FIXED = ("updated", "last asked", "read", "pages")
 """Columns that are never broken."""
 
 
@@ -78,7 +78,7 @@ def description(described: dict[str, Any], width: int) -> RenderableType:
         "read": f"{count(described['tokens'], 'token')} of text in {count(described['chunks'], 'chunk')}",
         "short-term": f"{described['stm_tokens']:,} of {stm} tokens",
         "long-term": f"{described['ltm_tokens']:,} tokens",
-        "a chunk": f"{chunk} tokens of text become {new} memory tokens a layer",
+        "a chunk": f"{chunk} tokens of text become {new} memory tokens per layer",
         "size": size(described["bytes"]),
         "created": moment(described["created"]),
         "updated": moment(described["updated"]),

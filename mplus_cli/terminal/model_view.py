@@ -39,7 +39,7 @@ def model_description(described: dict[str, Any]) -> Table:
         "layers": f"{described['layers']} of {described['hidden']}, "
         f"{described['positions']:,} positions",
         "a chunk": f"{config['chunk_tokens']} tokens of text become {config['new_tokens']} "
-        f"memory tokens a layer ({described['ratio']}:1)" + _in_layers(config["memory_layers"]),
+        f"memory tokens per layer ({described['ratio']}:1)" + _in_layers(config["memory_layers"]),
         "short-term": f"{config['stm_tokens']:,} tokens (N)",
         "recalled": f"{config['recalled_tokens']:,} tokens a question (K0)",
         "memory": f"{config['memory_positions']} {config['memory_state']} states, "

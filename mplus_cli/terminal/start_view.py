@@ -34,22 +34,22 @@ def show_start(summaries: Sequence[MemorySummary], memory: str, download: int | 
         which = "" if memory in names else f" -m {names[0]}"
         steps = {
             f'mplus ask{which} "..."': "ask a question",
-            f"mplus chat{which}": "a conversation",
+            f"mplus chat{which}": "have a conversation",
             "mplus ingest book.pdf": "read more",
         }
     else:
-        _paragraph("Nothing is read yet. Begin with one of these:")
+        _paragraph("Nothing has been read yet. Start with one of these:")
         steps = {
             "mplus ingest book.pdf": "read a book, page or folder",
-            "mplus demo": "read an example, and ask it",
+            "mplus demo": "read a story and ask about it",
         }
     screen.out("")
     for command, what in steps.items():
         screen.out(f"  {command:<26} {what}")
     screen.out("")
     if download is not None:
-        _paragraph(f"The first of them downloads the model once: {size(download)}.")
-    _paragraph("Every command: mplus --help. Is all well? mplus doctor")
+        _paragraph(f"The first one you run downloads the model: {size(download)}.")
+    _paragraph("All commands: mplus --help. Problems? mplus doctor")
 
 
 def _named(summary: MemorySummary) -> str:

@@ -40,7 +40,7 @@ def test_a_document_is_found(name: str, found: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("em", 'may be "Emma" and "Emma: notes": give more of the name, or the path'),
+        ("em", '"em" matches "Emma" and "Emma: notes": give more of the name, or the path'),
         ("Perswasion", 'did you mean "Persuasion"?'),
         ("Zzz", 'there is "Emma", "Emma: notes" and "Persuasion"'),
         ("", "there is no document"),
@@ -53,7 +53,7 @@ def test_a_name_that_means_none_or_several(name: str, said: str) -> None:
 
 
 def test_versions_of_one_file_are_told_apart_by_number() -> None:
-    with pytest.raises(UsageError, match=r"any of the documents 1 and 4 in .*: give the number"):
+    with pytest.raises(UsageError, match=r"matches the documents 1 and 4 in .*: give the number"):
         find_document(VERSIONS, "emma")
     assert find_document(VERSIONS, "4") is VERSIONS[3]
     with pytest.raises(UsageError, match=r"/books/emma.epub.* and .*/books/notes.txt.: give more"):
@@ -64,6 +64,6 @@ def test_a_title_that_is_the_number_of_another_document() -> None:
     """Which one is meant is not guessed; a year is a title where no document has that number."""
     shelf = [*SHELF, row(4, "2", "/books/two.txt"), row(5, "1984", "/books/1984.txt")]
     assert find_document(shelf, "1984").id == 5
-    with pytest.raises(UsageError, match='may be "Emma: notes" and "2"'):
+    with pytest.raises(UsageError, match='matches "Emma: notes" and "2"'):
         find_document(shelf, "2")
     assert find_document(shelf, "two.txt").id == 4

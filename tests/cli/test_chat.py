@@ -215,7 +215,7 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     starts = {line.index(one.does) for line, one in zip(told, COMMANDS.values(), strict=True)}
     assert len(starts) == 1
     assert run_command(conversation, "/memory").lines == ('memory "book"',)
-    assert run_command(conversation, "/sources").lines == ("nothing was answered yet",)
+    assert run_command(conversation, "/sources").lines == ("nothing has been answered yet",)
     ask(conversation, "who?")
     for typed, whole in (("/sources", False), ("/sources full", True)):
         reply = run_command(conversation, typed)
@@ -241,7 +241,7 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     ("line", "said"),
     [
         ("/sorces", "did you mean /sources"),
-        ("/zzz", "/help says what there is"),
+        ("/zzz", "/help lists the commands"),
         ("/reread x", "give a whole number"),
         ("/quote maybe", "give on or off"),
         ("/memory bok", 'did you mean "book"'),
@@ -286,8 +286,8 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     other.write_text("The whale was white. " * 6 + "Its name was Moby. It sank the ship.")
     assert mplus("ingest", other, "-m", "book", "--title", "Of Whales", "-q").code == 0
     run_command(conversation, "/memory book")
-    assert run_command(conversation, "/document").lines == ("all documents are asked",)
-    assert run_command(conversation, "/document of w").lines == ('"Of Whales" alone is asked',)
+    assert run_command(conversation, "/document").lines == ("asking all documents",)
+    assert run_command(conversation, "/document of w").lines == ('asking only "Of Whales"',)
     assert {source.document for source in ask(conversation, "who?").sources} == {"Of Whales"}
     found = run_command(conversation, "/find the whale was white").sources
     assert found and {source.document for source in found} == {"Of Whales"}
@@ -295,7 +295,7 @@ def test_one_document_and_passages(conversation: Conversation, mplus: Any, tmp_p
     assert named.sources and named.lines == ()  # it alone is asked anyway
     assert run_command(conversation, "/find zeppelin").lines == ("nothing close to this was found",)
     assert completions(conversation, "/document O") == ["/document Of Whales"]
-    assert run_command(conversation, "/document all").lines == ("all documents are asked",)
+    assert run_command(conversation, "/document all").lines == ("asking all documents",)
     named = run_command(conversation, "/find the whale in “Of Whales”")
     assert named.sources
     assert named.lines == ('Only "Of Whales" was searched, as the question names it.',)
@@ -313,9 +313,9 @@ def test_a_document_that_is_not_in_the_loaded_memory(
     assert mplus("ingest", late, "-m", "book", "-q").code == 0
     run_command(conversation, "/document Late")
     conversation.reread = 2
-    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+    with pytest.raises(UsageError, match="nothing from these documents is in memory"):
         ask(conversation, "who?")
-    with pytest.raises(UsageError, match="nothing of these documents is in memory"):
+    with pytest.raises(UsageError, match="nothing from these documents is in memory"):
         run_command(conversation, "/find goat")
 
 
@@ -366,7 +366,7 @@ def test_an_empty_memory_is_reported_before_a_model_is_loaded(mplus: Any) -> Non
 
 def test_on_a_terminal(book: str, spawn: Any) -> None:
     child = spawn("chat", "-m", book)
-    child.expect_exact("/help, Ctrl-D to leave")
+    child.expect_exact("/help lists the commands, Ctrl-D leaves")
     child.expect_exact("\x1b[?2004h")  # the prompt is ready for what is typed
     child.send("/mem\t")
     child.expect_exact("ory")

@@ -22,5 +22,7 @@ def test_interrupted_work_says_what_is_kept(
 
 def test_without_a_terminal_nothing_is_agreed_to() -> None:
     assert agreed("Delete it?", "it is kept", yes=True)
-    with pytest.raises(UsageError, match="it is kept: give --yes where there is no terminal"):
+    with pytest.raises(
+        UsageError, match="it is kept: there is no terminal to ask on, so give --yes"
+    ):
         agreed("Delete it?", "it is kept", yes=False)

@@ -90,7 +90,7 @@ def test_a_document_that_was_forgotten_is_not_answered_from_others(
     for line in (["ask", "who?", "--reread", "2"], ["find", KEY]):
         result = mplus(*line, "-m", "book", "--document", "story")
         assert (result.code, result.out) == (2, "")
-        assert "nothing of these documents is in memory" in result.error
+        assert "nothing from these documents is in memory" in result.error
 
 
 def test_an_untrained_base_finds_by_the_question_s_words(

@@ -152,7 +152,7 @@ def test_some_cannot_be_read(
         (("--pages", "9-2"), "backwards"),
         (("-m", ".x"), "cannot name a memory"),
         (("-m", ""), "name is empty"),
-        (("--watch", "--dry-run"), "--watch reads: leave out --dry-run"),
+        (("--watch", "--dry-run"), "--watch reads documents: leave out --dry-run"),
         (("--watch",), "is not a folder: --watch is for folders"),
         (("--watch", "--pages", "1-2"), "--watch is for folders: leave out --json, --title"),
     ],
@@ -317,7 +317,7 @@ def test_what_comes_into_a_folder_is_read(
     real = session.load_model
     monkeypatch.setattr(session, "load_model", lambda *a, **b: loads.append(1) or real(*a, **b))
     result = mplus("ingest", "--watch", "--replace", inbox, "-m", "notes")
-    waiting = 'watching: what comes is read into memory "notes" (Ctrl-C stops it)'
+    waiting = 'watching: new files are read into memory "notes" (Ctrl-C stops it)'
     told = result.err.splitlines()
     assert (result.code, told.count(waiting), told[-1]) == (0, 4, waiting)
     assert told[0].startswith(f"mplus: warning: {inbox} has no documents in it")

@@ -46,7 +46,7 @@ def test_interrupted_reading_goes_on(hold: Any, mplus: Any, tiny: Path, long_sto
     assert 64 <= int(kept[1]) <= document.chunks_read < 70
     again = mplus("ingest", long_story, "-m", "long")
     assert again.code == 0
-    assert f"going on at chunk {document.chunks_read + 1}" in again.err
+    assert f"resuming at chunk {document.chunks_read + 1}" in again.err
     assert mplus("ingest", long_story, "-m", "whole", "-q").code == 0
     assert contents("long") == contents("whole")
 

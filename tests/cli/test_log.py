@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
+from rich.console import Console
 
 from mplus_cli import settings
 from mplus_cli.asking.conversation import Conversation, status
@@ -21,6 +24,7 @@ from mplus_cli.history.store import History
 from mplus_cli.library import StoredMemory
 from mplus_cli.runtime.session import open_session
 from mplus_cli.terminal import capabilities
+from mplus_cli.terminal.history_view import listed_table
 
 SHORT = ("--max-new-tokens", "6")
 
@@ -56,7 +60,7 @@ def test_what_is_asked_is_kept(mplus: Any, book: str) -> None:
         assert "leave out --search" in mplus("log", "all", "--delete", *filtered).error
     assert mplus("log", "all", "--delete", "--yes", "--json").json == {"removed": 1}
     assert mplus("log", "--json").json == {"conversations": []}
-    assert "no questions and answers are kept yet" in mplus("log").err
+    assert "nothing has been asked yet" in mplus("log").err
     assert "needs the number" in mplus("log", "--delete").error
 
 
@@ -78,6 +82,30 @@ def test_what_was_doubtful_is_shown_so(mplus: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (60, "no. | memory | first question"),
+        (80, "no. | last asked | memory | first question"),
+        (100, "no. | last asked | memory | questions | first question"),
+    ],
+)
+def test_each_conversation_is_a_line_below_named_columns(columns: int, names: str) -> None:
+    history = History(Path(os.environ["MPLUS_HOME"]))
+    about = {"memory": "king-solomons-mines", "model": "tiny", "answer": "Evans", "sources": []}
+    for question in (
+        "Who?",
+        "Which elephant hunter first told Quatermain the legend of the mines?",
+    ):
+        history.keep(None, "ask", [{"question": question, **about}])
+    screen = Console(width=columns, record=True, file=io.StringIO())
+    screen.print(listed_table(history.listed(5), columns))
+    header, *lines = screen.export_text().splitlines()
+    assert " | ".join(re.split(" {2,}", header.strip())) == names
+    assert len(lines) == 2 and lines[0].startswith("  2  ") and lines[0].endswith("…")
+    assert "Which elephant hunter first" in lines[0] and lines[1].rstrip().endswith("  Who?")
+
+
 def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `memory rm` does; without a terminal, nothing is deleted unless it says --yes."""
     history = History(Path(os.environ["MPLUS_HOME"]))
@@ -95,7 +123,9 @@ def test_deleting_asks_in_a_terminal(mplus: Any, monkeypatch: pytest.MonkeyPatch
     for which in ("all", "3"):
         refused = mplus("log", which, "--delete")
         assert (refused.code, len(mplus("log", "--json").json["conversations"])) == (2, 1)
-        assert refused.error.startswith("nothing is deleted: give --yes where there is no terminal")
+        assert refused.error.startswith(
+            "nothing is deleted: there is no terminal to ask on, so give --yes"
+        )
     assert mplus("log", "all", "--delete", "-y", "--json").json == {"removed": 1}
 
 
@@ -123,7 +153,7 @@ def test_chat_goes_on_with_the_last_conversation(mplus: Any, book: str, tmp_path
     assert listed["turns"] == 2
     told = json.loads(talk.read_text())
     assert [turn["question"] for turn in told["turns"]] == ["who?", "why?"]
-    assert "no conversation is kept yet" in mplus("chat", "-c", "-m", "other").error
+    assert "there is no conversation yet" in mplus("chat", "-c", "-m", "other").error
 
 
 def ask(conversation: Conversation, text: str) -> str:
@@ -152,13 +182,16 @@ def test_resume_brings_back_turns_and_memory(
     conversation: Conversation, mplus: Any, story: Path
 ) -> None:
     answer = ask(conversation, "who?")
-    assert run_command(conversation, "/save talk").lines[0].startswith('kept as "talk"')
+    assert run_command(conversation, "/save talk").lines[0].startswith('saved as "talk"')
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
     run_command(conversation, "/memory other")
     assert conversation.details == []
     assert run_command(conversation, "/resume").lines == ("talk  book: who?",)
     assert completions(conversation, "/resume t") == ["/resume talk"]
-    assert run_command(conversation, "/resume talk").lines == ('memory "book"; after:', "> who?")
+    assert run_command(conversation, "/resume talk").lines == (
+        'memory "book"; asked last:',
+        "> who?",
+    )
     assert conversation.turns == [("who?", answer)]
     assert conversation.opened.stored.name == "book"
     ask(conversation, "why?")
@@ -183,7 +216,7 @@ def test_a_memory_read_in_part_says_so_in_a_chat(
     ask(conversation, "who?")
     run_command(conversation, "/memory book")
     assert run_command(conversation, "/resume 1").lines == (
-        *('memory "other"; after:', "> who?"),
+        *('memory "other"; asked last:', "> who?"),
         note,
     )
 
@@ -202,7 +235,7 @@ def test_reading_in_a_chat(mplus: Any, book: str, tmp_path: Path) -> None:
     other.write_text("The whale was white. Its name was Moby. " * 3)
     lines = f"/ingest {other}\n/document white whale\n/ingest {tmp_path}/gone.txt\n/ingest\n/map\n"
     result = mplus("chat", "-m", book, stdin=lines)
-    assert '"White Whale" alone is asked' in result.err, result.err
+    assert 'asking only "White Whale"' in result.err, result.err
     assert "gone.txt" in result.err and "/ingest needs files" in result.err
     assert "White Whale" in result.out
 

@@ -66,7 +66,7 @@ def test_what_the_last_question_rested_on(mplus: Any, chapters: str) -> None:
     assert "Who swam to the rocks?" in out
     heading, strip = out.splitlines()[:2]
     assert "6 chapters" in heading and "│" in strip
-    assert "│ another chapter" in out and "1 2 3 what the question rested on, best first" in out
+    assert "│ chapter break" in out and "1 2 3 best passages for the question" in out
     assert re.search(r"^ *[1-3] *[1-3]? *[1-3]?$", out, re.MULTILINE)
     (line,) = (line for line in out.splitlines() if line.startswith("1  "))
     assert "The " in line

@@ -107,12 +107,12 @@ def test_map_in_ascii(book: str) -> None:
     text = console.export_text()
     assert text.isascii()
     assert "#" in text.splitlines()[1]
-    assert "- long-term memory" in text and "what the question rested on" not in text
-    narrow = Console(width=12, record=True, file=io.StringIO())
-    narrow.print(map_picture(drawn, 12, unicode=False, question="Who?", consulted=(2, 0)))
+    assert "- long-term memory" in text and "best passages" not in text
+    narrow = Console(width=15, record=True, file=io.StringIO())
+    narrow.print(map_picture(drawn, 15, unicode=False, question="Who?", consulted=(2, 0)))
     whole = " ".join(narrow.export_text(clear=False).split())
-    assert "1 2 what the question rested on, best first" in whole, "what is drawn is explained"
-    ranked = narrow.export_text().partition("asked: Who?")[2].strip("\n").splitlines()
+    assert "1 2 best passages for the question" in whole, "what is drawn is explained"
+    ranked = narrow.export_text().partition("question: Who?")[2].strip("\n").splitlines()
     assert {line[:3] for line in ranked} == {"1  ", "2  ", "   "}, "later lines are indented"
 
 

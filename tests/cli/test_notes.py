@@ -19,7 +19,7 @@ def test_a_note_goes_with_its_memory(
         assert mplus("ingest", tmp_path / f"{name}.txt", "-m", "book").code == 0
     assert mplus("memory", "note", "book", "--json").json == {"memory": "book", "note": None}
     assert mplus("memory", "note", "book", "  soon replaced ").code == 0
-    assert mplus("memory", "note", "book", NOTE).err == 'memory "book" has this note now\n'
+    assert mplus("memory", "note", "book", NOTE).err == 'memory "book" now has this note\n'
     assert mplus("memory", "note", "book").out == f"{NOTE}\n"
     assert "Borrowed from Ann" in mplus("memory", "show", "book").out
     assert mplus("memory", "list", "--json").json[0]["note"] == NOTE

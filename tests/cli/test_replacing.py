@@ -243,7 +243,7 @@ def test_interrupted_replacing_changes_nothing(
     _, err = running.communicate()
     assert running.returncode == 130
     kept, stopped = err.splitlines()[-2:]
-    assert kept == "the memory is as it was before"
+    assert kept == "the memory is unchanged"
     assert stopped.startswith("mplus: interrupted")
     assert memory("long").view() == before
     assert not work.exists()

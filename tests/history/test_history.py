@@ -77,7 +77,7 @@ def test_conversations_are_kept_listed_and_found(history: History) -> None:
     for gone in ("3", "x", "9" * 40, ""):
         with pytest.raises(UsageError, match="there is no conversation"):
             history.find(gone)
-    with pytest.raises(UsageError, match="no conversation is kept"):
+    with pytest.raises(UsageError, match="there is no conversation yet"):
         latest_chat(history, "whales")
 
 

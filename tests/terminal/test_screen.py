@@ -81,13 +81,13 @@ def test_a_second_column_stays_beside_the_first(
     monkeypatch.setattr(screen, "is_terminal", lambda: True)
     monkeypatch.setattr(screen, "_console", lambda *, stderr: SimpleNamespace(width=50))
     screen.row(line)
-    screen.row("all documents are asked")
+    screen.row("asking all documents")
     assert capsys.readouterr().err.splitlines() == [
         f"  {line}",
         "  /find WORDS              the passages that fit",
         "                           these words, without an",
         "                           answer",
-        "  all documents are asked",
+        "  asking all documents",
     ]
 
 
