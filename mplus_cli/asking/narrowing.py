@@ -50,7 +50,7 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     """
     known = opened.stored.documents()
     asked = [find_document(known, name) for name in question.documents] or known
-    titles = titles_named(question.text, asked, opened.all_texts)
+    titles = titles_named(question.text, asked, lambda: _texts_of(opened, asked))
     if not titles:
         return Scope(tuple(asked), question, question)
     named = [row for row in asked if any(row.id in title.documents for title in titles)]
@@ -69,6 +69,15 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     note = f"Only {shown} {verb} searched, as the question names {them}."
     narrowed = replace(question, documents=tuple(names))
     return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
+
+
+def _texts_of(opened: OpenMemory, documents: Sequence[DocumentRow]) -> dict[int, list[str]]:
+    """The texts of documents, by their ids."""
+    texts, stored = opened.all_texts(), opened.stored
+    return {
+        row.id: [texts[at] for at in stored.chunk_numbers([row.id]) if at < len(texts)]
+        for row in documents
+    }
 
 
 def in_ordinary_letters(opened: OpenMemory, question: Question) -> Question:

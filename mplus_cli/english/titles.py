@@ -7,9 +7,10 @@ its words say so. Works on titles and texts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mplus_cli.english.numbers import CARDINAL, ROMAN
 from mplus_cli.english.texts import TEXT
 from mplus_cli.library import DocumentRow
 
@@ -21,8 +22,10 @@ _QUOTES = {'"': '"', "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_",
 # Without such a word in front, "text Emma" and "work" may be verbs.
 _A_TEXT = rf"(?:\b(?:the|this|that|an?|his|her|their|in|of)|['’]s) (?:[\w-]+ )?{TEXT}"
 _COUNTED = r"(?:chapter|page|part|section|volume|act|scene|canto|word|paragraph)s"
-_PARTS = r"(?:page|chapter|section|part|book|volume|act|scene|canto|preface|prologue|epilogue)s?"
+_OWN_PARTS = r"(?:page|chapter|canto|preface|prologue|epilogue)s?"
+_PARTS = r"(?:section|part|book|volume|act|scene)s?"  # which a town or a life may have too
 
+_NEXT = r"\W*$|[,;]|\s+(?:who|whose|what|which|where|when|why|how)\b"
 # In all of these only a text can be meant: what stands before it and behind it in the question.
 _SURE = [
     (re.compile(before + "$", re.I), re.compile(after, re.I))
@@ -31,28 +34,38 @@ _SURE = [
         (r"^who wrote ", r"\W*$"),
         (r"^(?:when|(?:in )?(?:what|which) year) (?:was|is) ", r" (?:written|published)\W*$"),
         (r"\b(?:author|writer|title|plot|themes?|moral|synopsis|summary) of ", r"\W*(?:$|[,;])"),
-        (rf"\b{_PARTS} (?:[\w-]+ )?(?:of|in) ", r"\W*(?:$|[,;])"),
+        (rf"\b{_OWN_PARTS} (?:[\w-]+ )?(?:of|in) ", r"\W*(?:$|[,;])"),
+        (rf"\b{_PARTS} (?:{CARDINAL}|{ROMAN}) (?:of|in) ", r"\W*(?:$|[,;])"),
         (rf"^how many {_COUNTED} (?:does|has|are in|are there in) ", r"(?: have| contain)?\W*$"),
         (r"^(?:please )?(?:summari[sz]e|outline|recap) ", r"\W*$"),
         (r"^what(?:'s|’s| is) ", r" about\W*$"),
         (r"^how does ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
-# In these a place or a person could be meant too.
+# In these a person could be meant too.
 _LIKELY = [
     (re.compile(before + "$", re.I), re.compile(after, re.I))
     for before, after in (
-        (
-            r"\b(?:in|throughout|according to) ",
-            r"\W*$|[,;]|\s+(?:who|whose|what|which|where|when|why|how)\b",
-        ),
+        (r"\baccording to ", _NEXT),
         (r"\bwhat (?:does|do|did) ", r" (?:say|tell|teach|mention|claim|argue|advise|recommend)\b"),
         (r"^how many (?:books|lines) (?:does|has) ", r"(?: have| contain)?\W*$"),
         (r"^how many (?:books|lines) are (?:there )?in ", r"\W*$"),
         (r"^what was ", r" about\W*$"),
-        (r"^how did ", r" (?:end|begin|start|finish)\W*$"),
     )
 ]
+# In these a place as well: one that other texts speak of,
+_OR_A_PLACE = [
+    (re.compile(before + "$", re.I), re.compile(after, re.I))
+    for before, after in (
+        (r"\b(?:in|throughout) ", _NEXT),
+        (rf"\b{_PARTS} of ", r"\W*(?:$|[,;])"),
+    )
+]
+# or that any text speaks of.
+_OR_ITS_END = [
+    (re.compile(r"^how did $", re.I), re.compile(r" (?:end|begin|start|finish)\W*$", re.I))
+]
+_TO_A_PLACE = r"(?:in|into|at|to|from|near|towards?|through|around|outside|across|reach(?:ed)?|left|leave|for)"
 _SPEECH = re.compile(
     r"\b(?:say|says|said|word|words|cry|cries|cried|call|calls|called|shout|shouted|answer|answers|answered|write"
     r"|writes|wrote|mean|means|meant|named)(?: out| aloud| back)?\W*$",
@@ -78,23 +91,24 @@ class TitleName:
 def titles_named(
     question: str,
     documents: Sequence[DocumentRow],
-    texts: Callable[[], Sequence[str]] = list,
+    texts: Callable[[], Mapping[int, Sequence[str]]] = dict,
 ) -> tuple[TitleName, ...]:
     """The titles in a question, in its order; of one within another the longer.
 
     A title counts in quotation marks or italics, and where the words around it can only be about a text.
     Else its words must be capitalised and not the name of a person; a single word must also stand as a text's
-    title does ("In Walden, ..."), and must not be in the texts in lower case.
+    title does ("In Walden, ..."), and must not be in the texts in lower case. Where a place may be meant, no
+    other document must speak of one.
 
     Args:
-        texts: gives the texts that are in memory.
+        texts: gives the texts that are in memory, by the ids of their documents.
     """
     words = [(found[0], *found.span()) for found in _WORD.finditer(question)]
     found: dict[tuple[int, int], TitleName] = {}
     for document in documents:
         for title in _forms(document.title):
             for start, stop in _places(title, words, question):
-                name = _named(question, title, document, (start, stop), texts)
+                name = _named(question, title, documents, document, (start, stop), texts)
                 if name is not None:
                     own = found.get(name.span)
                     ids = (*(own.documents if own else ()), document.id)
@@ -137,9 +151,10 @@ def _places(
 def _named(
     question: str,
     title: Title,
+    documents: Sequence[DocumentRow],
     document: DocumentRow,
     span: tuple[int, int],
-    texts: Callable[[], Sequence[str]],
+    texts: Callable[[], Mapping[int, Sequence[str]]],
 ) -> TitleName | None:
     """A title at a place of a question; None where its words may well mean something else."""
     start, stop = span
@@ -162,13 +177,21 @@ def _named(
         word[0].isupper() or word[0].isdigit() for word in written if word.lower() not in _SMALL
     ):
         return None
-    if len(content) < 2:
-        is_marked = written[0].lower() in _ARTICLES and written[0][0].isupper() and start > 0
-        if not _stands(before, after, _LIKELY):
-            return None
-        if not is_marked and _is_common(content[0], texts()):
-            return None
-    return None if _is_person(title, texts()) else TitleName((document.id,), span)
+    is_likely = _stands(before, after, _LIKELY)
+    is_end = _stands(before, after, _OR_ITS_END)
+    is_short = len(content) < 2
+    if is_short and not (is_likely or is_end or _stands(before, after, _OR_A_PLACE)):
+        return None
+    held = texts()
+    every = [text for own in held.values() for text in own]
+    is_marked = written[0].lower() in _ARTICLES and written[0][0].isupper() and start > 0
+    if is_short and not is_marked and _is_common(content[0], every):
+        return None
+    called_so = {row.id for row in documents if title in _forms(row.title)}
+    others = [text for number, own in held.items() if number not in called_so for text in own]
+    if not is_likely and _is_place(title, every if is_end else others):
+        return None
+    return None if _is_person(title, every) else TitleName((document.id,), span)
 
 
 def _stands(
@@ -190,6 +213,14 @@ def _is_person(title: Title, texts: Sequence[str]) -> bool:
     pattern = re.compile(
         rf"\b(?:{_RANKS}|{_SAYS})\s+{names}\b|\b{names}\s+(?:{_SAYS}|himself|herself)\b"
     )
+    return any(pattern.search(text) for text in texts)
+
+
+def _is_place(title: Title, texts: Iterable[str]) -> bool:
+    """Whether texts speak of a place of this name."""
+    words = title[1:] if title[0].lower() in _ARTICLES else title
+    name = r"\s+".join(map(re.escape, words))
+    pattern = re.compile(rf"\b{_TO_A_PLACE}\s+(?:the\s+)?{name}\b")
     return any(pattern.search(text) for text in texts)
 
 

@@ -26,13 +26,19 @@ SHELF = [
     row(10, "notes"),
     row(11, "Moonfleet"),
     row(12, "The"),
+    row(13, "London"),
+    row(14, "New York"),
+    row(15, "Ilium"),
 ]
-TEXTS = [
-    "I went to the woods. The ants of Walden fought.",
-    "Emma said nothing; her persuasion failed, and the trial began.",
-    "“Come,” said Mr. Copperfield.",
-    "The lost world lay above them. Moonfleet lies by the sea.",
-]
+TEXTS = {
+    1: ["I went to the woods. The ants of Walden fought. I came back to Walden in the autumn."],
+    2: [
+        "Emma said nothing; her persuasion failed, and the trial began. She went to Moonraker,",
+        "and from London to New York.",
+    ],
+    6: ["“Come,” said Mr. Copperfield."],
+    7: ["The lost world lay above them. They lived in Moonfleet. Moonfleet lies by the sea."],
+}
 
 
 def named(question: str) -> list[tuple[int, ...]]:
@@ -72,7 +78,15 @@ def named(question: str) -> list[tuple[int, ...]]:
         ("How many pages does notes have?", (10,)),
         ("How many words are there in Emma?", (2,)),
         ("How many books does Walden have?", (1,)),
-        ("How did Walden end?", (1,)),
+        ("How did Ilium end?", (15,)),
+        ("Who fights in Ilium?", (15,)),
+        ("How does London end?", (13,)),
+        ("What does London say about the river?", (13,)),
+        ("What was London about?", (13,)),
+        ("Who lives in “London”?", (13,)),
+        ("What happens in chapter 3 of London?", (13,)),
+        ("What happens in part two of London?", (13,)),
+        ("What happens in the last part of Ilium?", (15,)),
         ("What was Moonfleet about?", (7, 11)),
     ],
 )
@@ -99,6 +113,13 @@ def test_a_title_is_a_title(question: str, documents: tuple[int, ...]) -> None:
         "How many books does Emma have?",
         "How many sons has David Copperfield?",
         "How did Emma end?",
+        "How did London end?",
+        "How did Walden end?",
+        "Who lives in London?",
+        "In London, who sells fish?",
+        "Who lives in that part of London?",
+        "Who lives in New York?",
+        "Where in New York did he stay?",
         "Whom did he text Emma about?",
         "What was Emma about?",
         "What was Persuasion about?",
