@@ -65,7 +65,9 @@ _OR_A_PLACE = [
 _OR_ITS_END = [
     (re.compile(r"^how did $", re.I), re.compile(r" (?:end|begin|start|finish)\W*$", re.I))
 ]
-_TO_A_PLACE = r"(?:in|into|at|to|from|near|towards?|through|around|outside|across|reach(?:ed)?|left|leave|for)"
+_TO_A_PLACE = (
+    r"(?:in|into|at|to|from|near|towards?|through|around|outside|across|reach(?:ed)?|left|leave)"
+)
 _SPEECH = re.compile(
     r"\b(?:say|says|said|word|words|cry|cries|cried|call|calls|called|shout|shouted|answer|answers|answered|write"
     r"|writes|wrote|mean|means|meant|named)(?: out| aloud| back)?\W*$",

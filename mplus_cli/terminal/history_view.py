@@ -31,7 +31,7 @@ def listed_table(found: Iterable[KeptConversation], width: int) -> Table:
     table = plain_table(*((name, name in ("no.", "questions")) for name in names))
     for kept in found:
         named = f"[{kept.name}] " if kept.name else ""
-        cells = {
+        cells: dict[str, str | Text] = {
             "no.": str(kept.id),
             "last asked": moment(kept.updated),
             "memory": Text(one_line(kept.memory)),
