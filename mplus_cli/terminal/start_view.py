@@ -48,7 +48,7 @@ def show_start(summaries: Sequence[MemorySummary], memory: str, download: int | 
         screen.out(f"  {command:<26} {what}")
     screen.out("")
     if download is not None:
-        _paragraph(f"The first one you run downloads the model: {size(download)}.")
+        _paragraph(f"The first one you run downloads the model once: {size(download)}.")
     _paragraph("All commands: mplus --help. Problems? mplus doctor")
 
 
