@@ -47,8 +47,6 @@ def test_paragraphs_are_lines(capsys: Any) -> None:
         "  The goat was called Admiral.",
         "  Story, p. 3",
     ]
-    show_found([source])
-    assert capsys.readouterr().out.splitlines()[0] == "  It rained."
 
 
 def in_chapter(share: float) -> Source:

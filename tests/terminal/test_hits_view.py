@@ -31,6 +31,10 @@ def test_passages_are_numbered_and_whole_where_there_is_no_terminal(capsys: Any)
         *("1. The goat was called Admiral.", "   Story, p. 3"),
         *(f"2. {LONG}", "   Log, p. 7"),
     ]
+    show_hits([found("It rained.\n\nThe goat was\ncalled Admiral.", "Story", 3)], "goat")
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        *("1. It rained.", "   The goat was called Admiral."),
+    ]
     show_hits(HITS * 5, "goat", stderr=True)
     told = capsys.readouterr().err.splitlines()
     assert told[:2] == ["  1.  The goat was called Admiral.", "    Story, p. 3"]
