@@ -34,8 +34,8 @@ def show_hits(sources: Sequence[Source], words: str, *, stderr: bool = False) ->
             for line in _lines(label, _marked(passage, words), screen.width()):
                 screen.show(line, stderr=stderr)
         else:
-            for at, line in enumerate(passage.split("\n")):
-                told = (" " * indent if at else label) + line
+            for at, paragraph in enumerate(passage.split("\n")):
+                told = (" " * indent if at else label) + paragraph
                 screen.dim(told) if stderr else screen.out(told)
         screen.dim(" " * (indent - 2) + where(source), stderr=stderr)
 
