@@ -149,5 +149,5 @@ def greeting(conversation: Conversation) -> str:
     summary = conversation.opened.stored.summary()
     return (
         f'memory "{summary.name}" ({summary.tokens:,} tokens of text), '
-        f"model {conversation.session.loaded.name}; /help lists the commands, Ctrl-D leaves"
+        f"model {conversation.session.loaded.name}; /help, Ctrl-D to leave"
     )

@@ -366,7 +366,7 @@ def test_an_empty_memory_is_reported_before_a_model_is_loaded(mplus: Any) -> Non
 
 def test_on_a_terminal(book: str, spawn: Any) -> None:
     child = spawn("chat", "-m", book)
-    child.expect_exact("/help lists the commands, Ctrl-D leaves")
+    child.expect_exact("/help, Ctrl-D to leave")
     child.expect_exact("\x1b[?2004h")  # the prompt is ready for what is typed
     child.send("/mem\t")
     child.expect_exact("ory")
