@@ -15,7 +15,7 @@ _SAID = "|".join(
         r"(?:good)?bye(?: bye)?|see you|who are you|what are you|what(?: i|')s (?:mplus|your name|up)",
         r"how are you(?: today| doing)?|how (?:do you|does this|does mplus) work|are you (?:there|an? \w+)",
         r"what (?:can|do|could) you (?:do|answer|know)(?: for me)?",
-        r"what (?:can|should|may) i (?:ask|do|type)(?: you| here)?",
+        r"what (?:can|should|may) i (?:ask(?: you)?|type)(?: here)?|what can i do here",
         r"help(?: me)?(?: please)?|(?:can|could) you (?:please )?help(?: me)?|i need help",
     )
 )
