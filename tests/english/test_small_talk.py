@@ -33,6 +33,7 @@ def test_small_talk(said: str) -> None:
             "How are you related to Umbopa?",
             "What can you do with the key?",
             "No one",
+            "What should I do?",
             "Wow Island",
         ),
         *(
