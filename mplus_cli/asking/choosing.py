@@ -21,8 +21,15 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import Fitting, score_recalled, together
-from mplus_cli.asking.second_opinion import ANSWERS, SECOND_READS, ask_second, judged_by_both
+from mplus_cli.asking.rereading import Fitting, in_rounds, score_recalled
+from mplus_cli.asking.second_opinion import (
+    ANSWERS,
+    SECOND_READS,
+    ask_second,
+    best_judged,
+    is_sure,
+    judged_by_both,
+)
 from mplus_cli.asking.sources import SOURCES
 from mplus_cli.asking.spans import TextSpan, says_something
 from mplus_cli.asking.words import Words
@@ -151,11 +158,14 @@ def consider(
             Fitting(text, words.matches[entry.chunk], entry.score)
             for text, entry in zip(recalled, best, strict=True)
         ]
-        passages = together(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]])
-        named = [one.text for one in answers]
         session.end_steps()
-        opinion = ask_second(session, question.text, passages, named, longest)
-        answers = judged_by_both(grounds, answers, opinion, refusing)
+        named, judged = [one.text for one in answers], list[Considered]()
+        for passages in in_rounds(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]]):
+            opinion = ask_second(session, question.text, passages, named, longest)
+            judged = best_judged(judged, judged_by_both(grounds, answers, opinion, refusing))
+            if is_sure(judged):
+                break
+        answers = judged
     return answers, refusing
 
 
@@ -186,8 +196,8 @@ def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:
 
 def _would_answer(answers: Sequence[Considered], refusing: float) -> bool:
     """Whether a reader would rather answer than refuse: only where none would, the text does not say."""
-    seconds = answers[0].features[len(FEATURES) :]
-    second = bool(seconds) and seconds[SECOND_FEATURES.index("text_refusing")] <= SURELY
+    at = len(FEATURES) + SECOND_FEATURES.index("text_refusing")
+    second = any(one.features[at] <= SURELY for one in answers if len(one.features) > at)
     return second or answers[0].nats >= refusing
 
 

@@ -131,14 +131,14 @@ class ScoredText:
         Args:
             most: characters of each; a longer one is cut around the question's words.
         """
-        return best_of_all([self], [self.scores], count, most)[0]
+        return sorted(span for _, span in best_of_all([self], [self.scores], count, most))
 
 
 def best_of_all(
     texts: Sequence[ScoredText], scores: Sequence[Sequence[float]], count: int, most: int = CUT
-) -> list[list[Span]]:
-    """The best passages of n texts that share nothing, at most `count` together: of each text those in its
-    order.
+) -> list[tuple[int, Span]]:
+    """The best passages of n texts that share nothing, at most `count` together, best first: each with the
+    number of its text.
 
     Args:
         scores: of each text's passages, comparable between texts.
@@ -147,13 +147,15 @@ def best_of_all(
     ranked = sorted(
         (-score, number, at) for number, own in enumerate(scores) for at, score in enumerate(own)
     )
-    found: list[list[Span]] = [[] for _ in texts]
+    found: list[tuple[int, Span]] = []
     for _, number, at in ranked:
-        text, taken = texts[number], found[number]
-        start, stop = text.passages[at]
-        if sum(map(len, found)) < count and all(stop <= a or b <= start for a, b in taken):
-            taken.append(_shortened(text.text, (start, stop), text.shared[at], most))
-    return [sorted(spans) for spans in found]
+        text, (start, stop) = texts[number], texts[number].passages[at]
+        if len(found) == count:
+            break
+        if all(stop <= a or b <= start for own, (a, b) in found if own == number):
+            span = _shortened(text.text, (start, stop), text.shared[at], most)
+            found.append((number, span))
+    return found
 
 
 def score_text(

@@ -28,8 +28,11 @@ PASSAGE = 200
 places fit into as many tokens."""
 SENTENCE = 320
 """Most characters of any."""
-TOGETHER = 6
-"""Passages of all chunks together, for a reader that looks where an answer may stand."""
+ROUND = 6
+"""Passages of all chunks together that a reader of text is shown at a time, who looks where an answer may
+stand."""
+ROUNDS = 2
+"""How often, at most."""
 AROUND = 3.0
 """What such a passage gains where all of the question's words stand in it or near it, in standard deviations
 of the retriever's scores. Chosen with the next three on 245 questions about six novels: with them the right
@@ -85,8 +88,9 @@ def passages_by_words(question: str, texts: Sequence[str], count: int) -> list[s
 
 
 def passages_for_second(question: str, texts: Sequence[str], count: int) -> list[str]:
-    """As `passages_by_words` for a reader of text in training: as in use, but for memory's say."""
-    return together(_by_words(question, texts, count))
+    """As `passages_by_words` for a reader of text in training: as it is shown first in use, but for memory's
+    say."""
+    return next(iter(in_rounds(_by_words(question, texts, count))), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +117,26 @@ def _by_words(question: str, texts: Sequence[str], count: int) -> list[Fitting]:
     ]
 
 
-def together(texts: Sequence[Fitting], answers: Sequence[tuple[str, float]] = ()) -> list[str]:
-    """The `TOGETHER` best passages of texts, best text first: those that fit the question, and those where an
-    answer stands that the memory suggests.
+def in_rounds(
+    texts: Sequence[Fitting], answers: Sequence[tuple[str, float]] = ()
+) -> list[list[str]]:
+    """The best passages of texts, `ROUND` at a time, those of a round in the order of the texts: those that
+    fit the question, and those where an answer stands that the memory suggests.
 
     Args:
+        texts: best first.
         answers: with their log-probabilities.
     """
-    best = best_of_all(
-        [fitting.text for fitting in texts],
-        [_scores(fitting, answers) for fitting in texts],
-        *(TOGETHER, SENTENCE),
-    )
+    scores = [_scores(fitting, answers) for fitting in texts]
+    best = best_of_all([fitting.text for fitting in texts], scores, ROUND * ROUNDS, SENTENCE)
+    rounds = (sorted(best[start : start + ROUND]) for start in range(0, len(best), ROUND))
     return [
-        passage
-        for fitting, spans in zip(texts, best, strict=True)
-        for passage in _joined(fitting.text.text, spans)
+        [
+            passage
+            for number, fitting in enumerate(texts)
+            for passage in _joined(fitting.text.text, [span for of, span in now if of == number])
+        ]
+        for now in rounds
     ]
 
 

@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.prompts import REFUSAL, encode_plain
-from mplus_cli.asking.confidence import UNNAMED, Considered, Grounds, features
+from mplus_cli.asking.confidence import (
+    FEATURES,
+    SECOND_FEATURES,
+    UNNAMED,
+    Considered,
+    Grounds,
+    features,
+)
 from mplus_cli.asking.lexical import WORD
 from mplus_cli.asking.spans import says_something
 from mplus_cli.runtime.session import Session
@@ -38,6 +45,8 @@ ANSWERS = 12
 LONGEST_QUESTION = 1000
 """Characters of a question that are read, which is done twice: the end of a longer one, as what is asked
 mostly stands there."""
+SURE = 0.5
+"""The share of the probability with which an answer is sure enough for no other passages to be read."""
 MOST = 10.0
 """Nats that one answer is ahead of another, at most."""
 _AHEAD = 60
@@ -153,6 +162,25 @@ def judged_by_both(
         for answer in found
         for held in [judged[alike(answer.text)]]
     ]
+
+
+def best_judged(one: Sequence[Considered], other: Sequence[Considered]) -> list[Considered]:
+    """The answers of two rounds, each as the round saw it in which it has more of the probability."""
+    best: dict[str, Considered] = {}
+    for answer in (*one, *other):
+        held = best.setdefault(alike(answer.text), answer)
+        if _share(answer) > _share(held):
+            best[alike(answer.text)] = answer
+    return list(best.values())
+
+
+def is_sure(judged: Sequence[Considered]) -> bool:
+    """Whether one of the answers has so much of the probability that no more passages are read."""
+    return any(_share(answer) >= SURE for answer in judged)
+
+
+def _share(answer: Considered) -> float:
+    return answer.features[len(FEATURES) + SECOND_FEATURES.index("text_share")]
 
 
 def alike(answer: str) -> str:

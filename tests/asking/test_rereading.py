@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mplus_cli.asking.lexical import match_words
 from mplus_cli.asking.passages import score_text
 from mplus_cli.asking.rereading import (
     PASSAGE,
+    ROUND,
     SENTENCE,
-    TOGETHER,
     Fitting,
+    in_rounds,
     passages_by_words,
     passages_for_second,
-    together,
 )
 
 RAIN = "The rain went on and on for days. " * 8
@@ -63,17 +64,23 @@ def test_passages_of_all_texts_compete_where_answers_may_stand() -> None:
             texts, match_words(question, texts), (3.0, 2.0, 1.0), strict=True
         )
     ]
-    alone = [one[:6] for one in together(fitting)]
+
+    def beginnings(
+        texts: Sequence[Fitting], answers: Sequence[tuple[str, float]] = ()
+    ) -> list[list[str]]:
+        return [[one[:6] for one in now] for now in in_rounds(texts, answers)]
+
+    alone, rest = beginnings(fitting)
     its = ["Mr. Fi", "Mr. Fi", "It ate"]
     assert alone == [*its, "It rai", "It sno", "The go"], "that of the last text too"
-    assert len(alone) == TOGETHER
-    named = [one[:6] for one in together(fitting, [("Nobody", -0.1), ("elsewhere", 0.0)])]
+    assert len(alone) == ROUND and rest == ["It tha", "Nobody"], "each once"
+    named, _ = beginnings(fitting, [("Nobody", -0.1), ("elsewhere", 0.0)])
     assert named == [*its, "It rai", "Nobody", "The go"], "as an answer stands there"
-    unlikely = together(fitting, [("Nobody", -30.0)])
-    assert [one[:6] for one in unlikely] == alone, "it is as good as none"
-    assert together([]) == []
+    unlikely = beginnings(fitting, [("Nobody", -30.0)])
+    assert unlikely == [alone, rest], "it is as good as none"
+    assert in_rounds([]) == []
     low = [*fitting[:2], replace(fitting[2], score=-60.0)]
-    assert "The go" not in [one[:6] for one in together(low)], "its chunk hardly fits"
+    assert "The go" in beginnings(low)[1], "its chunk hardly fits"
     by_words = passages_for_second(question, [RAIN, far, goat], 2)
     assert {one[:6] for one in by_words} >= {"Mr. Fi", "The go"}
     assert not any("rain went on" in one for one in by_words)
@@ -85,5 +92,5 @@ def test_a_passage_beside_the_words_of_the_question_comes_before_one_far_from_th
     scored = score_text(question, text, longest=PASSAGE)
     flat = replace(scored, scores=(0.0,) * len(scored.scores))
     (match,) = match_words(question, [text])
-    shown = " ".join(together([Fitting(flat, match, 0.0)]))
+    shown = " ".join(in_rounds([Fitting(flat, match, 0.0)])[0])
     assert "ass" in shown and "ox" not in shown

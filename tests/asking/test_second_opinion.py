@@ -19,10 +19,13 @@ from mplus_cli.asking.second_opinion import (
     AHEAD,
     BEGINNINGS,
     LONGEST_QUESTION,
+    SURE,
     Judged,
     Opinion,
     alike,
     ask_second,
+    best_judged,
+    is_sure,
     judged_by_both,
     likeliest_beginnings,
 )
@@ -131,6 +134,24 @@ def test_answers_of_both_readers_are_judged_together() -> None:
     assert shares == pytest.approx(
         [one / sum(chances) for one in (chances[1], chances[3], chances[2])]
     )
+
+
+def judged(text: str, share: float) -> Considered:
+    return Considered(text, 1, -1.0, (*[0.0] * (len(FEATURES) + len(SECOND_FEATURES) - 1), share))
+
+
+def test_an_answer_counts_as_in_the_round_that_gives_it_more() -> None:
+    keeper, boat, again = judged("keeper", 0.2), judged("boat", 0.4), judged("The keeper", 0.3)
+    storm = judged("storm", 0.1)
+    assert best_judged([], [keeper, boat]) == [keeper, boat]
+    assert best_judged([keeper, boat], [judged("a boat", 0.1), again, storm]) == [
+        *(again, boat, storm)
+    ]
+
+
+def test_with_an_answer_that_is_sure_no_more_is_read() -> None:
+    assert not is_sure([]) and not is_sure([judged("keeper", SURE - 0.1)])
+    assert is_sure([judged("boat", 0.1), judged("keeper", SURE)])
 
 
 def test_nobody_knows_an_answer() -> None:
