@@ -29,9 +29,9 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft, measure
 from mplus_cli.asking.question import KEPT_TURNS, Question, check
 from mplus_cli.asking.replying import reply
-from mplus_cli.asking.rereading import compose_with_text
+from mplus_cli.asking.rereading import READS, compose_with_text
 from mplus_cli.asking.retrieving import rank_chunks, retrieve
-from mplus_cli.asking.sources import Evidence, beginning, gather_evidence
+from mplus_cli.asking.sources import SOURCES, Evidence, beginning, gather_evidence
 from mplus_cli.asking.whole import NOT_TOLD, PART_NOT_TOLD, of_itself, spans_the_whole
 from mplus_cli.english.small_talk import is_small_talk
 from mplus_cli.errors import UsageError
@@ -90,7 +90,9 @@ class Request:
         """The best chunks, once they are ranked."""
         found = replace(found, ranked=recalled.ranked)
         question = self.draft.question.text
-        return gather_evidence(self.session, self.opened, question, found, part=self.part)
+        calibration = self.opened.calibration
+        count = READS if calibration and calibration.has_second else SOURCES
+        return gather_evidence(self.session, self.opened, question, found, count, self.part)
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
         """The complete answer."""
@@ -182,7 +184,7 @@ def _about(request: Request, text: str) -> Iterator[Event]:
 def _whole(request: Request, found: Found) -> Iterator[Event]:
     """The closest passages to a question about the whole text."""
     ranked = rank_chunks(request.session, request.opened, request.draft, found)
-    sources = request.evidence(found, request.nothing_read(ranked)).sources()
+    sources = request.evidence(found, request.nothing_read(ranked)).of_answer()
     yield from _not_told(request, NOT_TOLD, "whole", sources, ranked)
 
 
@@ -206,12 +208,12 @@ def _reply(request: Request, prompted: Prompted) -> Iterator[Event]:
     for event in reply(prompted):
         if isinstance(event, Recalled):
             recalled, evidence = event, request.evidence(prompted.found, event)
-            yield Retrieved(evidence.sources())
+            yield Retrieved(evidence.of_answer())
             continue
         request.clock.first_token()
         if isinstance(event, Chosen):
             has_words = event.reason not in (*WITHOUT_ANSWER, "verdict")
-            sources = evidence.sources(event.text if has_words else "", event.considered)
+            sources = evidence.of_answer(event.text if has_words else "", event.considered)
             yield request.answer(event, sources, recalled)
         elif event:
             yield TextDelta(event)

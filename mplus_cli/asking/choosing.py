@@ -21,10 +21,9 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import Fitting, in_rounds, score_recalled
+from mplus_cli.asking.rereading import READS, Fitting, in_rounds, score_recalled
 from mplus_cli.asking.second_opinion import (
     ANSWERS,
-    SECOND_READS,
     ask_second,
     best_judged,
     is_sure,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from models.generate import ReadPrompt
     from models.memory import Memory
     from models.recall import Found
+    from models.spans import Candidate
 
 
 SURELY = 2.0
@@ -141,32 +141,58 @@ def consider(
         refusal=encode_plain(session.tokenizer, REFUSAL)[:2],
         longest=longest,
     )
-    grounds = _grounds(question.text, behind, words, quoted, held) if words.calibration else None
-    answers = []
-    for one in found:
-        text, tokens = session.tokenizer.decode(list(one.ids)).strip(), len(one.ids)
-        known = features(grounds, text, one.nats, tokens, refusing) if grounds else ()
-        answers.append(Considered(text, tokens, one.nats, known))
-    if grounds and words.calibration and words.calibration.has_second:
-        best = behind.recalled.ranked[:SECOND_READS]
-        chunks = [entry.chunk for entry in best]
-        recalled = score_recalled(
-            *(session, prompted.memory, question.text, behind.found, chunks),
-            *(prompted.texts(chunks), prompted.part),
-        )
-        fitting = [
-            Fitting(text, words.matches[entry.chunk], entry.score)
-            for text, entry in zip(recalled, best, strict=True)
-        ]
-        session.end_steps()
-        named, judged = [one.text for one in answers], list[Considered]()
-        for passages in in_rounds(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]]):
-            opinion = ask_second(session, question.text, passages, named, longest)
-            judged = best_judged(judged, judged_by_both(grounds, answers, opinion, refusing))
-            if is_sure(judged):
-                break
-        answers = judged
+    if words.calibration is None:
+        return [_considered(session, one, None, refusing) for one in found], refusing
+    if words.calibration.has_second:
+        quoted = [entry.chunk for entry in behind.recalled.ranked[:READS]]
+        held = prompted.texts(quoted)
+    grounds = _grounds(question.text, behind, words, quoted, held)
+    answers = [_considered(session, one, grounds, refusing) for one in found]
+    if words.calibration.has_second:
+        answers = _with_second(prompted, behind, grounds, answers, refusing, longest)
     return answers, refusing
+
+
+def _considered(
+    session: Session, span: Candidate, grounds: Grounds | None, refusing: float
+) -> Considered:
+    text, tokens = session.tokenizer.decode(list(span.ids)).strip(), len(span.ids)
+    known = features(grounds, text, span.nats, tokens, refusing) if grounds else ()
+    return Considered(text, tokens, span.nats, known)
+
+
+def _with_second(
+    prompted: Prompted,
+    behind: ReadPrompt,
+    grounds: Grounds,
+    answers: Sequence[Considered],
+    refusing: float,
+    longest: int,
+) -> list[Considered]:
+    """The answers of both readers. The second is shown more passages until it is sure of an answer; arguments
+    as for `consider` and `judged_by_both`."""
+    session, question = prompted.session, prompted.draft.question.text
+    best = behind.recalled.ranked[:READS]
+    chunks = [entry.chunk for entry in best]
+    recalled = score_recalled(
+        session, prompted.memory, question, behind.found, chunks, grounds.texts
+    )
+    if (part := prompted.part) and part.spans:
+        recalled = [
+            text.only(part.within(chunk)) for text, chunk in zip(recalled, chunks, strict=True)
+        ]
+    fitting = [
+        Fitting(text, match, entry.score)
+        for text, match, entry in zip(recalled, grounds.matches, best, strict=True)
+    ]
+    session.end_steps()
+    named, judged = [one.text for one in answers], list[Considered]()
+    for passages in in_rounds(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]]):
+        opinion = ask_second(session, question, passages, named, longest)
+        judged = best_judged(judged, judged_by_both(grounds, answers, opinion, refusing))
+        if is_sure(judged):
+            break
+    return judged
 
 
 def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:

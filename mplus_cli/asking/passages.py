@@ -103,6 +103,13 @@ class ScoredText:
         )
         return replace(self, scores=scores)
 
+    def only(self, part: Span) -> ScoredText:
+        """The same, without the passages that begin outside of a part of the text."""
+        inside = [at for at, (start, _) in enumerate(self.passages) if part[0] <= start < part[1]]
+        fields = ("passages", "scores", "coverage", "shared")
+        kept = {name: tuple(getattr(self, name)[at] for at in inside) for name in fields}
+        return replace(self, **kept)
+
     def _with_answers(self, considered: Sequence[tuple[str, float]]) -> list[float]:
         """The scores, with what each passage holds of the answers that were considered."""
         scores = list(self.scores)
@@ -135,7 +142,11 @@ class ScoredText:
 
 
 def best_of_all(
-    texts: Sequence[ScoredText], scores: Sequence[Sequence[float]], count: int, most: int = CUT
+    texts: Sequence[ScoredText],
+    scores: Sequence[Sequence[float]],
+    count: int,
+    most: int = CUT,
+    apart: Sequence[tuple[int, Span]] = (),
 ) -> list[tuple[int, Span]]:
     """The best passages of n texts that share nothing, at most `count` together, best first: each with the
     number of its text.
@@ -143,6 +154,7 @@ def best_of_all(
     Args:
         scores: of each text's passages, comparable between texts.
         most: as of `ScoredText.best_few`.
+        apart: with which they share nothing either.
     """
     ranked = sorted(
         (-score, number, at) for number, own in enumerate(scores) for at, score in enumerate(own)
@@ -152,7 +164,7 @@ def best_of_all(
         text, (start, stop) = texts[number], texts[number].passages[at]
         if len(found) == count:
             break
-        if all(stop <= a or b <= start for own, (a, b) in found if own == number):
+        if all(stop <= a or b <= start for own, (a, b) in (*apart, *found) if own == number):
             span = _shortened(text.text, (start, stop), text.shared[at], most)
             found.append((number, span))
     return found

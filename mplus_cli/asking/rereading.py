@@ -7,7 +7,7 @@ front of the question. Reaches the model and the memory through a session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,12 @@ PASSAGE = 200
 places fit into as many tokens."""
 SENTENCE = 320
 """Most characters of any."""
-ROUND = 6
-"""Passages of all chunks together that a reader of text is shown at a time, who looks where an answer may
-stand."""
-ROUNDS = 2
-"""How often, at most."""
+ROUND = 4
+"""Passages that a reader of text, which looks where an answer may stand, is shown at a time."""
+ROUNDS = (3, 3, 8)
+"""Of how many of the best chunks, one time after the other."""
+READS = max(ROUNDS)
+"""Chunks of which it is shown passages at most."""
 AROUND = 3.0
 """What such a passage gains where all of the question's words stand in it or near it, in standard deviations
 of the retriever's scores. Chosen with the next three on 245 questions about six novels: with them the right
@@ -90,7 +91,7 @@ def passages_by_words(question: str, texts: Sequence[str], count: int) -> list[s
 def passages_for_second(question: str, texts: Sequence[str], count: int) -> list[str]:
     """As `passages_by_words` for a reader of text in training: as it is shown first in use, but for memory's
     say."""
-    return next(iter(in_rounds(_by_words(question, texts, count))), [])
+    return next(in_rounds(_by_words(question, texts, count)), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _by_words(question: str, texts: Sequence[str], count: int) -> list[Fitting]:
 
 def in_rounds(
     texts: Sequence[Fitting], answers: Sequence[tuple[str, float]] = ()
-) -> list[list[str]]:
+) -> Iterator[list[str]]:
     """The best passages of texts, `ROUND` at a time, those of a round in the order of the texts: those that
     fit the question, and those where an answer stands that the memory suggests.
 
@@ -127,17 +128,18 @@ def in_rounds(
         texts: best first.
         answers: with their log-probabilities.
     """
-    scores = [_scores(fitting, answers) for fitting in texts]
-    best = best_of_all([fitting.text for fitting in texts], scores, ROUND * ROUNDS, SENTENCE)
-    rounds = (sorted(best[start : start + ROUND]) for start in range(0, len(best), ROUND))
-    return [
-        [
+    scored, scores = [fitting.text for fitting in texts], [_scores(one, answers) for one in texts]
+    shown: list[tuple[int, Span]] = []
+    for reads in ROUNDS:
+        now = best_of_all(scored[:reads], scores[:reads], ROUND, SENTENCE, shown)
+        shown += now
+        passages = [
             passage
-            for number, fitting in enumerate(texts)
-            for passage in _joined(fitting.text.text, [span for of, span in now if of == number])
+            for number, text in enumerate(scored)
+            for passage in _joined(text.text, sorted(span for of, span in now if of == number))
         ]
-        for now in rounds
-    ]
+        if passages:
+            yield passages
 
 
 def _scores(fitting: Fitting, answers: Sequence[tuple[str, float]]) -> list[float]:

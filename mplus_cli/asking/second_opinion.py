@@ -31,8 +31,6 @@ from mplus_cli.runtime.tokens import PlainTokenizer
 if TYPE_CHECKING:
     from models.judging import Followed
 
-SECOND_READS = 3
-"""Chunks whose best passages are read."""
 BEGINNINGS = 8
 """Words of the passages from which a span is followed."""
 SPREAD = 0.5

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.events import Source
+from mplus_cli.asking.lexical import find_words
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.parts import Part
 from mplus_cli.asking.passages import Passage, ScoredText, first_passage, score_text
@@ -42,14 +43,26 @@ class Evidence:
         """The share of the question's words in the best passage of each, 0 to 1."""
         return tuple(max(text.coverage, default=0.0) for text in self.texts)
 
-    def sources(
+    def of_answer(
         self, answer: str = "", considered: Sequence[tuple[str, float]] = ()
     ) -> tuple[Source, ...]:
-        """The chunks, best first, each with its best passage; arguments as of `ScoredText.best`."""
+        """The sources of the first `SOURCES` chunks. Where neither the answer nor, without one, the likeliest
+        that was considered stands in them, the best of the other chunks in which it does takes the place of
+        the last; arguments as of `ScoredText.best`."""
+        likeliest = answer or max(considered, key=lambda one: one[1], default=("", 0.0))[0]
+        stands = [bool(find_words(text.text, likeliest)) for text in self.texts]
+        kept = [*range(min(SOURCES, len(stands)))]
+        if True in stands[SOURCES:] and not any(stands[:SOURCES]):
+            kept[-1] = stands.index(True)
+        rows = [(self.rows[at], self.shares[at], self.texts[at]) for at in kept]
         return tuple(
-            _source(row, share, text.best(answer, considered))
-            for row, share, text in zip(self.rows, self.shares, self.texts, strict=True)
+            _source(row, share, text.best(answer, considered)) for row, share, text in rows
         )
+
+    def sources(self) -> tuple[Source, ...]:
+        """The chunks, best first, each with its best passage."""
+        rows = zip(self.rows, self.shares, self.texts, strict=True)
+        return tuple(_source(row, share, text.best()) for row, share, text in rows)
 
 
 def gather_evidence(

@@ -188,6 +188,8 @@ def test_the_best_passages_of_several_texts_share_a_count() -> None:
 
     three = {"It rained.": 2.0, "Cid came.": 3.0, "Ann came.": 1.0}
     assert best(three, 2) == ["Cid came.", "It rained."]
+    rained = best_of_all(texts, score(three), 2, apart=[(0, (0, 9))])
+    assert (2, (0, 9)) in rained and (0, (0, 9)) not in rained, "another text has the same span"
     shared = {"Ann came. Bob slept.": 2.0, "Bob slept.": 1.9, "Dan left.": 1.0, "It rained.": 0.5}
     assert best(shared, 3) == ["Ann came. Bob slept.", "Dan left.", "It rained."]
 
@@ -223,3 +225,11 @@ def test_no_passage_begins_with_a_heading(heading: str) -> None:
 def test_what_is_no_heading_stays(line: str) -> None:
     text = f"{line}\n\nThe goat ate the rope."
     assert first_passage(text, (0, len(text))) == (0, len(text))
+
+
+def test_passages_outside_of_a_part_are_left_out() -> None:
+    text = score_text("Who came?", "Ann came. Bob came.")
+    inside = text.only((10, 19))
+    assert [text.text[slice(*span)] for span in inside.passages] == ["Bob came."]
+    assert len(inside.scores) == len(inside.coverage) == len(inside.shared) == 1
+    assert text.only((0, 0)).passages == ()
