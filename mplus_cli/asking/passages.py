@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from mplus_cli.asking.lexical import find_words, match_words
@@ -105,10 +106,14 @@ class ScoredText:
 
     def only(self, part: Span) -> ScoredText:
         """The same, without the passages that begin outside of a part of the text."""
-        inside = [at for at, (start, _) in enumerate(self.passages) if part[0] <= start < part[1]]
-        fields = ("passages", "scores", "coverage", "shared")
-        kept = {name: tuple(getattr(self, name)[at] for at in inside) for name in fields}
-        return replace(self, **kept)
+        inside = [part[0] <= start < part[1] for start, _ in self.passages]
+        return replace(
+            self,
+            passages=tuple(compress(self.passages, inside)),
+            scores=tuple(compress(self.scores, inside)),
+            coverage=tuple(compress(self.coverage, inside)),
+            shared=tuple(compress(self.shared, inside)),
+        )
 
     def _with_answers(self, considered: Sequence[tuple[str, float]]) -> list[float]:
         """The scores, with what each passage holds of the answers that were considered."""
