@@ -86,12 +86,10 @@ class Request:
     note: str | None = None
     """What a user should know of where the question was looked up."""
 
-    def evidence(self, found: Found, recalled: Recalled) -> Evidence:
+    def evidence(self, found: Found, recalled: Recalled, count: int = SOURCES) -> Evidence:
         """The best chunks, once they are ranked."""
         found = replace(found, ranked=recalled.ranked)
         question = self.draft.question.text
-        calibration = self.opened.calibration
-        count = READS if calibration and calibration.has_second else SOURCES
         return gather_evidence(self.session, self.opened, question, found, count, self.part)
 
     def answer(self, chosen: Chosen, sources: tuple[Source, ...], recalled: Recalled) -> Answer:
@@ -205,9 +203,15 @@ def _reply(request: Request, prompted: Prompted) -> Iterator[Event]:
     """The reader's reply, with the passages that it rests on."""
     from models.generate import Recalled
 
+    calibration, form = (
+        prompted.words.calibration,
+        answer_form(request.session, request.draft.question),
+    )
+    is_read_again = form == "span" and calibration is not None and calibration.has_second
+    count = READS if is_read_again else SOURCES
     for event in reply(prompted):
         if isinstance(event, Recalled):
-            recalled, evidence = event, request.evidence(prompted.found, event)
+            recalled, evidence = event, request.evidence(prompted.found, event, count)
             yield Retrieved(evidence.of_answer())
             continue
         request.clock.first_token()

@@ -105,8 +105,11 @@ class ScoredText:
         return replace(self, scores=scores)
 
     def only(self, part: Span) -> ScoredText:
-        """The same, without the passages that begin outside of a part of the text."""
+        """The same, with the passages that begin in a part of the text; if none does, with those that go on
+        into it."""
         inside = [part[0] <= start < part[1] for start, _ in self.passages]
+        if not any(inside):
+            inside = [start < part[1] and part[0] < stop for start, stop in self.passages]
         return replace(
             self,
             passages=tuple(compress(self.passages, inside)),

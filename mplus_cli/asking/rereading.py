@@ -122,7 +122,7 @@ def in_rounds(
     texts: Sequence[Fitting], answers: Sequence[tuple[str, float]] = ()
 ) -> Iterator[list[str]]:
     """The best passages of texts, `ROUND` at a time, those of a round in the order of the texts: those that
-    fit the question, and those where an answer stands that the memory suggests.
+    fit the question, and those where an answer stands that the memory suggests. The first round may be empty.
 
     Args:
         texts: best first.
@@ -130,7 +130,7 @@ def in_rounds(
     """
     scored, scores = [fitting.text for fitting in texts], [_scores(one, answers) for one in texts]
     shown: list[tuple[int, Span]] = []
-    for reads in ROUNDS:
+    for turn, reads in enumerate(ROUNDS):
         now = best_of_all(scored[:reads], scores[:reads], ROUND, SENTENCE, shown)
         shown += now
         passages = [
@@ -138,7 +138,7 @@ def in_rounds(
             for number, text in enumerate(scored)
             for passage in _joined(text.text, sorted(span for of, span in now if of == number))
         ]
-        if passages:
+        if passages or not turn:
             yield passages
 
 

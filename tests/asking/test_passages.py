@@ -233,3 +233,5 @@ def test_passages_outside_of_a_part_are_left_out() -> None:
     assert [text.text[slice(*span)] for span in inside.passages] == ["Bob came."]
     assert len(inside.scores) == len(inside.coverage) == len(inside.shared) == 1
     assert text.only((0, 0)).passages == ()
+    half = score_text("Who came?", "Ann came with the dog of the old miller.")
+    assert half.only((9, 20)).passages == half.passages, "a sentence that began before"
