@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 SURELY = 1.0
 """How many nats refusing must be ahead for the second reader, whatever it is shown, before it is said that
-the text does not tell. Of 325 questions that eight novels answer, 16 are refused with it (36 without); of 92 near
-misses 23 (28)."""
+the text does not tell. Of 325 questions that eight novels answer, 16 are refused with it (36 without); of 92
+near misses 23 (28)."""
 
 Form = Literal["span", "verdict", "spoken"]
 """The form of an answer: a span of the text; yes, no or a refusal; the reader's own words."""
