@@ -286,10 +286,13 @@ def _shortened(text: str, span: Span, centre: Span, most: int = CUT) -> Span:
 
 def _without_headings(text: str, span: Span, answer: Span | None = None) -> Span:
     """A span without the headings that it begins with, down to the line that holds the answer: those that no
-    place records, as an earlier version read the text, or it names its parts in a way of its own."""
+    place records, as an earlier version read the text, or it names its parts in a way of its own. Above text
+    that is all in capitals, as in a telegram, a line in capitals is no heading."""
     start, stop = span
     while line := _LINE.match(text, start, stop):
-        if not looks_like_heading(line[1]) or (answer and answer[0] < line.end()):
+        below = text[line.end() : stop]
+        is_text = any(letter.isalpha() and not letter.isupper() for letter in below)
+        if not (is_text and looks_like_heading(line[1])) or (answer and answer[0] < line.end()):
             break
         start = line.end()
     return start, stop

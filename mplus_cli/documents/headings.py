@@ -33,6 +33,11 @@ _NUMBERED = re.compile(
 _UNNUMBERED = re.compile(
     rf"(?a:(?P<word>{'|'.join(_ALONE)}))\b[.:]?(?:\s+(?P<title>.*))?", re.IGNORECASE
 )
+# "Appendix A. Tables" and "Preface: Why" are parts; "Introduction to Algorithms" may be a whole book.
+_UNNUMBERED_PART = re.compile(
+    rf"(?a:{'|'.join(_ALONE)})(?:\s*[.:—–-].*|\s+(?-i:[A-Z])\b.*|\s+by\b.*|\s+to\b.*\bedition\W*)?",
+    re.IGNORECASE,
+)
 _MAX_LINE = 200
 _MAX_TITLE = 80
 _CLOSE = 160  # characters between headings that have no text between them
@@ -53,6 +58,8 @@ _ATX = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _UNDERLINE = re.compile(r"=+|-+")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _MARKUP = re.compile(r"[*_`]+")
+_Line = tuple[int, int, int]
+"""A number alone on a line: its value, and where it starts and stops."""
 
 
 def find_headings(text: str) -> tuple[Heading, ...]:
@@ -74,35 +81,43 @@ def numbered_headings(text: str) -> tuple[Heading, ...]:
     "2.", "3.".
 
     Such a run counts up from one, and has as much text between its numbers as chapters have, which are not
-    page numbers in the middle of sentences. A lone "I" in a dialogue counts for nothing.
+    page numbers in the middle of sentences. A lone "I" in a dialogue counts for nothing. Where one of the
+    numbers is missing, as OCR read "1V", there are none: the chapter before it would hold all that follows.
     """
-    found: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
+    found: dict[bool, list[_Line]] = {True: [], False: []}
     for line in _NUMBER_ALONE.finditer(text):
         word = line["number"]
         value = int(word) if word.isdecimal() else _ROMAN.get(word, 0)
         found[word.isdecimal()].append((value, line.start("number"), line.end()))
-    roman, figures = (
-        [line for run in _runs(lines) if _is_chapters(text, run) for line in run]
-        for lines in (found[False], found[True])
-    )
+    roman, figures = (_chapters(text, lines) for lines in (found[False], found[True]))
     chosen = figures if len(figures) > len(roman) else roman
     return tuple(_numbered(text, start, stop) for _, start, stop in chosen)
 
 
-def _runs(lines: Sequence[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
-    """The lines, each with its value in front, that count up from one; what fits in no run is left out."""
-    run: list[tuple[int, int, int]] = []
+def _chapters(text: str, lines: Sequence[_Line]) -> list[_Line]:
+    runs = [(run, gap) for run, gap in _runs(lines) if _is_chapters(text, run)]
+    return [] if any(gap for _, gap in runs) else [line for run, _ in runs for line in run]
+
+
+def _runs(lines: Sequence[_Line]) -> Iterator[tuple[list[_Line], bool]]:
+    """The lines that count up from one, and whether others go on counting behind a gap; what fits in no run
+    is left out."""
+    run: list[_Line] = []
+    gap = False
     for at, line in enumerate(lines):
         following = lines[at + 1][0] if at + 1 < len(lines) else 0
         if line[0] == len(run) + 1:
             run.append(line)
+            gap = False
         elif line[0] == 1 and following == 2:  # the next part begins
-            yield run
-            run = [line]
-    yield run
+            yield run, gap
+            run, gap = [line], False
+        elif line[0] == len(run) + 2 or len(run) + 1 != following == line[0] + 1:
+            gap = True
+    yield run, gap
 
 
-def _is_chapters(text: str, run: Sequence[tuple[int, int, int]]) -> bool:
+def _is_chapters(text: str, run: Sequence[_Line]) -> bool:
     if len(run) < _FEWEST:
         return False
     sizes = sorted(after[1] - before[2] for before, after in pairwise(run))
@@ -124,20 +139,19 @@ def _numbered(text: str, start: int, stop: int) -> Heading:
 
 
 def is_numbered(line: str) -> bool:
-    """Whether a line is the heading of a part, whatever its title: "Chapter 4. The Ferry", "Preface"."""
-    return bool(_NUMBERED.fullmatch(line) or _UNNUMBERED.fullmatch(line))
+    """Whether a line is the heading of a part, whatever its title: "Chapter 4. The Ferry", "Preface"; not
+    "Introduction to Algorithms", which may be the title of a book."""
+    return bool(_NUMBERED.fullmatch(line) or _UNNUMBERED_PART.fullmatch(line))
 
 
 def looks_like_heading(line: str) -> bool:
     """Whether a line that stands alone above others is but a heading or a number: "CHAPTER IV. TITLE", "THE
-    FERRY", "II", "## Notes". Speech and sentences in capitals are none."""
+    FERRY", "II". Speech and sentences in capitals are none, nor is "# Notes", a comment in a script."""
     line = line.strip()
     if not line or len(line) > _MAX_TITLE:
         return False
     in_capitals = line.isupper() and line[-1].isalnum() and line[0].isalnum()
-    return in_capitals or bool(
-        _NUMBER_LINE.fullmatch(line) or _ATX.fullmatch(line) or _heading(0, line, ())
-    )
+    return in_capitals or bool(_NUMBER_LINE.fullmatch(line) or _heading(0, line, ()))
 
 
 def plain_headings(text: str) -> tuple[Heading, ...]:

@@ -6,6 +6,7 @@ stands below it, or where the name of the file says the same.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -36,6 +37,7 @@ _BEGIN = re.compile(r"[\"'“‘«¡¿(]?([^\W_])")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ROMAN = re.compile(r"[IVX]{2,}")
 _INITIAL = re.compile(r"\b[^\W\d_]\.")
+_ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,2}\.){2,}|(?:[^\W\d_]|jr|sr|esq|bart)\.", re.IGNORECASE)
 _NAME_WORD = re.compile(r"\(?[^\W\d_](?:[^\W\d_]|[.'’-])*[,)]*")
 _BETWEEN_NAMES = frozenset(
     "and & de da di du del della la le van von der den ter y al bin ibn".split()
@@ -64,7 +66,7 @@ def find_title_page(text: str, name: str) -> TitlePage | None:
         del blocks[0]
     if not blocks:
         return None
-    return _signed(blocks[:_BLOCKS], name) or _named(blocks[0], name, text)
+    return _signed(blocks[:_BLOCKS], name, text) or _named(blocks[0], name, text)
 
 
 def markdown_title(text: str, headings: Sequence[Heading]) -> tuple[str, str | None]:
@@ -89,7 +91,7 @@ def _blocks(text: str) -> Iterator[list[str]]:
             yield lines
 
 
-def _signed(blocks: Sequence[Sequence[str]], name: str) -> TitlePage | None:
+def _signed(blocks: Sequence[Sequence[str]], name: str, text: str) -> TitlePage | None:
     """A title with "by" and an author below it: nothing but a subtitle stands between them, or the name of
     the file confirms the title."""
     lines = [(at, line) for at, block in enumerate(blocks) for line in block]
@@ -100,7 +102,7 @@ def _signed(blocks: Sequence[Sequence[str]], name: str) -> TitlePage | None:
             title = first[:1] + list(takewhile(lambda one: not _SUBTITLE.match(one), first[1:]))
             between = [above for at, above in lines[:number] if at]
             sure = all(map(_SUBTITLE.fullmatch, between)) or _confirms(name, " ".join(title))
-            return _page(title, author) if sure and _are_title(title) else None
+            return _page(title, author, text) if sure and _are_title(title) else None
     return None
 
 
@@ -109,17 +111,21 @@ def _named(block: Sequence[str], name: str, text: str) -> TitlePage | None:
     if len(block) > 2 or not _is_title(block[0]) or not _confirms(name, block[0]):
         return None
     if len(block) == 1:
-        return _page(block, None)
+        return _page(block, None, text)
     sure = _INITIAL.search(block[1]) or _is_never_a_word(block[1], text)
-    return _page(block[:1], block[1]) if sure else None
+    return _page(block[:1], block[1], text) if sure else None
 
 
-def _page(lines: Sequence[str], author: str | None) -> TitlePage | None:
-    """None where an author is given that is no name, or the title is none."""
-    title = sane_title(_cased(" ".join(lines)).rstrip(" .,:;"))
+def _page(lines: Sequence[str], author: str | None, text: str) -> TitlePage | None:
+    """None where an author is given that is no name or ends a sentence, or the title is none."""
+    title = sane_title(_cased(" ".join(lines), text).rstrip(" .,:;"))
     if not title or (author is not None and not _is_name(author)):
         return None
-    return TitlePage(title, author_of([_cased(author.rstrip(" ,"))]) if author else None)
+    if author and author[-1] == "." and not _ABBREVIATION.fullmatch(author.split()[-1]):
+        if not author.isupper():
+            return None
+        author = author[:-1]
+    return TitlePage(title, author_of([_cased(author.rstrip(" ,"), text)]) if author else None)
 
 
 def _are_title(lines: Sequence[str]) -> bool:
@@ -148,6 +154,7 @@ def _is_name(line: str) -> bool:
     return (
         len(line) <= _WIDEST
         and 2 <= len(names) <= len(words) <= 10
+        and names[-1] == words[-1]
         and all(_NAME_WORD.fullmatch(word) and word.strip("(")[0].isupper() for word in names)
         and not any(word.lower() in _NO_NAMES for word in words)
     )
@@ -172,8 +179,9 @@ def _is_never_a_word(name: str, text: str) -> bool:
     return len(text) >= _BOOK and not any(re.search(rf"\b{word}\b", text) for word in words)
 
 
-def _cased(line: str) -> str:
-    """A line in capitals as it is written elsewhere: "H. RIDER HAGGARD" as "H. Rider Haggard"."""
+def _cased(line: str, text: str) -> str:
+    """A line in capitals as it is written elsewhere: "H. RIDER HAGGARD" as "H. Rider Haggard"; "MCDONALD"
+    as "McDonald" where the text does so."""
     if not line.isupper() or "_" in line:
         return line
 
@@ -184,7 +192,24 @@ def _cased(line: str) -> str:
             return word
         if before[-1:] in ("'", "’") and before[-2:-1].isalpha() and len(word) < 3:
             return word.lower()  # SOLOMON'S, WE'LL
+        if form := _own_form(word, text):
+            return form
         is_small = word.lower() in _SMALL and before.strip() and before.rstrip()[-1] not in ":;.—"
         return word.lower() if is_small and before[-1].isspace() else word.capitalize()
 
     return _LETTERS.sub(cased, line)
+
+
+def _own_form(word: str, text: str) -> str | None:
+    """How a text writes a word outside of lines in capitals, if mostly with capitals of its own: "USA",
+    "McDonald"."""
+    if len(word) < 2:
+        return None
+    forms: Counter[str] = Counter()
+    for found in re.finditer(rf"(?<![^\W\d_]){word}(?![^\W\d_])", text, re.IGNORECASE):
+        start = text.rfind("\n", 0, found.start()) + 1
+        if not text[start : text.find("\n", found.end())].isupper():
+            forms[found[0]] += 1
+    plain = forms.pop(word.lower(), 0) + forms.pop(word.capitalize(), 0)
+    form = max(forms, key=forms.__getitem__, default=None)
+    return form if form and forms[form] > plain else None

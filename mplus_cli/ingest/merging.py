@@ -159,7 +159,7 @@ def _read(
     index, total = place
     yield DocumentStarted(
         *(index, total, document.path, document.title, document.pages),
-        *(document.chunks, done, document.tokens, ()),
+        *(document.chunks, done, document.tokens, tuple(growing.halves(document))),
     )
     number = unfinished.id if unfinished else growing.writer.begin_document(document)
     tokens = sum(row.tokens for row in rows[:done])

@@ -118,7 +118,7 @@ def _read(
         chunks=len(chunks),
         chunks_done=done,
         tokens=new.tokens,
-        warnings=document.warnings,
+        warnings=(*document.warnings, *growing.halves(new)),
     )
     number = unfinished.id if unfinished else growing.writer.begin_document(new)
     pieces = [(chunk.ids, _chunk_row(chunk)) for chunk in chunks]
@@ -139,6 +139,17 @@ class MemoryBuilder:
         self.writer = writer
         self._start = start
         self._memory: Memory | None = None
+
+    def halves(self, new: NewDocument) -> list[str]:
+        """A warning for each half of the same document that cannot be continued, as it was cut into other
+        chunks: by an earlier version, which read the text otherwise."""
+        return [
+            f"{row.title} was read before, to chunk {row.chunks_read} of {row.chunks}, but is cut "
+            "differently now, so it is read from its start and that half stays: remove it with "
+            f"mplus memory rm-document {self._stored.name} {row.id}"
+            for row in self.writer.view.documents
+            if row.sha256 == new.sha256 and not row.complete and not _is_same(row, new)
+        ]
 
     def read(
         self,
@@ -200,10 +211,13 @@ def find_complete(writer: Writer, sha256: str) -> DocumentRow | None:
 def find_unfinished(writer: Writer, new: NewDocument) -> DocumentRow | None:
     """The same document, cut into the same chunks, of which a part was read."""
     for row in writer.view.documents:
-        same = (row.sha256, row.chunks, row.digest) == (new.sha256, new.chunks, new.digest)
-        if same and not row.complete:
+        if _is_same(row, new) and not row.complete:
             return row
     return None
+
+
+def _is_same(row: DocumentRow, new: NewDocument) -> bool:
+    return (row.sha256, row.chunks, row.digest) == (new.sha256, new.chunks, new.digest)
 
 
 def _describe(document: Document, chunks: list[Chunk]) -> NewDocument:

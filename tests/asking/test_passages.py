@@ -202,7 +202,6 @@ def test_the_best_passages_of_several_texts_share_a_count() -> None:
         "THE STORM",
         "IV",
         "[12]",
-        "## The Storm",
         "PART TWO\n\nIV",
     ],
 )
@@ -220,11 +219,25 @@ def test_no_passage_begins_with_a_heading(heading: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["“NO!”", "KILL HIM!", "Ann Lee", "It rained, and", "Chapter 3 says so."]
+    "line",
+    ["“NO!”", "KILL HIM!", "Ann Lee", "It rained, and", "Chapter 3 says so.", "# Feed the goat"],
 )
 def test_what_is_no_heading_stays(line: str) -> None:
     text = f"{line}\n\nThe goat ate the rope."
     assert first_passage(text, (0, len(text))) == (0, len(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COME HOME AT ONCE\n\nGOAT ATE ROPE\n\nANN",
+        "SKU: A12 | RED\nSKU: B13 | BLUE\nSKU: C14 | GREY",
+        "12\n\n13\n\n14",
+    ],
+)
+def test_a_text_in_capitals_loses_no_line(text: str) -> None:
+    assert first_passage(text, (0, len(text))) == (0, len(text))
+    assert first_passage(f"{text}\n\nIt rained.", (0, len(text))) == (0, len(text))
 
 
 def test_passages_outside_of_a_part_are_left_out() -> None:

@@ -114,6 +114,17 @@ def chapters(*numbers: str, text: str = CHAPTER) -> str:
         ("“Who?”\n\nI\n\n“Indeed.”", []),
         (chapters("I", "II"), []),  # too few to count up
         (chapters("II", "III", "IV"), []),
+        # A number is missing, as OCR read "1V" or its title is on its line, and the count goes on.
+        (chapters("I", "II", "III", "1V", "V"), []),
+        (chapters("I", "II", "III", "IV. The Ferry", "V", "VI"), []),
+        (chapters("1.", "2.", "3.", "6.", "7."), []),
+        (chapters("I", "II", "III", "V", "I", "II", "III"), []),
+        (chapters("I", "II", "III", "II", "III", "IV. The Ferry"), []),
+        (  # a lone number that is not the next after a gap
+            chapters("I", "II", f"III\n\n{CHAPTER}\n\n“Which?”\n\nV\n\n“Indeed.”", "IV"),
+            [*ROMAN],
+        ),
+        (chapters("I", "II", f"III\n\n{CHAPTER}\n\n“Which?”\n\nC\n\n“Indeed.”"), [*ROMAN[:3]]),
         (chapters("I", "II", "III", text="See page 4."), []),  # notes
         (chapters("1", "2", "3", "4", text=f"{CHAPTER} and the"), []),  # numbers of pages
         (f"CHAPTER I\n\n{chapters(*ROMAN)}", ["CHAPTER I"]),  # sections of a chapter

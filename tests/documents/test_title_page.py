@@ -31,6 +31,10 @@ def titled(tmp_path: Path, name: str, text: str) -> tuple[str, str | None]:
         (f"Title: It\nAuthor: A. B.\n{START}EMMA\n\nby Jane Austen", "It", "A. B."),
         ("COVER HER\n\nA Novel\n\nby Ann Lee", "Cover Her", "Ann Lee"),
         (f"{START}EMMA\n\nby Jane Austen", "Emma", "Jane Austen"),
+        ("INTRODUCTION TO GOATS\n\nby Ann Lee", "Introduction to Goats", "Ann Lee"),
+        ("Preface to Shakespeare\nby Ann Lee, Jr.", "Preface to Shakespeare", "Ann Lee, Jr."),
+        ("A walk by the sea\nby Ann Lee, M.D.", "A walk by the sea", "Ann Lee, M.D."),
+        ("EMMA.\n\nBY JANE AUSTEN.", "Emma", "Jane Austen"),
     ],
 )
 def test_a_title_page_says_so_whatever_the_file_is_called(
@@ -49,6 +53,10 @@ def test_a_title_page_says_so_whatever_the_file_is_called(
         "Produced by Ann Lee",
         "The boat had been stolen, he said,\nby Peter Grimes",
         "CHAPTER I\n\nby Ann Lee",
+        "INTRODUCTION BY THE AUTHOR\n\nby Ann Lee",
+        "Preface to the Second Edition\n\nby Ann Lee",
+        "The keys were left on the kitchen table this morning\nby Aunt Polly.",
+        "The keys were left on the kitchen table this morning\nby Aunt Polly and\nher dog.",
         '"""Read a file. The lines\nare kept.\n\nWritten by: Fred Drake',
         "Title: a thing that has one\n\nnothing else",
         PROSE,
@@ -57,6 +65,14 @@ def test_a_title_page_says_so_whatever_the_file_is_called(
 )
 def test_what_is_not_sure_leaves_the_name_of_the_file(tmp_path: Path, head: str) -> None:
     assert titled(tmp_path, "my-file.txt", f"{head}\n\n\n{PROSE}") == ("My File", None)
+
+
+def test_names_in_capitals_are_written_as_in_the_text(tmp_path: Path) -> None:
+    head = "THE USA AND IT\n\nBY ANN MCDONALD\n\nTHE USA\n\nIT"
+    text = "The USA is big: it is. “IT is!” Mr. McDonald told us, who knew it. MCDONALD said so."
+    found = titled(tmp_path, "pg1.txt", f"{head}\n\n{text} Again, McDonald.\n\nMCDONALD")
+    assert found == ("The USA and It", "Ann McDonald")
+    assert titled(tmp_path, "pg2.txt", f"{head}\n\n{PROSE}") == ("The Usa and It", "Ann Mcdonald")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +112,11 @@ def test_a_short_text_does_not_show_what_is_a_name(tmp_path: Path) -> None:
         ("Once.\n\n# The Bell\n\nTwice.", "My File", None),
         ("## The Bell\n\nTwice.", "My File", None),
         ("# Chapter 1\n\nOnce.", "My File", None),
+        ("# Introduction to Algorithms\n\nOnce.", "Introduction to Algorithms", None),
+        ("# Appendix Virgiliana\n\nOnce.", "Appendix Virgiliana", None),
+        ("# Appendix A. Tables\n\nOnce.", "My File", None),
+        ("# Introduction: Why?\n\nOnce.", "My File", None),
+        ("# Preface\n\nOnce.", "My File", None),
         ("# The Bell\n\nby the sea\n\nOnce.", "The Bell", None),
         ("# Untitled\n\nOnce.", "My File", None),
         ('# <img src="a.png"> Bell\n\nOnce.', "My File", None),

@@ -11,9 +11,15 @@ import pytest
 from mplus_cli import settings
 from mplus_cli.api import Mplus
 from mplus_cli.errors import MplusError, UsageError
-from mplus_cli.ingest import merging
-from mplus_cli.ingest.events import ChunkRead, DocumentFinished, MergeStarted
-from mplus_cli.ingest.job import Report
+from mplus_cli.ingest import merging, pipeline
+from mplus_cli.ingest.events import (
+    ChunkRead,
+    Committed,
+    DocumentFinished,
+    DocumentStarted,
+    MergeStarted,
+)
+from mplus_cli.ingest.job import Report, plan
 from mplus_cli.library import ModelIdentity, StoredMemory
 
 TEXTS = {
@@ -132,6 +138,24 @@ def test_a_merge_that_was_broken_off_goes_on(mplus: Mplus) -> None:
             events.close()  # type: ignore[attr-defined]
     list(merge(mplus, "merged", "alpha", "beta")[1])
     assert files_of(mplus, "merged") == files_of(mplus, "both")
+
+
+def test_a_half_that_was_cut_otherwise_is_named(
+    mplus: Mplus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = pipeline.split_chunks
+    with monkeypatch.context() as earlier:
+        earlier.setattr(pipeline, "COMMIT_CHUNKS", 2)
+        earlier.setattr(pipeline, "split_chunks", lambda *given: cut(*given)[1:])
+        events = mplus.memory("half").reading(plan([str(tmp_path / "beta.txt")], progress=print))
+        while not isinstance(next(events), Committed):
+            pass
+        events.close()  # type: ignore[attr-defined]
+    _, events = merge(mplus, "half", "beta")
+    (started,) = [event for event in events if isinstance(event, DocumentStarted)]
+    (warning,) = started.warnings
+    assert warning.endswith("remove it with mplus memory rm-document half 1")
+    assert [row.complete for row in mplus.library.open("half").documents()] == [False, True]
 
 
 def test_what_is_left_out_is_reported(mplus: Mplus, monkeypatch: pytest.MonkeyPatch) -> None:

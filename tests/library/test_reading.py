@@ -139,8 +139,11 @@ def test_a_document_cut_differently_starts_over(tmp_path, tiny, model, small_com
     document = tiny.make_document("alpha", 200)
     stored = tiny.make_memory(tmp_path, model)
     interrupt(tiny, model, stored, document, after=5)
-    list(pipeline.read_documents(stored, model, tiny.given(document), Shifted()))
+    events = list(pipeline.read_documents(stored, model, tiny.given(document), Shifted()))
     assert [row.complete for row in stored.documents()] == [False, True]
+    (warning,) = of_type(events, pipeline.DocumentStarted)[0].warnings
+    assert "alpha was read before, to chunk 4 of" in warning
+    assert warning.endswith("remove it with mplus memory rm-document book 1")
 
 
 def test_ctrl_c_in_a_pass_loses_only_what_was_not_committed(
