@@ -70,7 +70,7 @@ def with_memory_first(arguments: Sequence[str]) -> list[str]:
     it may be given as everywhere else.
 
     Raises:
-        UsageError: the last one has no name.
+        UsageError: one has no name, or one that begins with "-".
     """
     if len(arguments) < 2 or arguments[0] != "memory" or arguments[1] in WITHOUT_MEMORY:
         return list(arguments)
@@ -81,15 +81,26 @@ def with_memory_first(arguments: Sequence[str]) -> list[str]:
     for argument in left:
         if argument == "--":
             rest += [argument, *left]
-        elif argument in ("-m", "--memory"):
-            if (name := next(left, None)) is None:
-                raise UsageError(f"{argument} needs a value (see mplus memory {command} --help)")
-            names.append(name)
-        elif argument.startswith("--memory="):
-            names.append(argument.partition("=")[2])
-        else:
+            break
+        option, name = _memory_option(argument)
+        if not option:
             rest.append(argument)
+            continue
+        name = next(left, "-") if name is None else name
+        if name.startswith("-"):
+            raise UsageError(f"{option} needs a value (see mplus memory {command} --help)")
+        names.append(name)
     return [group, command, *names, *rest]
+
+
+def _memory_option(argument: str) -> tuple[str, str | None]:
+    """The option that names a memory, as it is written, and the name that is joined to it; "" for others."""
+    option, joined, name = argument.partition("=")
+    if option == "--memory":
+        return option, name if joined else None
+    if argument.startswith("-m"):
+        return "-m", argument[2:] or None
+    return "", None
 
 
 def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

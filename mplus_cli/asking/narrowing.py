@@ -5,9 +5,10 @@ Works on a memory's records and texts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 
 from mplus_cli.asking.open_memory import OpenMemory
 from mplus_cli.asking.parts import Part, names_part
@@ -19,6 +20,7 @@ from mplus_cli.english.titles import titles_named
 from mplus_cli.errors import UsageError
 from mplus_cli.library import DocumentRow
 from mplus_cli.library.outline import outline
+from mplus_cli.library.values import ChunkRow
 from mplus_cli.runtime.session import Session
 
 
@@ -50,7 +52,8 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     """
     known = opened.stored.documents()
     asked = [find_document(known, name) for name in question.documents] or known
-    titles = titles_named(question.text, asked, lambda: _texts_of(opened, asked))
+    rows = cache(lambda: opened.stored.all_chunks(opened.view))
+    titles = titles_named(question.text, asked, cache(lambda: _texts_of(rows(), asked)))
     if not titles:
         return Scope(tuple(asked), question, question)
     named = [row for row in asked if any(row.id in title.documents for title in titles)]
@@ -61,7 +64,8 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     as_this_book = replace(question, text=as_book)
     if len(named) == len(asked) or session.model.config.recall == "tokens":
         return Scope(tuple(named), question, as_this_book)
-    names = [name for row in named if _is_held(opened, row) for name in _sure_name(known, row)]
+    held = _documents_held(opened, rows())
+    names = [name for row in named if row.id in held for name in _sure_name(known, row)]
     if not names:
         return Scope(tuple(named), question, as_this_book)
     shown = listed(row.title for row in named)
@@ -71,20 +75,21 @@ def scope_of(session: Session, opened: OpenMemory, question: Question) -> Scope:
     return Scope(tuple(named), narrowed, replace(narrowed, text=as_book), note)
 
 
-def _texts_of(opened: OpenMemory, documents: Sequence[DocumentRow]) -> dict[int, list[str]]:
+def _texts_of(rows: Iterable[ChunkRow], documents: Iterable[DocumentRow]) -> dict[int, list[str]]:
     """The texts of documents, by their ids."""
-    texts, stored = opened.all_texts(), opened.stored
-    return {
-        row.id: [texts[at] for at in stored.chunk_numbers([row.id]) if at < len(texts)]
-        for row in documents
-    }
+    texts: dict[int, list[str]] = {document.id: [] for document in documents}
+    for row in rows:
+        if row.document_id in texts:
+            texts[row.document_id].append(row.text)
+    return texts
 
 
 def in_ordinary_letters(opened: OpenMemory, question: Question) -> Question:
     """A question that was typed in capitals, and such turns before it, as they would be typed without."""
-    turns = tuple((capitals.in_ordinary_letters(a, opened.all_texts), b) for a, b in question.turns)
-    text = capitals.in_ordinary_letters(question.text, opened.all_texts)
-    return replace(question, text=text, turns=turns)
+    typed = (*(asked for asked, _ in question.turns), question.text)
+    *asked, text = capitals.in_ordinary_letters(typed, opened.all_texts)
+    answers = (answer for _, answer in question.turns)
+    return replace(question, text=text, turns=tuple(zip(asked, answers, strict=True)))
 
 
 def search_note(scope: Scope, part: Part | None) -> str | None:
@@ -106,12 +111,12 @@ def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | N
     return len(of_kind(kind, found.sections)) or None
 
 
-def _is_held(opened: OpenMemory, document: DocumentRow) -> bool:
-    """Whether anything of a document is in memory: it may not be read yet, or forgotten."""
+def _documents_held(opened: OpenMemory, rows: Iterable[ChunkRow]) -> set[int]:
+    """The ids of the documents that anything of is in memory: one may not be read yet, or forgotten."""
     memory = opened.memory
     tokens = (memory.stm.tokens, *(segment.tokens for segment in memory.segments))
     held = {int(number) for part in tokens for number in part.chunks.unique()}
-    return not held.isdisjoint(opened.stored.chunk_numbers([document.id]))
+    return {row.document_id for row in rows if row.number in held}
 
 
 def _sure_name(documents: Sequence[DocumentRow], document: DocumentRow) -> list[str]:

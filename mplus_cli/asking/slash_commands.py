@@ -1,5 +1,4 @@
-"""The commands of a chat: lines that start with a slash, what each may become while it is typed, and small
-talk.
+"""The commands of a chat: lines that start with a slash, what each may become while it is typed.
 
 Each is a row of `COMMANDS`. Works on a conversation, independent of the terminal.
 """
@@ -15,12 +14,11 @@ from pathlib import Path
 from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Source, usage_words
 from mplus_cli.asking.scope import find_document
-from mplus_cli.english.small_talk import is_small_talk
 from mplus_cli.errors import UsageError
 from mplus_cli.history.export import export
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.library.values import MemoryMap
-from mplus_cli.wording import WHAT_TO_ASK, count
+from mplus_cli.wording import count
 
 RECENT = 10
 """Conversations that `/resume` lists."""
@@ -69,8 +67,6 @@ def run(conversation: Conversation, line: str) -> Reply:
     name, _, rest = line.strip().partition(" ")
     if _word(line) in _ALIASES:
         name, rest = _word(line), ""
-    elif is_small_talk(line):
-        return Reply((f"{WHAT_TO_ASK}; /help lists the commands",))
     name = _ALIASES.get(name.lower(), name.lower())
     if name not in COMMANDS:
         known = [one for one in (*COMMANDS, *_ALIASES) if one.startswith("/")]
@@ -92,8 +88,8 @@ def completions(conversation: Conversation, typed: str) -> list[str]:
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is for the chat itself: a command, or small talk."""
-    return line.lstrip().startswith("/") or _word(line) in _ALIASES or is_small_talk(line)
+    """Whether a line is for the chat itself."""
+    return line.lstrip().startswith("/") or _word(line) in _ALIASES
 
 
 def _word(line: str) -> str:
@@ -145,6 +141,8 @@ def _sources(conversation: Conversation, wanted: str) -> Reply:
         raise UsageError(f"/sources {wanted}: give full, or nothing")
     if conversation.last is None:
         return Reply(("nothing has been answered yet",))
+    if not conversation.last.sources:
+        return Reply(("the last answer is based on no passage",))
     return Reply(sources=conversation.last.sources, whole=wanted == "full")
 
 

@@ -33,6 +33,9 @@ _LEAD = re.compile(
 """What a question may be put behind: "Can you tell me how the story ends?"."""
 _IS, _ARE = r"(?:'s|’s| is| was)", r"(?:'s|’s| is| are| was| were)"
 _THIS = rf"(?:this|the|your) (?:whole |entire )?{TEXT}"
+# "The report" may be one that the text tells of, with an end and an author of its own.
+_WORK = rf"(?:this (?:whole |entire )?{TEXT}|the (?:book|novel|text))"
+_TALE = rf"(?:{_WORK}|your {TEXT}|the (?:story|tale|novella|(?:whole|entire) (?:book|novel|text|story)))"
 _ALL = r"(?:it all|everything)"
 _MOSTLY = r"(?:all |mainly |mostly |really )?"
 _END = r"(?: all)? (?:begin|start|end(?: up)?|finish|conclude|turn out)"
@@ -46,23 +49,22 @@ _SUM = re.compile(
     r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
     rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
     rf"|^(?:what|who){_IS} {_THIS} {_MOSTLY}about\b"
-    rf"|^who{_ARE} the {_MAIN} characters?\b"
     r"|^(?:list|count|name|enumerate) (?:all|every|each)\b"
 )
 _ENDING = _exactly(
-    rf"how (?:does|do|did|will) (?:{_THIS}|{_ALL}|things){_END}(?: {_WHEN})?",
-    rf"how (?:{_THIS}|{_ALL}){_ENDS}(?: {_WHEN})?",
-    rf"what happen(?:s|ed) (?:in|{_WHEN} of) {_THIS}",
-    rf"(?:what|how){_IS} the (?:ending|climax)(?: of {_THIS})?(?: like)?",
-    rf"(?:does|has|did) {_THIS} (?:have )?an? [\w-]+ end(?:ing)?",
+    rf"how (?:does|do|did|will) (?:{_TALE}|{_ALL}|things){_END}(?: {_WHEN})?",
+    rf"how (?:{_TALE}|{_ALL}){_ENDS}(?: {_WHEN})?",
+    rf"what happen(?:s|ed) (?:in|{_WHEN} of) {_TALE}",
+    rf"(?:what|how){_IS} the (?:ending|climax)(?: of {_TALE})?(?: like)?",
+    rf"(?:does|has|did) {_TALE} (?:have )?an? [\w-]+ end(?:ing)?",
     r"is there an? [\w-]+ ending",
 )
 _ABOUT = _exactly(
-    rf"(?:what|who) {_THIS} (?:is|was) {_MOSTLY}about",
-    rf"what does {_THIS} (?:deal with|tell(?: us)?(?: about)?|describe|cover|discuss)",
-    rf"(?:describe|explain|(?:what do you know |(?:something |more |all )?)about) {_THIS}",
+    rf"(?:what|who) {_TALE} (?:is|was) {_MOSTLY}about",
+    rf"what does {_TALE} (?:deal with|tell(?: us)?(?: about)?|describe|cover|discuss)",
+    rf"(?:describe|explain|(?:what do you know |(?:something |more |all )?)about) {_TALE}",
     rf"what (?:kind|sort|type|genre) of (?:an? )?{TEXT} is (?:it|this)",
-    rf"what(?:{_IS} the)? genre (?:is|of) {_THIS}",
+    rf"what(?:{_IS} the)? genre (?:is|of) {_TALE}",
     r"(?:what(?:'s|’s| is| are) )?(?:the |its )?(?:plot|storyline|moral|gist|premise)",
     rf"(?:what(?:'s|’s| is| are) )?(?:the |its )?(?:{_MAIN} )?themes?",
     rf"(?:what(?:'s|’s| is| are) )?(?:the |its )?{_MAIN} (?:idea|point|message|topic|argument)s?",
@@ -95,13 +97,13 @@ _PAGES = re.compile(rf"^how many pages (?:has|are there in|are in|does) {_THIS}(
 
 # "It" and "this" mean the text only where nothing else has what is asked for.
 _SUM_OF_IT = re.compile(
-    r"\b(?:summary|synopsis) of (?:it|this)\W*$"
+    rf"^(?:what{_IS} |write )?(?:an? |the )?(?:[\w-]+ )?(?:summary|synopsis) of (?:it|this)\W*$"
     rf"|^(?:what|who){_IS} (?:it|this) {_MOSTLY}about\W*$"
-    rf"|\b(?:what|who) (?:it|this) is {_MOSTLY}about\W*$"
+    rf"|^(?:what|who) (?:it|this) is {_MOSTLY}about\W*$"
     r"|^how many (?:chapters|pages) (?:has|does|are there in|are in) (?:it|this)(?: have)?\W*$"
     r"|^how many (?:chapters|volumes|pages|characters) are there\W*$"
     rf"|^what happen(?:s|ed)(?: in it)?(?: {_WHEN})?\W*$"
-    rf"|^how (?:does|did|will) (?:it|this){_END}(?: {_WHEN})?\W*$|\bhow it{_ENDS}(?: {_WHEN})?\W*$"
+    rf"|^how (?:does|did|will) (?:it|this){_END}(?: {_WHEN})?\W*$|^how it{_ENDS}(?: {_WHEN})?\W*$"
     r"|^(?:does|has) it (?:have )?an? [\w-]+ ending\W*$|^what genre is (?:it|this)\W*$"
 )
 _TITLE_OF_IT = re.compile(
@@ -113,8 +115,6 @@ _PARTS_OF_IT = re.compile(
 _PAGES_OF_IT = re.compile(
     r"^how many pages (?:(?:has|are there in|are in|does) (?:it|this)(?: have)?|are there)\W*$"
 )
-# "The report" may be one that the text tells of: whose author its file does not name.
-_WORK = rf"(?:this (?:whole |entire )?{TEXT}|the (?:book|novel|text))"
 _AUTHOR = re.compile(
     rf"^who(?: wrote|{_IS} the (?:author|writer) of) {_WORK}\W*$"
     rf"|^who{_IS} {_WORK} (?:written )?by\W*$|^by whom (?:is|was) {_WORK}(?: written)?\W*$"

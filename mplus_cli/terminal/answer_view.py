@@ -85,7 +85,7 @@ def _last(events: Iterable[Event]) -> Answer | None:
 
 
 def _stream(events: Iterable[Event]) -> tuple[Answer | None, bool]:
-    """The complete answer, and whether it was shown as it came: one that is doubtful or none comes whole."""
+    """The complete answer, and whether it was shown as it came: a doubtful one, or a refusal, comes whole."""
     with screen.meter() as meter:
         meter.report("thinking")
         for event in events:

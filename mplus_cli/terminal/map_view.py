@@ -123,7 +123,7 @@ def _legend(used: str, shades: Sequence[str], edge: str, ranks: int) -> Iterator
     if none in used:
         yield f"{none} long-term memory"
     if here := [shade for shade in some if shade in used]:
-        what = "short-term memory" if here == some[-1:] else "short-term memory, in part or whole"
+        what = "short-term memory" if here == some[-1:] else "partly or entirely short-term memory"
         yield f"{' '.join(here)} {what}"
     if nothing in used:
         yield "blank: forgotten" if nothing == " " else f"{nothing} forgotten"

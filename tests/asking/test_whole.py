@@ -113,6 +113,12 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
         "How will it end?",
         "How did it all begin?",
         "How does the book start?",
+        "How does the whole story end?",
+        "What does this report describe?",
+        "What does your document cover?",
+        "Tell me what it is about",
+        "Write a short summary of it",
+        "Who are the main characters in this play?",
     ],
 )
 def test_what_no_passage_tells(question: str) -> None:
@@ -202,6 +208,16 @@ def test_what_no_passage_tells(question: str) -> None:
         "Do you know Umbopa?",
         "What is in the summary?",
         "Who wrote the summary?",
+        "Who told Ibby how it ended?",
+        "Does she know how it began?",
+        "Who explains to her what it is about?",
+        "Who wrote the summary of it?",
+        "Who is the main character's brother?",
+        "What does the report describe?",
+        "How did the play end?",
+        "What happened in the play?",
+        "Did the poem have a happy ending?",
+        "Describe the document",
     ],
 )
 def test_what_a_passage_tells(question: str) -> None:

@@ -164,14 +164,14 @@ def test_a_question_in_capitals_is_answered_as_in_ordinary_letters(
 def test_small_talk_is_searched_for_nowhere(
     mplus: Any, book: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a chat it is not even a turn; elsewhere it is answered like the title."""
+    """It is answered like the title, in a chat too: there each line of standard input has its reply."""
     monkeypatch.setattr(answering, "retrieve", None)
     chat = mplus(
         "chat", "-m", book, stdin="Hello!\nthanks\nWho are you?\nBye!\nWho lit the lamp?\n"
     )
-    assert (chat.code, chat.out) == (0, "")
-    assert chat.err.splitlines() == [f"  {WHAT_TO_ASK}; /help lists the commands"] * 3
-    assert mplus("log", "--json").json == {"conversations": []}
+    assert (chat.code, chat.out, chat.err) == (0, f"{WHAT_TO_ASK}\n" * 3, "")
+    (kept,) = mplus("log", "--json").json["conversations"]
+    assert (kept["question"], kept["turns"]) == ("Hello!", 3)
     told = mplus("ask", "HELLO", "-m", book, "--json").json
     assert (told["answer"], told["reason"], told["sources"]) == (WHAT_TO_ASK, "about", [])
     assert told["question"] == "HELLO" and told["refused"] is False
@@ -184,6 +184,9 @@ def test_small_talk_does_not_come_between_a_question_and_its_follow_up(
     tiny_but(quote_weight=4.0)
     conversation = begun(book)
     conversation.turns = [("Who is the sexton of Moonfleet?", "Ratsey"), ("Thanks!", WHAT_TO_ASK)]
+    assert ask(conversation, "Where did he live?").understood_as == "Where did Ratsey live?"
+    ask(conversation, "Thanks!")
+    assert run_command(conversation, "/sources").lines[0].endswith("based on no passage")
     assert ask(conversation, "Where did he live?").understood_as == "Where did Ratsey live?"
 
 
@@ -260,7 +263,8 @@ def test_commands_without_a_slash(conversation: Conversation) -> None:
         assert is_command(line) and "/memory" in run_command(conversation, line).lines[1]
     for line in ("Quit!", "bye", "Goodbye."):
         assert run_command(conversation, line).quits
-    assert not is_command("Who helps me?") and not is_command("Where is the exit?")
+    for line in ("Who helps me?", "Where is the exit?", "Hello!"):
+        assert not is_command(line)
 
 
 def test_names_that_other_chats_have(conversation: Conversation) -> None:

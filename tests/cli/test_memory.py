@@ -157,7 +157,12 @@ def test_a_memory_is_named_with_m_or_without(mplus: Any, book: str, tmp_path: Pa
     for command in ("show", "map", "path", "export", "verify", "note"):
         plain = mplus("memory", command, book)
         assert plain.code == 0
-        for named in (("-m", book), ("--memory", book), (f"--memory={book}",)):
+        for named in (
+            ("-m", book),
+            (f"-m{book}",),
+            ("--memory", book),
+            (f"--memory={book}",),
+        ):
             assert mplus("memory", command, *named) == plain, command
     assert mplus("memory", "note", "--memory", book, "A lighthouse.").code == 0
     assert mplus("memory", "note", book).out == "A lighthouse.\n"

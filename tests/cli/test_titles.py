@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 
+from mplus_cli import settings
+from mplus_cli.asking.narrowing import scope_of
+from mplus_cli.asking.open_memory import load_memory
+from mplus_cli.asking.question import Question
+from mplus_cli.library import chunk_rows
+from mplus_cli.runtime.session import open_session
+
 SHORT = ("--max-new-tokens", "4")
 WALDEN = "The Woods of Walden"
 NOTE = f'Only "{WALDEN}" was searched, as the question names it.'
@@ -62,6 +69,29 @@ def test_a_title_names_a_document(mplus: Any, shelf: str, tmp_path: Path) -> Non
     assert (heat.json["note"], NOTE in heat.err) == (NOTE, True)
     consulted = set(heat.json["consulted"])
     assert consulted <= {c["chunk"] for c in heat.json["documents"][0]["chunks"]}
+
+
+def test_texts_are_read_once_for_all_titles(
+    mplus: Any, shelf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many documents the memory has, and however many of them a question names."""
+    for title in ("The Woods of Ulm", "Ilium"):
+        path = tmp_path / f"{title}.txt"
+        path.write_text(f"{title} has a lamp. " * 20)
+        assert mplus("ingest", path, "-m", shelf, "--title", title, "-q").code == 0
+    session = open_session(
+        settings.resolve(settings.Flags()), note=lambda _: None, progress=lambda *_: None
+    )
+    opened = load_memory(session, session.library.open(shelf))
+    reads = []
+    read_below = chunk_rows._read_below
+    monkeypatch.setattr(
+        chunk_rows, "_read_below", lambda *given: reads.append(1) or read_below(*given)
+    )
+    asked = Question("Who fed the goat at The Woods of Walden, The Woods of Ulm, or in Ilium?")
+    scope = scope_of(session, opened, asked)
+    assert [row.title for row in scope.documents] == [WALDEN, "The Woods of Ulm", "Ilium"]
+    assert len(scope.question.documents) == 3 and len(reads) == 1
 
 
 def test_a_person_is_no_title(mplus: Any, shelf: str) -> None:
