@@ -101,14 +101,19 @@ def search_note(scope: Scope, part: Part | None) -> str | None:
     return " ".join(filter(None, (scope.note, missing))) or None
 
 
-def count_parts(opened: OpenMemory, document: DocumentRow, kind: str) -> int | None:
-    """How many parts of a kind ("chapter") a document has by its headings; None if they do not say, or if it
-    was not read to its end."""
-    rows = [row for row in opened.stored.all_chunks(opened.view) if row.document_id == document.id]
-    found = outline(row.place for row in rows)
-    if not document.complete or not found.is_complete:
-        return None
-    return len(of_kind(kind, found.sections)) or None
+def count_parts(
+    opened: OpenMemory, documents: Sequence[DocumentRow], kind: str
+) -> list[tuple[str, int | None]]:
+    """The titles of documents, and how many parts of a kind ("chapter") each has by its headings; None if
+    they do not say, or if it was not read to its end."""
+    rows, counts = opened.stored.all_chunks(opened.view), list[tuple[str, int | None]]()
+    for document in documents:
+        found = outline(row.place for row in rows if row.document_id == document.id)
+        is_whole = document.complete and found.is_complete
+        counts.append(
+            (document.title, len(of_kind(kind, found.sections)) or None if is_whole else None)
+        )
+    return counts
 
 
 def _documents_held(opened: OpenMemory, rows: Iterable[ChunkRow]) -> set[int]:

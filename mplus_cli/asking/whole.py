@@ -142,13 +142,13 @@ def spans_the_whole(question: Question) -> bool:
 def of_itself(
     question: Question,
     documents: Sequence[DocumentRow],
-    count_parts: Callable[[DocumentRow, str], int | None],
+    count_parts: Callable[[Sequence[DocumentRow], str], list[tuple[str, int | None]]],
 ) -> str | None:
     """The answer to a question about the title, length, author or date of the documents; None where it
     asks for something else, or where they do not say.
 
     Args:
-        count_parts: how many parts of a kind ("chapter") a document has; None if it does not say.
+        count_parts: titles, and how many parts of a kind ("chapter") each has; None if it does not say.
     """
     if _asks(question, (_TITLE,), _TITLE_OF_IT):
         return "; ".join(document.title for document in documents)
@@ -156,7 +156,7 @@ def of_itself(
         return _counted([(row.title, row.pages) for row in documents], "page")
     if parts := _asks(question, (_PARTS,), _PARTS_OF_IT):
         kind = parts["kind"]
-        told = _counted([(row.title, count_parts(row, kind)) for row in documents], kind)
+        told = _counted(count_parts(documents, kind), kind)
         return told and told + _FROM_HEADINGS
     if _asks(question, (_AUTHOR,), _AUTHOR_OF_IT):
         return _stated([(row.title, row.author) for row in documents])

@@ -25,7 +25,9 @@ def told(question: Question, documents: list[DocumentRow]) -> str | None:
     return of_itself(
         question,
         documents,
-        lambda document, kind: {"chapter": CHAPTERS.get(document.title), "book": 7}.get(kind),
+        lambda rows, kind: [
+            (row.title, {"chapter": CHAPTERS.get(row.title), "book": 7}.get(kind)) for row in rows
+        ],
     )
 
 
