@@ -235,9 +235,8 @@ def first_passage(text: str, part: Span, headings: Sequence[Span] = ()) -> Span 
     spans = list(split_passages(text, [(0, start), *inside, (stop, len(text))]))
     if not spans:
         return None
-    first = spans[0][0]
-    longest = max(span for span in spans if span[0] == first)
-    return _without_headings(text, _shortened(text, longest, (first, first)))
+    longest = max(span for span in spans if span[0] == spans[0][0])
+    return _without_headings(text, _shortened(text, longest, (longest[0], longest[0])))
 
 
 def split_sentences(text: str) -> Iterator[Span]:
@@ -285,13 +284,11 @@ def _shortened(text: str, span: Span, centre: Span, most: int = CUT) -> Span:
 
 
 def _without_headings(text: str, span: Span, answer: Span | None = None) -> Span:
-    """A span without the headings that it begins with, down to the line that holds the answer: those that no
-    place records, as an earlier version read the text, or it names its parts in a way of its own. Above text
-    that is all in capitals, as in a telegram, a line in capitals is no heading."""
+    """A span without the headings that it begins with and no place records, down to the line that holds the
+    answer. Above text that is all in capitals, as in a telegram, nothing is a heading."""
     start, stop = span
     while line := _LINE.match(text, start, stop):
-        below = text[line.end() : stop]
-        is_text = any(letter.isalpha() and not letter.isupper() for letter in below)
+        is_text = any(one.isalpha() and not one.isupper() for one in text[line.end() : stop])
         if not (is_text and looks_like_heading(line[1])) or (answer and answer[0] < line.end()):
             break
         start = line.end()
