@@ -170,14 +170,14 @@ def show_source(source: Source, *, whole: bool = False, second: bool = False) ->
     Args:
         second: show the second best sentences too, where they are not its whole text.
     """
-    span = (0, len(source.text)) if whole else source.quote_span
-    if span is not None:
-        mark = source.answer_span
+    first = (0, len(source.text)) if whole else source.quote_span
+    spans = [first, source.second_span if second and not whole else None]
+    for number, span in enumerate(sorted(filter(None, spans))):
+        if number:
+            screen.aside("...")
+        mark = source.answer_span if span == first else None
         inside = mark if mark and span[0] <= mark[0] and mark[1] <= span[1] else None
         screen.quotation(source.text, span, inside, keep_lines=whole)
-    if second and not whole and source.second_span is not None:
-        screen.aside("...")
-        screen.quotation(source.text, source.second_span)
     screen.dim(place(source.document, source.pages, source.place) if whole else where(source))
 
 

@@ -108,6 +108,9 @@ def test_a_refusal_shows_one_passage(capsys: Any) -> None:
         "  See also: Story, p. 3",
     ]
     assert "  Nothing there." in shown(capsys, replace(refused, reason="unsure"))[1]
+    late = replace(near, quote_span=(14, 28), second_span=(0, 13))
+    err = shown(capsys, replace(refused, sources=(late,), reason="unsure"))[1]
+    assert err.index("  Nothing here.") < err.index("  Nothing there."), "as in the text"
     assert refused.to_json()["refused"] is True and refused.to_json()["reason"] == "refused"
     assert ANSWER.to_json()["refused"] is False and ANSWER.to_json()["reason"] == "stop"
 
