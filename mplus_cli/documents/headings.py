@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from mplus_cli.documents.list_labels import roman
 from mplus_cli.documents.model import Heading
 
 _NUMBER = (
@@ -45,13 +46,7 @@ _LISTED = 4  # headings so close that they are a table of contents
 _NUMBER_ALONE = re.compile(r"(?:\A|(?<=\n\n))(?P<number>\d{1,3}|[IVXLC]{1,8})\.?(?=\n\n)")
 _NUMBER_LINE = re.compile(r"[\[(]?(?:\d{1,3}|[IVXLC]{1,8})[\])]?\.?")
 _END = re.compile(r"[^\w\s,;-]\s*\Z")
-_TENS = ("", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC", "C")
-_UNITS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
-_ROMAN = {
-    ten + unit: 10 * tens + units
-    for tens, ten in enumerate(_TENS)
-    for units, unit in enumerate(_UNITS)
-}
+_ROMAN = {roman(number).upper(): number for number in range(1, 110)}
 _FEWEST = 3  # numbers of chapters, so that they count up
 _CHAPTER = 400  # characters, at least, of half of the chapters: notes are shorter
 _ATX = re.compile(r"(#{1,6})[ \t]+(\S.*)")

@@ -73,7 +73,8 @@ def _letters(number: int) -> str:
     return chr(ord("a") + letter) * (times + 1) if times < _MAX_LABEL else str(number)
 
 
-def _roman(number: int) -> str:
+def roman(number: int) -> str:
+    """A number in lower-case Roman numerals; in figures where there is none."""
     if not 1 <= number <= _MAX_NUMBER:
         return str(number)
     text = ""
@@ -87,7 +88,7 @@ _FORMS: Mapping[str, Callable[[int], str]] = {
     "decimal": str,
     "lower-letter": _letters,
     "upper-letter": lambda number: _letters(number).upper(),
-    "lower-roman": _roman,
-    "upper-roman": lambda number: _roman(number).upper(),
+    "lower-roman": roman,
+    "upper-roman": lambda number: roman(number).upper(),
     "none": lambda number: "",
 }
