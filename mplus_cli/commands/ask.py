@@ -13,9 +13,11 @@ from mplus_cli.commands.common import (
     DocumentOption,
     JsonOption,
     MemoryOption,
+    memory_to_ask,
     one_of,
     resumable,
     settings_of,
+    tell_memory,
 )
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.terminal import capabilities, screen
@@ -146,12 +148,14 @@ def ask(
         quote=quote,
         strict=settings.strict if strict is None else strict,
     )
-    name = settings.memory if memory is None else memory
+    name = memory_to_ask(settings, memory)
     if questions is not None:
         if question is not None:
             raise UsageError("--questions has the questions: leave out the one on the command line")
         return _ask_each(settings, name, questions, asked, output, server=server)
     check(asked)
+    if not (as_json or as_lines):  # which say it themselves
+        tell_memory(settings, memory, name)
     events: Iterator[Event] | None = None
     if server == "auto":
         from mplus_cli.server.client import ask_running

@@ -11,7 +11,6 @@ import typer
 from mplus_cli.commands import preview
 from mplus_cli.commands.common import (
     JsonOption,
-    MemoryOption,
     one_of,
     resumable,
     settings_of,
@@ -37,7 +36,12 @@ def ingest(
             help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, folders, or - for stdin.",
         ),
     ],
-    memory: MemoryOption = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory", "-m", metavar="NAME", help="Which memory. Default: the one called default."
+        ),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(metavar="TITLE", help="What to call the document.")
     ] = None,
