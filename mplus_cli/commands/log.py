@@ -20,7 +20,11 @@ def log(
         ),
     ] = None,
     search: Annotated[
-        str, typer.Option(metavar="WORDS", help="Only those that contain all these words.")
+        str,
+        typer.Option(
+            metavar="WORDS",
+            help="Only those whose questions, answers and passages contain all these words.",
+        ),
     ] = "",
     memory: Annotated[
         str | None,
