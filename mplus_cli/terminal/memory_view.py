@@ -127,7 +127,7 @@ def _documents(documents: Sequence[dict[str, Any]], width: int) -> Table:
         "#": True,
         "document": True,
         "author": by_whom,
-        "pages": True,
+        "pages": any(document["pages"] is not None for document in documents),
         "tokens": True,
         "chunks": wide,
         "read": wide or unfinished,

@@ -69,7 +69,7 @@ def test_show(mplus: Any, book: str) -> None:
     assert "Story" in text
     assert str(folder(book)) in text
     assert (document["author"], document["date"]) == (None, None)
-    assert "author" not in text
+    assert "author" not in text and "pages" not in text  # nothing would stand below
 
 
 def test_show_names_the_author(mplus: Any, tiny: Path, tmp_path: Path) -> None:
