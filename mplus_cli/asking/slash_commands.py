@@ -99,8 +99,15 @@ def _word(line: str) -> str:
 
 
 def _help(conversation: Conversation, rest: str) -> Reply:
-    rows = ((f"{name} {one.takes}", one.does) for name, one in COMMANDS.items())
+    rows = ((f"{name} {one.takes}", one.does + _also(name)) for name, one in COMMANDS.items())
     return Reply(tuple(f"{left:<25}{does}" for left, does in rows))
+
+
+def _also(name: str) -> str:
+    """What else a command is called, for the list of commands."""
+    others = [alias for alias, meant in _ALIASES.items() if meant == name and alias[0] == "/"]
+    others += ["Ctrl-D"] if name == "/quit" else []
+    return f" (also {', '.join(others)})" if others else ""
 
 
 def _memory(conversation: Conversation, name: str) -> Reply:
@@ -263,7 +270,7 @@ COMMANDS = {
     "/sources": Command(
         "[full]", "the passages that the last answer is based on; full: whole chunks", _sources
     ),
-    "/clear": Command("", "start a new conversation; the memory is kept (also /new)", _clear),
+    "/clear": Command("", "start a new conversation; the memory is kept", _clear),
     "/retry": Command(
         "", "ask the last question again, after a change of /document, /reread or /quote", _retry
     ),
@@ -285,7 +292,7 @@ COMMANDS = {
     "/stats": Command("", "what the last answer took", _stats),
     "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
     "/quote": Command("on|off", "whether answers are quoted from the text", _quote),
-    "/quit": Command("", "leave (also /exit, Ctrl-D)", _quit),
+    "/quit": Command("", "leave", _quit),
 }
 """By the name that is typed."""
 _ALIASES = {

@@ -281,6 +281,9 @@ def test_names_that_other_chats_have(conversation: Conversation) -> None:
         with pytest.raises(UsageError, match=f"{command} needs"):
             run_command(conversation, line)
     assert run_command(conversation, "/continue") == run_command(conversation, "/resume")
+    told = "\n".join(run_command(conversation, "/help").lines)
+    for name in "/exit /bye /q /? /h /new /reset /search /add /continue".split():
+        assert f" {name}," in told or f" {name})" in told, name
     with pytest.raises(UsageError, match="did you mean /new"):
         run_command(conversation, "/neww")
 
