@@ -51,15 +51,14 @@ def ask(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Ask each line of a JSON Lines file, or of stdin with -; answers are such lines too.",
+            help="Ask every question of a JSON Lines file (-: stdin); answers are printed as JSON Lines.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Append the answers to --questions to this file; what it already answers is not "
-            "asked again.",
+            help="Append the answers to this file; questions that it already answers are skipped.",
         ),
     ] = None,
     sources: Annotated[
@@ -87,7 +86,7 @@ def ask(
             help="Sample from the likeliest tokens that together have this probability.",
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Print the answer only when it is complete.")
     ] = False,
@@ -95,8 +94,8 @@ def ask(
         int | None,
         typer.Option(
             metavar="N",
-            help="Show the model text of the N best chunks; 0: memory alone. Default: as it was "
-            "trained.",
+            help="Let the model also read the text of the N best chunks; 0: answer from memory alone. "
+            "Default: as it was trained.",
         ),
     ] = None,
     quote: Annotated[
@@ -116,7 +115,7 @@ def ask(
     server: Annotated[
         str,
         typer.Option(
-            metavar="auto|off", help="auto: ask the `mplus serve` that is running, if there is one."
+            metavar="auto|off", help="auto: let a running `mplus serve` answer, if there is one."
         ),
     ] = "off",
 ) -> int:

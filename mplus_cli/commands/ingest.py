@@ -73,7 +73,7 @@ def ingest(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="The same on a Ray cluster; local starts one on this machine.",
+            help="As --workers, on a Ray cluster; local starts one on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -84,19 +84,22 @@ def ingest(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show what would be read and how long it takes; read nothing."
+            "--dry-run",
+            help="Show what would be read and how long it would take, without reading it.",
         ),
     ] = False,
     text: Annotated[
         bool,
-        typer.Option("--text", help="Write the text that the model would see; read nothing."),
+        typer.Option(
+            "--text", help="Print the text that the model would read, without reading it."
+        ),
     ] = False,
     as_json: JsonOption = False,
     as_lines: Annotated[
         bool, typer.Option("--jsonl", help="Print each event as a line of JSON, as it comes.")
     ] = False,
 ) -> int:
-    """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    """Read documents into a memory. Run the same command again to resume an interrupted run."""
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import plan
 

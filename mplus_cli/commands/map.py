@@ -28,7 +28,9 @@ def draw_map(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one HTML page with all passages instead."),
+        typer.Option(
+            metavar="FILE", help="Write the map and all passages to one HTML page instead."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: JsonOption = False,

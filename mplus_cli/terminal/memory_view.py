@@ -78,7 +78,7 @@ def description(described: dict[str, Any], width: int) -> RenderableType:
         "read": f"{count(described['tokens'], 'token')} of text in {count(described['chunks'], 'chunk')}",
         "short-term": f"{described['stm_tokens']:,} of {stm} tokens",
         "long-term": f"{described['ltm_tokens']:,} tokens",
-        "a chunk": f"{chunk} tokens of text become {new} memory tokens per layer",
+        "chunks": f"of {chunk} tokens of text, each kept as {new} memory tokens per layer",
         "size": size(described["bytes"]),
         "created": moment(described["created"]),
         "updated": moment(described["updated"]),

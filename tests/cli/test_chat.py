@@ -226,7 +226,7 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     with pytest.raises(UsageError, match="give full, or nothing"):
         run_command(conversation, "/sources all")
     assert run_command(conversation, "/reread 2").lines == (
-        "text of the 2 best chunks is shown to the model",
+        "the model also reads the text of the 2 best chunks",
     )
     assert conversation.reread == 2
     assert run_command(conversation, "/quote").lines == ("answers are quoted from the text",)
