@@ -32,7 +32,7 @@ def shown_quotes(turn: Mapping[str, Any]) -> list[tuple[str, ...]]:
     best = [source.get("quote") or "" for source in sources]
     is_unsure = bool(turn.get("doubtful")) or turn.get("reason") == "unsure"
     is_held = bool(turn.get("refused")) or any(turn["answer"] in quote for quote in best)
-    found = [(quote,) if quote else () for quote in best]
+    found: list[tuple[str, ...]] = [(quote,) if quote else () for quote in best]
     if sources and (is_unsure or not is_held) and (second := sources[0].get("second_quote")):
         found[0] = (*found[0], second)
     return found

@@ -343,7 +343,9 @@ def test_the_only_memory_need_not_be_named(mplus: Any, book: str) -> None:
     found = mplus("find", "lighthouse")
     assert found.code == 0 and found.err.splitlines()[0] == told
     asked = mplus("chat", stdin="Who keeps the goat?\n")
-    assert asked.code == 0 and asked.out
+    assert asked.code == 0 and asked.out and asked.err.splitlines()[0] == told
+    assert told not in mplus("chat", "--continue", stdin="Who?\n").err
+    assert mplus("memory", "map").err.splitlines()[0] == told
 
     assert mplus("ingest", "-", stdin="The goat is called Admiral.").code == 0
     after = mplus("ask", "Who is Admiral?", *SHORT)
