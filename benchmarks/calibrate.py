@@ -116,7 +116,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         question = Question(line["question"])
         draft = measure(session, question)
         words = Words.find(blank.words, question, texts, blank)
-        found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
+        found = look_up(session.model, opened.memory, draft.query_ids, words.prior, draft.bare_ids)
         ids = compose_with_text(session, opened.memory, draft, found, read_texts)
         prompt = read(session.model, opened.memory, found, ids, spare=LONGEST, branches=BRANCHES)
         prompted = Prompted(session, opened.memory, draft, words, found, ids, read_texts)

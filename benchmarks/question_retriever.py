@@ -170,8 +170,8 @@ def _book(session: Session, named: str) -> Book:
     texts = opened.texts or tuple(opened.stored.texts(opened.memory.chunks))
     weights = word_weights(session, opened.calibration)
     asked = []
-    for line in _lines(Path(path)):
-        gold = _gold(line, texts)
+    for line in questions_of(Path(path)):
+        gold = gold_chunks(line, texts)
         if gold:
             question = Question(line["question"])
             ids = torch.tensor([[query_ids(session, question)]])
@@ -194,7 +194,7 @@ def _book(session: Session, named: str) -> Book:
     return Book(keys[:, starts[:, None] + within], tuple(asked))
 
 
-def _gold(line: dict[str, Any], texts: Sequence[str]) -> tuple[int, ...]:
+def gold_chunks(line: dict[str, Any], texts: Sequence[str]) -> tuple[int, ...]:
     """The chunks that hold an answer and, as far as it is in them, its evidence."""
     evidence = " ".join((line.get("evidence") or "").split())
     found = []
@@ -206,7 +206,8 @@ def _gold(line: dict[str, Any], texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def questions_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of questions."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return list(json.loads(text)["questions"])

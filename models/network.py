@@ -16,6 +16,7 @@ from models.config import MPlusConfig
 from models.decoder import Decoder
 from models.forgetting import Forgetting
 from models.memory import Memory, ShortTermMemory, Tokens
+from models.reranker import Reranker
 from models.retriever import Retriever
 
 
@@ -92,6 +93,7 @@ class MPlusModel:
         bos: a learned state per layer (L, 1, D) that leads every prefix (published checkpoint).
         new_memory_embedding: added to the last K positions at every layer of an update pass
             (1, 1, D) (published checkpoint).
+        reranker: ranks the best chunks again by reading them; None: the retriever has the last word.
         forgetting: when long-term memory forgets (published checkpoint, if asked for); None: never.
 
     Raises:
@@ -109,6 +111,7 @@ class MPlusModel:
         header: Sequence[int] = (),
         bos: Tensor | None = None,
         new_memory_embedding: Tensor | None = None,
+        reranker: Reranker | None = None,
         forgetting: Forgetting | None = None,
     ) -> None:
         config.check_base(layers=generate.layers, positions=generate.positions - len(header))
@@ -124,6 +127,7 @@ class MPlusModel:
         """What stands in front of memory in every prefix."""
         self.learned_bos = bos
         self.new_memory_embedding = new_memory_embedding
+        self.reranker = reranker
         self.forgetting = forgetting
         self.update_bos, self.generate_bos = self._bos(update), self._bos(generate)
 
@@ -165,6 +169,7 @@ class MPlusModel:
             header=self.lead[1:],
             bos=self.learned_bos,
             new_memory_embedding=self.new_memory_embedding,
+            reranker=self.reranker,
             forgetting=self.forgetting,
         )
 

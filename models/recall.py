@@ -23,6 +23,7 @@ from models.gathering import chunk_spans, gather
 from models.memory import Memory, Tokens, concatenate
 from models.network import MPlusModel
 from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
+from models.reranking import rank_by_reading
 from models.scan import ChunkScore, question_queries, rank
 
 
@@ -196,6 +197,7 @@ def look_up(
     memory: Memory,
     query_ids: Sequence[int],
     prior: Mapping[int, float] | None = None,
+    prompt_ids: Sequence[int] = (),
 ) -> Found:
     """Rank what is in memory for a question, and recall the best of long-term memory.
 
@@ -203,6 +205,7 @@ def look_up(
         query_ids: of the bare question; if empty, nothing is ranked and no chunk is recalled.
         prior: added to the scores of chunks, if whole chunks are recalled; a chunk at -inf is neither
             recalled nor read, as if it were not in memory.
+        prompt_ids: the bare question as a prompt, without BOS, for the network's reranker.
     """
     if model.config.recall == "tokens":
         return Found(TokenRecall(model, memory, model.config.recalled_tokens))
@@ -210,6 +213,7 @@ def look_up(
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
         ranked = rank_by_windows(model, memory, queries, rank(model, memory, queries, prior))
+        ranked = rank_by_reading(model, memory, prompt_ids, ranked)
     reading = model.config.reading
     best = ranked[: reading.best_chunks or len(ranked)]
     tokens = recall_chunks(memory, best, model.config.recalled_tokens)

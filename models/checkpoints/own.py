@@ -7,6 +7,7 @@
                          the reading of memories was trained since (`keep_memories`)
     text_lora/           that of a reader of text without memory, of any rank; absent where there is none
     retriever.safetensors
+    reranker.safetensors             ranks the best chunks again; absent where there is none (`reranker`)
     question_retriever.safetensors   where its question's side was trained since (`question_side`)
 
 `base` is a path relative to the folder, a Hub id, or a bare name that the caller resolves.
@@ -43,6 +44,7 @@ from models.checkpoints.question_side import (
     read_retriever,
     take_keys,
 )
+from models.checkpoints.reranker import read_reranker
 from models.config import MPlusConfig
 from models.decoder import Decoder
 from models.durable import new_folder
@@ -138,6 +140,8 @@ def load_own(
         retriever.requires_grad_(not merge).to(device, dtype)
         header = prompt.header(loaded.tokenizer)
         model = MPlusModel(config, writing, reading, retriever, bos_id=loaded.bos_id, header=header)
+        if merge:
+            model.reranker = read_reranker(folder, model)
         written = _written_under(folder)
         _check_memories(folder, config, generate, written)
         mark = _fingerprint(config, header, base_path, folder, written, folder)

@@ -12,6 +12,9 @@ from mplus_cli.asking.question import DEFAULT_NEW_TOKENS, Question
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 
+LONGEST_RANKED = 300
+"""Characters of a question by which chunks are ranked: it is read behind many of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -24,6 +27,8 @@ class Draft:
     """The longest answer."""
     room: int
     """The longest prompt."""
+    bare_ids: tuple[int, ...] = ()
+    """The question alone as a prompt, or the end of a long one: chunks are ranked by reading it."""
 
 
 def measure(session: Session, question: Question) -> Draft:
@@ -47,7 +52,8 @@ def measure(session: Session, question: Question) -> Draft:
             f"{what}, but only {room} fit: shorten it, or give a smaller --max-new-tokens"
         )
     longest = max(min(config.max_prompt_tokens, room - limit), bare)
-    return Draft(question, query_ids(session, question), limit, longest)
+    short = _render(session, question.text[-LONGEST_RANKED:])
+    return Draft(question, query_ids(session, question), limit, longest, tuple(short))
 
 
 def query_ids(session: Session, question: Question) -> tuple[int, ...]:

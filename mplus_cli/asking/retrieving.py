@@ -35,8 +35,6 @@ def retrieve(
         UsageError: a document that is named is not there, nothing of it is in memory, or the model
             cannot leave documents out.
     """
-    from models.recall import look_up
-
     outside = chunks_outside(opened.stored, draft.question.documents, opened.memory.chunks)
     if outside and session.model.config.recall == "tokens":
         raise UsageError(
@@ -49,14 +47,22 @@ def retrieve(
     part = _named_part(session, opened, draft.question.text, outside)
     if part and part.spans:
         others = frozenset(range(opened.memory.chunks)).difference(part.spans)
-        found = look_up(session.model, opened.memory, draft.query_ids, _without(words, others))
+        found = _look_up(session, opened, draft, _without(words, others))
         if found.ranked:
             return found, words, part
         part = replace(part, spans={})  # it was forgotten
-    found = look_up(session.model, opened.memory, draft.query_ids, _without(words, outside))
+    found = _look_up(session, opened, draft, _without(words, outside))
     if outside and not found.ranked:  # the rest of these documents was forgotten
         raise UsageError(NOTHING_LEFT)
     return found, words, part
+
+
+def _look_up(
+    session: Session, opened: OpenMemory, draft: Draft, prior: Mapping[int, float] | None
+) -> Found:
+    from models.recall import look_up
+
+    return look_up(session.model, opened.memory, draft.query_ids, prior, draft.bare_ids)
 
 
 def _without(words: Words, chunks: frozenset[int]) -> Mapping[int, float] | None:

@@ -84,7 +84,7 @@ class Trial:
         session, draft, probe = self._session, self._draft, self.probe
         draft = replace(draft, question=replace(draft.question, reread=arm.reread, quote=arm.quote))
         words = self._words if arm.quote else Words()
-        learned = look_up(session.model, memory, draft.query_ids, words.prior)
+        learned = look_up(session.model, memory, draft.query_ids, words.prior, draft.bare_ids)
         prompt = compose_with_text(session, memory, draft, learned, self._texts)
         gold, seed = probe.gold or frozenset(), probe.question.id
         found = recall_as(session.model, memory, learned, arm.recall, gold=gold, seed=seed)

@@ -1,0 +1,190 @@
+"""Ranks the best chunks again by reading them: the question behind each chunk alone.
+
+A retriever compares a question with memory token by token. Some attention heads look up what answers it, in
+context (retrieval heads, arXiv 2404.15574), and what heads attend to ranks texts without any training (arXiv
+2410.02642). So the question's prompt is read behind the memory of each of the best chunks, side by side, and
+a linear function of how the heads attend to it moves the chunk up or down.
+
+Shapes: C chunks, T prompt tokens, n memory tokens of the longest chunk, A attention heads, H key/value heads,
+d head size, M layers with memory, S statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.attention import Attention, Scoring
+from models.cache import Prefix
+from models.gathering import chunk_spans
+from models.layer import run_layer
+from models.memory import Memory, TokenRows, Tokens, concatenate
+from models.network import MPlusModel
+from models.rotary import rotate
+from models.scan import ChunkScore
+
+RERANKED = 16
+"""Chunks that are read."""
+
+
+def rank_by_reading(
+    model: MPlusModel, memory: Memory, prompt_ids: Sequence[int], ranked: Sequence[ChunkScore]
+) -> list[ChunkScore]:
+    """The best chunks in the order of their scores and what reading them adds, then the others, which lose as
+    much as the one of these that loses most.
+
+    Args:
+        prompt_ids: the question as a prompt, without BOS.
+        ranked: best first.
+    """
+    reranker, best = model.reranker, ranked[:RERANKED]
+    if reranker is None or len(best) < 2 or not prompt_ids:
+        return list(ranked)
+    chunks = [entry.chunk for entry in best]
+    found = head_statistics(model, memory, prompt_ids, chunks, reranker.depth)
+    added = (found * reranker.weights[: reranker.depth].to(found)).flatten(1).sum(dim=1)
+    moved = (added - added.mean()).tolist()
+    if not model.generate.keep:  # a single question leaves nothing in memory that can be read again
+        for segment in memory.segments:
+            segment.give_back()
+    again = [
+        ChunkScore(entry.chunk, entry.score + more) for entry, more in zip(best, moved, strict=True)
+    ]
+    again.sort(key=lambda entry: (-entry.score, entry.chunk))
+    least = min(moved)
+    return again + [ChunkScore(entry.chunk, entry.score + least) for entry in ranked[len(best) :]]
+
+
+@torch.no_grad()
+def head_statistics(
+    model: MPlusModel,
+    memory: Memory,
+    prompt_ids: Sequence[int],
+    chunks: Sequence[int],
+    depth: int,
+) -> Tensor:
+    """How each head of the first `depth` layers with memory attends to each chunk (C, depth, A, S), as
+    `models.reranker.STATISTICS` says."""
+    decoder, lead, length = model.generate, len(model.lead), len(prompt_ids)
+    read = _Chunks.of(memory, chunks)
+    before = lead + read.most
+    prefix, rotary = decoder.rotary(0, before), decoder.rotary(before, length)
+    plain, mask = decoder.mask(length, lead), read.mask(lead, length).to(decoder.device)
+    rows = {index: row for row, index in enumerate(list(model.memory_layers)[:depth])}
+    found: list[Tensor] = []
+    with decoder.active():
+        hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
+        for index in range(max(rows) + 1):
+            keys, values = model.generate_bos.keys_values(index)
+            row = rows.get(index)
+            if row is not None:
+                own = read.layer(row, decoder.dtype, decoder.device)
+                keys, values = (
+                    torch.cat([part.expand(len(chunks), -1, -1, -1), more], dim=1)
+                    for part, more in zip((keys, values), own, strict=True)
+                )
+                hidden = hidden.expand(len(chunks), -1, -1)
+            held = Prefix(rotate(keys, prefix[index]), values.transpose(1, 2))
+            if row is None:
+                hidden = decoder.layer(index, hidden, rotary, plain, held)
+                continue
+            attention = _watched(found, slice(lead, before))
+            hidden = run_layer(
+                *(decoder.stack.architecture, decoder.weights(index), index, hidden),
+                *(rotary[index], mask, held, attention),
+            )
+    return torch.stack(found, dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """Where the memory tokens of C chunks are."""
+
+    runs: tuple[tuple[TokenRows, int, int, int], ...]
+    """Tokens, start and stop in them, and whose they are; those of a chunk in order."""
+    counts: tuple[int, ...]
+    """Of each chunk."""
+
+    @classmethod
+    def of(cls, memory: Memory, chunks: Sequence[int]) -> _Chunks:
+        spans, stm = chunk_spans(memory.segments, chunks), memory.stm.tokens
+        runs: list[tuple[TokenRows, int, int, int]] = []
+        for number, chunk in enumerate(chunks):
+            runs += [
+                (memory.segments[at].tokens, start, stop, number)
+                for at, start, stop in spans.get(chunk, ())
+            ]
+            held = (stm.chunks[0] == chunk).nonzero().flatten().tolist()
+            runs += [(stm, held[0], held[-1] + 1, number)] if held else []
+        counts = [0] * len(chunks)
+        for _, start, stop, number in runs:
+            counts[number] += stop - start
+        return cls(tuple(runs), tuple(counts))
+
+    @property
+    def most(self) -> int:
+        """n, the tokens of the longest."""
+        return max(self.counts)
+
+    def mask(self, lead: int, length: int) -> Tensor:
+        """The additive mask (C, 1, T, lead + n + T): each prompt token sees what leads, its chunk, and the
+        prompt up to itself."""
+        before = lead + self.most
+        seen = torch.ones(len(self.counts), length, before + length, dtype=torch.bool).tril(before)
+        for number, count in enumerate(self.counts):
+            seen[number, :, lead + count : before] = False
+        return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+
+    def layer(self, row: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Keys and values (C, n, H, d) of the row-th layer with memory, zero behind those of a shorter
+        chunk."""
+        _, heads, size = self.runs[0][0].layout
+        shape, layers = (len(self.counts), self.most, heads, size), slice(row, row + 1)
+        keys, values = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
+        ends = [0] * len(self.counts)
+        kinds = {type(tokens) for tokens, *_ in self.runs}
+        for kind in sorted(kinds, key=lambda kind: kind is Tokens):  # short-term memory last
+            runs = [run for run in self.runs if type(run[0]) is kind]
+            parts = [tokens.of_layers(layers).slice(start, stop) for tokens, start, stop, _ in runs]
+            whole, at = concatenate(parts).unpack(), 0
+            for part, (*_, number) in zip(parts, runs, strict=True):
+                place = slice(ends[number], ends[number] + len(part))
+                keys[number, place] = whole.keys[0, at : at + len(part)]
+                values[number, place] = whole.values[0, at : at + len(part)]
+                at, ends[number] = at + len(part), place.stop
+        return keys, values
+
+
+def _watched(found: list[Tensor], memory: slice) -> Attention:
+    """Attention that appends its statistics (C, A, S) to a list.
+
+    Args:
+        memory: where memory stands among the keys.
+    """
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
+        chunks, heads, length, size = query.shape
+        side_by_side = (query * scoring.scale).reshape(chunks, key.shape[1], -1, size)
+        logits = scoring.capped(side_by_side @ key.transpose(2, 3)).float()
+        assert scoring.mask is not None, "`_Chunks.mask`"
+        logits = logits.view(chunks, heads, length, -1) + scoring.mask
+        found.append(_statistics(logits, memory))
+        shares = logits.softmax(dim=-1).to(value.dtype)
+        read = shares.view(chunks, key.shape[1], -1, key.shape[2]) @ value
+        return read.view(chunks, heads, length, size).transpose(1, 2)
+
+    return attend
+
+
+def _statistics(logits: Tensor, memory: slice) -> Tensor:
+    """The statistics of attention logits (C, A, T, keys): (C, A, S)."""
+    inside = logits[..., memory]
+    outside = torch.cat([logits[..., : memory.start], logits[..., memory.stop :]], dim=-1)
+    odds = inside.logsumexp(dim=-1) - outside.logsumexp(dim=-1)  # (C, A, T)
+    largest = inside.amax(dim=-1)
+    return torch.stack(
+        [odds.mean(dim=-1), odds[..., -1], largest.mean(dim=-1), largest[..., -1]], dim=-1
+    )
