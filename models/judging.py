@@ -105,7 +105,9 @@ def follow(
     found, rows = list[list[Followed]](), iter(left)
     for (prompt, tree), each in zip(pairs, continuations, strict=True):
         hidden = next(rows)[0] if tree.ids else None
-        found.append([] if hidden is None else _judged(reader, prompt, tree, hidden, each, stop_ids))
+        found.append(
+            [] if hidden is None else _judged(reader, prompt, tree, hidden, each, stop_ids)
+        )
     return found
 
 
