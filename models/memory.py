@@ -153,7 +153,7 @@ class Memory:
         return len(self.stm) == 0 and not self.segments
 
     def give_back(self) -> None:
-        """Release the bytes in memory of what is mapped from files: they are read again when they are used."""
+        """Release the bytes in memory of what is mapped from files, as of each segment."""
         for segment in self.segments:
             segment.give_back()
 
