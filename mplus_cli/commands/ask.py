@@ -18,6 +18,7 @@ from mplus_cli.commands.common import (
     settings_of,
 )
 from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def ask(
     ] = "off",
 ) -> int:
     """Answer a question from a memory."""
+    if server == "off" and questions is None:
+        load_torch_ahead()
     from mplus_cli.asking.events import Event
     from mplus_cli.asking.question import Question, check
     from mplus_cli.asking.template import read_template
@@ -158,6 +161,7 @@ def ask(
 
         events = ask_running(settings, name, asked, note=screen.note, meanwhile=_get_ready)
     if events is None:
+        load_torch_ahead()
         from mplus_cli.api import Mplus
 
         book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)
