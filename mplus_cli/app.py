@@ -69,7 +69,9 @@ def global_options(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Also show the settings in force and what each answer took."
+            "--verbose",
+            "-v",
+            help="Also show the settings in force, and the tokens and seconds of each answer.",
         ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = (

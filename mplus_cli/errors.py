@@ -23,11 +23,11 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line, a setting or a name is not valid."""
     MISMATCH = 3
-    """A memory or a model does not fit, or is damaged."""
+    """A memory and a model do not fit each other, or one is damaged."""
     PARTIAL = 4
     """Some documents or questions could not be read; the others were."""
     REFUSED = 5
-    """`ask --strict`: there is no answer that is likely enough to be right."""
+    """`ask --strict`: no answer is likely enough to be right."""
     INTERRUPTED = 130
 
 
@@ -42,9 +42,9 @@ EXIT_CODES = {
     ExitCode.DONE: "done",
     ExitCode.FAILED: "failed, or `find` found nothing",
     ExitCode.USAGE: "the command line or a setting is not valid",
-    ExitCode.MISMATCH: "a memory or a model does not fit, or is damaged",
+    ExitCode.MISMATCH: "a memory and a model do not fit each other, or one is damaged",
     ExitCode.PARTIAL: "some documents or questions could not be read; the others were",
-    ExitCode.REFUSED: "`ask --strict`: there is no answer that is likely enough to be right",
+    ExitCode.REFUSED: "`ask --strict`: no answer is likely enough to be right",
     ExitCode.INTERRUPTED: "interrupted",
 }
 """What each exit code means, as the help and the documentation say it."""
@@ -63,7 +63,7 @@ class UsageError(MplusError):
 
 
 class MismatchError(MplusError):
-    """A memory or a model does not fit, or is damaged."""
+    """A memory and a model do not fit each other, or one is damaged."""
 
     exit_code = ExitCode.MISMATCH
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ class Settings:
     dtype: str
     home: Path
     memory: str
-    """The memory to use when none is named."""
+    """The memory that is read into where none is named; `memory_among` says which one is asked."""
     offline: bool
     strict: bool = False
     """Whether to give no answer rather than one that is likely to be wrong."""
@@ -80,6 +80,15 @@ class Settings:
     """Whether questions and answers are kept."""
     config_file: Path | None = None
     """The config file that was read; None: there is none."""
+    memory_is_chosen: bool = True
+    """Whether the user chose `memory`; False: it is the default."""
+
+    def memory_among(self, names: Sequence[str]) -> str:
+        """The memory that is asked where none is named, of those that exist: where the user chose none and
+        the default one does not exist, the only one that does."""
+        if self.memory_is_chosen or self.memory in names or len(names) != 1:
+            return self.memory
+        return names[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,11 @@ def resolve(flags: Flags, environment: Mapping[str, str] | None = None) -> Setti
         UsageError: a value that is not allowed, with the flag, variable or file it came from.
     """
     found = trace(flags, environment)
-    return Settings(**found.values, config_file=found.config_file)
+    return Settings(
+        **found.values,
+        config_file=found.config_file,
+        memory_is_chosen=found.origins["memory"].layer != "default",
+    )
 
 
 def trace(flags: Flags, environment: Mapping[str, str] | None = None) -> Resolved:

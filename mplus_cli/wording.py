@@ -19,7 +19,8 @@ NO_ANSWER = "No clear answer found in the text."
 SILENT = "The text does not seem to say."
 """Where no reader would answer: one may still have overlooked it, so this claims less than `REFUSAL`."""
 WHAT_TO_ASK = (
-    'mplus answers questions from the text it has read, such as "Who is the captain of the ship?"'
+    "mplus answers questions from the text it has read: ask about a person, a place, a thing or an "
+    "event in it."
 )
 """The reply to small talk."""
 NOT_SURE = "Not sure of this answer"

@@ -89,9 +89,12 @@ class Mplus:
         return self.library.summaries()
 
     def memory(self, name: str | None = None) -> MemoryHandle:
-        """A memory by its name, whether it exists or is yet to be made by reading; by
-        default that of the settings."""
-        return MemoryHandle(self, self.settings.memory if name is None else name)
+        """A memory by its name, whether it exists or is yet to be made by reading.
+
+        By default that of the settings. Where they name none and there is none called "default", everything
+        but reading documents uses the only memory that exists.
+        """
+        return MemoryHandle(self, name)
 
     def load(
         self, file: Path | str, name: str | None = None, *, progress: Progress = silent
@@ -109,9 +112,10 @@ class Mplus:
 class MemoryHandle:
     """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory again."""
 
-    def __init__(self, mplus: Mplus, name: str) -> None:
+    def __init__(self, mplus: Mplus, name: str | None) -> None:
         self._mplus = mplus
-        self.name = name
+        self._given = name
+        self.name = mplus.settings.memory if name is None else name
 
     def __repr__(self) -> str:
         return f"MemoryHandle({self.name!r})"
@@ -119,7 +123,14 @@ class MemoryHandle:
     @property
     def stored(self) -> StoredMemory:
         """The memory on disk; MplusError if there is none of this name."""
-        return self._mplus.library.open(self.name)
+        return self._mplus.library.open(self._asked)
+
+    @property
+    def _asked(self) -> str:
+        """The name of the memory that is asked."""
+        if self._given is not None:
+            return self._given
+        return self._mplus.settings.memory_among(self._mplus.library.names())
 
     def plan(
         self,
@@ -219,7 +230,7 @@ class MemoryHandle:
         """
         if question is not None:
             check(question)
-        stored = open_memory(self._mplus.library, self.name, note=note or self._mplus.note)
+        stored = open_memory(self._mplus.library, self._asked, note=note or self._mplus.note)
         if question is not None:
             chunks_outside(stored, question.documents, 0)
         return self._mplus.loader.open(stored, progress=progress)

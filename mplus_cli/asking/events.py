@@ -178,12 +178,12 @@ class Answer:
 
 
 def usage_words(usage: Usage) -> str:
-    """What an answer took, in words."""
+    """The tokens and seconds of an answer, in words."""
     return (
         f"{usage.prompt_tokens:,} tokens read and {usage.new_tokens:,} written, "
         f"{usage.recalled_tokens:,} of {usage.ltm_tokens:,} long-term and {usage.stm_tokens:,} "
         f"short-term memory tokens used; first token after {usage.seconds_to_first_token:.1f} s, "
-        f"all after {usage.seconds:.1f} s"
+        f"done after {usage.seconds:.1f} s"
     )
 
 

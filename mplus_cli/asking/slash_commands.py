@@ -99,8 +99,13 @@ def _word(line: str) -> str:
 
 
 def _help(conversation: Conversation, rest: str) -> Reply:
-    rows = ((f"{name} {one.takes}", one.does) for name, one in COMMANDS.items())
-    return Reply(tuple(f"{left:<25}{does}" for left, does in rows))
+    lines = []
+    for name, one in COMMANDS.items():
+        others = [other for other, meant in _ALIASES.items() if meant == name and other[0] == "/"]
+        others += ["Ctrl-D"] if name == "/quit" else []
+        also = f" (also {', '.join(others)})" if others else ""
+        lines.append(f"{f'{name} {one.takes}':<25}{one.does}{also}")
+    return Reply(tuple(lines))
 
 
 def _memory(conversation: Conversation, name: str) -> Reply:
@@ -231,8 +236,10 @@ def _reread(conversation: Conversation, number: str) -> Reply:
         conversation.reread = int(number)
     own = conversation.session.loaded.prompt.reread if conversation.quote else 0
     best = own if conversation.reread is None else conversation.reread
-    shown = f"text of the {best} best chunks is" if best else "no text is"
-    return Reply((f"{shown} shown to the model",))
+    if not best:
+        return Reply(("the model answers from memory alone",))
+    chunks = "best chunk" if best == 1 else f"{best} best chunks"
+    return Reply((f"the model also reads the text of the {chunks}",))
 
 
 def _quote(conversation: Conversation, wanted: str) -> Reply:
@@ -263,7 +270,7 @@ COMMANDS = {
     "/sources": Command(
         "[full]", "the passages that the last answer is based on; full: whole chunks", _sources
     ),
-    "/clear": Command("", "start a new conversation; the memory is kept (also /new)", _clear),
+    "/clear": Command("", "start a new conversation; the memory is kept", _clear),
     "/retry": Command(
         "", "ask the last question again, after a change of /document, /reread or /quote", _retry
     ),
@@ -282,10 +289,14 @@ COMMANDS = {
     ),
     "/ingest": Command("FILE...", "read documents into this memory", _ingest),
     "/map": Command("", "where each document and the last answer's passages are in memory", _map),
-    "/stats": Command("", "what the last answer took", _stats),
-    "/reread": Command("N", "show the model text of the N best chunks; 0: none", _reread),
+    "/stats": Command(
+        "", "what is in memory, and the tokens and seconds of the last answer", _stats
+    ),
+    "/reread": Command(
+        "N", "let the model also read the text of the N best chunks; 0: none", _reread
+    ),
     "/quote": Command("on|off", "whether answers are quoted from the text", _quote),
-    "/quit": Command("", "leave (also /exit, Ctrl-D)", _quit),
+    "/quit": Command("", "leave", _quit),
 }
 """By the name that is typed."""
 _ALIASES = {

@@ -44,11 +44,24 @@ _ENDS = (
 )
 _WHEN = r"(?:(?:right )?(?:at|in|near|towards?|by) the (?:very )?(?:end|beginning|start)|finally|eventually)"
 _MAIN = r"(?:main|principal|central|leading|key|chief|(?:most )?important)"
+_GIST = (
+    r"(?:summary|synopsis|outline|overview|plot|storyline|gist|moral|message|premise|themes?"
+    rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?)"
+)
+_BRIEFLY = r"in (?:[\w-]+ ){1,4}?(?:word|sentence|line|paragraph)s?"
+_ASKED = (
+    rf"(?:what(?:(?: do you think| would you say)?{_ARE}| (?:could|might|would) be)"
+    r"|how would you (?:describe|explain|put)|is there|do you have|i (?:want|need)|i(?:'d|’d| would) like"
+    r"|(?:briefly )?(?:give|tell|write|make|provide|state|describe|explain|discuss|name|identify|show)"
+    r"(?: me)?)"
+)
 _SUM = re.compile(
     r"^(?:summari[sz]e|sum up|recap|outline|retell)\b"
-    r"|\b(?:summary|synopsis|outline|overview|plot|gist|moral|message|themes?"
-    rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?) of {_THIS}\b"
-    rf"|^(?:what|who){_IS} {_THIS} {_MOSTLY}about\b"
+    # Not "who wrote the summary of the story": it is asked for, and nothing else of it.
+    rf"|^(?:{_BRIEFLY},? )?(?:{_ASKED} )?(?:(?:an?|the|this) )?"
+    rf"(?:(?!(?:of|to|in|on|by|for|from|with|that|the)\b)[\w-]+ ){{0,2}}(?:{_GIST}(?: and|,) (?:the )?)*"
+    rf"{_GIST} of {_THIS}(?:,? (?:please|so far|as a whole|for me|then|again|{_BRIEFLY}))*\W*$"
+    rf"|^(?:what|who){_IS} {_THIS} {_MOSTLY}about(?:,? (?:please|exactly|then|{_BRIEFLY}))*\W*$"
     r"|^(?:list|count|name|enumerate) (?:all|every|each)\b"
 )
 _ENDING = _exactly(

@@ -13,9 +13,11 @@ from mplus_cli.commands.common import (
     DocumentOption,
     JsonOption,
     MemoryOption,
+    memory_to_ask,
     one_of,
     resumable,
     settings_of,
+    tell_memory,
 )
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.runtime.ahead import load_torch_ahead
@@ -50,15 +52,14 @@ def ask(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Ask each line of a JSON Lines file, or of stdin with -; answers are such lines too.",
+            help="Ask every question of a JSON Lines file (-: stdin); answers are printed as JSON Lines.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Append the answers to --questions to this file; what it already answers is not "
-            "asked again.",
+            help="Append the answers to this file; questions that it already answers are skipped.",
         ),
     ] = None,
     sources: Annotated[
@@ -86,7 +87,7 @@ def ask(
             help="Sample from the likeliest tokens that together have this probability.",
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Print the answer only when it is complete.")
     ] = False,
@@ -94,8 +95,8 @@ def ask(
         int | None,
         typer.Option(
             metavar="N",
-            help="Show the model text of the N best chunks; 0: memory alone. Default: as it was "
-            "trained.",
+            help="Let the model also read the text of the N best chunks; 0: answer from memory alone. "
+            "Default: as it was trained.",
         ),
     ] = None,
     quote: Annotated[
@@ -115,7 +116,7 @@ def ask(
     server: Annotated[
         str,
         typer.Option(
-            metavar="auto|off", help="auto: ask the `mplus serve` that is running, if there is one."
+            metavar="auto|off", help="auto: let a running `mplus serve` answer, if there is one."
         ),
     ] = "off",
 ) -> int:
@@ -149,12 +150,14 @@ def ask(
         quote=quote,
         strict=settings.strict if strict is None else strict,
     )
-    name = settings.memory if memory is None else memory
+    name = memory_to_ask(settings, memory)
     if questions is not None:
         if question is not None:
             raise UsageError("--questions has the questions: leave out the one on the command line")
         return _ask_each(settings, name, questions, asked, output, server=server)
     check(asked)
+    if not (as_json or as_lines):  # which say it themselves
+        tell_memory(settings, memory, name)
     events: Iterator[Event] | None = None
     if server == "auto":
         from mplus_cli.server.client import ask_running

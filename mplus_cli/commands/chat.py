@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import MemoryOption, settings_of
+from mplus_cli.commands.common import MemoryOption, settings_of, tell_memory
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.runtime.ahead import load_torch_ahead
-from mplus_cli.terminal import screen
+from mplus_cli.terminal import capabilities, screen
 
 
 def chat(
@@ -45,6 +45,8 @@ def chat(
     with screen.meter() as meter:
         loaded = book.load(progress=meter.report)
     check_readers(loaded.session, loaded.opened)
+    if kept is None and not capabilities.is_conversation():  # which begins by saying so
+        tell_memory(settings, memory, loaded.opened.stored.name)
     record = Record(history, "chat", settings.history, screen.warning)
     conversation = Conversation(
         loaded.session, loaded.opened, strict=settings.strict, record=record

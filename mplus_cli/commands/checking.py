@@ -25,7 +25,8 @@ def check(
     deep: Annotated[
         bool,
         typer.Option(
-            "--deep", help="Also read the first chunks again, and compare with the model."
+            "--deep",
+            help="Also read the first chunks again with the model, and compare the results.",
         ),
     ] = False,
     as_json: JsonOption = False,

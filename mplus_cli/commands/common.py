@@ -21,13 +21,16 @@ OptionalName = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="The memory; -m NAME means the same. Default: the one called default.",
+        help="The memory; -m NAME means the same. Default: the one called default, or the only one.",
     ),
 ]
 MemoryOption = Annotated[
     str | None,
     typer.Option(
-        "--memory", "-m", metavar="NAME", help="Which memory. Default: the one called default."
+        "--memory",
+        "-m",
+        metavar="NAME",
+        help="Which memory. Default: the one called default, or the only one.",
     ),
 ]
 DocumentOption = Annotated[
@@ -62,7 +65,26 @@ def stored_memory(context: typer.Context, name: str | None) -> StoredMemory:
     from mplus_cli.library import Library
 
     settings = settings_of(context)
-    return Library(settings.home).open(settings.memory if name is None else name)
+    return Library(settings.home).open(memory_to_ask(settings, name))
+
+
+def memory_to_ask(settings: Settings, name: str | None) -> str:
+    """The name of the memory to ask: the one that was given, or else the one that is meant."""
+    from mplus_cli.library.listing import folder_of_memories, names_in
+
+    if name is not None:
+        return name
+    return settings.memory_among(names_in(folder_of_memories(settings.home)))
+
+
+def tell_memory(settings: Settings, name: str | None, asked: str) -> None:
+    """A line on which memory is asked, where neither the user nor the settings named it.
+
+    Args:
+        name: the one that the user named.
+    """
+    if name is None and asked != settings.memory and not screen.is_quiet():
+        screen.dim(f'memory "{asked}", the only one')
 
 
 def agreed(question: str, unless: str, *, yes: bool) -> bool:

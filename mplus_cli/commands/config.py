@@ -60,7 +60,12 @@ def get(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -
 @app.command("set")
 def put(
     key: KeyArgument,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; true or false.")],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE", help="The value; for offline, strict and history true or false."
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Set a setting in the config file; its comments are kept."""

@@ -13,7 +13,7 @@ from mplus_cli.terminal import screen
 def doctor(
     context: typer.Context,
     fix: Annotated[
-        bool, typer.Option("--fix", help="First make memories and history private.")
+        bool, typer.Option("--fix", help="First make memories and history readable by you alone.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:

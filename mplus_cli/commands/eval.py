@@ -80,7 +80,7 @@ def retention(
         int | None,
         typer.Option(min=0, metavar="N", help="Questions about passages never read. Default: 100."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Random seed.")] = 0,
     arms: ArmsOption = None,
     base: BaseOption = None,
     quick: QuickOption = False,
@@ -226,7 +226,7 @@ def report(
 
 @app.command("compare")
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run's folder, or a folder of such.")],
+    first: Annotated[Path, typer.Argument(help="A run's folder, or a folder of runs.")],
     second: Annotated[Path, typer.Argument(help="The folder of the second run, or runs.")],
 ) -> None:
     """Check that a second run of the same command gave the same answers and scores; times are ignored.

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import DocumentOption, MemoryOption, one_of, settings_of
+from mplus_cli.commands.common import (
+    DocumentOption,
+    MemoryOption,
+    memory_to_ask,
+    one_of,
+    settings_of,
+    tell_memory,
+)
 from mplus_cli.errors import ExitCode, UsageError
 from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import screen
@@ -36,8 +43,10 @@ def find(
         raise UsageError('there are no words to look for: for example: mplus find "a locket"')
     one_of(json=as_json, jsonl=as_lines)
     asked = Question(words, documents=tuple(document or ()))
-    mplus = Mplus.with_settings(settings_of(context), note=screen.note, once=True)
-    book = mplus.memory(memory)
+    settings = settings_of(context)
+    name = memory_to_ask(settings, memory)
+    tell_memory(settings, memory, name)
+    book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)
     notes: list[str] = []
     with screen.meter() as meter:
         found = book.load(asked, progress=meter.report).find(asked, count, notes.append)

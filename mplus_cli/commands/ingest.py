@@ -11,7 +11,6 @@ import typer
 from mplus_cli.commands import preview
 from mplus_cli.commands.common import (
     JsonOption,
-    MemoryOption,
     one_of,
     resumable,
     settings_of,
@@ -37,7 +36,12 @@ def ingest(
             help="PDF, EPUB, DOCX, ODT, HTML, Markdown, text and other files, folders, or - for stdin.",
         ),
     ],
-    memory: MemoryOption = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory", "-m", metavar="NAME", help="Which memory. Default: the one called default."
+        ),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(metavar="TITLE", help="What to call the document.")
     ] = None,
@@ -69,7 +73,7 @@ def ingest(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="The same on a Ray cluster; local starts one on this machine.",
+            help="As --workers, on a Ray cluster; local starts one on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -80,19 +84,22 @@ def ingest(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show what would be read and how long it takes; read nothing."
+            "--dry-run",
+            help="Show what would be read and how long it would take, without reading it.",
         ),
     ] = False,
     text: Annotated[
         bool,
-        typer.Option("--text", help="Write the text that the model would see; read nothing."),
+        typer.Option(
+            "--text", help="Print the text that the model would read, without reading it."
+        ),
     ] = False,
     as_json: JsonOption = False,
     as_lines: Annotated[
         bool, typer.Option("--jsonl", help="Print each event as a line of JSON, as it comes.")
     ] = False,
 ) -> int:
-    """Read documents into a memory. An interrupted run resumes when the same command runs again."""
+    """Read documents into a memory. Run the same command again to resume an interrupted run."""
     from mplus_cli.errors import UsageError
     from mplus_cli.ingest.job import plan
 

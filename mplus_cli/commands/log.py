@@ -20,7 +20,11 @@ def log(
         ),
     ] = None,
     search: Annotated[
-        str, typer.Option(metavar="WORDS", help="Only those that contain all these words.")
+        str,
+        typer.Option(
+            metavar="WORDS",
+            help="Only conversations with all these words in questions, answers or passages.",
+        ),
     ] = "",
     memory: Annotated[
         str | None,
@@ -30,7 +34,8 @@ def log(
     delete: Annotated[
         bool,
         typer.Option(
-            "--delete", help="Delete this one, or all of them if NUMBER is all; asks first."
+            "--delete",
+            help="Delete this conversation, or every one (all instead of NUMBER); asks first.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mplus_cli.commands.common import JsonOption, OptionalName, settings_of, stored_memory
+from mplus_cli.commands.common import (
+    JsonOption,
+    OptionalName,
+    settings_of,
+    stored_memory,
+    tell_memory,
+)
 from mplus_cli.errors import disk_errors
 from mplus_cli.terminal import capabilities, screen
 
@@ -28,7 +34,9 @@ def draw_map(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one HTML page with all passages instead."),
+        typer.Option(
+            metavar="FILE", help="Write the map and all passages to one HTML page instead."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: JsonOption = False,
@@ -60,6 +68,7 @@ def draw_map(
     elif not drawn.chunks:
         screen.note(f'memory "{stored.name}" is empty: read something first with `mplus ingest`')
     else:
+        tell_memory(settings_of(context), name, stored.name)
         unicode = capabilities.has_unicode()
         screen.show(
             map_picture(drawn, screen.width(), unicode=unicode, question=asked, consulted=best)

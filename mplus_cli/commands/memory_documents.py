@@ -15,6 +15,7 @@ from mplus_cli.commands.common import (
     resumable,
     settings_of,
     stored_memory,
+    tell_memory,
 )
 from mplus_cli.errors import ExitCode
 from mplus_cli.terminal import screen
@@ -136,6 +137,8 @@ def export(
     from mplus_cli.terminal.memory_view import show_texts
 
     stored = stored_memory(context, name)
+    if not as_json:
+        tell_memory(settings_of(context), name, stored.name)
     known = stored.documents()
     wanted = [find_document(known, one) for one in document or ()] or known
     texts = document_texts(stored, wanted)

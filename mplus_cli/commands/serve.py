@@ -18,7 +18,7 @@ def serve(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Where to listen; any address but this machine's own needs a token.",
+            help="Address to listen on; any but this machine's own needs --token-file.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -27,7 +27,7 @@ def serve(
     socket: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="Listen on a Unix socket that only you can use, and on no port."
+            metavar="PATH", help="Listen on a Unix socket that only you can use, instead of a port."
         ),
     ] = None,
     token_file: Annotated[
@@ -58,7 +58,7 @@ def serve(
 
 
 def mcp(context: typer.Context) -> None:
-    """Give an assistant the memories over MCP, on standard input and output.
+    """Let an assistant use the memories over MCP, on standard input and output.
 
     The assistant's program starts this command: see docs/mcp.md.
     """

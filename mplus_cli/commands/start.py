@@ -14,4 +14,6 @@ def start(context: typer.Context) -> None:
     from mplus_cli.terminal.start_view import show_start
 
     settings = settings_of(context)
-    show_start(Library(settings.home).summaries(), settings.memory, bytes_to_fetch(settings))
+    library = Library(settings.home)
+    asked = settings.memory_among(library.names())
+    show_start(library.summaries(), asked, bytes_to_fetch(settings))

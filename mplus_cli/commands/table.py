@@ -57,7 +57,7 @@ COMMANDS = {
         "Serve memories over HTTP, with a web page.",
         examples("mplus serve", "mplus serve --socket ~/mplus.socket"),
     ),
-    "mcp": Entry("serve", "Give an assistant the memories over MCP."),
+    "mcp": Entry("serve", "Let an assistant use the memories over MCP."),
     "memory": Entry("memory", "Manage memories.", group=True),
     "model": Entry("model", group=True),
     "config": Entry("config", epilog="", group=True),

@@ -159,9 +159,10 @@ def _values(parameter: Any, line: _Line, before: Sequence[str]) -> Iterator[Word
 def _documents(before: Sequence[str], named: str | None = None) -> Iterator[Word]:
     """The titles and numbers in the memory that the line names, or in the one that is meant where none is
     named."""
-    name = named or _given(before, "-m", "--memory") or resolve(Flags()).memory
     library = Library(_home(before))
-    if name in library.names():
+    names = library.names()
+    name = named or _given(before, "-m", "--memory") or resolve(Flags()).memory_among(names)
+    if name in names:
         for document in library.open(name).documents():
             title = one_line(document.title)
             yield Word(title, one_line(document.path))

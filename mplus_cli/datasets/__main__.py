@@ -34,7 +34,7 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="At most N questions (or books), drawn at random."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the random draw.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
 @app.command("squad")

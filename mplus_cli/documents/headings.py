@@ -5,6 +5,7 @@ A format's own table of contents, where there is one, is used instead.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from mplus_cli.documents.list_labels import roman
@@ -45,6 +46,7 @@ _CLOSE = 160  # characters between headings that have no text between them
 _LISTED = 4  # headings so close that they are a table of contents
 _NUMBER_ALONE = re.compile(r"(?:\A|(?<=\n\n))(?P<number>\d{1,3}|[IVXLC]{1,8})\.?(?=\n\n)")
 _NUMBER_LINE = re.compile(r"[\[(]?(?:\d{1,3}|[IVXLC]{1,8})[\])]?\.?")
+_QUOTED = re.compile('["\'“‘«„][^"“”«»„]*[^"“”«»„\\s.,;]["\'”’»“]')
 _END = re.compile(r"[^\w\s,;-]\s*\Z")
 _ROMAN = {roman(number).upper(): number for number in range(1, 110)}
 _FEWEST = 3  # numbers of chapters, so that they count up
@@ -68,7 +70,7 @@ def find_headings(text: str) -> tuple[Heading, ...]:
         heading = _heading(start, line.strip(), following)
         if heading:
             found.append(heading)
-    return tuple(_without_contents(found))
+    return _with_quoted_titles(text, _without_contents(found))
 
 
 def numbered_headings(text: str) -> tuple[Heading, ...]:
@@ -86,7 +88,7 @@ def numbered_headings(text: str) -> tuple[Heading, ...]:
         found[word.isdecimal()].append((value, line.start("number"), line.end()))
     roman, figures = (_chapters(text, lines) for lines in (found[False], found[True]))
     chosen = figures if len(figures) > len(roman) else roman
-    return tuple(_numbered(text, start, stop) for _, start, stop in chosen)
+    return _with_quoted_titles(text, [_numbered(text, start, stop) for _, start, stop in chosen])
 
 
 def _chapters(text: str, lines: Sequence[_Line]) -> list[_Line]:
@@ -207,6 +209,40 @@ def _is_name(line: str) -> bool:
         return False
     words = [word for word in re.findall(r"[^\W\d_]+", line) if len(word) > 3]
     return line.isupper() or (bool(words) and all(word[0].isupper() for word in words))
+
+
+def _with_quoted_titles(text: str, found: Sequence[Heading]) -> tuple[Heading, ...]:
+    """Headings with the lines in quotation marks below them as their titles, whatever their words begin with,
+    where that is the habit of the book: a chapter or two may begin with what somebody says."""
+    below: dict[int, str] = {}
+    for heading in found:
+        near = text[heading.start : heading.start + 3 * _MAX_LINE]
+        lines = [line for line in near.split("\n") if line]
+        if len(lines) > 1 and _is_bare(lines[0].strip()):
+            below[heading.start] = lines[1].strip()
+    quoted = {start: line for start, line in below.items() if _is_quoted(line)}
+    if len(quoted) < _FEWEST or len(quoted) * 4 < len(below) * 3:
+        return tuple(found)
+    return tuple(
+        replace(heading, title=f"{_line_of(text, heading).rstrip(' .:')}. {quoted[heading.start]}")
+        if heading.start in quoted
+        else heading
+        for heading in found
+    )
+
+
+def _is_bare(line: str) -> bool:
+    """Whether the line of a heading is but its number."""
+    match = _NUMBERED.fullmatch(line)
+    return not match["title"] if match else bool(_NUMBER_LINE.fullmatch(line))
+
+
+def _is_quoted(line: str) -> bool:
+    return len(line) <= _MAX_TITLE and bool(_QUOTED.fullmatch(line))
+
+
+def _line_of(text: str, heading: Heading) -> str:
+    return text[heading.start : heading.start + _MAX_LINE].partition("\n")[0]
 
 
 def _without_contents(found: Sequence[Heading]) -> list[Heading]:

@@ -1,8 +1,9 @@
 """The title and author that plain text and Markdown give in their first lines, as a title page does. Does no
 I/O.
 
-A wrong title is worse than the name of the file, so in plain text one counts only where an author's "by"
-stands below it, or where the name of the file says the same.
+A wrong title is worse than the name of the file. So in plain text one counts only where an author's "by"
+stands below it; where the name of the file says the same; or where a name that a book hardly mentions stands
+below it, before a preface, a table of contents or the first chapter.
 """
 
 import re
@@ -33,6 +34,15 @@ _SUBTITLE = re.compile(
     r"|\W.*|\d.*|[IVXLCDM]+\.?",
     re.IGNORECASE,
 )
+_NO_TITLE = re.compile(
+    r"(?:copyright|published|printed|edited|translated|illustrated|dedicated|dedication|dear"
+    r"|in memory|(?:to|for) (?:my|our|the memory))\b",
+    re.IGNORECASE,
+)
+_NAMES = 4
+"""Words of an author's name, at most, where no "by" says that it is one."""
+_MENTIONS = 10
+"""So often a book may name its author."""
 _BEGIN = re.compile(r"[\"'“‘«¡¿(]?([^\W_])")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ROMAN = re.compile(r"[IVX]{2,}")
@@ -66,7 +76,11 @@ def find_title_page(text: str, name: str) -> TitlePage | None:
         del blocks[0]
     if not blocks:
         return None
-    return _signed(blocks[:_BLOCKS], name, text) or _named(blocks[0], name, text)
+    return (
+        _signed(blocks[:_BLOCKS], name, text)
+        or _named(blocks[0], name, text)
+        or _with_name_below(blocks, text)
+    )
 
 
 def markdown_title(text: str, headings: Sequence[Heading]) -> tuple[str, str | None]:
@@ -114,6 +128,39 @@ def _named(block: Sequence[str], name: str, text: str) -> TitlePage | None:
         return _page(block, None, text)
     sure = _INITIAL.search(block[1]) or _is_never_a_word(block[1], text)
     return _page(block[:1], block[1], text) if sure else None
+
+
+def _with_name_below(blocks: Sequence[Sequence[str]], text: str) -> TitlePage | None:
+    """A title above a line that is but a name, where a book begins in the lines behind it."""
+    title, author, *behind = [line for block in blocks for line in block] + ["", ""]
+    apart = len(blocks[0]) == 2 or [len(block) for block in blocks[:2]] == [1, 1]
+    if not apart or any(map(_BY.fullmatch, behind)) or not any(map(_opens, behind)):
+        return None
+    is_title = (
+        _is_title(title)
+        and _is_capitalised(title)
+        and title.split()[-1].lower() not in _SMALL
+        and not (_opens(title) or _NO_TITLE.match(title))
+    )
+    is_author = (
+        _is_name(author)
+        and sum(word.lower() not in _BETWEEN_NAMES for word in author.split()) <= _NAMES
+        and _is_never_a_word(author, text)
+        and _hardly_mentions(text, author)
+    )
+    return _page([title], author, text) if is_title and is_author else None
+
+
+def _opens(line: str) -> bool:
+    """Whether a line begins what stands behind a title page."""
+    return is_numbered(line) or line.lower().rstrip(" .:") in ("contents", "table of contents")
+
+
+def _hardly_mentions(text: str, author: str) -> bool:
+    """Whether a name is that of an author, and not of one whom a book is about, or of a place."""
+    surname = author.split()[-1].rstrip(",.)")
+    found = re.findall(rf"\b{re.escape(surname)}\b", text, re.IGNORECASE)
+    return len(found) <= _MENTIONS
 
 
 def _page(lines: Sequence[str], author: str | None, text: str) -> TitlePage | None:
@@ -175,7 +222,8 @@ def _confirms(name: str, title: str) -> bool:
 def _is_never_a_word(name: str, text: str) -> bool:
     """Whether the words of a name stand nowhere in a long text without their capitals: "New York" is no name
     of a person where something is "new"."""
-    words = [word.lower() for word in _LETTERS.findall(name) if word.lower() not in _BETWEEN_NAMES]
+    words = [word.lower() for word in _LETTERS.findall(name) if len(word) > 1]
+    words = [word for word in words if word not in _BETWEEN_NAMES]
     return len(text) >= _BOOK and not any(re.search(rf"\b{word}\b", text) for word in words)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.durable import new_file
 from mplus_cli.errors import UsageError, disk_errors
-from mplus_cli.place import Place
+from mplus_cli.history.passages import passages
 from mplus_cli.visible import one_line
-from mplus_cli.wording import BEGINNING, NEAREST, NOT_SURE, answer_text, place
+from mplus_cli.wording import BEGINNING, NEAREST, NOT_SURE, answer_text
 
 
 def export(path: Path, memory: str, details: Sequence[Mapping[str, Any]]) -> None:
@@ -36,39 +36,21 @@ def to_json(memory: str, details: Sequence[Mapping[str, Any]]) -> str:
 
 
 def markdown(memory: str, details: Sequence[Mapping[str, Any]]) -> str:
-    """A conversation as Markdown: each question a heading, its answer, and where that stands."""
+    """A conversation as Markdown: each question a heading, its answer, and the passages."""
     lines = [f"# Asked of {one_line(memory)}", ""]
     for turn in details:
         said = answer_text(turn["answer"], turn["reason"]).strip()
         lines += [f"## {one_line(turn['question'])}", "", said, ""]
         lines += [note, ""] if (note := standing(turn)) else []
-        lines += [f"- {where}" for where in places(turn)]
+        lines += [f"- {passage}" for passage in passages(turn)]
         lines += [""] if turn["sources"] else []
     return "\n".join(lines)
 
 
 def standing(turn: Mapping[str, Any]) -> str:
-    """What has to be said of an answer before its places are read; nothing of one that was sure."""
+    """What has to be said of an answer before its passages are read; nothing of one that was sure."""
     if turn.get("doubtful"):
         return f"{NOT_SURE}."
     if turn.get("reason") == "part":
         return BEGINNING
     return NEAREST if turn.get("refused") and turn["sources"] else ""
-
-
-def places(turn: Mapping[str, Any]) -> Iterator[str]:
-    """Where the sources of an answer stand, each once, the best with its words."""
-    seen = set()
-    for number, source in enumerate(turn["sources"]):
-        pages = source.get("quote_pages") or source["pages"]
-        pages = pages and (pages[0], pages[1])
-        spot = _spot(source.get("quote_place") or source.get("place"))
-        where = one_line(place(source["document"], pages, spot))
-        if where not in seen:
-            seen.add(where)
-            quote = one_line(source.get("quote") or "")
-            yield f'{where}: "{quote}"' if quote and not number else where
-
-
-def _spot(value: Any) -> Place | None:
-    return Place.loads(json.dumps(value)) if value else None

@@ -15,6 +15,7 @@ from typing import Any
 
 from mplus_cli.errors import UsageError
 from mplus_cli.history import database
+from mplus_cli.history.passages import searched_text
 
 NAME = "history.db"
 _LONGEST_NAME = 100
@@ -126,7 +127,7 @@ class History:
         """The newest conversations, newest first.
 
         Args:
-            words: all of them must occur in its name, its questions or its answers.
+            words: all of them must occur in its name, its questions, its answers or their passages.
         """
         where, values = ["1"], list[Any]()
         for column, wanted in (("memory", memory), ("command", command)):
@@ -137,13 +138,14 @@ class History:
             where.append(
                 "(c.name LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns s WHERE "
                 "s.conversation = c.id AND (s.question LIKE ? ESCAPE '\\' "
-                "OR s.answer LIKE ? ESCAPE '\\')))"
+                "OR s.answer LIKE ? ESCAPE '\\' OR searched(s.details) LIKE ? ESCAPE '\\')))"
             )
-            values += [_pattern(word)] * 3
+            values += [_pattern(word)] * 4
         query = (
             f"{_LISTED} WHERE {' AND '.join(where)} GROUP BY c.id ORDER BY max(t.id) DESC LIMIT ?"
         )
         with database.reading(self.path) as connection:
+            connection.create_function("searched", 1, _searched, deterministic=True)
             return [
                 KeptConversation(*row)
                 for row in connection.execute(query, (*values, min(limit, _LARGEST)))
@@ -226,6 +228,10 @@ def _texts(details: Mapping[str, Any]) -> tuple[str, str]:
 
 def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
+
+
+def _searched(details: str) -> str:
+    return _storable(searched_text(json.loads(details)))
 
 
 def _pattern(word: str) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from models.durable import TEMPORARY, new_folder, recover, rename, sync_folder
 from mplus_cli.errors import MplusError, UsageError, disk_errors, done_unless_power_fails
 from mplus_cli.library import database
+from mplus_cli.library.listing import folder_of_memories, names_in
 from mplus_cli.library.lock import Locked, Locks
-from mplus_cli.library.names import may_exist, missing_message, validate_name
+from mplus_cli.library.names import missing_message, validate_name
 from mplus_cli.library.privacy import FOLDER
 from mplus_cli.library.stored import StoredMemory
 from mplus_cli.library.values import MemorySummary, ModelIdentity, View
@@ -31,20 +32,12 @@ class Library:
     """The memories under `home`; the folder is made when something is first written."""
 
     def __init__(self, home: Path) -> None:
-        self.folder = home / "memories"
+        self.folder = folder_of_memories(home)
         self.locks = Locks(self.folder / ".locks")
 
     def names(self) -> list[str]:
         """The names of the memories, sorted; MplusError if the folder cannot be read."""
-        try:
-            entries = [entry for entry in self.folder.iterdir() if may_exist(entry.name)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise MplusError(
-                f"cannot read {self.folder}: {error.strerror}: check the folder"
-            ) from error
-        return sorted(entry.name for entry in entries if entry.is_dir())
+        return names_in(self.folder)
 
     def summaries(self) -> list[MemorySummary]:
         """A line for each memory, by name; of a damaged one, what is wrong with it."""

@@ -240,9 +240,9 @@ def open_memory(library: Library, name: str, *, note: Note = lambda _: None) -> 
     is_read_now = stored.is_being_written
     for document, page in stored.unfinished():
         known = f"its first {document.chunks_read} of {count(document.chunks, 'chunk')}"
-        known += f", to page {page}" if page is not None else ""
+        known += f" (up to page {page})" if page is not None else ""
         state = "is being read" if is_read_now else "was not read to its end"
-        note(f"{document.title} {state}: answers know {known}")
+        note(f"{document.title} {state}: answers come only from {known}")
     if stored.is_empty and is_read_now:
         raise MplusError(
             f'memory "{name}" is being read, and nothing is kept of it yet: ask again in a few '

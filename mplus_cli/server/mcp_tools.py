@@ -30,7 +30,10 @@ the small model of mplus answer; it often declines. `read_document` gives the te
 _CHUNKS = 4
 _ONLY_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
-Memory = Annotated[str, Field(description="The memory; see list_memories.")]
+Memory = Annotated[
+    str | None,
+    Field(description="The memory; see list_memories. May be left out where there is only one."),
+]
 Documents = Annotated[
     list[str], Field(description="Only these documents: titles, or how they begin. [] is all.")
 ]
@@ -57,7 +60,7 @@ def _add_texts(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=_ONLY_READS, structured_output=True)
     async def read_document(
         document: Annotated[str, Field(description="Its title, path or file name.")],
-        memory: Memory = service.mplus.settings.memory,
+        memory: Memory = None,
         first: Annotated[int, Field(ge=0, description="Where to begin: a chunk, from 0.")] = 0,
         count: Annotated[int, Field(ge=1, le=16, description="Chunks of about a page.")] = _CHUNKS,
     ) -> dict[str, Any]:
@@ -90,25 +93,30 @@ def _add_texts(server: MCPServer[Any], service: Service) -> None:
 
 def _add_questions(server: MCPServer[Any], service: Service) -> None:
     """Passages that fit some words, and answers."""
-    default = service.mplus.settings.memory
+
+    async def name_of(memory: str | None) -> str:
+        name: str = await _in_thread(lambda: service.memory(memory).name, ToolError)
+        return name
 
     @server.tool(annotations=_ONLY_READS, structured_output=True)
     async def find(
         words: Annotated[str, Field(description="A question, or some words.")],
-        memory: Memory = default,
+        memory: Memory = None,
         count: Annotated[int, Field(ge=1, le=20)] = 5,
         documents: Documents = [],  # noqa: B006
     ) -> dict[str, Any]:
         """The passages of a memory that fit some words or a question, best first; none may fit."""
 
+        name = await name_of(memory)
+
         async def found() -> list[Note | Source]:
             question = Question(words, documents=tuple(documents))
             check(question)
-            return [one async for one in (await service.find(memory, question, count)).events()]
+            return [one async for one in (await service.find(name, question, count)).events()]
 
         events = await _reported(found, ToolError)
         return {
-            "passages": [_passage(memory, one) for one in events if isinstance(one, Source)],
+            "passages": [_passage(name, one) for one in events if isinstance(one, Source)],
             "note": next((one.text for one in events if isinstance(one, Note)), None),
         }
 
@@ -117,7 +125,7 @@ def _add_questions(server: MCPServer[Any], service: Service) -> None:
         question: Annotated[
             str, Field(description="Something that one passage of a text answers.")
         ],
-        memory: Memory = default,
+        memory: Memory = None,
         documents: Documents = [],  # noqa: B006
     ) -> dict[str, Any]:
         """Let mplus answer a question from a memory, with the passages that the answer rests on.
@@ -126,10 +134,12 @@ def _add_questions(server: MCPServer[Any], service: Service) -> None:
         `doubtful` is true, or `confidence` is low, trust the passages and not the answer.
         """
 
+        name = await name_of(memory)
+
         async def answered() -> Answer:
             asked = Question(question, documents=tuple(documents))
             check(asked)
-            events = [event async for event in (await service.ask(memory, asked)).events()]
+            events = [event async for event in (await service.ask(name, asked)).events()]
             return next(event for event in events if isinstance(event, Answer))
 
         answer = await _reported(answered, ToolError)
@@ -139,7 +149,7 @@ def _add_questions(server: MCPServer[Any], service: Service) -> None:
             "confidence": answer.confidence,
             "doubtful": answer.doubtful,
             "note": answer.note,
-            "passages": [_passage(memory, source) for source in answer.sources],
+            "passages": [_passage(name, source) for source in answer.sources],
         }
 
 

@@ -109,11 +109,12 @@ def serve(mplus: Mplus, place: Place, *, progress: Progress, ready: Callable[[st
 
 
 async def _load(mplus: Mplus, worker: Any, progress: Progress) -> None:
-    """Load the model, in the thread that will use it; for the memory that is meant where none is named."""
+    """Load the model, in the thread that will use it; for the memory that is asked where none is named."""
 
     def load() -> None:
-        name = mplus.settings.memory
-        known = mplus.library.open(name) if name in mplus.library.names() else None
+        names = mplus.library.names()
+        name = mplus.settings.memory_among(names)
+        known = mplus.library.open(name) if name in names else None
         mplus.loader.session(None if known is None or known.is_empty else known, progress=progress)
 
     await worker.run(load)

@@ -42,10 +42,13 @@ class Service:
     mplus: Mplus
     worker: Worker
 
-    def memory(self, name: str) -> MemoryHandle:
-        """A memory that exists; MissingError if it does not. Reads the disk: not for the event loop."""
-        handle = self.mplus.memory(name)
-        if name not in self.mplus.library.names():
+    def memory(self, name: str | None) -> MemoryHandle:
+        """A memory that exists, by default the one that is asked where none is named; MissingError if it does
+        not exist. Reads the disk: not for the event loop."""
+        names = self.mplus.library.names()
+        wanted = self.mplus.settings.memory_among(names) if name is None else name
+        handle = self.mplus.memory(wanted)
+        if wanted not in names:
             try:
                 _ = handle.stored  # says which name was probably meant
             except MplusError as error:

@@ -123,8 +123,8 @@ def show_reading(answer: Answer) -> None:
 
 
 def show_evidence(answer: Answer, *, whole: bool = False) -> None:
-    """The evidence of an answer: the passage that holds it, or the best one, and the places of the
-    others.
+    """The evidence of an answer: the passage that holds it, or the best one, and the places of others that
+    are worth a look.
 
     Args:
         whole: show every source, and its whole text.
@@ -142,7 +142,7 @@ def show_evidence(answer: Answer, *, whole: bool = False) -> None:
         show_sources(answer.sources, whole=True)
     else:
         show_source(best, second=second)
-        name_others([source for source in answer.sources if source is not best], but=best)
+        name_others(worth_a_look(answer, best), but=best)
     if answer.doubtful:
         screen.aside(LIKELIEST)
 
@@ -154,6 +154,15 @@ def shown_first(answer: Answer) -> tuple[Source, bool]:
         return answer.sources[0], answer.is_unsure
     holding = [source for source in answer.sources if source.answer_span]
     return (holding or answer.sources)[0], not holding
+
+
+def worth_a_look(answer: Answer, best: Source) -> list[Source]:
+    """The sources besides the one shown that may hold the answer better: none where an answer that is sure
+    stands in that one, and none of a refusal."""
+    is_found = best.answer_span is not None or answer.reason == "verdict" or answer.refused
+    if is_found and not answer.is_unsure:
+        return []
+    return [source for source in answer.sources if source is not best]
 
 
 def show_sources(sources: Sequence[Source], *, whole: bool = False) -> None:

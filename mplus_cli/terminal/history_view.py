@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from mplus_cli.history.export import places, standing
+from mplus_cli.history.export import standing
+from mplus_cli.history.passages import passages
 from mplus_cli.history.store import KeptConversation, Turn
 from mplus_cli.terminal import screen
 from mplus_cli.terminal.memory_view import plain_table
@@ -45,7 +46,7 @@ def listed_table(found: Iterable[KeptConversation], width: int) -> Table:
 
 
 def show_conversation(kept: KeptConversation, turns: Sequence[Turn]) -> None:
-    """A conversation on stdout: each question, its answer, and where that stands."""
+    """A conversation on stdout: each question, its answer, and the passages."""
     named = f" {kept.name}" if kept.name else ""
     screen.out(
         f"{kept.id}{named}: {count(kept.turns, 'answer')} of {kept.memory}, {moment(kept.started)}"
@@ -56,5 +57,5 @@ def show_conversation(kept: KeptConversation, turns: Sequence[Turn]) -> None:
         screen.piece(f"{answer_text(turn.answer, turn.details['reason'])}\n")
         if note := standing(turn.details):
             screen.dim(note, stderr=False)
-        for where in places(turn.details):
-            screen.dim(where, stderr=False)
+        for passage in passages(turn.details):
+            screen.dim(passage, stderr=False)

@@ -113,16 +113,24 @@ def _page(
 
 
 def _legend(drawn: MemoryMap, lit: QuestionHeat | None) -> str:
+    """What the colours mean that are on the page, and no others."""
+    groups = ", each group of cells a chapter" if _has_chapters(drawn) else ""
     keys = (
-        "Each cell is a chunk, each group of cells a chapter. Point at a cell, or move with Tab and the "
-        "arrow keys, to read its passage."
+        f"Each cell is a chunk{groups}. Point at a cell, or move with Tab and the arrow keys, to read its "
+        "passage."
     )
     if any(not chunk.stm_tokens and not chunk.ltm_tokens for chunk in drawn.chunks):
         keys = f"Pale: forgotten. {keys}"
     if lit is None:
-        return f"Blue: in short-term memory. {keys}"
+        short = any(chunk.stm_tokens for chunk in drawn.chunks)
+        return f"Blue: in short-term memory. {keys}" if short else keys
     warm = "The redder a cell, the better it fits the question. " if lit.fits else ""
-    return f"{warm}Framed: the best passages for the question. {keys}"
+    framed = "Framed: the best passages for the question. " if lit.best else ""
+    return f"{warm}{framed}{keys}"
+
+
+def _has_chapters(drawn: MemoryMap) -> bool:
+    return any(chunk.place and chunk.place.section for chunk in drawn.chunks)
 
 
 def _cell(

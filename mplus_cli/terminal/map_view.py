@@ -18,7 +18,8 @@ from mplus_cli.wording import count
 from mplus_cli.wording import place as worded_place
 
 _SHADES = {True: (" ", "░", "▒", "▓", "█"), False: (".", "-", "=", "*", "#")}
-"""Nothing is in memory; then the share of its memory tokens that are short-term: none, some, most, all."""
+"""Nothing is in memory; then the share of its memory tokens that are short-term: none, less than a quarter,
+less than three quarters, more."""
 _EDGES = {True: "│", False: "|"}
 _LEAST_CELLS = 3
 """Of a chapter on average, or chapters are not told apart."""
@@ -45,13 +46,13 @@ def map_picture(
     for place in drawn.chunks:
         by_document.setdefault(place.document_id, []).append(place)
     parts: list[RenderableType] = []
-    used = ""
+    used = ranks = ""
     for span in drawn.documents:
         places = by_document.get(span.document.id, [])
         if not places:
             continue
         strip, marks = _strip(places, max(10, min(width, _WIDEST)), shades, edge, consulted)
-        used += strip
+        used, ranks = used + strip, ranks + marks
         facts = document_facts(span.document, places)
         heading = Text.assemble((one_line(span.document.title), "bold"), (f"  {facts}", "dim"))
         parts += [heading, Text(strip, no_wrap=True)]
@@ -61,8 +62,7 @@ def map_picture(
     if len(by_document) > 1:
         held = " and ".join(_tokens(drawn.stm_tokens, drawn.ltm_tokens))
         parts.append(Text(f"{held} memory tokens in all"))
-    asked = question is not None and bool(consulted)
-    marks_used = list(_legend(used, shades, edge, len(consulted) * asked))
+    marks_used = list(_legend(used, shades, edge, ranks if question is not None else ""))
     is_short = cell_len("   ".join(marks_used)) <= width
     parts.append(Text(("   " if is_short else "\n").join(marks_used), "dim"))
     if question is not None and consulted:
@@ -117,21 +117,22 @@ def _tokens(short: float, long: float) -> list[str]:
     return [f"{tokens:,.0f} {kind}" for tokens, kind in both if round(tokens)]
 
 
-def _legend(used: str, shades: Sequence[str], edge: str, ranks: int) -> Iterator[str]:
-    """What the marks mean that are in the picture."""
-    nothing, none, *some = shades
+def _legend(used: str, shades: Sequence[str], edge: str, ranks: str) -> Iterator[str]:
+    """What the marks mean that are in the picture, and no others."""
+    nothing, none, *some, all_ = shades
     if none in used:
         yield f"{none} long-term memory"
-    if here := [shade for shade in some if shade in used]:
-        what = "short-term memory" if here == some[-1:] else "partly or entirely short-term memory"
-        yield f"{' '.join(here)} {what}"
+    if partly := [shade for shade in some if shade in used]:
+        yield f"{' '.join(partly)} partly short-term"
+    if all_ in used:
+        yield f"{all_} short-term memory"
     if nothing in used:
         yield "blank: forgotten" if nothing == " " else f"{nothing} forgotten"
     if edge in used:
         yield f"{edge} chapter break"
-    if ranks:
-        numbers = " ".join(map(str, range(1, ranks + 1)))
-        yield f"{numbers} best passages for the question"
+    if numbers := sorted(set(ranks) - {" "}):
+        best = "best passage" if len(numbers) == 1 else "best passages"
+        yield f"{' '.join(numbers)} {best} for the question"
 
 
 def _consulted(

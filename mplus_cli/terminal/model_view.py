@@ -38,7 +38,7 @@ def model_description(described: dict[str, Any]) -> Table:
         "licence": described["licence"] or "not known: see where the model came from",
         "layers": f"{described['layers']} of {described['hidden']}, "
         f"{described['positions']:,} positions",
-        "a chunk": f"{config['chunk_tokens']} tokens of text become {config['new_tokens']} "
+        "chunks": f"of {config['chunk_tokens']} tokens of text, each kept as {config['new_tokens']} "
         f"memory tokens per layer ({described['ratio']}:1)" + _in_layers(config["memory_layers"]),
         "short-term": f"{config['stm_tokens']:,} tokens (N)",
         "recalled": f"{config['recalled_tokens']:,} tokens a question (K0)",

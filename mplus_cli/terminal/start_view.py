@@ -19,7 +19,7 @@ def show_start(summaries: Sequence[MemorySummary], memory: str, download: int | 
     """Show what to do next.
 
     Args:
-        memory: the one that is meant where none is named.
+        memory: the one that is asked where none is named.
         download: bytes of the model that is not here yet; None: it is here.
     """
     _paragraph(

@@ -139,6 +139,16 @@ def test_the_text_around_a_passage(mplus: Mplus) -> None:
         book.excerpt("Emma")
 
 
+def test_the_only_memory_need_not_be_named(mplus: Mplus, folder: Path) -> None:
+    """It is asked; documents are read into the default one, which is asked from then on."""
+    book = mplus.memory()
+    assert book.stored.name == book.ask(SHORT).memory == "moonfleet"
+    assert book.find("a locket with a silver chain") and len(book.documents()) == 1
+    assert book.read("moonfleet.txt").memory == "default"
+    assert book.stored.name == "default"
+    assert [line.name for line in mplus.memories()] == ["default", "moonfleet"]
+
+
 def test_failures_say_what_to_do(mplus: Mplus, folder: Path, tiny_base_folder: Path) -> None:
     with pytest.raises(MplusError, match='there is no memory "moonflet"; did you mean'):
         mplus.memory("moonflet").ask("Who?")

@@ -329,6 +329,30 @@ def test_a_memory_that_is_not_there(mplus: Any, book: str) -> None:
     assert result.error == 'there is no memory "bok"; did you mean "book"?'
 
 
+def test_the_only_memory_need_not_be_named(mplus: Any, book: str) -> None:
+    """A line says which one was asked where nothing else does; reading still makes the default one."""
+    told = '  memory "book", the only one'
+    named, meant = (
+        mplus("ask", "Who keeps the goat?", *more, *SHORT) for more in (("-m", book), ())
+    )
+    assert meant.code == 0 and meant.out == named.out
+    assert meant.err.splitlines() == [told, *named.err.splitlines()]
+    assert mplus("ask", "Who keeps the goat?", "--json", *SHORT).json["memory"] == book
+    for quiet in (("--json",), ("--jsonl",), ("-q",)):
+        assert told not in mplus("ask", "Who keeps the goat?", *quiet, *SHORT).err
+    found = mplus("find", "lighthouse")
+    assert found.code == 0 and found.err.splitlines()[0] == told
+    asked = mplus("chat", stdin="Who keeps the goat?\n")
+    assert asked.code == 0 and asked.out and asked.err.splitlines()[0] == told
+    assert told not in mplus("chat", "--continue", stdin="Who?\n").err
+    assert mplus("memory", "map").err.splitlines()[0] == told
+
+    assert mplus("ingest", "-", stdin="The goat is called Admiral.").code == 0
+    after = mplus("ask", "Who is Admiral?", *SHORT)
+    assert after.code == 0 and told not in after.err
+    assert mplus("ask", "Who is Admiral?", "--json", *SHORT).json["memory"] == "default"
+
+
 def test_an_empty_memory(mplus: Any) -> None:
     library = Library(Path(os.environ["MPLUS_HOME"]))
     library.create("default", ModelIdentity("m", "ab" * 32, {}))

@@ -226,7 +226,7 @@ def test_commands(conversation: Conversation, mplus: Any, story: Path) -> None:
     with pytest.raises(UsageError, match="give full, or nothing"):
         run_command(conversation, "/sources all")
     assert run_command(conversation, "/reread 2").lines == (
-        "text of the 2 best chunks is shown to the model",
+        "the model also reads the text of the 2 best chunks",
     )
     assert conversation.reread == 2
     assert run_command(conversation, "/quote").lines == ("answers are quoted from the text",)
@@ -281,6 +281,9 @@ def test_names_that_other_chats_have(conversation: Conversation) -> None:
         with pytest.raises(UsageError, match=f"{command} needs"):
             run_command(conversation, line)
     assert run_command(conversation, "/continue") == run_command(conversation, "/resume")
+    told = "\n".join(run_command(conversation, "/help").lines)
+    for name in "/exit /bye /q /? /h /new /reset /search /add /continue".split():
+        assert f" {name}," in told or f" {name})" in told, name
     with pytest.raises(UsageError, match="did you mean /new"):
         run_command(conversation, "/neww")
 

@@ -81,6 +81,13 @@ def test_what_may_stand_there(library: Path, line: str, typed: str, expected: li
     assert completed(line, typed) == expected
 
 
+def test_documents_of_the_only_memory(library: Path) -> None:
+    """Where none is named, those of the memory that would be asked."""
+    assert completed("ask --document", "The") == []
+    Library(library).remove("books")
+    assert completed("ask --document", "The") == [HOSTILE]
+
+
 def test_a_damaged_library_completes_nothing(library: Path, capsys: Any) -> None:
     from mplus_cli import app as program
 

@@ -56,7 +56,7 @@ def test_asked_while_it_is_read(hold: Any, mplus: Any, tiny: Path, long_story: P
     ask = ("ask", "who?", "-m", "long", "--max-new-tokens", "2", "--no-sources")
     running = hold("models.update:read_chunk", 40, "ingest", long_story, "-m", "long")
     (document,) = library.open("long").documents()
-    known = f"answers know its first {document.chunks_read} of {document.chunks} chunks"
+    known = f"answers come only from its first {document.chunks_read} of {document.chunks} chunks"
     asked = mplus(*ask)
     assert (asked.code, asked.err.splitlines()[0]) == (0, f"Long is being read: {known}")
     running.kill()

@@ -207,12 +207,12 @@ def test_resume_brings_back_turns_and_memory(
 def test_a_memory_read_in_part_says_so_in_a_chat(
     conversation: Conversation, mplus: Any, story: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where `mplus chat -m other` begins: answers know a part only."""
+    """As where `mplus chat -m other` begins: answers come from a part only."""
     assert mplus("ingest", story, "-m", "other", "-q").code == 0
     (document,) = conversation.session.library.open("other").documents()
     monkeypatch.setattr(StoredMemory, "unfinished", lambda stored: [(document, 2)])
     note = run_command(conversation, "/memory other").lines[1]
-    assert note.startswith("Story was not read to its end: answers know its first ")
+    assert note.startswith("Story was not read to its end: answers come only from its first ")
     ask(conversation, "who?")
     run_command(conversation, "/memory book")
     assert run_command(conversation, "/resume 1").lines == (

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mplus_cli.api import Mplus
-from mplus_cli.library import Library, StoredMemory
+from mplus_cli.library import Library, MemoryMap, StoredMemory
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.runtime.model_info import map_json
+from mplus_cli.terminal.map_page import QuestionHeat, map_page
+from mplus_cli.terminal.map_view import map_picture
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e & <b>'
 CHAPTERS = (
@@ -163,6 +168,65 @@ def test_the_page(mplus: Any, chapters: str, tmp_path: Path, question: str | Non
     again = mplus("memory", "map", chapters, "--html", file)
     assert (again.code, "--force" in again.error) == (2, True)
     assert mplus("memory", "map", chapters, "--html", file, "--force").code == 0
+
+
+def legend(drawn: MemoryMap, *, unicode: bool, consulted: tuple[int, ...] = ()) -> tuple[str, str]:
+    """What is drawn, and what the line below it explains."""
+    screen = Console(width=200, record=True, file=io.StringIO())
+    question = "Who?" if consulted else None
+    screen.print(map_picture(drawn, 120, unicode=unicode, question=question, consulted=consulted))
+    lines = screen.export_text().splitlines()
+    last = lines.index("question: Who?") - 2 if consulted else len(lines) - 1
+    return "".join(lines[1 : last - 1]), lines[last].rstrip()
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_the_legend_explains_what_is_drawn_and_nothing_else(
+    mplus: Any, chapters: str, unicode: bool
+) -> None:
+    """Whatever shares of a chunk's memory tokens are short-term."""
+    drawn = draw_map(memory(chapters))
+    meanings = {
+        " ."[not unicode]: "forgotten",
+        "░-"[not unicode]: "long-term memory",
+        "▒="[not unicode]: "partly short-term",
+        "▓*"[not unicode]: "partly short-term",
+        "█#"[not unicode]: "short-term memory",
+        "│|"[not unicode]: "chapter break",
+    }
+    tokens = ((0, 0), (0, 8), (1, 7), (4, 4), (8, 0))
+    for few in product(tokens, repeat=2):
+        shares = cycle(few)
+        chunks = tuple(
+            replace(chunk, stm_tokens=short, ltm_tokens=long)
+            for chunk, (short, long) in zip(drawn.chunks, shares, strict=False)
+        )
+        strip, told = legend(replace(drawn, chunks=chunks), unicode=unicode)
+        for mark, meaning in meanings.items():
+            named = mark in told.split()
+            assert (meaning in told) if mark in strip else not named, (strip, told)
+    assert "passage" not in told
+    first = legend(drawn, unicode=unicode, consulted=(0,))[1]
+    assert first.endswith("   1 best passage for the question")
+    last = len(drawn.chunks) - 1
+    assert "1 2 best passages" in legend(drawn, unicode=unicode, consulted=(0, last))[1]
+
+
+def test_the_legend_of_the_page(mplus: Any, chapters: str) -> None:
+    drawn = draw_map(memory(chapters))
+    bare = replace(drawn, chunks=tuple(replace(one, place=None) for one in drawn.chunks))
+    long = replace(bare, chunks=tuple(replace(one, stm_tokens=0) for one in bare.chunks))
+    for shown, lit, told in (
+        (drawn, None, ("Blue:", "a chapter")),
+        (bare, None, ("Blue:",)),
+        (long, None, ()),
+        (drawn, QuestionHeat("Who?", (0,)), ("Framed:", "a chapter")),
+        (drawn, QuestionHeat("Who?", (), (0.0,) * len(drawn.chunks)), ("redder", "a chapter")),
+    ):
+        page = map_page("log", shown, [""] * len(shown.chunks), lit)
+        (line,) = re.findall(r'<p class="dim">memory log: (.*)</p>', page)
+        for words in ("Blue:", "Framed:", "redder", "a chapter"):
+            assert (words in line) == (words in told), line
 
 
 def test_floats_are_rounded(mplus: Any, chapters: str) -> None:

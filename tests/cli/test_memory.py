@@ -69,7 +69,7 @@ def test_show(mplus: Any, book: str) -> None:
     assert "Story" in text
     assert str(folder(book)) in text
     assert (document["author"], document["date"]) == (None, None)
-    assert "author" not in text
+    assert "author" not in text and "pages" not in text  # nothing would stand below
 
 
 def test_show_names_the_author(mplus: Any, tiny: Path, tmp_path: Path) -> None:
@@ -146,8 +146,24 @@ def test_rename_and_path(mplus: Any, book: str) -> None:
     assert mplus("memory", "rename", "other", ".x").code == 2
 
 
-def test_the_default_memory_is_meant_where_none_is_named(mplus: Any, book: str) -> None:
+def test_the_default_memory_is_meant_where_none_is_named(
+    mplus: Any, book: str, user_folders: Path
+) -> None:
+    """Where there is none called default, the only one is; not where the user chose another."""
+    assert mplus("memory", "path").out == f"{folder(book)}\n"
+    assert mplus("memory", "show", "--json").json["name"] == book
+    told = f'  memory "{book}", the only one\n'
+    assert mplus("memory", "export").err == told
+    assert mplus("memory", "export", "-q").err == mplus("memory", "export", book).err == ""
+    assert mplus("memory", "export", "--json").err == ""
+    mplus("config", "set", "memory", "work")
+    assert mplus("memory", "path").error.startswith('there is no memory "work"')
+    mplus("config", "set", "memory", "default")
     assert mplus("memory", "path").error.startswith('there is no memory "default"')
+    mplus("config", "unset", "memory")
+
+    mplus("memory", "fork", book, "other")
+    assert mplus("memory", "path").error.startswith('there is no memory "default": there are')
     mplus("memory", "rename", book, "default")
     assert mplus("memory", "path").out == f"{folder('default')}\n"
 

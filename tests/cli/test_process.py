@@ -163,7 +163,7 @@ def test_what_is_registered_for_the_exit_runs(how: str, code: int, said: str) ->
 THREADS = """
 import atexit, os, sys
 sys.argv = ["mplus", "--version"]
-names = ("OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
+names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS")
 atexit.register(lambda: print(*map(os.environ.get, names), "torch" in sys.modules))
 from mplus_cli import process
 process.run()
@@ -173,13 +173,14 @@ process.run()
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "PASSIVE 1 False"),
-        ({"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "4"}, "ACTIVE 4 False"),
+        ({}, "PASSIVE 1000 1 False"),
+        ({"GOMP_SPINCOUNT": "0"}, "PASSIVE 0 1 False"),
+        ({"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "4"}, "ACTIVE None 4 False"),
     ],
 )
 def test_how_threads_wait_is_told_before_torch_is_loaded(given: dict[str, str], said: str) -> None:
     """Later it would be too late; what the user's environment says counts."""
-    kept = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP_", "OPENB"))}
+    kept = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP_", "GOMP_", "OPENB"))}
     done = subprocess.run(
         [sys.executable, "-c", THREADS],
         env={**kept, "PYTHONPATH": str(ROOT), **given},

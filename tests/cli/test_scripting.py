@@ -179,7 +179,7 @@ def test_a_template_that_cannot_be_filled_in(mplus: Any, book: str, form: str, s
         ("ask --questions q --json", "--json and --questions exclude"),
         ("ask x --questions q", "leave out the one on the command line"),
         ("ask x --output o", "--output is for the answers to --questions"),
-        ("ask --questions gone.jsonl", 'there is no memory "default"'),
+        ("ask --questions gone.jsonl -m gone", 'there is no memory "gone"'),
         ("memory list -q -v", "--quiet and --verbose exclude"),
         ("find x --json --jsonl", "--json and --jsonl exclude"),
     ],

@@ -206,8 +206,9 @@ def test_alone_it_says_what_to_do_next(mplus: Any, own_home: Path) -> None:
     assert "mplus ingest book.pdf" in first.out and "mplus demo" in first.out
     assert "downloads the model once: 92.9 MB" in first.out and "mplus --help" in first.out
     library = Library(own_home / "mplus")
-    for name in ("work", "x" * 90):
-        library.create(name, ModelIdentity("m", "f" * 64, {}))
+    library.create("work", ModelIdentity("m", "f" * 64, {}))
+    assert 'mplus ask "..."' in mplus().out  # the only one need not be named
+    library.create("x" * 90, ModelIdentity("m", "f" * 64, {}))
     shown = mplus("--offline").out
     assert "work (0 documents)" in shown and 'mplus ask -m work "..."' in shown
     library.create("default", ModelIdentity("m", "f" * 64, {}))

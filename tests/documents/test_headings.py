@@ -1,6 +1,7 @@
 """Where parts and chapters begin: in the words of a text, in Markdown, HTML and PDF."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,46 @@ def test_numbers_alone_are_headings_where_they_count_up(text: str, titles: list[
     found = plain_headings(text)
     assert [one.title for one in found] == titles
     assert all(text[one.start :].startswith(one.title.split(".")[0]) for one in found)
+
+
+QUOTED = ("“It's Just the very Biggest Thing”", "“Question!”", "“Who could have Foreseen it?”")
+
+
+def quoted(*titles: str, word: str = "CHAPTER ", text: str = CHAPTER) -> str:
+    """Chapters with a line of their own below the number."""
+    numbered = zip(("I", "II", "III", "IV", "V"), titles, strict=False)
+    return "".join(f"{word}{number}\n\n{title}\n\n{text}\n\n" for number, title in numbered)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (QUOTED, QUOTED),
+        ([line.replace("“", '"').replace("”", '"') for line in QUOTED], None),
+        (["‘the long way home’", "‘who it was’", "‘a talk’"], None),
+        ((*QUOTED, "He came at last."), (*QUOTED, "")),  # one has none
+        # Chapters that begin with what somebody says: nothing that the book does throughout.
+        (("“Where are they now?”", "It rained.", "He came.", "“Nobody knows that!”"), ("",) * 4),
+        (("“Where are they now?”", "“Nobody knows that!”"), ("", "")),
+        ([f"{line} said he" for line in QUOTED], ("",) * 3),
+        ([f"“{'so it goes on ' * 8}and on”"] * 3, ("",) * 3),
+        # Mottoes, which end as sentences do.
+        (("“Welcome ever smiles.”", "“all was well.”", "“so it goes,”"), ("",) * 3),
+        (("“all was well” and “so on”",) * 3, ("",) * 3),
+    ],
+)
+@pytest.mark.parametrize("word", ["CHAPTER ", ""])
+def test_titles_in_quotation_marks(lines: list[str], expected: Any, word: str) -> None:
+    """Whatever their words begin with, where all chapters have one; numbers alone on a line may too."""
+    text = quoted(*lines, word=word)
+    titles = lines if expected is None else expected
+    if not word and len(lines) < 3:
+        titles = []  # too few to count up
+    numbers = ("I", "II", "III", "IV")
+    assert [one.title for one in plain_headings(text)] == [
+        f"{word}{number}. {title}" if title else f"{word}{number}"
+        for number, title in zip(numbers, titles, strict=False)
+    ]
 
 
 def test_a_novel_with_numbers_alone_has_chapters(tmp_path: Path) -> None:

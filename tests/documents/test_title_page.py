@@ -97,6 +97,55 @@ def test_the_name_of_the_file_confirms_a_title(
     assert titled(tmp_path, f"{name}.txt", f"{head}\n\n\n{BOOK}") == expected
 
 
+OPENING = "\n\nCHAPTER I\n\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "title", "author"),
+    [
+        ("American Notes\nCharles Dickens\n\nPREFACE\n\n", "American Notes", "Charles Dickens"),
+        ("A NIGHT AT SEA\n\nANN LEE\n\nCONTENTS\n\n", "A Night at Sea", "Ann Lee"),
+        (f"Peter Pan\nJames M. Barrie{OPENING}", "Peter Pan", "James M. Barrie"),
+        (f"Emma\nMary Ann de la Mare{OPENING}", "Emma", "Mary Ann de la Mare"),
+        (f"Emma\nAnn Lee\n\nTO MY SISTER{OPENING}", "Emma", "Ann Lee"),
+    ],
+)
+def test_a_name_below_the_title_of_a_book_is_its_author(
+    tmp_path: Path, head: str, title: str, author: str
+) -> None:
+    assert titled(tmp_path, "pg675.txt", f"{head}{BOOK}\n\nAnn Lee said so.") == (title, author)
+    assert titled(tmp_path, "my-file.txt", f"{head}{PROSE}") == ("My File", None)  # no book
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "American Notes\nCharles Dickens\n\n",  # nothing opens the book
+        f"American Notes\n1842\nCharles Dickens{OPENING}",
+        f"American Notes\n\nA Journey\n\nCharles Dickens{OPENING}",
+        f"American notes and other things\nCharles Dickens{OPENING}",
+        f"American Notes of\nCharles Dickens{OPENING}",  # part of the title
+        f"American Notes.\nCharles Dickens{OPENING}",
+        f"American Notes\nMary Ann Evans Lee Smith{OPENING}",
+        f"American Notes\nDickens{OPENING}",
+        f"American Notes\nThe Old Curiosity{OPENING}",
+        f"American Notes\nSilas Tremblay{OPENING}",  # the book is about him
+        f"American Notes\nNew Jersey{OPENING}",
+        f"American Notes\nOld Dog{OPENING}",
+        f"To My Sister\nMary Evans{OPENING}",
+        f"Copyright Notice\nMary Evans{OPENING}",
+        f"Dedicated To\nMary Evans{OPENING}",
+        f"Contents\nMary Evans{OPENING}",
+        f"Preface\nMary Evans{OPENING}",
+        f"American Notes\n\nMiss Marjoribanks\n\nBY MRS OLIPHANT{OPENING}",
+        "",
+    ],
+)
+def test_other_lines_below_a_first_line_are_no_authors(tmp_path: Path, head: str) -> None:
+    text = f"{head}{BOOK}\n\n{'Then Tremblay spoke. ' * 20}"
+    assert titled(tmp_path, "my-file.txt", text)[0] == "My File"
+
+
 def test_a_short_text_does_not_show_what_is_a_name(tmp_path: Path) -> None:
     assert titled(tmp_path, "notes.txt", "Notes\nSilver Spring\n\nOnce.") == ("Notes", None)
 

@@ -19,6 +19,7 @@ from mplus_cli.errors import MplusError, UsageError
 from mplus_cli.history.database import reading
 from mplus_cli.history.export import export
 from mplus_cli.history.export import markdown as to_markdown
+from mplus_cli.history.passages import passages
 from mplus_cli.history.record import Record
 from mplus_cli.history.store import History, latest_chat
 
@@ -79,6 +80,40 @@ def test_conversations_are_kept_listed_and_found(history: History) -> None:
             history.find(gone)
     with pytest.raises(UsageError, match="there is no conversation yet"):
         latest_chat(history, "whales")
+
+
+def test_all_passages_are_shown_and_searched(history: History, tmp_path: Path) -> None:
+    """Also in what earlier versions kept: the sentences were always there. Words that are no passage, such as
+    the names of fields, find nothing."""
+    told = answer("Who?")
+    first, other = ({**told["sources"][0]} for _ in range(2))
+    first["second_quote"] = "He lit the\nlamp."
+    other |= {"quote": "Él vio el BUQUE 100% verde.", "pages": [7, 7]}
+    history.keep(None, "ask", [{**told, "sources": [first, other, other]}])
+    history.keep(None, "ask", [{**told, "sources": [first], "doubtful": True}])
+    gone = {**told, "sources": [first], "reason": "refused", "refused": True}
+    history.keep(None, "ask", [{**gone, "answer": "The text does not say."}])
+    history.keep(None, "ask", [{**gone, "sources": [], "answer": "Ahab", "refused": False}])
+    for words, found in (
+        ("buque Él 100%", [1]),
+        ("vio who", [1]),
+        ("lamp", [2]),
+        ("keeper", [3, 2, 1]),
+        ("buque lamp", []),
+        ("document", []),
+        ("SECRET", []),
+    ):
+        assert [line.id for line in history.listed(9, words=words)] == found, words
+    where = 'Story, p. 2-3, "Part *1*"'
+    lines = [[*passages(history.find(str(number))[1][0].details)] for number in (1, 2, 3, 4)]
+    assert lines == [
+        [f'{where}: "The keeper."', 'Story, p. 7, "Part *1*": "Él vio el BUQUE 100% verde."'],
+        [f'{where}: "The keeper. ... He lit the lamp."'],
+        [f'{where}: "The keeper."'],
+        [],
+    ]
+    export(tmp_path / "talk.md", "book", [history.find("1")[1][0].details])
+    assert '\n- Story, p. 7, "Part *1*": "Él vio' in (tmp_path / "talk.md").read_text("utf-8")
 
 
 def test_it_is_private_and_what_is_removed_is_gone(history: History) -> None:

@@ -209,7 +209,7 @@ def test_questions_are_answered_while_a_book_is_read_and_a_client_may_go(
     asked = {"question": "Who is the sexton?", "max_new_tokens": 4}
     assert live.post("/api/memories/book/ask", asked)["answer"]
     told = live.post("/api/memories/long/ask", asked)
-    assert "is being read: answers know its first" in told["notes"][0]
+    assert "is being read: answers come only from its first" in told["notes"][0]
     reading.close()  # the client is gone: the reading ends, and what was committed is kept
     live.until(lambda: live.get("/api/status")["running"] == 0)
     (row,) = live.get("/api/memories/long")["documents"]

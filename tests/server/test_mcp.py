@@ -20,7 +20,7 @@ mcp = pytest.importorskip("mcp")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint_folder: Path) -> Path:
-    """A library with two memories."""
+    """A library with one memory."""
     folder = tmp_path_factory.mktemp("home")
     text = "Chapter I. The Vault\n\nThe sexton was called Ratsey. He kept a locket.\n\n"
     (folder / "moonfleet.txt").write_text(text * 6)
@@ -74,6 +74,9 @@ def test_an_assistant_reads_a_memory(
         expected = book.find(words, 2)
         assert [one["quote"] for one in passages] == [source.quote for source in expected]
         assert passages and passages[0]["place"].startswith("Moonfleet")
+
+        unnamed = value(await client.call_tool("find", {"words": words, "count": 2}))
+        assert unnamed == found  # the only memory there is
 
         read = await client.read_resource(passages[0]["resource"])
         assert (passages[0]["quote"] or "").split()[0] in read.contents[0].text

@@ -31,11 +31,7 @@ def shown(capsys: Any, answer: Answer, **options: Any) -> tuple[str, list[str]]:
 def test_the_passage_that_holds_the_answer_comes_first(capsys: Any, stream: bool) -> None:
     out, err = shown(capsys, ANSWER, stream=stream)
     assert out == "Admiral\n"
-    assert err[-3:] == [
-        "  The goat was called Admiral.",
-        "  Story, p. 3",
-        "  See also: Log, p. 7-8",
-    ]
+    assert err[-2:] == ["  The goat was called Admiral.", "  Story, p. 3"]
     assert shown(capsys, ANSWER, stream=stream, sources=False)[0] == "Admiral\n"
 
 
@@ -54,19 +50,33 @@ def in_chapter(share: float) -> Source:
     return replace(HOLDING, pages=None, place=place, quote_place=None, answer_span=None)
 
 
-def test_other_passages_are_named_in_one_line(capsys: Any) -> None:
-    again = replace(HOLDING, pages=(9, 9), answer_span=None)
+def test_other_passages_are_named_in_one_line_where_they_may_hold_the_answer(capsys: Any) -> None:
+    """Below an answer that is sure and stands in the passage above, or below a refusal, they add nothing."""
+    first = replace(HOLDING, answer_span=None)
+    again = replace(first, pages=(9, 9))
     sequel = replace(again, document="Story, the end")
+    unsure = replace(ANSWER, answer=REFUSAL, reason="unsure")
     for sources, line in (
-        ((HOLDING, OTHER, again, again), ["  See also: p. 9; Log, p. 7-8"]),
-        ((HOLDING, sequel), ["  See also: Story, the end, p. 9"]),
-        ((HOLDING, HOLDING), ["  Story, p. 3"]),
+        ((first, OTHER, again, again), "  See also: p. 9; Log, p. 7-8"),
+        ((first, sequel), "  See also: Story, the end, p. 9"),
+        ((first, first), "  Story, p. 3"),
         (
-            (HOLDING, *(in_chapter(share) for share in (0.14, 0.2))),
-            ['  See also: "The Ferry", at 14 % and 20 %'],
+            (first, *(in_chapter(share) for share in (0.14, 0.2))),
+            '  See also: "The Ferry", at 14 % and 20 %',
         ),
     ):
-        assert shown(capsys, replace(ANSWER, sources=sources))[1][-1:] == line
+        assert shown(capsys, replace(ANSWER, sources=sources))[1][-1] == line, "it stands nowhere"
+        assert shown(capsys, replace(unsure, sources=sources))[1][-1] == line
+        assert line in shown(capsys, replace(ANSWER, sources=sources, doubtful=True))[1]
+        held = (HOLDING, *sources[1:])
+        assert line in shown(capsys, replace(ANSWER, sources=held, doubtful=True))[1]
+        for sure in (
+            replace(ANSWER, sources=held),
+            replace(ANSWER, sources=sources, reason="verdict"),
+            replace(unsure, sources=sources, reason="refused"),
+            replace(unsure, sources=sources, reason="part"),
+        ):
+            assert shown(capsys, sure)[1][-1] == "  Story, p. 3"
 
 
 def test_whole_passages(capsys: Any) -> None:
@@ -101,12 +111,7 @@ def test_a_refusal_shows_one_passage(capsys: Any) -> None:
     )
     out, err = shown(capsys, refused)
     assert out == "The text does not seem to say.\n"
-    assert err[-4:] == [
-        "  Nearest in the text:",
-        "  Nothing here.",
-        "  Log, p. 7-8",
-        "  See also: Story, p. 3",
-    ]
+    assert err[-3:] == ["  Nearest in the text:", "  Nothing here.", "  Log, p. 7-8"]
     assert "  Nothing there." in shown(capsys, replace(refused, reason="unsure"))[1]
     late = replace(near, quote_span=(14, 28), second_span=(0, 13))
     err = shown(capsys, replace(refused, sources=(late,), reason="unsure"))[1]
