@@ -219,7 +219,8 @@ def _nats(
     logits, cache = side
     prompt = TextPrompt(len(cache), logits[-1].float().log_softmax(dim=-1), cache)
     stops = sorted(loaded.session.loaded.stop_ids)
-    return [one.nats for one in follow(loaded.session.model.generate, prompt, continuations, stops)]
+    followed = follow(loaded.session.model.generate, [prompt], [continuations], stops)
+    return [one.nats for one in followed[0]]
 
 
 def _margins(

@@ -151,13 +151,19 @@ class Decoder:
         """What layer `index` computes with: the stack's modules, or the same with the adapter merged."""
         found = self._weights.get(index)
         if found is None:
+            if not self.keep and self.apart is not None:
+                self._weights.clear()  # only the newest is there, which a pass asks for more than once
             found = layer_weights(
                 self.stack.model.layers[index], self.stack.architecture, self._join(index)
             )
-            if not self.keep and self.apart is not None:
-                self._weights.clear()  # but the newest, which a pass asks for more than once
             self._weights[index] = found
         return found
+
+    def give_back(self) -> None:
+        """Between passes: release what can be made again, if weights are not kept from pass to pass."""
+        if not self.keep and self.apart is not None:
+            self._weights.clear()
+            self.apart.give_back()
 
     def _join(self, index: int) -> Join:
         """Makes projections of layer `index`: of the modules, or of weights with the adapter merged."""

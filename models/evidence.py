@@ -50,6 +50,8 @@ def similarities(
             if keys:
                 layers.append(model.retriever.token_scores(row, query, torch.cat(keys).float()))
         found.append(torch.cat(layers) if layers else torch.zeros(0, 0))
+    if not model.generate.keep:  # a single question leaves nothing in memory that can be read again
+        memory.give_back()
     return found
 
 
@@ -79,9 +81,6 @@ def rank_by_windows(
     for near in similarities(model, memory, queries, [entry.chunk for entry in best]):
         within = float(window_scores(near, window).max()) if near.numel() else 0.0
         lost.append(weight * (whole_score(near) - within))
-    if not model.generate.keep:  # a single question leaves nothing in memory that can be read again
-        for segment in memory.segments:
-            segment.give_back()
     again = [
         ChunkScore(entry.chunk, entry.score - less) for entry, less in zip(best, lost, strict=True)
     ]

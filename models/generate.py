@@ -140,6 +140,7 @@ def read(
             f"the prompt has {len(prompt_ids)} tokens and the answer up to {spare}: {room} fit"
         )
     logits, cache = prefill(model, memory, found.recall, prompt_ids, spare=spare, branches=branches)
+    model.generate.give_back()
     found = found.settled()
     sizes = len(memory.stm), memory.ltm_tokens, len(prompt_ids)
     return ReadPrompt(Recalled(found.ranked, len(found.recall), *sizes), found, logits, cache)

@@ -1,7 +1,9 @@
 """How likely continuations of a prompt are to a reader that has no memory: all of them in one pass.
 
-Each continues the prompt, and none sees another; tokens with which several begin are read once. Works on
-token ids, independent of text and memory.
+Each continues the prompt, and none sees another; tokens with which several begin are read once. Several
+prompts may share a pass, layer by layer, so that a reader that does not keep its merged weights makes each
+layer's once for all; the results are those of passes of their own, bit by bit. Works on token ids,
+independent of text and memory.
 
 Shapes: V vocabulary; T tokens of a pass, behind n in the cache.
 """
@@ -46,36 +48,71 @@ class TextPrompt:
     """With room for one call of `follow`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """Tokens to be read."""
+
+    ids: Sequence[int]
+    positions: Sequence[int]
+    layer: Callable[[int, Tensor, Rotary], Tensor]
+    """Runs a layer, by its number, over the states that enter it (1, T, D): those that leave it."""
+
+
 @torch.no_grad()
-def read_prompt(reader: Decoder, ids: Sequence[int], *, spare: int) -> TextPrompt:
-    """Read a prompt, of which the first token is at position 0.
+def read_prompts(
+    reader: Decoder, prompts: Sequence[Sequence[int]], *, spare: int
+) -> list[TextPrompt]:
+    """Read prompts, each by itself, with its first token at position 0.
 
     Args:
-        spare: the most tokens of all continuations together.
+        spare: the most tokens of all continuations of a prompt together.
     """
-    shape = (1, reader.kv_heads, len(ids) + spare, reader.head_size)
-    cache = KeyValueCache([shape] * reader.layers, reader.dtype, reader.device)
-    mask = reader.mask(len(ids), 0)
+    caches = [_cache(reader, len(ids) + spare) for ids in prompts]
 
-    def layer(index: int, hidden: Tensor, rotary: Rotary) -> Tensor:
-        return reader.layer(index, hidden, rotary, mask, cache)
+    def reading(ids: Sequence[int], cache: KeyValueCache) -> _Pass:
+        mask = reader.mask(len(ids), 0)
+        return _Pass(
+            ids,
+            range(len(ids)),
+            lambda index, hidden, rotary: reader.layer(index, hidden, rotary, mask, cache),
+        )
 
-    last = _through(reader, ids, range(len(ids)), layer)[:, -1:]
-    return TextPrompt(len(ids), reader.final(last)[0, 0].float().log_softmax(dim=-1), cache)
+    left = _through(reader, [reading(*one) for one in zip(prompts, caches, strict=True)])
+    chances = [reader.final(one[:, -1:])[0, 0].float().log_softmax(dim=-1) for one in left]
+    lengths = [len(ids) for ids in prompts]
+    return [TextPrompt(*one) for one in zip(lengths, chances, caches, strict=True)]
+
+
+def _cache(reader: Decoder, tokens: int) -> KeyValueCache:
+    shape = (1, reader.kv_heads, tokens, reader.head_size)
+    return KeyValueCache([shape] * reader.layers, reader.dtype, reader.device)
 
 
 @torch.no_grad()
 def follow(
     reader: Decoder,
-    prompt: TextPrompt,
-    continuations: Sequence[Sequence[int]],
+    prompts: Sequence[TextPrompt],
+    continuations: Sequence[Sequence[Sequence[int]]],
     stop_ids: Sequence[int],
-) -> list[Followed]:
-    """Follow continuations of a prompt, each of at least one token. The cache is left unchanged."""
-    tree = _Tree.of(continuations)
-    if not tree.ids:
-        return []
-    mark = prompt.cache.mark()
+) -> list[list[Followed]]:
+    """Follow continuations of each prompt, each of at least one token. The caches are left unchanged."""
+    trees = [_Tree.of(each) for each in continuations]
+    marks = [prompt.cache.mark() for prompt in prompts]
+    pairs = list(zip(prompts, trees, strict=True))
+    left = _through(reader, [_following(reader, *pair) for pair in pairs if pair[1].ids])
+    for prompt, mark in zip(prompts, marks, strict=True):
+        prompt.cache.rewind(mark)
+    found, rows = list[list[Followed]](), iter(left)
+    for (prompt, tree), each in zip(pairs, continuations, strict=True):
+        hidden = next(rows)[0] if tree.ids else None
+        found.append(
+            [] if hidden is None else _judged(reader, prompt, tree, hidden, each, stop_ids)
+        )
+    return found
+
+
+def _following(reader: Decoder, prompt: TextPrompt, tree: _Tree) -> _Pass:
+    """The pass of a tree's tokens behind a prompt."""
     positions = [prompt.length + len(path) - 1 for path in tree.paths]
     masks = {window: tree.mask(reader, prompt.length, window) for window in set(reader.windows)}
 
@@ -86,8 +123,18 @@ def follow(
             *(masks[reader.windows[index]], prompt.cache, KERNELS[reader.attention]),
         )
 
-    hidden = _through(reader, tree.ids, positions, layer)[0]
-    prompt.cache.rewind(mark)
+    return _Pass(tree.ids, positions, layer)
+
+
+def _judged(
+    reader: Decoder,
+    prompt: TextPrompt,
+    tree: _Tree,
+    hidden: Tensor,
+    continuations: Sequence[Sequence[int]],
+    stop_ids: Sequence[int],
+) -> list[Followed]:
+    """Continuations with log-probabilities, of what left the last layer of a tree's tokens (T, D)."""
     nats = prompt.chances[tree.ids].tolist()  # right for the first tokens, the others follow
     ends, stops = list[float](), sorted(stop_ids)
     for start in range(0, len(hidden), ROWS):
@@ -146,16 +193,13 @@ class _Tree:
         return mask[None, None].to(reader.device)
 
 
-def _through(
-    reader: Decoder,
-    ids: Sequence[int],
-    positions: Sequence[int],
-    layer: Callable[[int, Tensor, Rotary], Tensor],
-) -> Tensor:
-    """What leaves the last layer (1, T, D)."""
-    rotary = reader.rotary_at(torch.tensor([list(positions)], device=reader.device))
+def _through(reader: Decoder, passes: Sequence[_Pass]) -> list[Tensor]:
+    """What leaves the last layer (1, T, D) in each pass."""
+    device = reader.device
+    turns = [reader.rotary_at(torch.tensor([list(one.positions)], device=device)) for one in passes]
     with reader.active():
-        hidden = reader.embed(torch.tensor([list(ids)], device=reader.device))
-        for index in range(reader.layers):
-            hidden = layer(index, hidden, rotary)
+        hidden = [reader.embed(torch.tensor([list(one.ids)], device=device)) for one in passes]
+        for index in range(reader.layers if passes else 0):
+            for number, one in enumerate(passes):
+                hidden[number] = one.layer(index, hidden[number], turns[number])
     return hidden

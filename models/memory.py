@@ -152,6 +152,11 @@ class Memory:
         """Whether it holds no memory token at all."""
         return len(self.stm) == 0 and not self.segments
 
+    def give_back(self) -> None:
+        """Release the bytes in memory of what is mapped from files, as of each segment."""
+        for segment in self.segments:
+            segment.give_back()
+
     def with_segments(self, segments: Sequence[Segment]) -> Memory:
         """The same memory with its long-term memory held by other segments."""
         return replace(self, segments=tuple(segments))

@@ -5,8 +5,8 @@ Shapes: r rank, I inputs and O outputs of a projection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class Adapter:
     alpha: float
     weights: Mapping[str, tuple[Tensor, Tensor]]
     """Projection (`model.layers.0.self_attn.q_proj`) to A (r, I) and B (O, r)."""
+    give_back: Callable[[], object] = field(default=bool, compare=False)
+    """Releases the bytes in memory of what is mapped from a file: they are read again when they are used."""
 
     @property
     def scale(self) -> float:

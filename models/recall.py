@@ -217,6 +217,8 @@ def look_up(
     reading = model.config.reading
     best = ranked[: reading.best_chunks or len(ranked)]
     tokens = recall_chunks(memory, best, model.config.recalled_tokens)
+    if not model.generate.keep:  # as in `similarities`
+        memory.give_back()
     only = [score.chunk for score in best] if reading.best_chunks and ranked else None
     near = near_question(model, memory, tokens, queries)
     recall = ChunkRecall(tokens.to(model.device), ranked, reading.relevance_weight, near, only)

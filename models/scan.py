@@ -70,6 +70,7 @@ def question_queries(model: MPlusModel, ids: Tensor) -> list[Tensor]:
                 keys, values = model.update_bos.keys_values(index)
                 prefix = Prefix(rotate(keys, first[index]), values.transpose(1, 2))
                 hidden = decoder.layer(index, hidden, rotary, mask, prefix)
+    decoder.give_back()
     return queries
 
 

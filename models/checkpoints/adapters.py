@@ -167,7 +167,8 @@ def load_adapter(folder: Path) -> Adapter:
         check("r", rank, Integer(1))
         check("lora_alpha", alpha, Number(0))
         files = SafetensorsFiles(folder)  # mapped: what no pass uses is not read
-        return Adapter(rank, alpha, pair_up({name: files[name] for name in files}, folder))
+        weights = pair_up({name: files[name] for name in files}, folder)
+        return Adapter(rank, alpha, weights, files.give_back_all)
 
 
 def pair_up(tensors: Mapping[str, Tensor], source: Path) -> dict[str, tuple[Tensor, Tensor]]:

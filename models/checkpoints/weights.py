@@ -97,6 +97,12 @@ class SafetensorsFiles:
         if first < last:
             place.file.madvise(mmap.MADV_DONTNEED, first, last - first)
 
+    def give_back_all(self) -> None:
+        """Release the pages of all tensors, likewise."""
+        for file in {id(place.file): place.file for place in self._places.values()}.values():
+            if hasattr(mmap, "MADV_DONTNEED"):
+                file.madvise(mmap.MADV_DONTNEED)
+
     def _place(self, name: str) -> _Place:
         if name not in self._places:
             raise CheckpointError(

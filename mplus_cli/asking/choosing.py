@@ -5,8 +5,9 @@ Takes a prompt that was read and the matches of the question's words; knows the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from models.prompts import REFUSAL, encode_plain
@@ -188,12 +189,22 @@ def _with_second(
     ]
     session.end_steps()
     named, judged = [one.text for one in answers], list[Considered]()
-    for passages in in_rounds(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]]):
-        opinion = ask_second(session, question, passages, named, longest)
-        judged = best_judged(judged, judged_by_both(grounds, answers, opinion, refusing))
-        if is_sure(judged):
-            break
+    rounds = in_rounds(fitting, [(one.text, one.nats) for one in answers[:ANSWERS]])
+    for together in _read_together(rounds, session.model.generate.keep):
+        for opinion in ask_second(session, question, together, named, longest):
+            judged = best_judged(judged, judged_by_both(grounds, answers, opinion, refusing))
+            if is_sure(judged):
+                return judged
     return judged
+
+
+def _read_together(rounds: Iterable[list[str]], keep: bool) -> Iterator[list[list[str]]]:
+    """Rounds that are read in one pass: each by itself; where merged weights are not kept, all that come
+    after the first, which is mostly the last."""
+    left = iter(rounds)
+    yield from ([passages] for passages in (left if keep else islice(left, 1)))
+    if others := list(left):
+        yield others
 
 
 def choose(prompted: Prompted, behind: ReadPrompt, longest: int) -> Chosen:

@@ -133,18 +133,14 @@ def _places(text: str, wanted: str) -> Iterator[tuple[int, int]]:
     """Where words (start, stop) with a stem stand in a text in lower case."""
     known: dict[str, bool] = {}
     for prefix in (wanted, wanted[:-1] + "i") if wanted.endswith("y") else (wanted,):
-        at = text.find(prefix)
-        while at >= 0:
-            stop = at + len(prefix)
+        for place in re.finditer(rf"{prefix}[^\W_]*", text):
+            at, stop = place.span()
             if not at or not text[at - 1].isalnum():
-                while text[stop : stop + 1].isalnum():
-                    stop += 1
-                word = text[at:stop]
+                word = place[0]
                 if word not in known:
                     known[word] = stem(word) == wanted
                 if known[word]:
                     yield at, stop
-            at = text.find(prefix, stop)
 
 
 def _best_window(

@@ -78,42 +78,48 @@ class Opinion:
 def ask_second(
     session: Session,
     question: str,
-    passages: Sequence[str],
+    rounds: Sequence[Sequence[str]],
     answers: Sequence[str],
     longest: int = AHEAD,
-) -> Opinion:
-    """The second opinion.
+) -> list[Opinion]:
+    """The second opinion of each round, which knows nothing of the others.
 
     Args:
-        passages: of the text, best first.
+        rounds: the passages of the text that each is shown.
         answers: of the reader of memory, likeliest first.
         longest: the most tokens of an answer of its own.
     """
-    from models.judging import follow, read_prompt
+    from models.judging import follow, read_prompts
 
     reader = session.text_reader()
     short = question
     if len(question) > LONGEST_QUESTION:
         end = question[-LONGEST_QUESTION:]
         short = end.partition(" ")[2] or end
-    asked = "\n\n".join((short, *passages, short))
-    ids = session.loaded.prompt.render(session.tokenizer, asked)[0]
+    asked = ["\n\n".join((short, *passages, short)) for passages in rounds]
+    ids = [session.loaded.prompt.render(session.tokenizer, one)[0] for one in asked]
     given = [encode_plain(session.tokenizer, answer) for answer in answers[:ANSWERS]]
     refusal = encode_plain(session.tokenizer, REFUSAL)[:2]
     spare = sum(map(len, given)) + len(refusal) + BEGINNINGS * AHEAD
-    prompt = read_prompt(reader, ids, spare=spare)
-    begun = likeliest_beginnings(session, passages, prompt.chances.tolist(), min(longest, AHEAD))
-    continuations = [*given, refusal, *(ids for ids, _ in begun)]
-    followed = follow(reader, prompt, continuations, sorted(session.loaded.stop_ids))
-    judged = [
-        Judged(text, len(one.ids), sum(one.nats) + one.ends[-1])
-        for text, one in zip(answers, followed, strict=False)
+    prompts = read_prompts(reader, ids, spare=spare)
+    begun = [
+        likeliest_beginnings(session, passages, prompt.chances.tolist(), min(longest, AHEAD))
+        for passages, prompt in zip(rounds, prompts, strict=True)
     ]
-    own = []
-    for (_, text), one in zip(begun, followed[len(given) + 1 :], strict=True):
-        spans = list(_spans(session, question, text, one))
-        own += [max(spans, key=lambda span: span.nats)] if spans else []
-    return Opinion(tuple(judged[: len(given)]), tuple(own), sum(followed[len(given)].nats))
+    continuations = [[*given, refusal, *(ids for ids, _ in each)] for each in begun]
+    followed = follow(reader, prompts, continuations, sorted(session.loaded.stop_ids))
+    opinions = []
+    for each, found in zip(begun, followed, strict=True):
+        judged = [
+            Judged(text, len(one.ids), sum(one.nats) + one.ends[-1])
+            for text, one in zip(answers[: len(given)], found, strict=False)
+        ]
+        own = []
+        for (_, text), one in zip(each, found[len(given) + 1 :], strict=True):
+            spans = list(_spans(session, question, text, one))
+            own += [max(spans, key=lambda span: span.nats)] if spans else []
+        opinions.append(Opinion(tuple(judged), tuple(own), sum(found[len(given)].nats)))
+    return opinions
 
 
 def judged_by_both(

@@ -8,6 +8,7 @@ import typer
 
 from mplus_cli.commands.common import MemoryOption, settings_of, tell_memory
 from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import capabilities, screen
 
 
@@ -25,6 +26,7 @@ def chat(
 
     Without a terminal, each line of standard input is a question; the exit code is 1 if one failed.
     """
+    load_torch_ahead()
     from mplus_cli.api import Mplus
     from mplus_cli.asking.conversation import Conversation
     from mplus_cli.asking.open_memory import check_readers

@@ -15,6 +15,7 @@ from mplus_cli.commands.common import (
     tell_memory,
 )
 from mplus_cli.errors import ExitCode, UsageError
+from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import screen
 
 
@@ -32,6 +33,7 @@ def find(
     ] = False,
 ) -> None:
     """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
+    load_torch_ahead()
     from mplus_cli.api import Mplus
     from mplus_cli.asking.finding import passages_json
     from mplus_cli.asking.question import Question

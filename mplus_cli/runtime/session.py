@@ -172,6 +172,8 @@ def _load(settings: Settings, choice: catalog.ModelChoice, dtype: str, once: boo
     device = find_device(settings.device)
     torch.set_num_threads(thread_count())
     allocator.keep_freed_memory()
+    if once:
+        allocator.share_arena()
     allocator.keep_few_kernels()
     is_own = choice.base is not None and choice.reference != choice.base
 

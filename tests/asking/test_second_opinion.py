@@ -61,7 +61,7 @@ def chance(session: Any, answer: str, end: bool = True, count: int | None = None
 
 
 def test_answers_are_judged_behind_the_passages(session: Any) -> None:
-    found = ask_second(session, QUESTION, PASSAGES, ANSWERS)
+    found = ask_second(session, QUESTION, [PASSAGES], ANSWERS)[0]
     assert [one.text for one in found.given] == list(ANSWERS)
     for one in found.given:
         assert one.nats == pytest.approx(chance(session, one.text), abs=1e-3)
@@ -76,7 +76,7 @@ def test_the_readers_share_what_is_equal(session: Any) -> None:
 
 
 def test_its_own_answers_are_whole_spans_that_say_something(session: Any) -> None:
-    found = ask_second(session, QUESTION, PASSAGES, ())
+    found = ask_second(session, QUESTION, [PASSAGES], ())[0]
     assert found.given == () and 0 < len(found.own) <= BEGINNINGS
     text = " ".join(PASSAGES)
     for one in found.own:
@@ -99,12 +99,18 @@ def test_places_that_begin_alike_share_their_chance(session: Any) -> None:
 def test_of_a_long_question_the_end_is_read(session: Any, before: str) -> None:
     end = QUESTION if before.startswith("aa") else ("word " * 195 + QUESTION)
     assert len(end) <= LONGEST_QUESTION
-    whole = ask_second(session, f"{before} {QUESTION}", PASSAGES, ANSWERS)
-    assert whole.given == ask_second(session, end, PASSAGES, ANSWERS).given
+    whole = ask_second(session, f"{before} {QUESTION}", [PASSAGES], ANSWERS)[0]
+    assert whole.given == ask_second(session, end, [PASSAGES], ANSWERS)[0].given
 
 
 def test_without_passages_there_are_no_answers_of_its_own(session: Any) -> None:
-    assert ask_second(session, QUESTION, (), ANSWERS).own == ()
+    assert ask_second(session, QUESTION, [()], ANSWERS)[0].own == ()
+
+
+def test_rounds_of_one_pass_are_as_if_each_had_its_own(session: Any) -> None:
+    rounds = [PASSAGES, (), PASSAGES[::-1]]
+    alone = [ask_second(session, QUESTION, [one], ANSWERS)[0] for one in rounds]
+    assert ask_second(session, QUESTION, rounds, ANSWERS) == alone
 
 
 def considered(text: str, nats: float) -> Considered:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,28 @@ def test_the_same_adapter_gives_the_same_bytes(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["target_modules"] == ["k_proj", "q_proj", "v_proj"]
     assert load_adapter(tmp_path / "adapter").targets == ("k_proj", "q_proj", "v_proj")
+
+
+def test_what_an_adapter_gives_back_is_read_again(tmp_path: Path) -> None:
+    pair = (torch.randn(2, 4096).bfloat16(), torch.randn(3, 2).bfloat16())
+    save_adapter(Adapter(2, 4, {"model.layers.0.self_attn.q_proj": pair}), tmp_path / "adapter")
+    adapter = load_adapter(tmp_path / "adapter")
+    adapter.give_back()
+    (read,) = adapter.weights.values()
+    assert all(map(torch.equal, read, pair))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_between_the_passes_of_a_single_question_nothing_is_held(
+    tiny_checkpoint_folder: Path, keep: bool
+) -> None:
+    calls, decoder = list[int](), load(tiny_checkpoint_folder, keep=keep).model.generate
+    assert decoder.apart is not None
+    decoder.apart = replace(decoder.apart, give_back=lambda: calls.append(1))
+    held = decoder.weights(0)
+    decoder.give_back()
+    assert (decoder.weights(0) is held) is keep
+    assert calls == ([] if keep else [1])
 
 
 def test_the_base_is_found_by_reference_or_given(pair: Path, tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_it_is_off_by_default_and_has_limits() -> None:
     assert MPlusConfig.from_dict({"memory_positions": "last"}).reading.together_weight == 0
 
 
-def test_a_single_question_gives_back_what_was_ranked_again(
+def test_a_single_question_gives_back_what_was_ranked_again_and_recalled(
     build_network: Callable[..., Any], chunk_ids: Ids
 ) -> None:
     model = build_network(window_tokens=2, together_weight=0.5)
@@ -228,3 +228,6 @@ def test_a_single_question_gives_back_what_was_ranked_again(
         calls.clear()
         rank_by_windows(model, memory, queries, ranked)
         assert len(calls) == (0 if keep else len(segments))
+        calls.clear()
+        recalled = look_up(model, memory, chunk_ids(1, 8)[2:4])
+        assert recalled.ranked and calls[-1:] == ([] if keep else [1])

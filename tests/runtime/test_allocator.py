@@ -65,6 +65,12 @@ def test_what_was_kept_can_be_given_back() -> None:
     assert before > 150 and after < 50, "MB"
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_threads_can_share_what_is_free() -> None:
+    program = "from mplus_cli.runtime.allocator import share_arena; assert share_arena()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: None) -> object:
         raise AssertionError("the C library was touched")
@@ -73,6 +79,7 @@ def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for system in ("darwin", "win32"):
         monkeypatch.setattr(sys, "platform", system)
         assert not allocator.keep_freed_memory()
+        assert not allocator.share_arena()
         assert not allocator.give_back_freed_memory()
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1000")

@@ -165,7 +165,7 @@ def test_it_is_put_into_a_checkpoint_and_asked(
         loaded=loaded, tokenizer=loaded.tokenizer, text_reader=loaded.text_reader
     )
     question, passages = "What colour is the hat?", ("The hat of Ald is green.",)
-    asked = ask_second(session, question, passages, ("green",))
+    asked = ask_second(session, question, [passages], ("green",))[0]
     ids = loaded.prompt.render(loaded.tokenizer, "\n\n".join((question, *passages, question)))[0]
     answer = encode_plain(loaded.tokenizer, "green")
     rows = run._sampler.batch()
