@@ -11,7 +11,7 @@ from torch import Tensor
 
 STATISTICS = ("odds", "last_odds", "logit", "last_logit")
 """Of a head: the log odds of attending to memory rather than to the rest of the prefix and the prompt, and
-the largest attention logit of a memory token; each as the mean over the prompt's tokens and of the last one."""
+the largest attention logit of a memory token: each the mean over the prompt's tokens, and of the last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def rank_by_reading(
         ranked: best first.
     """
     reranker, best = model.reranker, ranked[:RERANKED]
-    if reranker is None or len(best) < 2 or not prompt_ids:
+    if reranker is None or not reranker.depth or len(best) < 2 or not prompt_ids:
         return list(ranked)
     chunks = [entry.chunk for entry in best]
     found = head_statistics(model, memory, prompt_ids, chunks, reranker.depth)

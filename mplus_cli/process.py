@@ -29,8 +29,8 @@ def silence_telemetry() -> None:
 def settle_threads() -> None:
     """Tell libraries, before they are imported, how their threads wait. What the environment says already
     is left as it is."""
-    # Kernels follow each other within 0.01 ms. With threads that spin so long before they sleep an answer takes
-    # 0.6 of the time on idle cores, and 1.3 times it where another program keeps one of two busy.
+    # Kernels follow each other within 0.01 ms. If threads spin so long before they sleep, an answer takes 0.6
+    # of the time on idle cores, and 1.3 times it where another program keeps one of two busy.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -180,7 +180,11 @@ process.run()
 )
 def test_how_threads_wait_is_told_before_torch_is_loaded(given: dict[str, str], said: str) -> None:
     """Later it would be too late; what the user's environment says counts."""
-    kept = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP_", "GOMP_", "OPENB"))}
+    kept = {
+        name: os.environ[name]
+        for name in os.environ
+        if not name.startswith(("OMP_", "GOMP_", "OPENB"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", THREADS],
         env={**kept, "PYTHONPATH": str(ROOT), **given},

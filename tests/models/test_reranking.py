@@ -1,0 +1,214 @@
+"""Chunks ranked by how attention heads read them, against each read by itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.checkpoints import CheckpointError, load
+from models.checkpoints.reranker import RERANKER, save_reranker
+from models.memory import Memory
+from models.network import MPlusModel
+from models.recall import look_up
+from models.reranker import STATISTICS, Reranker
+from models.reranking import RERANKED, head_statistics, rank_by_reading
+from models.rotary import rotate
+from models.scan import ChunkScore
+from models.update import read_chunk
+
+Ids = Callable[[int, int], list[int]]
+PROMPT = [5, 90, 17, 44, 8]
+
+
+@pytest.fixture(params=["exact", "k8v4"])
+def read_many(
+    build_network: Callable[..., MPlusModel], chunk_ids: Ids, request: pytest.FixtureRequest
+) -> Callable[..., tuple[MPlusModel, Memory]]:
+    def read(lengths: Sequence[int], **changes: Any) -> tuple[MPlusModel, Memory]:
+        model = build_network(ltm_format=request.param, **changes)
+        memory = model.empty_memory()
+        for number, length in enumerate(lengths):
+            memory = read_chunk(model, memory, chunk_ids(number, length))
+        return model, memory
+
+    return read
+
+
+def alone(model: MPlusModel, memory: Memory, chunk: int, longest: int) -> Tensor:
+    """The statistics of one chunk (M, A, S), by plain attention over all that is read."""
+    decoder, architecture = model.generate, model.generate.stack.architecture
+    parts = [part.tokens.unpack() for part in memory.segments] + [memory.stm.tokens]
+    before, length = len(model.lead) + longest, len(PROMPT)
+    hidden = decoder.embed(torch.tensor([PROMPT]))
+    rotary, prefix = decoder.rotary(before, length), decoder.rotary(0, before)
+    found = []
+    for index in range(decoder.layers):
+        bos_keys, bos_values = model.generate_bos.keys_values(index)
+        keys, values = (
+            torch.cat([bos[0], *(own[row][part.chunks[0] == chunk] for part, own in both)])
+            for row in [list(model.memory_layers).index(index)]
+            for bos, both in (
+                (bos_keys, [(part, part.keys) for part in parts]),
+                (bos_values, [(part, part.values) for part in parts]),
+            )
+        )
+        held = len(keys)
+        keys = rotate(keys[None], prefix[index])
+        weights = decoder.weights(index)
+        projected = weights.qkv(weights.input_norm(hidden)).unflatten(
+            -1, (-1, architecture.head_size)
+        )
+        heads, groups = architecture.heads, architecture.kv_heads
+        turned = rotate(projected[:, :, : heads + groups], rotary[index])
+        queries, own_keys = turned[:, :heads], turned[:, heads:]
+        own_values = projected[:, :, heads + groups :].transpose(1, 2)
+        every_key = torch.cat([keys, own_keys], dim=2).repeat_interleave(heads // groups, dim=1)
+        every_value = torch.cat([values[None].transpose(1, 2), own_values], dim=2)
+        logits = queries @ every_key.transpose(2, 3) * architecture.scale
+        hidden_later = torch.ones(length, held + length).tril(held) == 0
+        logits = logits.masked_fill(hidden_later, -torch.inf)[0]
+        shares = logits.softmax(dim=-1)
+        lead = len(model.lead)
+        exact = logits.double().softmax(dim=-1)
+        on_memory = exact[..., lead:held].sum(dim=-1)
+        odds = (on_memory / (1 - on_memory)).log().float()
+        largest = logits[..., lead:held].amax(dim=-1)
+        found.append(
+            torch.stack([odds.mean(-1), odds[:, -1], largest.mean(-1), largest[:, -1]], dim=-1)
+        )
+        mixed = shares @ every_value[0].repeat_interleave(heads // groups, dim=0)
+        hidden = hidden + weights.out(mixed.transpose(0, 1).flatten(1)[None])
+        gate, up = weights.gate_up(weights.mlp_norm(hidden)).chunk(2, dim=-1)
+        hidden = hidden + weights.down(torch.nn.functional.silu(gate) * up)
+    return torch.stack(found)
+
+
+@torch.no_grad()
+def test_each_chunk_is_read_by_itself(read_many: Any) -> None:
+    """Also a short one, and one that is half in long-term and half in short-term memory."""
+    model, memory = read_many([8, 8, 8, 8, 5, 8])
+    stm, ltm = memory.stm.tokens.chunks[0].tolist(), memory.segments[-1].tokens.chunks[0].tolist()
+    assert set(stm) & set(ltm), "one chunk is in both"
+    found = head_statistics(model, memory, PROMPT, range(6), len(model.memory_layers))
+    for chunk in range(6):
+        torch.testing.assert_close(
+            found[chunk], alone(model, memory, chunk, 8), atol=2e-4, rtol=2e-4
+        )
+
+
+def test_fewer_layers_read_alike(read_many: Any) -> None:
+    model, memory = read_many([8] * 5)
+    whole = head_statistics(model, memory, PROMPT, range(5), len(model.memory_layers))
+    assert torch.equal(head_statistics(model, memory, PROMPT, range(5), 1), whole[:, :1])
+
+
+def test_layers_without_memory_read_the_prompt_once(read_many: Any) -> None:
+    model, memory = read_many([8] * 5, memory_layers=(1, 2))
+    found = head_statistics(model, memory, PROMPT, range(5), 2)
+    assert found.shape[1] == 2
+    one_by_one = [head_statistics(model, memory, PROMPT, [chunk], 2)[0] for chunk in range(5)]
+    torch.testing.assert_close(found, torch.stack(one_by_one), atol=1e-4, rtol=1e-4)
+
+
+def with_weights(model: MPlusModel, statistic: str, weight: float) -> None:
+    """Let one statistic of the first layer's first head move chunks."""
+    heads = model.generate.stack.architecture.heads
+    weights = torch.zeros(len(model.memory_layers), heads, len(STATISTICS))
+    weights[0, 0, STATISTICS.index(statistic)] = weight
+    model.reranker = Reranker(weights)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_chunks_move_by_what_the_heads_say(read_many: Any, statistic: str) -> None:
+    model, memory = read_many([8] * 20)
+    ranked = [ChunkScore(chunk, -float(chunk)) for chunk in range(20)]
+    with_weights(model, statistic, 50.0)
+    again = rank_by_reading(model, memory, PROMPT, ranked)
+    found = head_statistics(model, memory, PROMPT, range(RERANKED), 1)
+    added = 50.0 * found[:, 0, 0, STATISTICS.index(statistic)]
+    moved = added - added.mean()
+    order = sorted(range(RERANKED), key=lambda chunk: -(float(moved[chunk]) - chunk))
+    assert [entry.chunk for entry in again] == [*order, *range(RERANKED, 20)]
+    assert order != list(range(RERANKED))
+    for entry in again[:RERANKED]:
+        assert entry.score == pytest.approx(float(moved[entry.chunk]) - entry.chunk, abs=1e-3)
+    for entry in again[RERANKED:]:
+        assert entry.score == pytest.approx(float(moved.min()) - entry.chunk, abs=1e-3)
+
+
+def test_nothing_moves_without_weights_or_without_a_choice(read_many: Any) -> None:
+    model, memory = read_many([8] * 5)
+    ranked = [ChunkScore(chunk, -float(chunk)) for chunk in range(5)]
+    assert rank_by_reading(model, memory, PROMPT, ranked) == ranked
+    with_weights(model, "odds", 0.0)
+    assert rank_by_reading(model, memory, PROMPT, ranked) == ranked
+    with_weights(model, "odds", 50.0)
+    assert rank_by_reading(model, memory, PROMPT, ranked[:1]) == ranked[:1]
+    assert rank_by_reading(model, memory, [], ranked) == ranked
+    assert rank_by_reading(model, memory, PROMPT, []) == []
+
+
+def test_a_question_is_looked_up_with_it(read_many: Any, chunk_ids: Ids) -> None:
+    """And a chunk that is left out stays out."""
+    model, memory = read_many([8] * 6)
+    query = chunk_ids(3, 8)[2:6]
+    before = look_up(model, memory, query, prompt_ids=PROMPT).ranked
+    with_weights(model, "odds", 1000.0)
+    assert look_up(model, memory, query).ranked == before
+    after = look_up(model, memory, query, prompt_ids=PROMPT).ranked
+    assert [entry.chunk for entry in after] != [entry.chunk for entry in before]
+    some = look_up(model, memory, query, {2: -torch.inf}, PROMPT).ranked
+    assert {entry.chunk for entry in some} == {0, 1, 3, 4, 5}
+
+
+@pytest.fixture
+def checkpoint(tiny_base_folder: Path, tiny_checkpoint_folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_base_folder, tmp_path / "tiny-base")
+    return Path(shutil.copytree(tiny_checkpoint_folder, tmp_path / "tiny-checkpoint"))
+
+
+def test_a_checkpoint_keeps_it_and_its_memories(checkpoint: Path) -> None:
+    before = load(checkpoint, dtype=torch.float32)
+    assert before.model.reranker is None
+    heads = before.model.generate.stack.architecture.heads
+    weights = torch.randn(len(before.model.memory_layers), heads, len(STATISTICS))
+    save_reranker(checkpoint, Reranker(weights))
+    after = load(checkpoint, dtype=torch.float32)
+    assert after.fingerprint == before.fingerprint
+    assert after.model.reranker is not None
+    assert torch.equal(after.model.reranker.weights, weights)
+    assert after.model.with_fresh_bos().reranker is after.model.reranker
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"weights": torch.zeros(1, 1, 1)},
+        {"other": torch.zeros(1)},
+        {"weights": None},
+    ],
+    ids=["other shape", "other name", "not a number"],
+)
+def test_one_that_does_not_fit_is_refused(checkpoint: Path, held: dict[str, Any]) -> None:
+    model = load(checkpoint, dtype=torch.float32).model
+    heads = model.generate.stack.architecture.heads
+    broken = torch.full((len(model.memory_layers), heads, len(STATISTICS)), torch.nan)
+    save_file(
+        {name: broken if part is None else part for name, part in held.items()},
+        checkpoint / RERANKER,
+    )
+    with pytest.raises(CheckpointError, match=RERANKER):
+        load(checkpoint, dtype=torch.float32)
+
+
+def test_a_damaged_one_is_refused(checkpoint: Path) -> None:
+    (checkpoint / RERANKER).write_bytes(b"no tensors")
+    with pytest.raises(CheckpointError, match=RERANKER):
+        load(checkpoint, dtype=torch.float32)
