@@ -11,7 +11,7 @@ H key/value heads, d head size, P retriever width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from models.gathering import chunk_spans, gather
 from models.memory import Memory, Tokens, concatenate
 from models.network import MPlusModel
 from models.relevance import LEAST_RELEVANCE, near_weight, nearness, relevance
+from models.reranker import Attended
 from models.reranking import rank_by_reading
 from models.scan import ChunkScore, question_queries, rank
 
@@ -174,6 +175,8 @@ class Found:
     """Chunks by their score, best first; known after the prefill if layers choose tokens (`settled`)."""
     queries: tuple[Tensor, ...] = ()
     """The question (q, P) per retriever layer; empty if layers choose tokens."""
+    attended: Mapping[int, Attended] = field(default_factory=dict)
+    """Where in the chunks that were ranked by reading them; empty without a reranker."""
 
     def settled(self) -> Found:
         """The same after the prefill, when every recall knows its chunks."""
@@ -210,10 +213,11 @@ def look_up(
     if model.config.recall == "tokens":
         return Found(TokenRecall(model, memory, model.config.recalled_tokens))
     ranked, queries = [], []
+    attended: Mapping[int, Attended] = {}
     if query_ids and not memory.is_empty:
         queries = question_queries(model, torch.tensor([list(query_ids)], device=model.device))
         ranked = rank_by_windows(model, memory, queries, rank(model, memory, queries, prior))
-        ranked = rank_by_reading(model, memory, prompt_ids, ranked)
+        ranked, attended = rank_by_reading(model, memory, prompt_ids, ranked)
     reading = model.config.reading
     best = ranked[: reading.best_chunks or len(ranked)]
     tokens = recall_chunks(memory, best, model.config.recalled_tokens)
@@ -222,7 +226,7 @@ def look_up(
     only = [score.chunk for score in best] if reading.best_chunks and ranked else None
     near = near_question(model, memory, tokens, queries)
     recall = ChunkRecall(tokens.to(model.device), ranked, reading.relevance_weight, near, only)
-    return Found(recall, tuple(ranked), tuple(queries))
+    return Found(recall, tuple(ranked), tuple(queries), attended)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from models.gathering import chunk_spans
 from models.layer import run_layer
 from models.memory import Memory, TokenRows, Tokens, concatenate
 from models.network import MPlusModel
+from models.reranker import Attended, Reranker
 from models.rotary import rotate
 from models.scan import ChunkScore
 
@@ -32,9 +33,9 @@ RERANKED = 16
 
 def rank_by_reading(
     model: MPlusModel, memory: Memory, prompt_ids: Sequence[int], ranked: Sequence[ChunkScore]
-) -> list[ChunkScore]:
+) -> tuple[list[ChunkScore], dict[int, Attended]]:
     """The best chunks in the order of their scores and what reading them adds, then the others, which lose as
-    much as the one of these that loses most.
+    much as the one of these that loses most; and how each chunk that was read is attended to.
 
     Args:
         prompt_ids: the question as a prompt, without BOS.
@@ -42,9 +43,9 @@ def rank_by_reading(
     """
     reranker, best = model.reranker, ranked[:RERANKED]
     if reranker is None or not reranker.depth or len(best) < 2 or not prompt_ids:
-        return list(ranked)
+        return list(ranked), {}
     chunks = [entry.chunk for entry in best]
-    found = head_statistics(model, memory, prompt_ids, chunks, reranker.depth)
+    found, attended = read_apart(model, memory, prompt_ids, chunks, reranker)
     added = (found * reranker.weights[: reranker.depth].to(found)).flatten(1).sum(dim=1)
     moved = (added - added.mean()).tolist()
     if not model.generate.keep:  # a single question leaves nothing in memory that can be read again
@@ -55,48 +56,57 @@ def rank_by_reading(
     ]
     again.sort(key=lambda entry: (-entry.score, entry.chunk))
     least = min(moved)
-    return again + [ChunkScore(entry.chunk, entry.score + least) for entry in ranked[len(best) :]]
+    others = [ChunkScore(entry.chunk, entry.score + least) for entry in ranked[len(best) :]]
+    return again + others, dict(zip(chunks, attended, strict=True))
 
 
 @torch.no_grad()
-def head_statistics(
+def read_apart(
     model: MPlusModel,
     memory: Memory,
     prompt_ids: Sequence[int],
     chunks: Sequence[int],
-    depth: int,
-) -> Tensor:
-    """How each head of the first `depth` layers with memory attends to each chunk (C, depth, A, S), as
-    `models.reranker.STATISTICS` says."""
+    reranker: Reranker,
+) -> tuple[Tensor, list[Attended]]:
+    """Read a prompt behind each chunk alone, in the layers that count for a reranker.
+
+    Returns:
+        How each head of these layers attends to each chunk (C, layers, A, S), as
+        `models.reranker.STATISTICS` says; and where in each chunk those attend that tell places.
+    """
     decoder, lead, length = model.generate, len(model.lead), len(prompt_ids)
     read = _Chunks.of(memory, chunks)
     before = lead + read.most
     prefix, rotary = decoder.rotary(0, before), decoder.rotary(before, length)
     plain, mask = decoder.mask(length, lead), read.mask(lead, length).to(decoder.device)
-    rows = {index: row for row, index in enumerate(list(model.memory_layers)[:depth])}
-    found: list[Tensor] = []
+    rows = {index: row for row, index in enumerate(list(model.memory_layers)[: reranker.depth])}
+    watch = _Watch(slice(lead, before))
     with decoder.active():
         hidden = decoder.embed(torch.tensor([list(prompt_ids)], device=decoder.device))
         for index in range(max(rows) + 1):
             keys, values = model.generate_bos.keys_values(index)
             row = rows.get(index)
             if row is not None:
-                own = read.layer(row, decoder.dtype, decoder.device)
-                keys, values = (
-                    torch.cat([part.expand(len(chunks), -1, -1, -1), more], dim=1)
-                    for part, more in zip((keys, values), own, strict=True)
-                )
+                own_keys, own_values = read.layer(row, decoder.dtype, decoder.device)
+                keys = torch.cat([keys.expand(len(chunks), -1, -1, -1), own_keys], dim=1)
+                values = torch.cat([values.expand(len(chunks), -1, -1, -1), own_values], dim=1)
                 hidden = hidden.expand(len(chunks), -1, -1)
             held = Prefix(rotate(keys, prefix[index]), values.transpose(1, 2))
             if row is None:
                 hidden = decoder.layer(index, hidden, rotary, plain, held)
                 continue
-            attention = _watched(found, slice(lead, before))
+            places = reranker.places[row].any(dim=1).nonzero()[:, 0].tolist()
             hidden = run_layer(
                 *(decoder.stack.architecture, decoder.weights(index), index, hidden),
-                *(rotary[index], mask, held, attention),
+                *(rotary[index], mask, held, watch.attention(places)),
             )
-    return torch.stack(found, dim=1)
+    weights = reranker.places[: reranker.depth]
+    weights = weights[weights.any(dim=2)].flatten()
+    shares = torch.cat(watch.shares, dim=1).flatten(1, 2).cpu()  # (C, F, n)
+    attended = [
+        Attended(own[:, :count], weights) for own, count in zip(shares, read.counts, strict=True)
+    ]
+    return torch.stack(watch.statistics, dim=1), attended
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,25 +168,39 @@ class _Chunks:
         return keys, values
 
 
-def _watched(found: list[Tensor], memory: slice) -> Attention:
-    """Attention that appends its statistics (C, A, S) to a list.
+class _Watch:
+    """Attention that is watched, layer by layer.
 
     Args:
         memory: where memory stands among the keys.
     """
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
-        chunks, heads, length, size = query.shape
-        side_by_side = (query * scoring.scale).reshape(chunks, key.shape[1], -1, size)
-        logits = scoring.capped(side_by_side @ key.transpose(2, 3)).float()
-        assert scoring.mask is not None, "`_Chunks.mask`"
-        logits = logits.view(chunks, heads, length, -1) + scoring.mask
-        found.append(_statistics(logits, memory))
-        shares = logits.softmax(dim=-1).to(value.dtype)
-        read = shares.view(chunks, key.shape[1], -1, key.shape[2]) @ value
-        return read.view(chunks, heads, length, size).transpose(1, 2)
+    def __init__(self, memory: slice) -> None:
+        self._memory = memory
+        self.statistics: list[Tensor] = []
+        """Of each layer (C, A, S)."""
+        self.shares: list[Tensor] = []
+        """Of the heads of each layer that tell places (C, heads, 2, n): of the whole prompt, and its last
+        token."""
 
-    return attend
+    def attention(self, places: Sequence[int]) -> Attention:
+        """That of the next layer, in which these heads tell places."""
+
+        def attend(query: Tensor, key: Tensor, value: Tensor, scoring: Scoring) -> Tensor:
+            chunks, heads, length, size = query.shape
+            groups, keys = key.shape[1:3]
+            side_by_side = (query * scoring.scale).reshape(chunks, groups, -1, size)
+            logits = scoring.capped(side_by_side @ key.transpose(2, 3)).float()
+            assert scoring.mask is not None, "`_Chunks.mask`"
+            logits = logits.view(chunks, heads, length, keys) + scoring.mask
+            self.statistics.append(_statistics(logits, self._memory))
+            shares = logits.softmax(dim=-1)
+            inside = shares[:, list(places), :, self._memory]  # (C, places, T, n)
+            self.shares.append(torch.stack([inside.sum(dim=2), inside[:, :, -1]], dim=2))
+            mixed = shares.to(value.dtype).view(chunks, groups, -1, keys) @ value
+            return mixed.view(chunks, heads, length, size).transpose(1, 2)
+
+        return attend
 
 
 def _statistics(logits: Tensor, memory: slice) -> Tensor:

@@ -1,4 +1,5 @@
-"""The file of a checkpoint that ranks chunks by reading them: `reranker.safetensors`, `weights` (M, A, S).
+"""The file of a checkpoint that ranks chunks by reading them: `reranker.safetensors`, `weights` (M, A, S) and
+`places` (M, A, 2).
 
 It serves asking alone, so it is not counted in the fingerprint.
 """
@@ -16,6 +17,8 @@ from models.network import MPlusModel
 from models.reranker import STATISTICS, Reranker
 
 RERANKER = "reranker.safetensors"
+_LAST = (len(STATISTICS), 2)
+"""The last dimensions of its tensors."""
 
 
 def read_reranker(folder: Path, model: MPlusModel) -> Reranker | None:
@@ -28,19 +31,25 @@ def read_reranker(folder: Path, model: MPlusModel) -> Reranker | None:
     if not path.exists():
         return None
     with explained(path):
-        weights = load_file(path)["weights"].float()
-    if weights.shape != _shape(model) or not bool(weights.isfinite().all()):
+        held = load_file(path)
+        parts = [held[name].float() for name in ("weights", "places")]
+    fits = all(
+        part.shape == (*_heads(model), last) for part, last in zip(parts, _LAST, strict=True)
+    )
+    if not fits or not all(bool(part.isfinite().all()) for part in parts):
         raise CheckpointError(f"{path}: does not fit the model: fetch it again, or delete it")
-    return Reranker(weights)
+    return Reranker(*parts)
 
 
 def save_reranker(folder: Path, reranker: Reranker) -> None:
     """Put a reranker into a checkpoint, in place of the one that it may have."""
-    held = {"weights": reranker.weights.detach().to("cpu", torch.float32).contiguous()}
+    parts = {"weights": reranker.weights, "places": reranker.places}
+    held = {
+        name: part.detach().to("cpu", torch.float32).contiguous() for name, part in parts.items()
+    }
     with new_file(folder / RERANKER) as file:
         file.write(save(held, metadata={"format": "pt"}))
 
 
-def _shape(model: MPlusModel) -> tuple[int, int, int]:
-    heads = model.generate.stack.architecture.heads
-    return len(model.memory_layers), heads, len(STATISTICS)
+def _heads(model: MPlusModel) -> tuple[int, int]:
+    return len(model.memory_layers), model.generate.stack.architecture.heads

@@ -24,6 +24,8 @@ from mplus_cli.documents.sentences import is_sentence_break
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.reranker import Attended
+
 Span = tuple[int, int]
 """A span of characters in a text: start and stop."""
 
@@ -183,6 +185,7 @@ def score_text(
     text: str,
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
+    attended: Attended | None = None,
     headings: Sequence[Span] = (),
     longest: int | None = None,
 ) -> ScoredText:
@@ -192,6 +195,7 @@ def score_text(
         similarities: of the question's tokens to the text's memory tokens (q, c), in order; None if
             unknown.
         offsets: of the text's tokens.
+        attended: how the heads of a model that has read the question behind the text attend to it.
         headings: where there are any in the text, in order; no passage holds one.
         longest: characters of a passage of more than one sentence, at most; None: as in `split_passages`.
     """
@@ -199,8 +203,9 @@ def score_text(
     matches = match_words(question, [text[start:stop] for start, stop in passages])
     scores = [SHARED_WORDS * match.coverage for match in matches]
     if similarities is not None and similarities.numel() and len(passages) > 1 and offsets:
-        similar = _similar(passages, similarities, [start for start, _ in offsets])
-        scores = [score + alike for score, alike in zip(scores, similar, strict=True)]
+        runs = _memory_tokens(passages, similarities.shape[1], [start for start, _ in offsets])
+        gains = [_similar(runs, similarities)] + ([attended.of_runs(runs)] if attended else [])
+        scores = [sum(parts) for parts in zip(scores, *gains, strict=True)]
     shared = tuple(
         (start + match.start, start + match.stop)
         for (start, _), match in zip(passages, matches, strict=True)
@@ -255,16 +260,25 @@ def split_sentences(text: str) -> Iterator[Span]:
         yield start, stop
 
 
-def _similar(passages: Sequence[Span], similarities: Tensor, starts: Sequence[int]) -> list[float]:
-    """How well the memory tokens of each passage fit the question: the sum of each question token's best
-    similarity, as a chunk is scored, in standard deviations from the mean."""
-    count = similarities.shape[1]
-    ratio = len(starts) / count  # memory tokens stand for equally many text tokens each
-    sums = []
+def _memory_tokens(passages: Sequence[Span], count: int, starts: Sequence[int]) -> list[Span]:
+    """The first memory token of each passage and the one behind its last, of `count` that stand for equally
+    many text tokens each.
+
+    Args:
+        starts: of the text's tokens.
+    """
+    ratio, runs = len(starts) / count, []
     for start, stop in passages:
         first = min(int(bisect_left(starts, start) / ratio), count - 1)
-        behind = math.ceil(bisect_left(starts, stop) / ratio)
-        sums.append(float(similarities[:, first : max(behind, first + 1)].amax(dim=1).sum()))
+        behind = min(math.ceil(bisect_left(starts, stop) / ratio), count)
+        runs.append((first, max(behind, first + 1)))
+    return runs
+
+
+def _similar(runs: Sequence[Span], similarities: Tensor) -> list[float]:
+    """How well the memory tokens of each passage fit the question: the sum of each question token's best
+    similarity, as a chunk is scored, in standard deviations from the mean."""
+    sums = [float(similarities[:, first:behind].amax(dim=1).sum()) for first, behind in runs]
     mean = sum(sums) / len(sums)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in sums) / (len(sums) - 1))
     return [(value - mean) / (deviation or 1.0) for value in sums]

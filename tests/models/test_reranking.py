@@ -17,8 +17,8 @@ from models.checkpoints.reranker import RERANKER, save_reranker
 from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import look_up
-from models.reranker import STATISTICS, Reranker
-from models.reranking import RERANKED, head_statistics, rank_by_reading
+from models.reranker import STATISTICS, Attended, Reranker
+from models.reranking import RERANKED, rank_by_reading, read_apart
 from models.rotary import rotate
 from models.scan import ChunkScore
 from models.update import read_chunk
@@ -96,7 +96,7 @@ def test_each_chunk_is_read_by_itself(read_many: Any) -> None:
     model, memory = read_many([8, 8, 8, 8, 5, 8])
     stm, ltm = memory.stm.tokens.chunks[0].tolist(), memory.segments[-1].tokens.chunks[0].tolist()
     assert set(stm) & set(ltm), "one chunk is in both"
-    found = head_statistics(model, memory, PROMPT, range(6), len(model.memory_layers))
+    found = statistics_of(model, memory, range(6))
     for chunk in range(6):
         torch.testing.assert_close(
             found[chunk], alone(model, memory, chunk, 8), atol=2e-4, rtol=2e-4
@@ -105,16 +105,32 @@ def test_each_chunk_is_read_by_itself(read_many: Any) -> None:
 
 def test_fewer_layers_read_alike(read_many: Any) -> None:
     model, memory = read_many([8] * 5)
-    whole = head_statistics(model, memory, PROMPT, range(5), len(model.memory_layers))
-    assert torch.equal(head_statistics(model, memory, PROMPT, range(5), 1), whole[:, :1])
+    found = statistics_of(model, memory, range(5))
+    assert torch.equal(statistics_of(model, memory, range(5), 1), found[:, :1])
 
 
 def test_layers_without_memory_read_the_prompt_once(read_many: Any) -> None:
     model, memory = read_many([8] * 5, memory_layers=(1, 2))
-    found = head_statistics(model, memory, PROMPT, range(5), 2)
+    found = statistics_of(model, memory, range(5))
     assert found.shape[1] == 2
-    one_by_one = [head_statistics(model, memory, PROMPT, [chunk], 2)[0] for chunk in range(5)]
+    one_by_one = [statistics_of(model, memory, [chunk])[0] for chunk in range(5)]
     torch.testing.assert_close(found, torch.stack(one_by_one), atol=1e-4, rtol=1e-4)
+
+
+def whole(model: MPlusModel, depth: int | None = None) -> Reranker:
+    """One to which the first so many layers with memory count, and all heads tell places."""
+    heads, layers = model.generate.stack.architecture.heads, len(model.memory_layers)
+    weights = torch.zeros(layers, heads, len(STATISTICS))
+    places = torch.zeros(layers, heads, 2)
+    weights[:depth] = 1.0
+    places[:depth] = 1.0
+    return Reranker(weights, places)
+
+
+def statistics_of(
+    model: MPlusModel, memory: Memory, chunks: Sequence[int], depth: int | None = None
+) -> Tensor:
+    return read_apart(model, memory, PROMPT, chunks, whole(model, depth))[0]
 
 
 def with_weights(model: MPlusModel, statistic: str, weight: float) -> None:
@@ -122,7 +138,7 @@ def with_weights(model: MPlusModel, statistic: str, weight: float) -> None:
     heads = model.generate.stack.architecture.heads
     weights = torch.zeros(len(model.memory_layers), heads, len(STATISTICS))
     weights[0, 0, STATISTICS.index(statistic)] = weight
-    model.reranker = Reranker(weights)
+    model.reranker = Reranker(weights, torch.zeros(*weights.shape[:2], 2))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -130,8 +146,9 @@ def test_chunks_move_by_what_the_heads_say(read_many: Any, statistic: str) -> No
     model, memory = read_many([8] * 20)
     ranked = [ChunkScore(chunk, -float(chunk)) for chunk in range(20)]
     with_weights(model, statistic, 50.0)
-    again = rank_by_reading(model, memory, PROMPT, ranked)
-    found = head_statistics(model, memory, PROMPT, range(RERANKED), 1)
+    again, attended = rank_by_reading(model, memory, PROMPT, ranked)
+    assert set(attended) == set(range(RERANKED))
+    found = statistics_of(model, memory, range(RERANKED), 1)
     added = 50.0 * found[:, 0, 0, STATISTICS.index(statistic)]
     moved = added - added.mean()
     order = sorted(range(RERANKED), key=lambda chunk: -(float(moved[chunk]) - chunk))
@@ -146,13 +163,45 @@ def test_chunks_move_by_what_the_heads_say(read_many: Any, statistic: str) -> No
 def test_nothing_moves_without_weights_or_without_a_choice(read_many: Any) -> None:
     model, memory = read_many([8] * 5)
     ranked = [ChunkScore(chunk, -float(chunk)) for chunk in range(5)]
-    assert rank_by_reading(model, memory, PROMPT, ranked) == ranked
+    assert rank_by_reading(model, memory, PROMPT, ranked) == (ranked, {})
     with_weights(model, "odds", 0.0)
-    assert rank_by_reading(model, memory, PROMPT, ranked) == ranked
+    assert rank_by_reading(model, memory, PROMPT, ranked) == (ranked, {})
     with_weights(model, "odds", 50.0)
-    assert rank_by_reading(model, memory, PROMPT, ranked[:1]) == ranked[:1]
-    assert rank_by_reading(model, memory, [], ranked) == ranked
-    assert rank_by_reading(model, memory, PROMPT, []) == []
+    assert rank_by_reading(model, memory, PROMPT, ranked[:1]) == (ranked[:1], {})
+    assert rank_by_reading(model, memory, [], ranked) == (ranked, {})
+    assert rank_by_reading(model, memory, PROMPT, []) == ([], {})
+
+
+def test_where_heads_attend(read_many: Any) -> None:
+    """In a chunk, short or not: the shares of all heads add up to those on memory, and weigh runs of tokens."""
+    model, memory = read_many([8, 8, 8, 8, 5, 8])
+    _, attended = read_apart(model, memory, PROMPT, range(6), whole(model))
+    heads = model.generate.stack.architecture.heads * len(model.memory_layers)
+    for chunk, own in enumerate(attended):
+        count = 5 if chunk == 4 else 8
+        assert own.shares.shape == (2 * heads, count)
+        assert bool((own.shares >= 0).all())
+        shares = own.shares.view(heads, 2, count)
+        assert bool((shares[:, 0] >= shares[:, 1]).all()), "the last token is one of the prompt"
+        assert bool((shares[:, 0].sum(dim=-1) <= len(PROMPT)).all())
+        first, rest = own.of_runs([(0, 2), (2, count)])
+        assert first == pytest.approx(-rest)
+
+
+def test_runs_with_more_attention_gain() -> None:
+    shares = torch.tensor([[0.1, 0.1, 0.6, 0.0], [0.2, 0.2, 0.1, 0.1]])
+    runs = [(0, 1), (1, 2), (2, 4)]
+    one = Attended(shares, torch.tensor([1.0, 0.0])).of_runs(runs)
+    assert one[0] == one[1] < one[2]
+    assert sum(one) == pytest.approx(0.0, abs=1e-5)
+    assert Attended(shares, torch.tensor([-2.0, 0.0])).of_runs(runs) == pytest.approx(
+        [-2 * gain for gain in one]
+    )
+    assert Attended(shares, torch.tensor([0.0, 1.0])).of_runs(runs) == pytest.approx(
+        [0.0] * 3, abs=1e-3
+    )
+    assert Attended(shares, torch.ones(2)).of_runs([(0, 4)]) == [0.0]
+    assert Attended(shares, torch.ones(2)).of_runs([]) == []
 
 
 def test_a_question_is_looked_up_with_it(read_many: Any, chunk_ids: Ids) -> None:
@@ -179,31 +228,29 @@ def test_a_checkpoint_keeps_it_and_its_memories(checkpoint: Path) -> None:
     assert before.model.reranker is None
     heads = before.model.generate.stack.architecture.heads
     weights = torch.randn(len(before.model.memory_layers), heads, len(STATISTICS))
-    save_reranker(checkpoint, Reranker(weights))
+    places = torch.randn(*weights.shape[:2], 2)
+    save_reranker(checkpoint, Reranker(weights, places))
     after = load(checkpoint, dtype=torch.float32)
     assert after.fingerprint == before.fingerprint
     assert after.model.reranker is not None
     assert torch.equal(after.model.reranker.weights, weights)
+    assert torch.equal(after.model.reranker.places, places)
     assert after.model.with_fresh_bos().reranker is after.model.reranker
 
 
-@pytest.mark.parametrize(
-    "held",
-    [
-        {"weights": torch.zeros(1, 1, 1)},
-        {"other": torch.zeros(1)},
-        {"weights": None},
-    ],
-    ids=["other shape", "other name", "not a number"],
-)
-def test_one_that_does_not_fit_is_refused(checkpoint: Path, held: dict[str, Any]) -> None:
-    model = load(checkpoint, dtype=torch.float32).model
-    heads = model.generate.stack.architecture.heads
-    broken = torch.full((len(model.memory_layers), heads, len(STATISTICS)), torch.nan)
-    save_file(
-        {name: broken if part is None else part for name, part in held.items()},
-        checkpoint / RERANKER,
-    )
+@pytest.mark.parametrize("what", ["other shape", "other name", "not a number", "no places"])
+def test_one_that_does_not_fit_is_refused(checkpoint: Path, what: str) -> None:
+    reranker = whole(load(checkpoint, dtype=torch.float32).model)
+    held = {"weights": reranker.weights, "places": reranker.places}
+    if what == "other shape":
+        held["weights"] = held["weights"][:, :, :1].contiguous()
+    elif what == "other name":
+        held["others"] = held.pop("weights")
+    elif what == "not a number":
+        held["places"] = torch.full_like(held["places"], torch.nan)
+    else:
+        del held["places"]
+    save_file(held, checkpoint / RERANKER)
     with pytest.raises(CheckpointError, match=RERANKER):
         load(checkpoint, dtype=torch.float32)
 
