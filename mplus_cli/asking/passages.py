@@ -203,7 +203,7 @@ def score_text(
     matches = match_words(question, [text[start:stop] for start, stop in passages])
     scores = [SHARED_WORDS * match.coverage for match in matches]
     if similarities is not None and similarities.numel() and len(passages) > 1 and offsets:
-        runs = _memory_tokens(passages, similarities.shape[1], [start for start, _ in offsets])
+        runs = memory_tokens(passages, similarities.shape[1], [start for start, _ in offsets])
         gains = [_similar(runs, similarities)] + ([attended.of_runs(runs)] if attended else [])
         scores = [sum(parts) for parts in zip(scores, *gains, strict=True)]
     shared = tuple(
@@ -260,7 +260,7 @@ def split_sentences(text: str) -> Iterator[Span]:
         yield start, stop
 
 
-def _memory_tokens(passages: Sequence[Span], count: int, starts: Sequence[int]) -> list[Span]:
+def memory_tokens(passages: Sequence[Span], count: int, starts: Sequence[int]) -> list[Span]:
     """The first memory token of each passage and the one behind its last, of `count` that stand for equally
     many text tokens each.
 

@@ -173,7 +173,7 @@ def test_nothing_moves_without_weights_or_without_a_choice(read_many: Any) -> No
 
 
 def test_where_heads_attend(read_many: Any) -> None:
-    """In a chunk, short or not: the shares of all heads add up to those on memory, and weigh runs of tokens."""
+    """In a chunk, short or not: shares of attention, whose weighed runs say what is apart from the rest."""
     model, memory = read_many([8, 8, 8, 8, 5, 8])
     _, attended = read_apart(model, memory, PROMPT, range(6), whole(model))
     heads = model.generate.stack.architecture.heads * len(model.memory_layers)
