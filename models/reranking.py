@@ -27,8 +27,9 @@ from models.reranker import Attended, Reranker
 from models.rotary import rotate
 from models.scan import ChunkScore
 
-RERANKED = 16
-"""Chunks that are read."""
+RERANKED = 10
+"""Chunks that are read. Of 245 questions about six novels the right chunk is then among three for 204; for 203
+with 8 or 16, 198 with 6 and 185 with none."""
 
 
 def rank_by_reading(
