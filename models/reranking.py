@@ -28,7 +28,7 @@ from models.rotary import rotate
 from models.scan import ChunkScore
 
 RERANKED = 10
-"""Chunks that are read. Of 245 questions about six novels the right chunk is then among three for 204; for 203
+"""Chunks that are read. Of 245 questions about six novels the right chunk is among three for 204; for 203
 with 8 or 16, 198 with 6 and 185 with none."""
 
 
