@@ -183,10 +183,8 @@ def score_recalled(
     if found.queries and model.config.memory_positions != "last":
         alike = [*similarities(model, memory, found.queries, chunks)]
     scored = [
-        score_text(
-            *(question, text, near, encode(text)[1], found.attended.get(chunk)), longest=PASSAGE
-        )
-        for chunk, text, near in zip(chunks, texts, alike, strict=True)
+        score_text(question, text, near, encode(text)[1], longest=PASSAGE)
+        for text, near in zip(texts, alike, strict=True)
     ]
     if part is None:
         return scored
