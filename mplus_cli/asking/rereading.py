@@ -184,7 +184,9 @@ def score_recalled(
         alike = [*similarities(model, memory, found.queries, chunks)]
     scored = [
         score_text(
-            *(question, text, near, encode(text)[1], found.attended.get(chunk)), longest=PASSAGE
+            *(question, text, near, encode(text)[1]),
+            attended=found.attended.get(chunk),
+            longest=PASSAGE,
         )
         for chunk, text, near in zip(chunks, texts, alike, strict=True)
     ]
