@@ -30,7 +30,7 @@ from benchmarks.question_retriever import gold_chunks, questions_of
 from models.checkpoints.reranker import save_reranker
 from models.recall import look_up
 from models.reranker import STATISTICS, Attended, Reranker
-from models.reranking import RERANKED, read_apart
+from models.reranking import READ_APART, read_apart
 from mplus_cli.asking.lexical import find_words
 from mplus_cli.asking.open_memory import load_memory
 from mplus_cli.asking.passages import ScoredText, memory_tokens
@@ -42,9 +42,9 @@ from mplus_cli.runtime.session import Session, open_session
 from mplus_cli.settings import Flags, resolve
 
 RIDGE = 0.1
-"""Of weights of figures that have a standard deviation of 1, for chunks;"""
+"""What the squared weights of chunks' figures cost, where each figure has a standard deviation of 1."""
 PLACES_RIDGE = 0.01
-"""and for passages."""
+"""What the squared weights of passages' figures cost, where each figure has a standard deviation of 1."""
 SCALE = 0.2
 """What scores of chunks are multiplied by before anything is fitted: they are that much too sure."""
 HEADS = 16
@@ -84,11 +84,10 @@ def main() -> None:
     given = options.parse_args()
     settings = resolve(Flags(model=given.model, home=given.home))
     session = open_session(settings, note=_say, progress=lambda *_: None)
-    session.model.reranker = None
     shape = len(session.model.memory_layers), session.model.generate.stack.architecture.heads
-    weights, places = torch.zeros(*shape, len(STATISTICS)), torch.zeros(*shape, 2)
-    weights[: given.depth], places[: given.depth] = 1.0, 1.0
-    everything = Reranker(weights, places)
+    sizes = (*shape, len(STATISTICS)), (*shape, 2)
+    read_layers = (torch.arange(shape[0]) < given.depth).float()[:, None, None]
+    everything = Reranker(*(read_layers.expand(size) for size in sizes))
     asked = [*read(session, given.sets, everything)]
     chunks = gathered([one.chunks for one in asked])
     passages = gathered([one.passages for one in asked if one.passages.right.any()])
@@ -99,6 +98,7 @@ def main() -> None:
             own = gathered([one[kind] for one in held_out])
             _say(f"{name} before: {measured(own.scores * (1 if kind else SCALE), own.right)}")
             _say(f"{name} after: {measured(weighed(own, *found), own.right)}")
+    weights, places = (torch.zeros(size) for size in sizes)
     weights[: given.depth] = (by_chunk[1] / by_chunk[0]).view(given.depth, *weights.shape[1:])
     places[: given.depth] = (by_passage[1] / by_passage[0]).view(given.depth, *places.shape[1:])
     save_reranker(given.out, Reranker(weights, places))
@@ -116,8 +116,8 @@ def read(session: Session, sets: Sequence[str], everything: Reranker) -> Iterato
             draft = measure(session, Question(line["question"]))
             words = Words.find(weights, draft.question, texts, opened.calibration)
             found = look_up(session.model, opened.memory, draft.query_ids, words.prior)
-            best = found.ranked[:RERANKED]
-            if len(best) < RERANKED or not any(entry.chunk in gold for entry in best):
+            best = found.ranked[:READ_APART]
+            if len(best) < READ_APART or not any(entry.chunk in gold for entry in best):
                 continue
             numbers, count = [entry.chunk for entry in best], count + 1
             statistics, attended = read_apart(

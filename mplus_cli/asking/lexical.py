@@ -27,8 +27,16 @@ _STOP = frozenset(
     "there these they this those to two type up upon us was we were what when where which while who whom "
     "whose why will with would you your s t d ll re ve".split()
 )
+_BEGIN = re.compile(r"(?<!\S)\S")
 _VOWEL = re.compile(r"[aeiouy]")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
+
+
+def end_of(text: str, start: int) -> str:
+    """The end of a text, from the first word that begins at a place or behind it; all behind that place if
+    none does."""
+    word = _BEGIN.search(text, start)
+    return text[word.start() if word else start :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The sentences of a text that fit a question best, and where its answer stands in them.
 
-A passage is a few whole sentences. It is scored twice: by how much of the question its memory tokens
-hold, as the retriever sees them, and by the words that it shares with the question. Works on text and
-numbers; needs no model and no memory.
+A passage is a few whole sentences. It is scored by how much of the question its memory tokens hold, as the
+retriever sees them, by the words that it shares with the question, and by where attention heads look that
+have read the question behind the text, where the checkpoint has weights for them. Works on text and numbers;
+needs no model and no memory.
 
-Shapes: q question tokens of all retriever layers, c memory tokens of the text.
+Shapes: q question tokens of all retriever layers, c memory tokens of the text, F figures of attention heads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.asking.lexical import find_words, match_words
 from mplus_cli.documents.headings import looks_like_heading
-from mplus_cli.documents.sentences import is_sentence_break
+from mplus_cli.documents.sentences import split_sentences
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,6 @@ LONGEST = 450
 CUT = 700
 """Most characters of any passage: a longer sentence is a table or a list."""
 
-_SPACE = re.compile(r"\s+")
 _LINE = re.compile(r"([^\n]+)\n\s*")
 
 
@@ -185,6 +185,7 @@ def score_text(
     text: str,
     similarities: Tensor | None = None,
     offsets: Sequence[Span] = (),
+    *,
     attended: Attended | None = None,
     headings: Sequence[Span] = (),
     longest: int | None = None,
@@ -195,7 +196,8 @@ def score_text(
         similarities: of the question's tokens to the text's memory tokens (q, c), in order; None if
             unknown.
         offsets: of the text's tokens.
-        attended: how the heads of a model that has read the question behind the text attend to it.
+        attended: how attention heads look at the memory tokens, in order (F, c); None if unknown, and not
+            looked at without similarities.
         headings: where there are any in the text, in order; no passage holds one.
         longest: characters of a passage of more than one sentence, at most; None: as in `split_passages`.
     """
@@ -242,22 +244,6 @@ def first_passage(text: str, part: Span, headings: Sequence[Span] = ()) -> Span 
         return None
     longest = max(span for span in spans if span[0] == spans[0][0])
     return _without_headings(text, _shortened(text, longest, (longest[0], longest[0])))
-
-
-def split_sentences(text: str) -> Iterator[Span]:
-    """The spans of the sentences of a text, without the space between them. A paragraph ends a
-    sentence."""
-    start = 0
-    for space in _SPACE.finditer(text):
-        ends = "\n\n" in space[0] or is_sentence_break(text, space.start(), space.end())
-        if space.start() == start:
-            start = space.end()
-        elif ends:
-            yield start, space.start()
-            start = space.end()
-    stop = len(text.rstrip())
-    if start < stop:
-        yield start, stop
 
 
 def memory_tokens(passages: Sequence[Span], count: int, starts: Sequence[int]) -> list[Span]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from mplus_cli.asking.lexical import end_of
 from mplus_cli.asking.question import DEFAULT_NEW_TOKENS, Question
 from mplus_cli.errors import UsageError
 from mplus_cli.runtime.session import Session
 
-LONGEST_RANKED = 300
-"""Characters of a question by which chunks are ranked: it is read behind many of them."""
+RANKED_TOKENS = 64
+"""Of a question, about so many at most are read to rank chunks, as they are read behind many of them: the
+end of a longer one, as what is asked mostly stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Draft:
     room: int
     """The longest prompt."""
     bare_ids: tuple[int, ...] = ()
-    """The question alone as a prompt, or the end of a long one: chunks are ranked by reading it."""
+    """The question, after the one before it in a chat, or the end of the two, as a prompt: chunks are ranked
+    by reading it."""
 
 
 def measure(session: Session, question: Question) -> Draft:
@@ -52,17 +55,28 @@ def measure(session: Session, question: Question) -> Draft:
             f"{what}, but only {room} fit: shorten it, or give a smaller --max-new-tokens"
         )
     longest = max(min(config.max_prompt_tokens, room - limit), bare)
-    short = _render(session, question.text[-LONGEST_RANKED:])
-    return Draft(question, query_ids(session, question), limit, longest, tuple(short))
+    ranking = tuple(_render(session, _ranked_by(session, question)))
+    return Draft(question, query_ids(session, question), limit, longest, ranking)
+
+
+def _ranked_by(session: Session, question: Question) -> str:
+    text = " ".join(_asked(question))
+    offsets = session.plain_tokenizer.encode(text)[1]
+    return end_of(text, offsets[-RANKED_TOKENS - 1][1]) if len(offsets) > RANKED_TOKENS else text
 
 
 def query_ids(session: Session, question: Question) -> tuple[int, ...]:
     """What to look up in memory: the question, after the one before it in a chat."""
-    before = [question.turns[-1][0]] if question.turns else []
     ids: list[int] = []
-    for text in (*before, question.text):
+    for text in _asked(question):
         ids += session.loaded.prompt.render(session.tokenizer, text)[1]
     return tuple(ids)
+
+
+def _asked(question: Question) -> list[str]:
+    """The question, after the one before it in a chat."""
+    before = [question.turns[-1][0]] if question.turns else []
+    return [*before, question.text]
 
 
 def compose(session: Session, draft: Draft, texts: Iterable[str] = ()) -> list[int]:

@@ -23,7 +23,7 @@ from mplus_cli.asking.confidence import (
     Grounds,
     features,
 )
-from mplus_cli.asking.lexical import WORD
+from mplus_cli.asking.lexical import WORD, end_of
 from mplus_cli.asking.spans import says_something
 from mplus_cli.runtime.session import Session
 from mplus_cli.runtime.tokens import PlainTokenizer
@@ -92,10 +92,7 @@ def ask_second(
     from models.judging import follow, read_prompts
 
     reader = session.text_reader()
-    short = question
-    if len(question) > LONGEST_QUESTION:
-        end = question[-LONGEST_QUESTION:]
-        short = end.partition(" ")[2] or end
+    short = end_of(question, max(0, len(question) - LONGEST_QUESTION))
     asked = ["\n\n".join((short, *passages, short)) for passages in rounds]
     ids = [session.loaded.prompt.render(session.tokenizer, one)[0] for one in asked]
     given = [encode_plain(session.tokenizer, answer) for answer in answers[:ANSWERS]]

@@ -99,8 +99,8 @@ def gather_evidence(
             row.text,
             near,
             session.plain_tokenizer.encode(row.text)[1],
-            found.attended.get(row.number),
-            _headings(row),
+            attended=found.attended.get(row.number),
+            headings=_headings(row),
         )
         for row, near in zip(rows, alike, strict=True)
     ]

@@ -1,7 +1,9 @@
 """Where sentences end. Independent of tokens and layout; a heuristic for European and CJK prose."""
 
 import re
+from collections.abc import Iterator
 
+_SPACE = re.compile(r"\s+")
 _CLOSERS = "\"'”’»›)]}*_"
 _END = re.compile(rf"[.!?…‽][.!?…]*[{re.escape(_CLOSERS)}]*\Z")
 _WIDE_END = re.compile(r"[。！？｡][」』”’）]*\Z")
@@ -16,6 +18,22 @@ _ABBREVIATION = re.compile(
 _CAPITALISED = re.compile(
     r"No|Art|Fig|Col|Gen|Sen|Rep|Pres|Hon|Mt|Ft|Ch|Sec|Ed|Sat|Sun|Mon|Wed|Fri|Mar|Sep|Hr|Fr|Str"
 )
+
+
+def split_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """The spans of the sentences of a text, without the space between them. A paragraph ends a
+    sentence."""
+    start = 0
+    for space in _SPACE.finditer(text):
+        ends = "\n\n" in space[0] or is_sentence_break(text, space.start(), space.end())
+        if space.start() == start:
+            start = space.end()
+        elif ends:
+            yield start, space.start()
+            start = space.end()
+    stop = len(text.rstrip())
+    if start < stop:
+        yield start, stop
 
 
 def ends_sentence(before: str) -> bool:

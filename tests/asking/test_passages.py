@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from models.reranker import Attended
 from mplus_cli.asking.lexical import find_words
 from mplus_cli.asking.passages import (
     CUT,
@@ -15,10 +16,11 @@ from mplus_cli.asking.passages import (
     SENTENCES,
     best_of_all,
     first_passage,
+    memory_tokens,
     score_text,
     split_passages,
-    split_sentences,
 )
+from mplus_cli.documents.sentences import split_sentences
 
 TEXT = (
     "The boat was small. Mr. Finch kept a goat named Admiral.\n\n"
@@ -248,3 +250,32 @@ def test_passages_outside_of_a_part_are_left_out() -> None:
     assert text.only((0, 0)).passages == ()
     half = score_text("Who came?", "Ann came with the dog of the old miller.")
     assert half.only((9, 20)).passages == half.passages, "a sentence that began before"
+
+
+def test_passages_at_which_attention_heads_look_gain() -> None:
+    """By nothing else where similarities tell none apart; and not where they are unknown."""
+    text = "One is here. Two is there. Three is far. Four is near."
+    offsets = [(at, at + 1) for at in range(len(text))]
+    place = text.index("Three") // 2
+    shares = torch.full((1, len(text) // 2), 0.01)
+    shares[:, place + 1 : place + 5] = 0.2
+    attended = Attended(shares, torch.tensor([3.0]))
+    near = torch.ones(3, shares.shape[1])
+    plain = score_text("anything", text, near, offsets)
+    scored = score_text("anything", text, near, offsets, attended=attended)
+    runs = memory_tokens(scored.passages, shares.shape[1], [start for start, _ in offsets])
+    gains = [after - before for before, after in zip(plain.scores, scored.scores, strict=True)]
+    assert gains == pytest.approx(attended.of_runs(runs), abs=1e-5)
+    best = scored.best()
+    assert best is not None and "Three is far." in text[slice(*best.span)]
+    assert score_text("anything", text, attended=attended) == score_text("anything", text)
+
+
+def test_memory_tokens_of_passages() -> None:
+    """Those that hold any of a passage's text tokens; at least one, and none beyond the last."""
+    starts = list(range(0, 40, 4))  # ten tokens of four characters, in five memory tokens
+    assert memory_tokens([(0, 8), (8, 20), (0, 40)], 5, starts) == [(0, 1), (1, 3), (0, 5)]
+    assert memory_tokens([(4, 12)], 5, starts) == [(0, 2)]
+    assert memory_tokens([(38, 40), (40, 44)], 5, starts) == [(4, 5), (4, 5)]
+    assert memory_tokens([(0, 4), (4, 8)], 1, starts) == [(0, 1), (0, 1)]
+    assert memory_tokens([], 5, starts) == []

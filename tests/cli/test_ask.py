@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from models.checkpoints import load
+from models.checkpoints.reranker import save_reranker
 from models.prompts import REFUSAL
+from models.reranker import STATISTICS, Reranker
 from mplus_cli.asking import answering, rereading
 from mplus_cli.asking.confidence import FEATURES, FILE, SECOND_FEATURES
 from mplus_cli.asking.sources import SOURCES
@@ -594,3 +598,28 @@ def test_what_the_reader_refuses_with_is_shown_as_less_certain(
     events = mplus(*line, "--jsonl").out.splitlines()[1:-1]
     told = "".join(json.loads(event)["text"] for event in events)
     assert told == ("" if said == REFUSAL else said)
+
+
+def test_a_checkpoint_may_rank_chunks_by_reading_them(
+    mplus: Any, tiny_but: Any, long_story: Path
+) -> None:
+    """Alike whether merged weights are kept, as for a file of questions, or not, as for one."""
+    folder, asked = tiny_but(), "Who keeps the goat?"
+    long_story.write_text(long_story.read_text()[:3000])
+    assert mplus("ingest", long_story, "-m", "book", "-q").code == 0
+    before = mplus("ask", asked, "-m", "book", "--json").json
+    model = load(folder, dtype=torch.float32).model
+    heads = model.generate.stack.architecture.heads
+    weights = torch.full((len(model.memory_layers), heads, len(STATISTICS)), 5.0)
+    save_reranker(folder, Reranker(weights, torch.ones(*weights.shape[:2], 2)))
+    once = mplus("ask", asked, "-m", "book", "--json")
+    assert (once.code, once.err) == (0, "")
+    assert chunks_of(once.json) != chunks_of(before)
+    line = json.dumps({"question": asked})
+    kept = mplus("ask", "--questions", "-", "-m", "book", stdin=line)
+    assert kept.code == 0
+    assert chunks_of(json.loads(kept.out)) == chunks_of(once.json)
+
+
+def chunks_of(answer: Any) -> list[int]:
+    return [source["chunk"] for source in answer["sources"]]

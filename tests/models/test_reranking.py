@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from models.memory import Memory
 from models.network import MPlusModel
 from models.recall import look_up
 from models.reranker import STATISTICS, Attended, Reranker
-from models.reranking import RERANKED, rank_by_reading, read_apart
+from models.reranking import READ_APART, UNSEEN, _Chunks, rank_by_reading, read_apart
 from models.rotary import rotate
 from models.scan import ChunkScore
 from models.update import read_chunk
@@ -41,25 +42,24 @@ def read_many(
     return read
 
 
-def alone(model: MPlusModel, memory: Memory, chunk: int, longest: int) -> Tensor:
+def alone(model: MPlusModel, memory: Memory, chunk: int) -> Tensor:
     """The statistics of one chunk (M, A, S), by plain attention over all that is read."""
     decoder, architecture = model.generate, model.generate.stack.architecture
     parts = [part.tokens.unpack() for part in memory.segments] + [memory.stm.tokens]
-    before, length = len(model.lead) + longest, len(PROMPT)
+    inside = [part.chunks[0] == chunk for part in parts]
+    lead, count, length = len(model.lead), sum(int(one.sum()) for one in inside), len(PROMPT)
+    before = lead + model.config.new_tokens  # until a layer has memory
     hidden = decoder.embed(torch.tensor([PROMPT]))
-    rotary, prefix = decoder.rotary(before, length), decoder.rotary(0, before)
     found = []
     for index in range(decoder.layers):
-        bos_keys, bos_values = model.generate_bos.keys_values(index)
-        keys, values = (
-            torch.cat([bos[0], *(own[row][part.chunks[0] == chunk] for part, own in both)])
-            for row in [list(model.memory_layers).index(index)]
-            for bos, both in (
-                (bos_keys, [(part, part.keys) for part in parts]),
-                (bos_values, [(part, part.values) for part in parts]),
-            )
-        )
+        keys, values = (part[0] for part in model.generate_bos.keys_values(index))
+        if index in model.memory_layers:
+            row, before = list(model.memory_layers).index(index), lead + count
+            mine = list(zip(parts, inside, strict=True))
+            keys = torch.cat([keys, *(part.keys[row][one] for part, one in mine)])
+            values = torch.cat([values, *(part.values[row][one] for part, one in mine)])
         held = len(keys)
+        rotary, prefix = decoder.rotary(before, length), decoder.rotary(0, held)
         keys = rotate(keys[None], prefix[index])
         weights = decoder.weights(index)
         projected = weights.qkv(weights.input_norm(hidden)).unflatten(
@@ -72,17 +72,19 @@ def alone(model: MPlusModel, memory: Memory, chunk: int, longest: int) -> Tensor
         every_key = torch.cat([keys, own_keys], dim=2).repeat_interleave(heads // groups, dim=1)
         every_value = torch.cat([values[None].transpose(1, 2), own_values], dim=2)
         logits = queries @ every_key.transpose(2, 3) * architecture.scale
-        hidden_later = torch.ones(length, held + length).tril(held) == 0
-        logits = logits.masked_fill(hidden_later, -torch.inf)[0]
+        seen = torch.ones(length, held + length).tril(held)
+        if (window := decoder.windows[index]) is not None:
+            seen = seen.triu(held + 1 - window)
+        logits = logits.masked_fill(seen == 0, -torch.inf)[0]
         shares = logits.softmax(dim=-1)
-        lead = len(model.lead)
-        exact = logits.double().softmax(dim=-1)
-        on_memory = exact[..., lead:held].sum(dim=-1)
-        odds = (on_memory / (1 - on_memory)).log().float()
-        largest = logits[..., lead:held].amax(dim=-1)
-        found.append(
-            torch.stack([odds.mean(-1), odds[:, -1], largest.mean(-1), largest[:, -1]], dim=-1)
-        )
+        if index in model.memory_layers:
+            exact = logits.double().softmax(dim=-1)
+            on_memory = exact[..., lead:held].sum(dim=-1)
+            odds = (on_memory / (1 - on_memory)).log().float().clamp(min=UNSEEN)
+            largest = logits[..., lead:held].amax(dim=-1).clamp(min=UNSEEN)
+            found.append(
+                torch.stack([odds.mean(-1), odds[:, -1], largest.mean(-1), largest[:, -1]], dim=-1)
+            )
         mixed = shares @ every_value[0].repeat_interleave(heads // groups, dim=0)
         hidden = hidden + weights.out(mixed.transpose(0, 1).flatten(1)[None])
         gate, up = weights.gate_up(weights.mlp_norm(hidden)).chunk(2, dim=-1)
@@ -91,30 +93,53 @@ def alone(model: MPlusModel, memory: Memory, chunk: int, longest: int) -> Tensor
 
 
 @torch.no_grad()
-def test_each_chunk_is_read_by_itself(read_many: Any) -> None:
-    """Also a short one, and one that is half in long-term and half in short-term memory."""
-    model, memory = read_many([8, 8, 8, 8, 5, 8])
+@pytest.mark.parametrize("layers", [None, (1, 2), (0, 2)])
+@pytest.mark.parametrize("window", [None, 9, 3])
+def test_each_chunk_is_read_by_itself(
+    read_many: Any, layers: tuple[int, ...] | None, window: int | None
+) -> None:
+    """Also a short one, and one that is half in long-term and half in short-term memory; in layers that have
+    all memory in reach of their window, some of it or, at the prompt's end, none."""
+    model, memory = read_many([8, 8, 8, 8, 5, 8], memory_layers=layers)
     stm, ltm = memory.stm.tokens.chunks[0].tolist(), memory.segments[-1].tokens.chunks[0].tolist()
     assert set(stm) & set(ltm), "one chunk is in both"
-    found = statistics_of(model, memory, range(6))
-    for chunk in range(6):
-        torch.testing.assert_close(
-            found[chunk], alone(model, memory, chunk, 8), atol=2e-4, rtol=2e-4
-        )
+    before = model.generate.windows
+    model.generate.windows = [*before[:-1], window]
+    try:
+        found = statistics_of(model, memory, range(6))
+        expected = [alone(model, memory, chunk) for chunk in range(6)]
+    finally:
+        model.generate.windows = before
+    torch.testing.assert_close(found, torch.stack(expected), atol=2e-4, rtol=2e-4)
+    assert bool(found.isfinite().all())
+
+
+@pytest.mark.parametrize("layers", [None, (1, 2), (0, 2)])
+def test_what_is_found_of_a_chunk_does_not_depend_on_the_others(
+    read_many: Any, layers: tuple[int, ...] | None
+) -> None:
+    model, memory = read_many([8, 8, 3, 5, 8], memory_layers=layers)
+    together = statistics_of(model, memory, range(5))
+    one_by_one = [statistics_of(model, memory, [chunk])[0] for chunk in range(5)]
+    torch.testing.assert_close(together, torch.stack(one_by_one), atol=1e-4, rtol=1e-4)
+
+
+def test_memory_on_two_devices_comes_together_on_that_of_the_model(read_many: Any) -> None:
+    """Exact long-term memory stays where it is when short-term memory is on a GPU."""
+    model, memory = read_many([8] * 5)
+    stm = memory.stm.tokens
+    read = _Chunks.of(memory, range(5))
+    runs = [run._replace(tokens=stm.to("meta")) if run.tokens is stm else run for run in read.runs]
+    assert {run.tokens.chunks.device.type for run in runs} == {"cpu", "meta"}
+    moved = replace(read, runs=tuple(runs))
+    for part in moved.layer(0, model.dtype, torch.device("meta")):
+        assert part.shape == (5, 8, *stm.layout[1:])
 
 
 def test_fewer_layers_read_alike(read_many: Any) -> None:
     model, memory = read_many([8] * 5)
     found = statistics_of(model, memory, range(5))
     assert torch.equal(statistics_of(model, memory, range(5), 1), found[:, :1])
-
-
-def test_layers_without_memory_read_the_prompt_once(read_many: Any) -> None:
-    model, memory = read_many([8] * 5, memory_layers=(1, 2))
-    found = statistics_of(model, memory, range(5))
-    assert found.shape[1] == 2
-    one_by_one = [statistics_of(model, memory, [chunk])[0] for chunk in range(5)]
-    torch.testing.assert_close(found, torch.stack(one_by_one), atol=1e-4, rtol=1e-4)
 
 
 def whole(model: MPlusModel, depth: int | None = None) -> Reranker:
@@ -147,16 +172,16 @@ def test_chunks_move_by_what_the_heads_say(read_many: Any, statistic: str) -> No
     ranked = [ChunkScore(chunk, -float(chunk)) for chunk in range(20)]
     with_weights(model, statistic, 50.0)
     again, attended = rank_by_reading(model, memory, PROMPT, ranked)
-    assert set(attended) == set(range(RERANKED))
-    found = statistics_of(model, memory, range(RERANKED), 1)
+    assert set(attended) == set(range(READ_APART))
+    found = statistics_of(model, memory, range(READ_APART), 1)
     added = 50.0 * found[:, 0, 0, STATISTICS.index(statistic)]
     moved = added - added.mean()
-    order = sorted(range(RERANKED), key=lambda chunk: -(float(moved[chunk]) - chunk))
-    assert [entry.chunk for entry in again] == [*order, *range(RERANKED, 20)]
-    assert order != list(range(RERANKED))
-    for entry in again[:RERANKED]:
+    order = sorted(range(READ_APART), key=lambda chunk: -(float(moved[chunk]) - chunk))
+    assert [entry.chunk for entry in again] == [*order, *range(READ_APART, 20)]
+    assert order != list(range(READ_APART))
+    for entry in again[:READ_APART]:
         assert entry.score == pytest.approx(float(moved[entry.chunk]) - entry.chunk, abs=1e-3)
-    for entry in again[RERANKED:]:
+    for entry in again[READ_APART:]:
         assert entry.score == pytest.approx(float(moved.min()) - entry.chunk, abs=1e-3)
 
 
