@@ -48,7 +48,9 @@ _GIST = (
     r"(?:summary|synopsis|outline|overview|plot|storyline|gist|moral|message|premise|themes?"
     rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?)"
 )
-_BRIEFLY = r"in (?:[\w-]+ ){1,4}?(?:word|sentence|line|paragraph)s?"
+_UNIT = r"(?:word|sentence|line|paragraph)s?(?![\w-])"
+# Neither "in" nor a unit stands between the two, so that a text can be taken apart in one way only.
+_BRIEFLY = rf"in (?:(?!in |{_UNIT})[\w-]+ ){{1,4}}{_UNIT}"
 _ASKED = (
     rf"(?:what(?:(?: do you think| would you say)?{_ARE}| (?:could|might|would) be)"
     r"|how would you (?:describe|explain|put)|is there|do you have|i (?:want|need)|i(?:'d|’d| would) like"

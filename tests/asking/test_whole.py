@@ -123,6 +123,8 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
         "Who are the main characters in this play?",
         "Write a short summary of the story in three sentences.",
         "In one sentence, what is the plot of the novel?",
+        "What is the plot of the book in one sentence, in a few plain words, please?",
+        "What is this book about in no more than ten words?",
         "What would you say is the moral of this tale?",
         "What are the plot and the main themes of the book?",
         "Describe the plot of this book, please",
@@ -136,6 +138,23 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
 )
 def test_what_no_passage_tells(question: str) -> None:
     assert spans_the_whole(Question(question))
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("What is the plot of the book", " in a word"),
+        ("What is the plot of the book", " in a few short in words"),
+        ("What is the plot of the book", ", please, in one word"),
+        ("What is this book about", " in a word"),
+        ("", "in a word, "),
+        ("What are the plot", " and the plot"),
+        ("Tell me", " can you please"),
+    ],
+)
+def test_no_question_is_tried_in_every_way(first: str, again: str) -> None:
+    """With a pattern that can take a text apart in many ways, this would not end."""
+    assert not spans_the_whole(Question(first + again * 2000 + " x?"))
 
 
 @pytest.mark.parametrize(
