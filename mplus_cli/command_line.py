@@ -5,7 +5,9 @@ Independent of the commands themselves.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from mplus_cli.errors import EXIT_CODES, UsageError
 
@@ -125,3 +127,17 @@ def hoist(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(argument)
     return first, rest
+
+
+def typed_files(typed: str) -> tuple[str, ...]:
+    """Files as they are typed: the name of one that exists, or several, quoted if they have spaces.
+
+    Raises:
+        UsageError: a quotation has no end, or a name is too long.
+    """
+    whole = Path(typed).expanduser()
+    try:
+        names = [typed] if typed and whole.exists() else shlex.split(typed)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"the file names cannot be read: {error}") from error
+    return tuple(str(Path(name).expanduser()) for name in names)

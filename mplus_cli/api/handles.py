@@ -110,7 +110,11 @@ class Mplus:
 
 
 class MemoryHandle:
-    """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory again."""
+    """A memory by its name; see `Mplus.memory`. Has no state: every method reads the memory again.
+
+    `name` is the one that `read` reads into. Where neither the caller nor the settings name a memory, another
+    one may be asked, if it is the only one: `stored.name` is its name.
+    """
 
     def __init__(self, mplus: Mplus, name: str | None) -> None:
         self._mplus = mplus
@@ -122,7 +126,7 @@ class MemoryHandle:
 
     @property
     def stored(self) -> StoredMemory:
-        """The memory on disk; MplusError if there is none of this name."""
+        """The memory on disk that is asked; MplusError if there is none of this name."""
         return self._mplus.library.open(self._asked)
 
     @property

@@ -6,7 +6,6 @@ Each is a row of `COMMANDS`. Works on a conversation, independent of the termina
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from mplus_cli.asking.conversation import Conversation
 from mplus_cli.asking.events import Answer, Source, usage_words
 from mplus_cli.asking.scope import find_document
+from mplus_cli.command_line import typed_files
 from mplus_cli.errors import UsageError
 from mplus_cli.history.export import export
 from mplus_cli.library.mapping import draw_map
@@ -193,25 +193,15 @@ def _save(conversation: Conversation, name: str) -> Reply:
 def _export(conversation: Conversation, file: str) -> Reply:
     if not file or not conversation.details:
         raise UsageError("/export needs a file, such as /export talk.md, and an answer before it")
-    path = Path(_paths(file)[0])
+    path = Path(typed_files(file)[0])
     export(path, conversation.opened.stored.name, conversation.details)
     return Reply((f"written: {path}",))
 
 
 def _ingest(conversation: Conversation, files: str) -> Reply:
-    return Reply(ingests=_paths(files))
-
-
-def _paths(typed: str) -> tuple[str, ...]:
-    """Files as they are typed: the name of one that exists, or several, quoted if they have spaces."""
-    whole = Path(typed).expanduser()
-    try:
-        names = [typed] if typed and whole.exists() else shlex.split(typed)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"the file names cannot be read: {error}") from error
-    if not names:
+    if not files:
         raise UsageError("/ingest needs files, such as /ingest book.pdf")
-    return tuple(str(Path(name).expanduser()) for name in names)
+    return Reply(ingests=typed_files(files))
 
 
 def _map(conversation: Conversation, rest: str) -> Reply:

@@ -48,7 +48,9 @@ _GIST = (
     r"(?:summary|synopsis|outline|overview|plot|storyline|gist|moral|message|premise|themes?"
     rf"|{_MAIN} (?:idea|theme|point|message|topic|argument)s?)"
 )
-_BRIEFLY = r"in (?:[\w-]+ ){1,4}?(?:word|sentence|line|paragraph)s?"
+_UNIT = r"(?:word|sentence|line|paragraph)s?(?![\w-])"
+# Neither "in" nor a unit stands between the two, so that a text can be taken apart in one way only.
+_BRIEFLY = rf"in (?:(?!in |{_UNIT})[\w-]+ ){{1,4}}{_UNIT}"
 _ASKED = (
     rf"(?:what(?:(?: do you think| would you say)?{_ARE}| (?:could|might|would) be)"
     r"|how would you (?:describe|explain|put)|is there|do you have|i (?:want|need)|i(?:'d|’d| would) like"
@@ -89,11 +91,23 @@ _WHO = _exactly(
     rf"(?: here| (?:in|of) {_THIS})?",
     rf"what{_ARE} the {_MAIN} characters?(?:'s|’s|s'|s’)? (?:names?|called)",
 )
+_NAMED = "(?:mentioned|named)(?: by name)?"
+_APPEAR = "(?:appear|occur|come up)"
+_OVERALL = "(?: (?:altogether|overall|at all|in all|in total|by name|please))?"
+# Not how often somebody mentions something, or comes up from below: a passage may tell that.
+_TIMES = (
+    rf"(?:is|are) .+ {_NAMED}(?: in {_THIS})?",
+    rf"(?:was|were) .+ {_NAMED}(?: in {_TALE})?",
+    rf"(?:is|are|was|were) .+ {_NAMED} (?:in|on) (?:the )?(?:[\w-]+ )?(?:chapter|section|part|page)\b.*",
+    rf"(?:does|did) (?:{_TALE}|the (?:author|writer|narrator)) (?:mention|name) .+",
+    rf"(?:does|do|did) the (?:words?|names?|phrases?|terms?) .+ {_APPEAR}(?: in {_TALE})?",
+    rf"(?:does|do) .+ {_APPEAR} in {_THIS}",
+    rf"did .+ {_APPEAR} in {_TALE}",
+)
 _COUNT = re.compile(
     r"\bhow many (?:chapters|sections|parts|volumes|words|sentences|paragraphs|lines|characters|scenes"
     rf"|pages)\b(?:$|\W*$| (?:has|does|do|are there in|are in|is in) {_THIS}\b)"
-    r"|\bhow (?:often|many times) (?:is|are|was|were|does|do|did)\b.*\b"
-    rf"(?:mention(?:ed)?|named|come up|(?:appear|occur) in {_THIS})\b"
+    rf"|^(?:(?:in|throughout) {_THIS},? )?how (?:often|many times) (?:{'|'.join(_TIMES)}){_OVERALL}\W*$"
 )
 _TITLE = re.compile(
     rf"^what(?:'s|’s| is| was) the (?:title|name) of {_THIS}\W*$"

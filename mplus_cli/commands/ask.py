@@ -13,6 +13,7 @@ from mplus_cli.commands.common import (
     DocumentOption,
     JsonOption,
     MemoryOption,
+    begin_to_load,
     memory_to_ask,
     one_of,
     resumable,
@@ -20,7 +21,6 @@ from mplus_cli.commands.common import (
     tell_memory,
 )
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import capabilities, screen
 
 if TYPE_CHECKING:
@@ -121,8 +121,6 @@ def ask(
     ] = "off",
 ) -> int:
     """Answer a question from a memory."""
-    if server == "off" and questions is None:
-        load_torch_ahead()
     from mplus_cli.asking.events import Event
     from mplus_cli.asking.question import Question, check
     from mplus_cli.asking.template import read_template
@@ -164,7 +162,7 @@ def ask(
 
         events = ask_running(settings, name, asked, note=screen.note, meanwhile=_get_ready)
     if events is None:
-        load_torch_ahead()
+        begin_to_load(settings, name)
         from mplus_cli.api import Mplus
 
         book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)

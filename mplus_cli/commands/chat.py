@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mplus_cli.commands.common import MemoryOption, settings_of, tell_memory
+from mplus_cli.commands.common import (
+    MemoryOption,
+    begin_to_load,
+    memory_to_ask,
+    settings_of,
+    tell_memory,
+)
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import capabilities, screen
 
 
@@ -26,13 +31,7 @@ def chat(
 
     Without a terminal, each line of standard input is a question; the exit code is 1 if one failed.
     """
-    load_torch_ahead()
-    from mplus_cli.api import Mplus
-    from mplus_cli.asking.conversation import Conversation
-    from mplus_cli.asking.open_memory import check_readers
-    from mplus_cli.history.record import Record
     from mplus_cli.history.store import History, latest_chat
-    from mplus_cli.terminal.chat_view import run_chat
 
     if name is not None and memory is not None:
         raise UsageError(f"both {name} and -m {memory} name a memory: give one of them")
@@ -41,6 +40,13 @@ def chat(
     history = History(settings.home)
     kept = latest_chat(history, memory) if goes_on else None
     wanted = kept.memory if kept is not None else memory
+    begin_to_load(settings, memory_to_ask(settings, wanted))
+    from mplus_cli.api import Mplus
+    from mplus_cli.asking.conversation import Conversation
+    from mplus_cli.asking.open_memory import check_readers
+    from mplus_cli.history.record import Record
+    from mplus_cli.terminal.chat_view import run_chat
+
     book = Mplus.with_settings(settings, note=screen.note).memory(wanted)
     with screen.meter() as meter:
         loaded = book.load(progress=meter.report)

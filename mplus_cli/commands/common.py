@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mplus_cli.errors import UsageError
+from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.settings import Flags, Settings, resolve
 from mplus_cli.terminal import capabilities, screen
 
@@ -85,6 +86,15 @@ def tell_memory(settings: Settings, name: str | None, asked: str) -> None:
     """
     if name is None and asked != settings.memory and not screen.is_quiet():
         screen.dim(f'memory "{asked}", the only one')
+
+
+def begin_to_load(settings: Settings, name: str) -> None:
+    """Load torch's library ahead, in a thread, if there is a memory of this name; if not, the command only
+    says so."""
+    from mplus_cli.library.listing import folder_of_memories, names_in
+
+    if name in names_in(folder_of_memories(settings.home)):
+        load_torch_ahead()
 
 
 def agreed(question: str, unless: str, *, yes: bool) -> bool:

@@ -9,13 +9,13 @@ import typer
 from mplus_cli.commands.common import (
     DocumentOption,
     MemoryOption,
+    begin_to_load,
     memory_to_ask,
     one_of,
     settings_of,
     tell_memory,
 )
 from mplus_cli.errors import ExitCode, UsageError
-from mplus_cli.runtime.ahead import load_torch_ahead
 from mplus_cli.terminal import screen
 
 
@@ -33,18 +33,20 @@ def find(
     ] = False,
 ) -> None:
     """Find passages in a memory, the best first. Exit code 1 if nothing fits."""
-    load_torch_ahead()
-    from mplus_cli.api import Mplus
-    from mplus_cli.asking.finding import passages_json
-    from mplus_cli.asking.question import Question
-    from mplus_cli.terminal.hits_view import show_hits
+    from mplus_cli.asking.question import Question, check
 
     if not words.strip():
         raise UsageError('there are no words to look for: for example: mplus find "a locket"')
     one_of(json=as_json, jsonl=as_lines)
     asked = Question(words, documents=tuple(document or ()))
+    check(asked)
     settings = settings_of(context)
     name = memory_to_ask(settings, memory)
+    begin_to_load(settings, name)
+    from mplus_cli.api import Mplus
+    from mplus_cli.asking.finding import passages_json
+    from mplus_cli.terminal.hits_view import show_hits
+
     tell_memory(settings, memory, name)
     book = Mplus.with_settings(settings, note=screen.note, once=True).memory(name)
     notes: list[str] = []

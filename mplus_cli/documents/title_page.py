@@ -52,7 +52,9 @@ _NAME_WORD = re.compile(r"\(?[^\W\d_](?:[^\W\d_]|[.'’-])*[,)]*")
 _BETWEEN_NAMES = frozenset(
     "and & de da di du del della la le van von der den ter y al bin ibn".split()
 )
-_NO_NAMES = frozenset("the a an our my your his her its this that no one".split())
+_NO_NAMES = frozenset(
+    "the a an our my your his her its this that no one dramatis personae personæ persons characters".split()
+)
 _SMALL = frozenset("a an the of and or but nor in on at to for from with by as into upon".split())
 
 

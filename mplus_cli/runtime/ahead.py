@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -41,4 +42,5 @@ def load_torch_ahead() -> None:
 def _dlopen(path: bytes, mode: int) -> None:
     import ctypes
 
-    ctypes.CDLL(None).dlopen(path, mode)
+    with suppress(Exception):  # a thread would print it, and importing torch says the same
+        ctypes.CDLL(None).dlopen(path, mode)

@@ -32,7 +32,10 @@ _ONLY_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 Memory = Annotated[
     str | None,
-    Field(description="The memory; see list_memories. May be left out where there is only one."),
+    Field(
+        description="The memory; see list_memories. May be left out where there is only one, or where the "
+        "settings or the name `default` say which."
+    ),
 ]
 Documents = Annotated[
     list[str], Field(description="Only these documents: titles, or how they begin. [] is all.")

@@ -143,6 +143,7 @@ def test_the_only_memory_need_not_be_named(mplus: Mplus, folder: Path) -> None:
     """It is asked; documents are read into the default one, which is asked from then on."""
     book = mplus.memory()
     assert book.stored.name == book.ask(SHORT).memory == "moonfleet"
+    assert book.name == "default"  # the one that is read into
     assert book.find("a locket with a silver chain") and len(book.documents()) == 1
     assert book.read("moonfleet.txt").memory == "default"
     assert book.stored.name == "default"

@@ -49,6 +49,18 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
         "How many words does the text have?",
         "How often is Admiral mentioned?",
         "How many times does the bell appear in the story?",
+        "How many times is the bell mentioned in the whole book?",
+        "How many times was Foss mentioned by name?",
+        "How often is the ship named?",
+        "How often is the lamp mentioned in the report?",
+        "How many times was the lamp mentioned in chapter 3?",
+        "In this book, how often is the lamp mentioned?",
+        "How often does the book mention the lamp?",
+        "How many times does the author name the ship?",
+        "How often does the word lamp come up?",
+        "How many times did the name Admiral appear?",
+        "How often does Admiral come up in this story?",
+        "How many times did the bell come up in the book altogether?",
         "List all characters",
         "Who are the main characters?",
         "What is this about?",
@@ -123,6 +135,8 @@ WALDEN, BEOWULF = row("Walden", 200, "H. D. Thoreau", "1854"), row("Beowulf", 10
         "Who are the main characters in this play?",
         "Write a short summary of the story in three sentences.",
         "In one sentence, what is the plot of the novel?",
+        "What is the plot of the book in one sentence, in a few plain words, please?",
+        "What is this book about in no more than ten words?",
         "What would you say is the moral of this tale?",
         "What are the plot and the main themes of the book?",
         "Describe the plot of this book, please",
@@ -139,12 +153,43 @@ def test_what_no_passage_tells(question: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("What is the plot of the book", " in a word"),
+        ("What is the plot of the book", " in a few short in words"),
+        ("What is the plot of the book", ", please, in one word"),
+        ("What is this book about", " in a word"),
+        ("", "in a word, "),
+        ("What are the plot", " and the plot"),
+        ("Tell me", " can you please"),
+        ("How often is", " the word how often is mentioned"),
+    ],
+)
+def test_no_question_is_tried_in_every_way(first: str, again: str) -> None:
+    """With a pattern that can take a text apart in many ways, this would not end."""
+    assert not spans_the_whole(Question(first + again * 2000 + " x?"))
+
+
+@pytest.mark.parametrize(
     "question",
     [
         "How many miles of water lie between Port Ambrel and Sallowhithe?",
         "How many pages did Otti tear out of the book?",
         "What was the letter about?",
         "How often did the postman come?",
+        "How many times did he come up the stairs?",
+        "How many times did the diver come up?",
+        "How often does the sun come up in the valley?",
+        "How many times did his name appear in the paper?",
+        "How many times did she appear in the play?",
+        "How many times did he appear in the book that Ann kept?",
+        "How often did Ibby mention the ferry?",
+        "How many times was he named in the letter?",
+        "How many times was Foss mentioned to the judge?",
+        "How often does the author of the letter mention the ship?",
+        "How often did the word treason come up at the trial?",
+        "Who said how often the word lamp did come up?",
+        "How often is the man she mentioned late?",
         "What is the name of the ferry?",
         "How many people were on the ship?",
         "Who wrote the letter?",

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
+from models.scan import ChunkScore
 from mplus_cli.api import Mplus
+from mplus_cli.asking.heat import as_ranked
 from mplus_cli.library import Library, MemoryMap, StoredMemory
 from mplus_cli.library.mapping import draw_map
 from mplus_cli.runtime.model_info import map_json
@@ -144,6 +147,14 @@ def test_the_heat_of_a_question(mplus: Any, chapters: str) -> None:
     found = mplus("find", "Who swam to the rocks?", "-m", chapters, "-n", "1", "--json")
     assert found.code == 1 or found.json[0]["chunk"] == drawn["consulted"][0]
     assert mplus("memory", "map", chapters, "--question", " ").code == 2
+
+
+def test_the_colours_follow_the_order_of_the_passages() -> None:
+    """The best chunks are ranked again, and the search passes over some: -inf is in memory no more."""
+    scores = torch.tensor([5.0, 4.0, 3.0, -torch.inf, 2.0, 4.5])
+    ranked = (ChunkScore(1, 3.75), ChunkScore(0, 3.5), ChunkScore(2, 1.0))
+    assert as_ranked(scores, ranked).tolist() == [3.5, 3.75, 1.0, -torch.inf, 0.0, 1.0]
+    assert as_ranked(scores, ()) is scores
 
 
 @pytest.mark.parametrize("question", [None, HOSTILE])

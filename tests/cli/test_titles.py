@@ -68,7 +68,14 @@ def test_a_title_names_a_document(mplus: Any, shelf: str, tmp_path: Path) -> Non
     assert f'<p class="dim">{escape(NOTE)}</p>' in page_file.read_text(encoding="utf-8")
     assert (heat.json["note"], NOTE in heat.err) == (NOTE, True)
     consulted = set(heat.json["consulted"])
-    assert consulted <= {c["chunk"] for c in heat.json["documents"][0]["chunks"]}
+    walden, emma = (document["chunks"] for document in heat.json["documents"])
+    assert consulted <= {c["chunk"] for c in walden}
+    assert max(c["fit"] for c in walden) == 1 and not any(c["fit"] for c in emma)
+    asked = ("--question", "Who fed the goat in the last chapter of The Woods of Walden?")
+    heat = mplus("memory", "map", shelf, *asked, "--json")
+    warm = [c for document in heat.json["documents"] for c in document["chunks"] if c["fit"]]
+    assert heat.json["consulted"][0] in [c["chunk"] for c in warm]
+    assert all("Chapter 2" in str(c["place"]) for c in warm)
 
 
 def test_texts_are_read_once_for_all_titles(

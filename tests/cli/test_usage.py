@@ -12,8 +12,8 @@ import pytest
 
 from models.durable import TEMPORARY
 from mplus_cli import __version__, failures
-from mplus_cli.command_line import hoist
-from mplus_cli.errors import MismatchError, explained
+from mplus_cli.command_line import hoist, typed_files
+from mplus_cli.errors import MismatchError, UsageError, explained
 from mplus_cli.library import Library, ModelIdentity
 
 
@@ -224,3 +224,15 @@ def test_what_a_command_does_is_told_whole(mplus: Any, monkeypatch: pytest.Monke
         monkeypatch.setenv("COLUMNS", columns)
         shown = mplus("--help").out.split("Commands:")[1].split("\n\n")[0]
         assert "..." not in shown, shown
+
+
+def test_files_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("a book.txt").touch()
+    assert typed_files("a book.txt") == ("a book.txt",)
+    assert typed_files("'a book.txt' ~/b.txt") == ("a book.txt", str(tmp_path / "b.txt"))
+    assert typed_files("") == ()
+    for wrong in ("'a book.txt", "a" * 300):
+        with pytest.raises(UsageError, match="the file names cannot be read"):
+            typed_files(wrong)

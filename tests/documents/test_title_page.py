@@ -131,6 +131,10 @@ def test_a_name_below_the_title_of_a_book_is_its_author(
         f"American Notes\nThe Old Curiosity{OPENING}",
         f"American Notes\nSilas Tremblay{OPENING}",  # the book is about him
         f"American Notes\nNew Jersey{OPENING}",
+        "HAMLET\n\nDRAMATIS PERSONAE\n\nAct I\n\n",
+        "Hamlet\nDramatis Personæ\n\nAct I\n\n",
+        f"HAMLET\n\nPERSONS REPRESENTED{OPENING}",
+        f"HAMLET\n\nTRAGIC CHARACTERS{OPENING}",
         f"American Notes\nOld Dog{OPENING}",
         f"To My Sister\nMary Evans{OPENING}",
         f"Copyright Notice\nMary Evans{OPENING}",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mplus_cli.runtime import ahead
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys, threading
@@ -40,3 +42,18 @@ def test_the_library_is_loaded_ahead_once() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_failure_of_the_thread_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing depends on it, and importing torch says what is wrong."""
+    import ctypes
+
+    tried = []
+
+    def fail(_: object) -> None:
+        tried.append(1)
+        raise OSError("no such symbol")
+
+    monkeypatch.setattr(ctypes, "CDLL", fail)
+    ahead._dlopen(b"/nowhere/lib.so", os.RTLD_NOW)
+    assert tried
