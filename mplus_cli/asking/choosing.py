@@ -22,7 +22,13 @@ from mplus_cli.asking.parts import Part
 from mplus_cli.asking.prompting import Draft
 from mplus_cli.asking.question import Question
 from mplus_cli.asking.quoting import VERDICTS, quotable
-from mplus_cli.asking.rereading import READS, Fitting, in_rounds, score_recalled
+from mplus_cli.asking.rereading import (
+    READS,
+    Fitting,
+    heads_look_at,
+    in_rounds,
+    score_recalled,
+)
 from mplus_cli.asking.second_opinion import (
     ANSWERS,
     ask_second,
@@ -148,7 +154,7 @@ def consider(
     if words.calibration.has_second:
         quoted = [entry.chunk for entry in behind.recalled.ranked[:READS]]
         held = prompted.texts(quoted)
-    grounds = _grounds(question.text, behind, words, quoted, held)
+    grounds = _grounds(prompted, behind, quoted, held)
     answers = [_considered(session, one, grounds, refusing) for one in found]
     if words.calibration.has_second:
         answers = _with_second(prompted, behind, grounds, answers, refusing, longest)
@@ -240,9 +246,10 @@ def _would_answer(answers: Sequence[Considered], refusing: float) -> bool:
 
 
 def _grounds(
-    question: str, prompt: ReadPrompt, words: Words, quoted: Sequence[int], held: Sequence[str]
+    prompted: Prompted, prompt: ReadPrompt, quoted: Sequence[int], held: Sequence[str]
 ) -> Grounds:
     """The grounds for answers from the chunks `quoted`, whose texts are `held`."""
+    words = prompted.words
     ranked, prior, matches = prompt.recalled.ranked, words.prior or {}, words.matches
     # Ties go to the older chunk, as in ranking.
     by_retriever = max(
@@ -251,4 +258,6 @@ def _grounds(
     by_words = max(ranked, key=lambda one: (matches[one.chunk].bm25, -one.chunk), default=None)
     lead = ranked[0].score - ranked[2].score if len(ranked) > 2 else float("inf")
     own = tuple(matches[chunk] for chunk in quoted)
-    return Grounds(question, tuple(held), own, lead, by_retriever == by_words)
+    looks = heads_look_at(prompted.session, prompt.found, quoted, held)
+    question = prompted.draft.question.text
+    return Grounds(question, tuple(held), own, lead, by_retriever == by_words, looks)

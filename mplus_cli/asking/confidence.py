@@ -16,6 +16,7 @@ from typing import Any
 
 from models.matching import f1
 from mplus_cli.asking.lexical import WORD, Match, find_words
+from mplus_cli.asking.passages import Span
 from mplus_cli.english.answer_type import fits, kind_of
 from mplus_cli.errors import MismatchError
 
@@ -25,17 +26,23 @@ FORMATS = (1, 2)
 other and with "none of them" (softmax)."""
 SAME = 0.6
 """Token F1 from which on two answers count as the same, where answers compete and in fitting."""
-FEATURES = ("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead", "agreed")
+FEATURES = (
+    *("nats_each", "refusing", "near", "in_best", "fits", "repeats", "lead", "agreed"),
+    "looked_at",
+)
 """What an answer is judged by: its log-probability by the token; that of refusing; the share of the
 question's words around the place where it stands; whether that is in the best chunk; whether it is of the
 kind that is asked for; the share of its words that are the question's; how far the best chunk is ahead of the
-third; whether retriever and words agree on the best."""
+third; whether retriever and words agree on the best; how far the passage in which it stands is behind the one
+that attention heads look at most."""
 SECOND_FEATURES = ("text_each", "text_behind", "text_refusing", "both", "text_share")
 """What it is judged by too, where there is a second opinion: its log-probability by the token to that reader;
 how far it is behind the likeliest of all to it; how far refusing is ahead of that one; whether it is the
 likeliest to both readers; its share of the probability of all of them and of refusing."""
-LATER_FEATURES = ("text_share",)
-"""Of these, what files of earlier versions do not have: it weighs nothing there."""
+LATER_FEATURES = ("looked_at", "text_share")
+"""What files of earlier versions do not have: it weighs nothing there."""
+NOT_LOOKED_AT = -10.0
+"""How far behind a passage is at most, and an answer that stands in none."""
 UNNAMED = -5.0
 """Log-probability by the token of an answer that the reader of memory did not come to."""
 
@@ -63,6 +70,21 @@ class Grounds:
     """The matches of the question's words in these texts."""
     lead: float
     agreed: bool
+    looks: tuple[tuple[tuple[Span, float], ...], ...] = ()
+    """The passages of each text, and how far each is behind the one that attention heads look at most; empty
+    where nothing is known of that."""
+
+    def looked_at(self, places: Sequence[tuple[int, Span]]) -> float:
+        """The same for the best passage that holds one of these places, each with the number of its text."""
+        if not self.looks:
+            return 0.0
+        behind = (
+            value
+            for number, (start, stop) in places
+            for (first, last), value in self.looks[number]
+            if first <= start and stop <= last
+        )
+        return max(max(behind, default=NOT_LOOKED_AT), NOT_LOOKED_AT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +178,12 @@ def features(
     grounds: Grounds, answer: str, nats: float, tokens: int, refusing: float
 ) -> tuple[float, ...]:
     """The values of `FEATURES` for an answer of so many tokens."""
-    stands = [
-        (match.near(*place), number)
-        for number, (text, match) in enumerate(zip(grounds.texts, grounds.matches, strict=True))
+    places = [
+        (number, place)
+        for number, text in enumerate(grounds.texts)
         for place in find_words(text, answer)
     ]
+    stands = [(grounds.matches[number].near(*place), number) for number, place in places]
     near, number = max(stands, key=lambda held: (held[0], -held[1]), default=(0.0, 1))
     words = WORD.findall(answer.lower())
     asked = set(WORD.findall(grounds.question.lower()))
@@ -173,4 +196,5 @@ def features(
         sum(word in asked for word in words) / max(len(words), 1),
         min(grounds.lead, 10.0),
         float(grounds.agreed),
+        grounds.looked_at(places),
     )

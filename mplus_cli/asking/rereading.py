@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from mplus_cli.asking.lexical import Match, find_words, match_words
 from mplus_cli.asking.parts import Part
-from mplus_cli.asking.passages import ScoredText, Span, best_of_all, score_text
+from mplus_cli.asking.passages import (
+    ScoredText,
+    Span,
+    best_of_all,
+    memory_tokens,
+    score_text,
+    split_passages,
+)
 from mplus_cli.asking.prompting import Draft, compose
 from mplus_cli.runtime.session import Session
 
@@ -189,6 +196,28 @@ def score_recalled(
     if part is None:
         return scored
     return [text.preferring(part.within(chunk)) for text, chunk in zip(scored, chunks, strict=True)]
+
+
+def heads_look_at(
+    session: Session, found: Found, chunks: Sequence[int], texts: Sequence[str]
+) -> tuple[tuple[tuple[Span, float], ...], ...]:
+    """The passages of chunks, each with how far it is behind the one that attention heads look at most, with
+    the chunk's score counted too; empty where no chunk was read for its rank."""
+    if not any(chunk in found.attended for chunk in chunks):
+        return ()
+    scores = {entry.chunk: entry.score for entry in found.ranked}
+    best = max(scores[chunk] for chunk in chunks)
+    looks: list[list[tuple[Span, float]]] = []
+    for chunk, text in zip(chunks, texts, strict=True):
+        passages = [*split_passages(text, longest=PASSAGE)]
+        gains = [0.0] * len(passages)
+        if (attended := found.attended.get(chunk)) is not None:
+            starts = [start for start, _ in session.plain_tokenizer.encode(text)[1]]
+            gains = attended.of_runs(memory_tokens(passages, attended.shares.shape[1], starts))
+        less = PER_LOG_ODDS * (scores[chunk] - best)
+        looks.append([(span, gain + less) for span, gain in zip(passages, gains, strict=True)])
+    most = max((value for own in looks for _, value in own), default=0.0)
+    return tuple(tuple((span, value - most) for span, value in own) for own in looks)
 
 
 def _passages(texts: Sequence[ScoredText]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def calibration(weights: dict[str, float], **changes: Any) -> Calibration:
 
 def test_alone_an_answer_is_judged_by_a_logistic_regression() -> None:
     """Files of format 1, of earlier versions, go on loading."""
-    found = calibration(dict.fromkeys(FEATURES, 0.0) | {"agreed": 2.0})
+    found = calibration(dict.fromkeys(FEATURES, 0.0) | {FEATURES[-1]: 2.0})
     given = answers(found, ("a goat", 0.0), ("the old goat", 0.5), ("old goat", 0.25))
     assert not found.has_second
     assert found.likeliest(given[:1]) == (0, pytest.approx(0.2689, abs=1e-4))
@@ -121,6 +122,21 @@ def test_answers_compete_and_those_that_say_the_same_count_together() -> None:
     assert found.likeliest(answers(found, ("the", 1.0))) == (0, pytest.approx(0.5))
     far = found.likeliest(answers(found, *((name, 1e9) for name in "bcd")))
     assert far == (0, pytest.approx(1 / 3))
+
+
+def test_an_answer_is_judged_by_where_heads_look() -> None:
+    """By the best passage that holds it; none of them: as far behind as can be."""
+    at = FEATURES.index("looked_at")
+    texts = ("A goat came. A cat came.", "Then a goat slept.")
+    plain = grounds("Who came?", *texts)
+    looks = ((((0, 12), -3.0), ((13, 24), -1.0)), (((0, 18), 0.0),))
+    seen = replace(plain, looks=looks)
+    cases = {"goat": 0.0, "cat": -1.0, "A goat came. A cat": -10.0, "dog": -10.0}
+    for answer, behind in cases.items():
+        assert features(seen, answer, -1.0, 1, 0.0)[at] == behind
+        assert features(plain, answer, -1.0, 1, 0.0)[at] == 0.0
+    far = replace(plain, looks=((((0, 24), -99.0),), ()))
+    assert features(far, "cat", -1.0, 1, 0.0)[at] == -10.0
 
 
 def test_an_answer_is_judged_where_it_stands_best() -> None:
