@@ -111,6 +111,9 @@ def read_apart(
                 *(decoder.stack.architecture, decoder.weights(index), index, hidden),
                 *(rotary[index], masks[decoder.windows[index]], held, watch.attention(places)),
             )
+    decoder.give_back()
+    if not decoder.keep:  # a single question: as in `models.evidence.similarities`
+        memory.give_back()
     weights = reranker.places[: reranker.depth]
     weights = weights[weights.any(dim=2)].flatten()
     shares = torch.cat(watch.shares, dim=1).flatten(1, 2).cpu()  # (C, F, n)

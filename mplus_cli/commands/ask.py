@@ -234,7 +234,7 @@ def _ask_each(
         def told() -> str:
             if output is None or not tally.answered:
                 return ""
-            return f"what was answered is in {output}, and the same command continues"
+            return f"what was answered is in {output}; run the same command again to continue"
 
         wanted = batch.read_questions(lines, questions, like)
         with resumable(meter, told):

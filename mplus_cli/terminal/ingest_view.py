@@ -136,7 +136,7 @@ class IngestView:
             return ""
         of = count(self._document.chunks, "chunk")
         kept = f"{self._kept:,} of {of} {'is' if self._document.chunks == 1 else 'are'} kept"
-        return f"{self._document.title}: {kept}, and the same command continues"
+        return f"{self._document.title}: {kept}; run the same command again to continue"
 
     def _reread(self, event: Reread) -> None:
         self._rebuilding = True
@@ -233,7 +233,7 @@ class ShelfView:
         """What is kept of work that is interrupted now; empty if nothing was begun."""
         if not (self._finished or self._under_way):
             return ""
-        return "what was read is kept, and the same command continues"
+        return "what was read is kept; run the same command again to continue"
 
     def _finish(self, event: BookFinished) -> None:
         for text in event.warnings:

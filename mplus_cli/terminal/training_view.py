@@ -41,7 +41,9 @@ class TrainingView:
         """What is kept of a run that is interrupted now; empty if it has saved nothing yet."""
         if not (out / LAST).is_dir():
             return ""
-        return f"the run is kept in {out} as it was last saved, and the same command continues"
+        return (
+            f"the run is kept in {out} as it was last saved; run the same command again to continue"
+        )
 
     def _detail(self) -> str:
         def mean(name: str) -> float:

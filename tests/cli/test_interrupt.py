@@ -40,7 +40,7 @@ def test_interrupted_reading_goes_on(hold: Any, mplus: Any, tiny: Path, long_sto
     assert "Traceback" not in err
     (document,) = library.open("long").documents()
     assert 0 < document.chunks_read < document.chunks
-    line = r"Long: (\d+) of ([\d,]+) chunks are kept, and the same command continues"
+    line = r"Long: (\d+) of ([\d,]+) chunks are kept; run the same command again to continue"
     kept = re.fullmatch(line, err.splitlines()[-2])
     assert kept is not None, err
     assert 64 <= int(kept[1]) <= document.chunks_read < 70

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from benchmarks.question_retriever import Asked, Book, _gold, measure, score, train
+from benchmarks.question_retriever import Asked, Book, gold_chunks, measure, score, train
 from models.config import RetrieverShape
 from models.retriever import MaxSimRetriever, make_retriever
 
@@ -52,5 +52,9 @@ def test_scores_are_those_of_late_interaction() -> None:
 def test_the_right_chunk_holds_the_answer_and_its_evidence() -> None:
     texts = ["The dog barked.", "Ann came home.\nThe dog barked at  Ann.", "Ann barked."]
     line = {"answers": ["Ann"], "evidence": "The dog barked at Ann."}
-    assert _gold(line, texts) == (1,)
-    assert _gold(line | {"answers": None}, texts) == _gold({"answers": ["Ann"]}, texts) == ()
+    assert gold_chunks(line, texts) == (1,)
+    assert (
+        gold_chunks(line | {"answers": None}, texts)
+        == gold_chunks({"answers": ["Ann"]}, texts)
+        == ()
+    )
