@@ -148,6 +148,7 @@ def test_a_dropped_file_becomes_a_memory(page: Any, tmp_path: Path, live: Any) -
     hostile.write_text("The goat \u202eadmiral <b>bold</b> ate the 🐐 logbook. " * 20)
     page.select_option("#memory", "")
     page.fill("#name", "goats")
+    expect(page.locator("#name")).to_have_value("goats")
     page.set_input_files("#file", hostile)
     expect(page.locator("#memory")).to_have_value("goats")
     assert "is in memory “goats”" in page.inner_text("#answers")
