@@ -16,8 +16,6 @@ from torch.nn import functional
 STATISTICS = ("odds", "last_odds", "logit", "last_logit")
 """Of a head: the log odds of attending to memory rather than to the rest of the prefix and the prompt, and
 the largest attention logit of a memory token: each the mean over the prompt's tokens, and of the last."""
-
-
 LEAST_SHARE = 1e-4
 """Added to shares of attention before their logarithm is taken."""
 
